@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every collector is: it measures some metrics (api/metrics.h) of one pod, and costs nothing
+// to other pods. One pair <effect>.{h,cpp} each, entered by add_effect(<effect>).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "agent/kernel/feature_probe.h"
+#include "agent/targets/pod.h"
+#include "api/sync.h"
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace faultline::agent {
+
+struct CollectContext {
+  const Clock& clock;
+  const FeatureProbe& features;
+};
+
+// Alive means measuring. Used from one thread.
+class Collector {
+ public:
+  virtual ~Collector() = default;
+  // What happened since the last take(), appended to `samples`; what could not be measured, to
+  // `gaps` (reason and metric set, the caller sets node, pod and times). Never invents: a metric
+  // with no data in the window may be left out when it is a histogram, and is 0 when it is a
+  // counter.
+  virtual void take(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) = 0;
+  // Faults were armed or disarmed on this pod: hooks that must stay behind a fault's hook attach
+  // again here.
+  virtual Result<> faults_changed() { return {}; }
+};
+
+struct CollectorType {
+  std::string_view name;
+  Result<std::unique_ptr<Collector>> (*start)(const Pod& pod, const CollectContext& context);
+};
+
+// Generated from add_effect() lines.
+[[nodiscard]] std::span<const CollectorType* const> collector_registry();
+
+}  // namespace faultline::agent

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every fault is. One folder-mate pair <fault>.{h,cpp} defines `const FaultType k<Fault>` and
+// is entered into the generated registry by one CMake line, add_fault(<fault>).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "agent/kernel/feature_probe.h"
+#include "agent/targets/pod.h"
+#include "api/fault.h"
+#include "api/sync.h"
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace faultline::agent {
+
+// What arm() is given. References outlive the armed fault.
+struct ArmContext {
+  const Clock& clock;
+  const FeatureProbe& features;
+  std::uint64_t seed;  // of this fault on this pod: derived from the run's seed, pod and index
+  KtimeNs deadline;    // first lease
+  std::vector<std::string> peer_addresses;  // NetworkFilter::peer, resolved
+};
+
+// What a fault says of itself; the agent adds pod, index and times of arming.
+struct FaultCounters {
+  std::uint64_t matched = 0, injected = 0, errors = 0, lost = 0;
+  KtimeNs first_injected, last_injected;  // 0: none yet
+  std::map<std::string, std::uint64_t> by_errno;
+  api::Histogram added_latency;
+};
+
+// Alive means injected, destroyed means reverted: the destructor detaches everything and logs what
+// it could not. Used from one thread; may own worker threads of its own.
+class ArmedFault {
+ public:
+  virtual ~ArmedFault() = default;
+  // Moves the kernel's deadline; a plain store.
+  virtual void renew(KtimeNs deadline) = 0;
+  // Totals since arm().
+  [[nodiscard]] virtual Result<FaultCounters> read() const = 0;
+  // Ends injection, reports what went wrong; read() still works after it. Called once, before
+  // destruction.
+  virtual Result<> disarm() = 0;
+  [[nodiscard]] virtual std::string mechanism() const = 0;
+};
+
+struct FaultType {
+  std::string_view name;  // networkLatency, as Fault::name()
+  // Can this kernel do it at all, and by which mechanism? Loads nothing that stays.
+  api::FaultSupport (*support)(const FeatureProbe& features);
+  // Errors: kUnsupported with the reason in one line, else what the kernel said.
+  Result<std::unique_ptr<ArmedFault>> (*arm)(const api::Fault& fault, const Pod& pod,
+                                             const ArmContext& context);
+};
+
+// Generated from add_fault() lines. Order of the lines.
+[[nodiscard]] std::span<const FaultType* const> fault_registry();
+[[nodiscard]] const FaultType* find_fault(std::string_view name);
+
+}  // namespace faultline::agent

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this kernel can do, found by trying, never by version. Each answer is found once, on first
+// use, and leaves nothing. Thread-safe after probe_all(); before it, used from one thread.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/sync.h"
+
+namespace faultline::agent {
+
+enum class KernelFeature {
+  kBtf,
+  kTcx,
+  kTun,
+  kCgroupSock,  // cgroup/sock_create + bpf_set_retval
+  kCgroupBind,
+  kCgroupConnect,
+  kCgroupSendmsg,
+  kCgroupSockopt,
+  kSockOps,
+  kTpBtf,
+  kTrampoline,  // fentry, fexit, fmod_ret
+  kLsm,
+  kFmodRetSyscall,
+  kKprobe,
+  kFq,
+  kIterTcp,
+  kSockDiag,
+  kCgroup2,
+  kPsi,
+};
+
+class FeatureProbe {
+ public:
+  // Tries it now unless it was tried before.
+  [[nodiscard]] bool has(KernelFeature feature) const;
+  // Why not, in the kernel's words; empty when has().
+  [[nodiscard]] const std::string& reason(KernelFeature feature) const;
+  // All of them, in order, for `faultline probe`.
+  [[nodiscard]] std::vector<api::Feature> probe_all() const;
+
+ private:
+  mutable std::map<KernelFeature, api::Feature> known_;
+};
+
+}  // namespace faultline::agent

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The words for what is measured. One table: a collector, the report, `expect`, `abortWhen` and
+// /metrics all use it.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace faultline::api {
+
+enum class MetricKind {
+  kHistogram,  // EffectSample::histogram is set; quantiles exist
+  kCounter,  // EffectSample::value is the increase in the window; the report shows it as a rate per
+             // second
+  kGauge,    // EffectSample::value is the mean over the window
+  kFraction,  // numerator and denominator are set; the report shows their ratio
+};
+
+struct Metric {
+  std::string_view name;
+  MetricKind kind;
+  std::string_view unit;  // "s", "B", "1", "cores": base units
+  std::string_view help;
+  bool higher_is_worse;
+};
+
+// Labels in EffectSample::labels: request.* have {side: server|client, port: "8080"};
+// connect.failures has {errno}; net.* have {direction: to|from} as faults mean it (to: what the pod
+// sends).
+inline constexpr std::array kMetrics = {
+    Metric{"request.latency", MetricKind::kHistogram, "s",
+           "time from a request's last data packet to its answer's first", true},
+    Metric{"request.rate", MetricKind::kCounter, "1", "answered requests", false},
+    Metric{"request.errors", MetricKind::kFraction, "1",
+           "requests whose connection ended without an answer, of all requests", true},
+    Metric{"connect.latency", MetricKind::kHistogram, "s",
+           "TCP handshake of connections the pod opens", true},
+    Metric{"connect.attempts", MetricKind::kCounter, "1", "TCP connections the pod tried to open",
+           false},
+    Metric{"connect.failures", MetricKind::kCounter, "1",
+           "TCP connections the pod could not open, by errno", true},
+    Metric{"connect.errors", MetricKind::kFraction, "1", "failed connects, of all connects", true},
+    Metric{"tcp.rtt", MetricKind::kHistogram, "s", "TCP round-trip samples of the pod's sockets",
+           true},
+    Metric{"tcp.retransmits", MetricKind::kCounter, "1", "TCP segments the pod sent again", true},
+    Metric{"tcp.resets", MetricKind::kCounter, "1", "TCP resets sent or received", true},
+    Metric{"net.packets", MetricKind::kCounter, "1", "packets", false},
+    Metric{"net.bytes", MetricKind::kCounter, "B", "bytes with link-layer headers", false},
+    Metric{"cpu.usage", MetricKind::kGauge, "cores", "CPU time used per second", false},
+    Metric{"cpu.runqueue", MetricKind::kGauge, "s",
+           "mean wait for a CPU each time a thread was scheduled", true},
+};
+
+// nullptr when there is no such metric.
+[[nodiscard]] constexpr const Metric* find_metric(std::string_view name) {
+  for (const Metric& m : kMetrics)
+    if (m.name == name) return &m;
+  return nullptr;
+}
+
+}  // namespace faultline::api

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which pods. The words are those of Chaos Mesh. All given parts must match; an empty selector
+// matches nothing.
+#pragma once
+
+#include <boost/describe.hpp>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace faultline::api {
+
+struct Selector {
+  std::vector<std::string> namespaces;
+  std::map<std::string, std::string> labelSelectors;
+  std::map<std::string, std::vector<std::string>> pods;  // namespace -> names
+  std::vector<std::string> nodes;
+  friend bool operator==(const Selector&, const Selector&) = default;
+};
+BOOST_DESCRIBE_STRUCT(Selector, (), (namespaces, labelSelectors, pods, nodes))
+
+// One pod as an agent reports it. `id` is namespace/name.
+struct PodRef {
+  std::string namespace_;  // JSON key "namespace"
+  std::string name;
+  std::string node;
+  std::map<std::string, std::string> labels;
+  [[nodiscard]] std::string id() const { return namespace_ + "/" + name; }
+  friend bool operator==(const PodRef&, const PodRef&) = default;
+};
+BOOST_DESCRIBE_STRUCT(PodRef, (), (namespace_, name, node, labels))
+
+[[nodiscard]] bool matches(const Selector& selector, const PodRef& pod);
+
+}  // namespace faultline::api

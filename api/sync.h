@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// The conversation between an agent and the controller: POST /api/v1/nodes/{node}/sync, a long
+// poll.
+//
+// The agent sends what it is, what pods it sees, and numbered batches of measurements; the
+// controller answers with the desired state as soon as that is newer than `knownRevision`, or after
+// `waitSeconds`. Batches are numbered from 1 per agent instance, sent again until acknowledged, and
+// stored once. An answer renews the lease of every run in it; no answer within the lease and the
+// kernel stops injecting. Level-triggered: each answer holds the whole desired state.
+#pragma once
+
+#include <boost/describe.hpp>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/experiment.h"
+#include "api/histogram.h"
+#include "api/selector.h"
+#include "api/values.h"
+
+namespace faultline::api {
+
+// ---- what a node is
+// -------------------------------------------------------------------------------------------------
+// One mechanism of the kernel: "tcx", "cgroup/connect4 + bpf_set_retval", "tun" ...
+struct Feature {
+  std::string name;
+  bool available = false;
+  std::string reason;   // why not, in the kernel's own words; empty when available
+  std::string enables;  // what it makes possible, in a few words
+};
+BOOST_DESCRIBE_STRUCT(Feature, (), (name, available, reason, enables))
+
+// Whether this agent on this kernel can arm a fault, and how.
+struct FaultSupport {
+  std::string fault;  // networkLatency
+  bool supported = false;
+  std::string mechanism;  // "delay-line", "tcx", "cgroup"
+  std::string reason;     // why not
+};
+BOOST_DESCRIBE_STRUCT(FaultSupport, (), (fault, supported, mechanism, reason))
+
+struct NodeInfo {
+  std::string name;
+  std::string kernel;  // uname -r
+  std::string arch;
+  std::string agentVersion;
+  std::int64_t cpus = 0;
+  std::vector<Feature> features;
+  std::vector<FaultSupport> faults;
+};
+BOOST_DESCRIBE_STRUCT(NodeInfo, (), (name, kernel, arch, agentVersion, cpus, features, faults))
+
+// ---- what the controller wants
+// --------------------------------------------------------------------------------------
+enum class RunPhase { baseline, fault, recovery };
+BOOST_DESCRIBE_ENUM(RunPhase, baseline, fault, recovery)
+
+enum class PodRole { target, observed, control };
+BOOST_DESCRIBE_ENUM(PodRole, target, observed, control)
+
+struct RunPod {
+  PodRef pod;
+  PodRole role = PodRole::target;
+};
+BOOST_DESCRIBE_STRUCT(RunPod, (), (pod, role))
+
+// One run on one node. A run that is no longer in the desired state is taken down and its end
+// reported (RunClosed).
+struct DesiredRun {
+  std::string run;        // unique id of the run, e.g. slow-payments-20261123T101502Z
+  Experiment experiment;  // with the seed that was chosen
+  RunPhase phase = RunPhase::baseline;
+  std::vector<RunPod> pods;   // of this node
+  std::int64_t matching = 0;  // pods that match the target selector in the whole cluster, for the
+                              // agent's own limit check
+  std::int64_t targets = 0;   // pods that were chosen in the whole cluster
+  double leaseSeconds = 3;
+};
+BOOST_DESCRIBE_STRUCT(DesiredRun, (),
+                      (run, experiment, phase, pods, matching, targets, leaseSeconds))
+
+// ---- what the agent measured
+// ----------------------------------------------------------------------------------------
+enum class InjectionState { armed, blocked, disarmed };
+BOOST_DESCRIBE_ENUM(InjectionState, armed, blocked, disarmed)
+
+// Counters are totals since the run was armed on this pod; a batch carries the newest value, never
+// a difference.
+struct InjectionStatus {
+  PodRef pod;
+  std::string fault;       // networkLatency
+  std::int64_t index = 0;  // of the fault in the experiment's list
+  std::string mechanism;
+  InjectionState state = InjectionState::armed;
+  std::string reason;  // why blocked, else empty
+  std::uint64_t matched = 0;
+  std::uint64_t injected = 0;
+  std::uint64_t errors =
+      0;  // events our own helpers failed on: passed unchanged, or lost where `lost` says so
+  std::uint64_t lost = 0;  // packets a latency fault lost (queue full): spoils the verdict
+  std::map<std::string, std::uint64_t> byErrno;  // what applications were told: {"ETIMEDOUT": 10}
+  Histogram addedLatency;  // measured, per injected event; latency faults only
+  Timestamp armedAt;
+  Timestamp disarmedAt;
+  Timestamp firstInjectedAt;
+  Timestamp lastInjectedAt;
+};
+BOOST_DESCRIBE_STRUCT(InjectionStatus, (),
+                      (pod, fault, index, mechanism, state, reason, matched, injected, errors, lost,
+                       byErrno, addedLatency, armedAt, disarmedAt, firstInjectedAt, lastInjectedAt))
+
+// One metric of one pod in one window. Which of value, histogram, numerator/denominator is set
+// follows from the metric.
+struct EffectSample {
+  std::string metric;
+  std::map<std::string, std::string> labels;
+  double value = 0;
+  std::optional<Histogram> histogram;
+  double numerator = 0;
+  double denominator = 0;
+};
+BOOST_DESCRIBE_STRUCT(EffectSample, (), (metric, labels, value, histogram, numerator, denominator))
+
+// A window never spans two phases: the agent closes it when the phase changes.
+struct EffectWindow {
+  PodRef pod;
+  PodRole role = PodRole::target;
+  RunPhase phase = RunPhase::baseline;
+  Timestamp from;
+  Timestamp to;
+  std::vector<EffectSample> samples;
+};
+BOOST_DESCRIBE_STRUCT(EffectWindow, (), (pod, role, phase, from, to, samples))
+
+// Something that could not be measured or was lost, in words; becomes a gap of the report.
+struct Gap {
+  std::string node;
+  std::string pod;     // namespace/name or empty
+  std::string metric;  // or empty
+  Timestamp from;
+  Timestamp to;
+  std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(Gap, (), (node, pod, metric, from, to, reason))
+
+enum class RunEventKind {
+  measuring,
+  armed,
+  disarmed,
+  pod_restarted,
+  pod_gone,
+  lease_expired,
+  blocked,
+  closed
+};
+BOOST_DESCRIBE_ENUM(RunEventKind, measuring, armed, disarmed, pod_restarted, pod_gone,
+                    lease_expired, blocked, closed)
+
+// measuring: the collectors of every pod of the node run. armed: every fault of the node is armed
+// (or blocked). disarmed: none is left. closed: the run was taken down, `residue` says what was
+// found of ours after it (empty: none).
+struct RunEvent {
+  RunEventKind kind = RunEventKind::measuring;
+  Timestamp at;
+  std::string pod;  // or empty
+  std::string text;
+  std::vector<std::string> residue;
+};
+BOOST_DESCRIBE_STRUCT(RunEvent, (), (kind, at, pod, text, residue))
+
+struct RunBatch {
+  std::string run;
+  RunPhase phase = RunPhase::baseline;
+  std::vector<InjectionStatus> injections;
+  std::vector<EffectWindow> windows;
+  std::vector<Gap> gaps;
+  std::vector<RunEvent> events;
+};
+BOOST_DESCRIBE_STRUCT(RunBatch, (), (run, phase, injections, windows, gaps, events))
+
+struct NumberedBatch {
+  std::uint64_t number = 0;
+  RunBatch batch;
+};
+BOOST_DESCRIBE_STRUCT(NumberedBatch, (), (number, batch))
+
+struct SyncRequest {
+  std::string instance;  // random per agent process
+  std::uint64_t knownRevision = 0;
+  double waitSeconds = 0;
+  Timestamp sentAt;                         // the agent's clock
+  std::optional<NodeInfo> info;             // in the first request, and when it changed
+  std::optional<std::vector<PodRef>> pods;  // likewise; the whole list
+  std::vector<NumberedBatch> batches;
+};
+BOOST_DESCRIBE_STRUCT(SyncRequest, (),
+                      (instance, knownRevision, waitSeconds, sentAt, info, pods, batches))
+
+struct SyncResponse {
+  std::uint64_t revision = 0;
+  std::uint64_t ackedBatch = 0;  // all batches up to this number are stored
+  bool sendInfo = false;  // the controller does not know this instance: send info and pods now
+  Timestamp receivedAt;   // the controller's clock when the request arrived and when the answer
+                          // left: the agent's
+  Timestamp answeredAt;   // clock offset is computed from these two, sentAt and the time of arrival
+                          // (as NTP does)
+  std::vector<DesiredRun> runs;
+};
+BOOST_DESCRIBE_STRUCT(SyncResponse, (),
+                      (revision, ackedBatch, sendInfo, receivedAt, answeredAt, runs))
+
+}  // namespace faultline::api

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* The only header that BPF programs and user space share. Every struct has explicit padding and its size and offsets are
+ * asserted at the bottom, in both compilers. Numbers are host byte order unless a name says _be. */
+#ifndef FAULTLINE_FAULT_ABI_H
+#define FAULTLINE_FAULT_ABI_H
+
+#ifdef __cplusplus
+#include <cstddef>
+#include <linux/types.h>
+#define FL_STATIC_ASSERT(cond, text) static_assert(cond, text)
+#else
+#define FL_STATIC_ASSERT(cond, text) _Static_assert(cond, text)
+#ifndef offsetof
+#define offsetof(type, member) __builtin_offsetof(type, member)
+#endif
+#endif
+
+/* skb->mark of a packet that went through one of our devices and must pass our hooks once; cleared there. */
+#define FL_MARK_PASS 0x0fa17001u
+
+/* ---- lease: one per loaded object, in an mmapped global named fl_lease -------------------------------------------
+ * Injection happens only while armed != 0 and bpf_ktime_get_ns() < deadline_ns. User space renews with a plain store. */
+struct fl_lease {
+	__u64 deadline_ns;
+	__u32 armed;
+	__u32 _pad;
+};
+
+/* ---- counters of an armed fault: per-CPU array fl_counters, one entry ------------------------------------------- */
+struct fl_counters {
+	__u64 matched;     /* events that passed scope and filter while armed */
+	__u64 injected;    /* of these, events that were changed */
+	__u64 errors;      /* a helper of ours failed: the event passed unchanged */
+	__u64 lost_events; /* ring buffer full: an event record was not written */
+	__u64 first_ns;    /* ktime of the first injected event on this CPU, 0: none */
+	__u64 last_ns;     /* ktime of the last injected event on this CPU, 0: none */
+};
+
+/* ---- network filter: rodata of every network fault -------------------------------------------------------------- */
+#define FL_MAX_PORTS 16
+#define FL_MAX_CIDRS 32
+#define FL_PROTO_ANY 0
+#define FL_PROTO_ICMP_ANY 1 /* ICMP or ICMPv6; others are the IP protocol number */
+
+struct fl_cidr {
+	__u8 addr[16]; /* IPv4 as ::ffff:a.b.c.d, network byte order */
+	__u8 mask[16];
+};
+
+struct fl_net_filter {
+	__u32 n_cidrs;
+	__u32 protocol;    /* FL_PROTO_* or IPPROTO_TCP, IPPROTO_UDP */
+	__u32 n_ports;     /* either end */
+	__u32 n_pod_ports;
+	__u32 n_peer_ports;
+	__u32 _pad;
+	__u16 ports[FL_MAX_PORTS];
+	__u16 pod_ports[FL_MAX_PORTS];
+	__u16 peer_ports[FL_MAX_PORTS];
+	struct fl_cidr cidrs[FL_MAX_CIDRS];
+};
+
+/* ---- histograms: 32 steps to each power of two from 1.024 us, one underflow bucket (0) --------------------------- */
+#define FL_HIST_SUB_BITS 5
+#define FL_HIST_SUB (1u << FL_HIST_SUB_BITS)
+#define FL_HIST_MIN_SHIFT 10 /* values below 2^10 ns are in bucket 0 */
+#define FL_HIST_MAX_SHIFT 37 /* values of 2^37 ns (137 s) and more are in the last bucket */
+#define FL_HIST_BUCKETS ((FL_HIST_MAX_SHIFT - FL_HIST_MIN_SHIFT) * FL_HIST_SUB + 2)
+
+struct fl_hist {
+	__u64 sum_ns;
+	__u64 max_ns;
+	__u64 count;
+	__u32 slots[FL_HIST_BUCKETS];
+};
+
+static inline __attribute__((always_inline)) __u32 fl_log2_u64(__u64 v)
+{
+	__u32 r = 0;
+	if (v >> 32) { v >>= 32; r += 32; }
+	if (v >> 16) { v >>= 16; r += 16; }
+	if (v >> 8) { v >>= 8; r += 8; }
+	if (v >> 4) { v >>= 4; r += 4; }
+	if (v >> 2) { v >>= 2; r += 2; }
+	if (v >> 1) r += 1;
+	return r;
+}
+
+static inline __attribute__((always_inline)) __u32 fl_hist_bucket(__u64 ns)
+{
+	__u32 shift;
+	if (ns < (1ull << FL_HIST_MIN_SHIFT))
+		return 0;
+	shift = fl_log2_u64(ns);
+	if (shift >= FL_HIST_MAX_SHIFT)
+		return FL_HIST_BUCKETS - 1;
+	return 1 + (shift - FL_HIST_MIN_SHIFT) * FL_HIST_SUB +
+	       ((__u32)(ns >> (shift - FL_HIST_SUB_BITS)) & (FL_HIST_SUB - 1));
+}
+
+FL_STATIC_ASSERT(sizeof(struct fl_lease) == 16, "fl_lease");
+FL_STATIC_ASSERT(sizeof(struct fl_counters) == 48, "fl_counters");
+FL_STATIC_ASSERT(sizeof(struct fl_cidr) == 32, "fl_cidr");
+FL_STATIC_ASSERT(offsetof(struct fl_net_filter, ports) == 24, "fl_net_filter.ports");
+FL_STATIC_ASSERT(offsetof(struct fl_net_filter, cidrs) == 24 + 3 * 2 * FL_MAX_PORTS, "fl_net_filter.cidrs");
+FL_STATIC_ASSERT(sizeof(struct fl_net_filter) == 24 + 6 * FL_MAX_PORTS + 32 * FL_MAX_CIDRS, "fl_net_filter");
+FL_STATIC_ASSERT(FL_HIST_BUCKETS == 866, "fl_hist buckets");
+FL_STATIC_ASSERT(sizeof(struct fl_hist) == 24 + 4 * FL_HIST_BUCKETS, "fl_hist");
+
+#endif

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Async HTTP/1.1 server. The only folder that includes Boost.Beast. Handlers are coroutines on the
+// server's executor; a handler that blocks must move to a worker itself. Not thread-safe: one
+// io_context, one thread runs it.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace faultline::http {
+
+struct Request {
+  std::string method;                          // GET, POST, DELETE
+  std::string path;                            // decoded, without the query
+  std::map<std::string, std::string> params;   // {name} parts of the route's pattern
+  std::map<std::string, std::string> query;    // decoded
+  std::map<std::string, std::string> headers;  // names in lower case
+  std::string body;
+  std::string peer;      // "127.0.0.1:4711"
+  std::string identity;  // set by the authenticator, e.g. "agent" or "person"
+};
+
+// Writes one server-sent event. Returns an error when the client is gone: the stream function
+// should then return.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual boost::asio::awaitable<Result<>> send(std::string event, std::string data,
+                                                std::string id) = 0;
+  // Sends a comment so that proxies keep the connection.
+  virtual boost::asio::awaitable<Result<>> keep_alive() = 0;
+};
+
+struct Response {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  std::map<std::string, std::string> headers;
+  // When set, the body is ignored and the function writes a text/event-stream until it returns.
+  std::function<boost::asio::awaitable<void>(EventSink&)> stream;
+};
+
+// application/problem+json (RFC 9457) of an error: status by Errc, `title` by status, `detail` =
+// message.
+[[nodiscard]] Response problem(const Error& error);
+[[nodiscard]] Response problem(int status, std::string detail);
+
+using Handler = std::function<boost::asio::awaitable<Response>(Request)>;
+// Who is asking? Returns the identity ("" for nobody). Compare tokens in constant time.
+using Authenticator = std::function<std::string(const Request&)>;
+
+struct ServerOptions {
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 0;                    // 0: any free port, see Server::port()
+  std::size_t max_body = 4 << 20;            // bytes; 413 beyond
+  std::size_t max_header = 16 << 10;         // bytes; 431 beyond
+  std::chrono::seconds header_timeout{10};   // for a request to arrive; 408
+  std::chrono::seconds idle_timeout{75};     // between requests on a kept connection
+  std::chrono::seconds handler_timeout{90};  // not for streams; 504
+  std::size_t max_connections = 20'000;      // 503 beyond
+};
+
+class Server {
+ public:
+  // Does not listen yet.
+  Server(boost::asio::any_io_executor executor, ServerOptions options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // `pattern` like "/api/v1/nodes/{node}/sync". `allowed` are the identities that may call it;
+  // empty: everybody. An unknown path is 404, a known path with another method 405 with Allow, a
+  // missing or wrong identity 401 or 403.
+  void route(std::string method, std::string pattern, std::vector<std::string> allowed,
+             Handler handler);
+  void authenticator(Authenticator authenticator);
+
+  // Binds and accepts. Errors: address in use, no permission ...
+  Result<> start();
+  [[nodiscard]] std::uint16_t port() const;
+  // Stops accepting, lets running handlers finish for at most `grace`, then closes. Completes when
+  // all are gone.
+  boost::asio::awaitable<void> stop(std::chrono::milliseconds grace);
+
+  struct Impl;
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace faultline::http
