@@ -13,6 +13,8 @@
 #include <string_view>
 
 #include "api/experiment.h"
+#include "api/node_status.h"
+#include "api/plan.h"
 #include "api/pods.h"
 #include "api/report.h"
 #include "api/run_record.h"

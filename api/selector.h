@@ -6,7 +6,10 @@
 #include <boost/describe.hpp>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "base/result.h"
 
 namespace faultline::api {
 
@@ -31,5 +34,10 @@ struct PodRef {
 BOOST_DESCRIBE_STRUCT(PodRef, (), (namespace_, name, node, labels))
 
 [[nodiscard]] bool matches(const Selector& selector, const PodRef& pod);
+
+// A selector in one word, for command lines: "NAMESPACE/KEY=VALUE[,KEY=VALUE...]" (all labels must
+// match) or "NAMESPACE/*" (every pod of the namespace). A NAMESPACE of "*" is every namespace, then
+// with labels only. Errors: kInvalid, one line that quotes the words.
+[[nodiscard]] Result<Selector> parse_selector_words(std::string_view words);
 
 }  // namespace faultline::api
