@@ -88,14 +88,14 @@ static inline __attribute__((always_inline)) __u32 fl_log2_u64(__u64 v)
 
 static inline __attribute__((always_inline)) __u32 fl_hist_bucket(__u64 ns)
 {
-	__u32 shift;
+	__u32 shift, step; /* no casts: C++ compiles this too, with -Wold-style-cast */
 	if (ns < (1ull << FL_HIST_MIN_SHIFT))
 		return 0;
 	shift = fl_log2_u64(ns);
 	if (shift >= FL_HIST_MAX_SHIFT)
 		return FL_HIST_BUCKETS - 1;
-	return 1 + (shift - FL_HIST_MIN_SHIFT) * FL_HIST_SUB +
-	       ((__u32)(ns >> (shift - FL_HIST_SUB_BITS)) & (FL_HIST_SUB - 1));
+	step = (ns >> (shift - FL_HIST_SUB_BITS)) & (FL_HIST_SUB - 1);
+	return 1 + (shift - FL_HIST_MIN_SHIFT) * FL_HIST_SUB + step;
 }
 
 FL_STATIC_ASSERT(sizeof(struct fl_lease) == 16, "fl_lease");
