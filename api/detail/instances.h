@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which source file instantiates the codec of a large struct, so that each is compiled once; and
+// the public functions on top of the machinery.
+#pragma once
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "api/detail/encode.h"
+
+#define FAULTLINE_CODEC_STRUCT(EXTERN, T)                                               \
+  EXTERN template void faultline::api::detail::decode_struct(                           \
+      faultline::api::detail::Decoder&, const boost::json::value&, faultline::api::T&); \
+  EXTERN template boost::json::value faultline::api::detail::encode_struct(             \
+      const faultline::api::detail::Encoder&, const faultline::api::T&);
+
+FAULTLINE_CODEC_STRUCT(extern, Experiment)       // codec_experiment.cpp
+FAULTLINE_CODEC_STRUCT(extern, Selector)         // codec_pods.cpp
+FAULTLINE_CODEC_STRUCT(extern, PodRef)           // codec_pods.cpp
+FAULTLINE_CODEC_STRUCT(extern, NodeInfo)         // codec_pods.cpp
+FAULTLINE_CODEC_STRUCT(extern, InjectionStatus)  // codec_sync.cpp
+FAULTLINE_CODEC_STRUCT(extern, EffectWindow)     // codec_sync.cpp
+FAULTLINE_CODEC_STRUCT(extern, RunPod)           // codec_sync.cpp
+FAULTLINE_CODEC_STRUCT(extern, Gap)              // codec_sync.cpp
+FAULTLINE_CODEC_STRUCT(extern, RunEvent)         // codec_sync.cpp
+
+namespace faultline::api {
+
+template <class T>
+boost::json::value to_json(const T& value) {
+  return detail::encode(detail::Encoder{}, value);
+}
+
+template <class T>
+Result<T> from_json(const boost::json::value& value) {
+  detail::Problems problems;
+  detail::Decoder decoder(problems);
+  T out{};
+  detail::decode(decoder, value, out);
+  if (!problems.empty()) return fail(problems.error());
+  return out;
+}
+
+template <class T>
+std::string to_json_text(const T& value) {
+  return boost::json::serialize(to_json(value));
+}
+
+template <class T>
+Result<T> from_json_text(std::string_view text) {
+  boost::system::error_code error;
+  boost::json::value value;
+  try {
+    value = boost::json::parse({text.data(), text.size()}, error);
+  } catch (const std::exception& e) {
+    return fail(Errc::kInternal, std::string("JSON: ") + e.what());
+  }
+  if (error) return fail(Errc::kInvalid, "not valid JSON: " + error.message());
+  return from_json<T>(value);
+}
+
+}  // namespace faultline::api
+
+// A type of codec.h with all four functions.
+#define FAULTLINE_CODEC(...)                                                                    \
+  template boost::json::value faultline::api::to_json(const __VA_ARGS__&);                      \
+  template faultline::Result<__VA_ARGS__> faultline::api::from_json(const boost::json::value&); \
+  template std::string faultline::api::to_json_text(const __VA_ARGS__&);                        \
+  template faultline::Result<__VA_ARGS__> faultline::api::from_json_text(std::string_view);

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Documents that people write.
+#include <yaml-cpp/yaml.h>
+
+#include <set>
+
+#include "api/detail/check.h"
+#include "api/detail/instances.h"
+#include "api/detail/yaml.h"
+
+namespace faultline::api {
+namespace {
+
+void check_pods(const PodsFile& file, detail::Problems& problems) {
+  std::set<std::string> seen;
+  for (std::size_t i = 0; i < file.pods.size(); ++i) {
+    std::string path = "pods";
+    detail::append_index(path, i);
+    const std::string id = file.pods[i].namespace_ + "/" + file.pods[i].name;
+    if (!seen.insert(id).second && !problems.spoiled(path + ".?"))
+      problems.add(path, "pod " + id + " is given twice", detail::Problems::Where::kKey);
+  }
+}
+
+template <class T, class Check>
+Result<T> parse(std::string_view text, std::string_view file, Check check) {
+  detail::SourceMap map;
+  detail::Problems problems(file, &map);
+  boost::json::value value;
+  T out{};
+  if (detail::read_yaml(text, value, map, problems)) {
+    detail::Decoder decoder(problems);
+    detail::decode(decoder, value, out);
+    check(out, problems);
+  }
+  if (!problems.empty()) return fail(problems.error());
+  return out;
+}
+
+// Words that YAML would read as something else, or not as one word, are quoted.
+void emit(YAML::Emitter& out, const boost::json::value& v) {
+  using boost::json::kind;
+  switch (v.kind()) {
+    case kind::object:
+      out << YAML::BeginMap;
+      for (const auto& [key, item] : v.get_object()) {
+        out << YAML::Key << std::string(key) << YAML::Value;
+        emit(out, item);
+      }
+      out << YAML::EndMap;
+      break;
+    case kind::array:
+      out << YAML::BeginSeq;
+      for (const auto& item : v.get_array()) emit(out, item);
+      out << YAML::EndSeq;
+      break;
+    case kind::string: {
+      const std::string text(v.get_string());
+      const bool plain = !text.empty() && std::isalpha(static_cast<unsigned char>(text[0])) &&
+                         text != "true" && text != "false" && text != "null" && text != "True" &&
+                         text != "False" && text != "Null" && text != "TRUE" && text != "FALSE" &&
+                         text != "NULL";
+      if (!plain) out << YAML::DoubleQuoted;
+      out << text;
+      break;
+    }
+    case kind::double_:
+      out << detail::number_text(v.get_double());
+      break;
+    case kind::int64:
+      out << v.get_int64();
+      break;
+    case kind::uint64:
+      out << v.get_uint64();
+      break;
+    case kind::bool_:
+      out << v.get_bool();
+      break;
+    case kind::null:
+      out << YAML::Null;
+      break;
+  }
+}
+
+// Takes out of `v` what is the same in `defaults`: nobody would write it.
+void leave_out(boost::json::value& v, const boost::json::value& defaults) {
+  if (!v.is_object() || !defaults.is_object()) return;
+  auto& object = v.get_object();
+  for (const auto& [key, value] : defaults.get_object()) {
+    auto* own = object.if_contains(key);
+    if (own == nullptr) continue;
+    if (*own == value)
+      object.erase(key);
+    else
+      leave_out(*own, value);
+  }
+}
+
+}  // namespace
+
+Result<Experiment> parse_experiment(std::string_view text, std::string_view file) {
+  return parse<Experiment>(text, file, detail::check_experiment);
+}
+
+Result<PodsFile> parse_pods_file(std::string_view text, std::string_view file) {
+  return parse<PodsFile>(text, file, check_pods);
+}
+
+Result<> validate(const Experiment& experiment) {
+  // The rules of single fields are the decoder's.
+  detail::Problems problems;
+  detail::Decoder decoder(problems);
+  Experiment again;
+  detail::decode(decoder, to_json(experiment), again);
+  detail::check_experiment(experiment, problems);
+  if (!problems.empty()) return fail(problems.error());
+  return {};
+}
+
+std::string to_yaml(const Experiment& experiment) {
+  boost::json::value value = to_json(experiment);
+  auto& spec = value.as_object().at("spec");
+  leave_out(spec, to_json(Experiment{}).as_object().at("spec"));
+  if (auto* faults = spec.as_object().if_contains("faults"))
+    for (std::size_t i = 0; i < experiment.spec.faults.size(); ++i) {
+      Experiment fresh;
+      fresh.spec.faults.push_back(std::visit(
+          []<class T>(const T&) { return Fault{FaultSpec(T{})}; }, experiment.spec.faults[i].spec));
+      leave_out(faults->as_array()[i],
+                to_json(fresh).as_object().at("spec").as_object().at("faults").as_array()[0]);
+    }
+  YAML::Emitter out;
+  emit(out, value);
+  return std::string(out.c_str()) + "\n";
+}
+
+}  // namespace faultline::api
