@@ -26,6 +26,7 @@ class FaultCheck {
   void operator()(const NetworkLoss& f) {
     if (!f.burst) return;
     if (f.correlation.value != 0) add("burst", "goes not together with correlation");
+    if (problems_.spoiled(path_ + ".loss")) return;
     if (f.burst->goodLoss > f.loss)
       add("burst.goodLoss",
           "must be at most loss (" + f.loss.format() + "), got " + f.burst->goodLoss.format());

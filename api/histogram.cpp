@@ -78,10 +78,12 @@ std::optional<double> Histogram::quantile(double q) const {
       break;
     }
   }
-  // The exact maximum, where known, is nearer to the truth than the middle of its bucket; the last
-  // bucket has no middle at all.
+  // The exact maximum, where it is known, is nearer to the truth than the middle of its bucket; the
+  // last bucket has no middle at all.
   const double mid = bucket_mid(found);
-  if (max > 0 && (max < mid || found == FL_HIST_BUCKETS - 1)) return max;
+  if (max >= bucket_low(found) && max > 0 &&
+      (rank == total || max < mid || found == FL_HIST_BUCKETS - 1))
+    return max;
   return mid;
 }
 

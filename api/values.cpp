@@ -89,12 +89,10 @@ std::string Probability::format() const {
   for (int digits = 1; digits <= 17; ++digits) {
     const auto end = std::to_chars(buffer, buffer + sizeof buffer, value * 100,
                                    std::chars_format::general, digits);
+    if (std::string_view(buffer, end.ptr).find('e') != std::string_view::npos) continue;
     double back = 0;
     std::from_chars(buffer, end.ptr, back);
-    if (back / 100 == value) {
-      if (std::string_view(buffer, end.ptr).find('e') != std::string_view::npos) break;
-      return std::string(buffer, end.ptr) + "%";
-    }
+    if (back / 100 == value) return std::string(buffer, end.ptr) + "%";
   }
   return detail::number_text(value);
 }
