@@ -141,15 +141,18 @@ class Schema {
                      {"properties", std::move(properties)},
                      {"additionalProperties", false}};
     if (!required.empty()) out["required"] = std::move(required);
-    if (!Rules<T>::schema.empty())
-      for (auto& [key, value] : json::parse(Rules<T>::schema).as_object()) {
-        if (key == "properties")  // narrows fields that are already there
-          for (auto& [field, more] : value.as_object())
-            for (auto& [word, narrow] : more.as_object())
-              out["properties"].as_object().at(field).as_object()[word] = narrow;
-        else
+    if (!Rules<T>::schema.empty()) {
+      const json::value extra = json::parse(Rules<T>::schema);
+      for (const auto& [key, value] : extra.get_object()) {
+        if (key != "properties") {
           out[key] = value;
+          continue;
+        }
+        for (const auto& [field, more] : value.as_object())  // narrows what is already there
+          for (const auto& [word, narrow] : more.as_object())
+            out["properties"].as_object().at(field).as_object()[word] = narrow;
       }
+    }
     defs[name] = std::move(out);
   }
 
