@@ -124,7 +124,8 @@ struct Rules<NetworkLoss> {
        .help = "With this probability a packet shares its predecessor's fate; not with burst.",
        .example = "\"25%\""},
       {.key = "burst", .help = "Loss comes in bursts."}};
-  static constexpr std::string_view schema = R"({"not": {"required": ["correlation", "burst"]}})";
+  static constexpr std::string_view schema = R"({"not": {"required": ["correlation", "burst"],
+             "properties": {"correlation": {"not": {"enum": ["0%", "0", 0]}}}}})";
 };
 
 template <>

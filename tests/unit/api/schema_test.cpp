@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// The schema against a validator that is not ours, the examples, and the documentation.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <boost/json/serialize.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "api/codec.h"
+#include "api/detail/yaml.h"
+
+namespace faultline::api {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path source() {
+  return fs::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
+}
+
+std::string content(const fs::path& path) {
+  std::ifstream in(path);
+  EXPECT_TRUE(in) << path;
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::vector<fs::path> examples() {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(source() / "docs/examples"))
+    if (entry.path().extension() == ".yaml") found.push_back(entry.path());
+  return found;
+}
+
+// In docs/examples/slow-payments.yaml, `old` becomes `now`; parser and schema both refuse it.
+struct Change {
+  std::string_view old;
+  std::string_view now;
+};
+constexpr Change kRefused[] = {
+    {"faultline.dev/v1alpha1", "v1"},
+    {"kind: Experiment", "kind: Pod"},
+    {"kind: Experiment\n", ""},
+    {"name: slow-payments", "name: Slow_Payments"},
+    {"name: slow-payments", "nme: slow-payments"},
+    {"namespaces: [shop]", "namespaces: shop"},
+    {"mode: all", "mode: most"},
+    {"mode: all", "mode: fixed"},
+    {"mode: all", "mode: all\n    value: 2"},
+    {"networkLatency", "networkLatncy"},
+    {"latency: 200ms\n", "latency: 200\n"},
+    {"latency: 200ms\n", "latency: 0s\n"},
+    {"latency: 200ms\n", "latency: soon\n"},
+    {"        latency: 200ms\n", ""},
+    {"direction: to", "direction: up"},
+    {"ports: [8080]", "ports: [0]"},
+    {"ports: [8080]", "ports: [\"http\"]"},
+    {"protocol: tcp", "protocol: sctp"},
+    {"protocol: tcp", "probability: 0"},
+    {"metric: request.latency", "metric: request.latncy"},
+    {"quantile: 0.99", "quantile: 99"},
+    {"below: 1s", "below: 1s\n        above: 2s"},
+    {"        below: 1s\n", ""},
+    {"effect: request.errors, ", ""},
+    {"maxPods: 5", "maxPods: 0"},
+    {"maxPercent: 100", "maxPercent: 101"},
+    {"maxPods: 5", "maxPod: 5"},
+};
+
+TEST(Schema, AcceptsTheExamplesAndRefusesWhatTheParserRefuses) {
+  if (std::system("python3 -c 'import jsonschema' 2>/dev/null") != 0)
+    GTEST_SKIP() << "needs python3-jsonschema (scripts/setup test)";
+  boost::json::array documents;
+  const auto add = [&](const std::string& text) {
+    detail::SourceMap map;
+    detail::Problems problems;
+    EXPECT_TRUE(detail::read_yaml(text, documents.emplace_back(nullptr), map, problems)) << text;
+  };
+  std::string expected;
+  for (const fs::path& path : examples()) {
+    const auto parsed = parse_experiment(content(path), path.filename().string());
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    add(content(path));
+    documents.push_back(to_json(*parsed));  // what we write is valid too
+    expected += "11";
+  }
+  const std::string base = content(source() / "docs/examples/slow-payments.yaml");
+  for (const Change& change : kRefused) {
+    std::string text = base;
+    const std::size_t at = text.find(change.old);
+    ASSERT_NE(at, std::string::npos) << change.old;
+    text.replace(at, change.old.size(), change.now);
+    EXPECT_FALSE(parse_experiment(text, "f")) << change.old << " -> " << change.now;
+    add(text);
+    expected += '0';
+  }
+  const fs::path file =
+      fs::temp_directory_path() / ("fl-schema-" + std::to_string(getpid()) + ".json");
+  std::ofstream(file) << boost::json::serialize(
+      boost::json::object{{"schema", experiment_schema()}, {"documents", documents}});
+  const std::string command = "python3 '" + (source() / "tests/unit/api/schema_check.py").string() +
+                              "' '" + file.string() + "'";
+  FILE* pipe = popen(command.c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  char answer[256] = {};
+  const char* line = std::fgets(answer, sizeof answer, pipe);
+  const int status = pclose(pipe);
+  fs::remove(file);
+  ASSERT_EQ(status, 0);
+  ASSERT_NE(line, nullptr);
+  EXPECT_EQ(std::string(answer), expected + "\n");
+}
+
+TEST(Schema, EveryKeyHasHelpAndIsInTheDocumentation) {
+  const std::string text = content(source() / "docs/experiment.md");
+  const auto schema = experiment_schema();
+  for (const auto& [name, type] : schema.at("$defs").as_object())
+    for (const auto& [key, field] : type.at("properties").as_object()) {
+      EXPECT_NE(text.find("`" + std::string(key) + "`"), std::string::npos) << name << "." << key;
+      EXPECT_TRUE(field.as_object().contains("description")) << name << "." << key;
+    }
+}
+
+}  // namespace
+}  // namespace faultline::api
