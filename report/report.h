@@ -31,6 +31,11 @@ namespace faultline::report {
 
 // Value of a metric in a phase over all windows of pods that match; used by expectations and by
 // abortWhen, which passes the record of a running experiment. Empty when not measured.
+// Histograms: `quantile` (else the median) of all values. Counters: events per second, summed over
+// pods and labels, each over the time it was measured. Gauges: the mean over time. Fractions: the
+// ratio of sums. An empty selector means every target and observed pod, no control pod. A pod that
+// answers requests is judged as a server, any other as a client, so that a proxy is not counted
+// twice.
 [[nodiscard]] std::optional<double> metric_value(const api::RunRecord& record,
                                                  const api::Selector& selector,
                                                  std::string_view metric,

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// What applications will see, and how it is made: for people who have not read the design.
+#include <boost/describe.hpp>
+
+#include "report/format.h"
+#include "report/report.h"
+#include "report/words.h"
+
+namespace faultline::report {
+namespace {
+
+std::string duration(double seconds) { return seconds_words(seconds, 6); }
+
+// "packets the pod sends (port 8080)", with the share that is hit before it.
+std::string packets(const api::NetworkFilter& f, const api::Probability& share) {
+  std::string text =
+      share.value < 1 ? percent_words(share.value, 6) + " of the packets" : "Packets";
+  text += " the pod ";
+  text += f.direction == api::Direction::to     ? "sends"
+          : f.direction == api::Direction::from ? "receives"
+                                                : "sends or receives";
+  const std::vector<std::string> filter = filter_words(f);
+  return filter.empty() ? text : text + " (" + join(filter, "; ") + ")";
+}
+
+std::string explain(const api::NetworkLatency& f) {
+  // Both directions: a request and its answer each cross the delay once. A new connection crosses
+  // it once more, in the handshake.
+  const double round_trip = f.latency.seconds() * (f.direction == api::Direction::both ? 2 : 1);
+  std::string text =
+      packets(f, f.probability) + " arrive " + duration(f.latency.seconds()) + " later. ";
+  text += f.probability.value < 1 ? "A request that is hit takes " : "A request takes ";
+  return text + "about " + duration(round_trip) + " longer on a kept connection, about " +
+         duration(2 * round_trip) +
+         " where the caller connects anew. Packets wait beside the pod's interface and keep their "
+         "order; nothing inside the pod is touched.";
+}
+std::string explain(const api::NetworkLoss& f) {
+  std::string text =
+      packets(f, f.loss) +
+      " vanish, and the sender is not told. TCP sends them again, which costs from a few "
+      "milliseconds to a fifth of a second or more and shows in p99 before p50; UDP loses them. ";
+  if (f.burst)
+    text += "Losses come in bursts of " + number_words(f.burst->length, 4) +
+            " packets on average, which stalls TCP longer than single ones. ";
+  return text + "Dropped by eBPF where the packet is received.";
+}
+std::string explain(const api::NetworkDuplicate& f) {
+  return packets(f, f.duplicate) + " arrive twice. TCP hides it; a UDP service may answer twice.";
+}
+std::string explain(const api::NetworkCorrupt& f) {
+  return packets(f, f.corrupt) + " are damaged. Checksums catch it, so that it acts like loss.";
+}
+std::string explain(const api::NetworkReorder& f) {
+  return packets(f, f.reorder) +
+         " arrive out of order. TCP may take it for loss and send them again.";
+}
+std::string explain(const api::NetworkBandwidth& f) {
+  return packets(f, api::Probability{1}) + " pass at " +
+         number_words(static_cast<double>(f.rate.bits_per_second) / 1e6, 6) +
+         " Mbit/s at most. Small requests feel nothing until the queue fills; large answers take "
+         "longer.";
+}
+std::string explain(const api::NetworkPartition& f) {
+  return packets(f, api::Probability{1}) +
+         " do not arrive. Open connections hang until the application's own time-out; new ones are "
+         "not answered.";
+}
+std::string explain(const api::TcpReset& f) {
+  return packets(f, f.probability) +
+         " reset their connection. Applications see ECONNRESET and have to connect again.";
+}
+std::string explain(const api::DnsError& f) {
+  std::string text = "Look-ups of " + (f.names.empty() ? "every name" : join(f.names, ", "));
+  if (!f.rcode.empty()) text += " are answered " + f.rcode;
+  if (f.drop) text += " get no answer, so that the resolver waits for its time-out (often 5 s)";
+  if (f.delay) text += " are answered " + duration(f.delay->seconds()) + " later";
+  return text + ". Names that an application has cached are not asked for and so not hit.";
+}
+std::string explain(const api::SocketError& f) {
+  std::vector<std::string> operations;
+  for (const api::SocketOperation operation : f.operations)
+    operations.push_back(operation_words(operation) + "()");
+  const std::vector<std::string> filter = filter_words(f);
+  std::string text = f.probability.value < 1
+                         ? percent_words(f.probability.value, 6) + " of the pod's calls to "
+                         : "Every call of the pod to ";
+  text += join(operations, ", ") + (filter.empty() ? "" : " (" + join(filter, "; ") + ")");
+  return text + " fails at once with " + f.errno_.format() +
+         ", as if the system had said so; no packet is sent for it. Open connections are not "
+         "touched. Returned by eBPF programs on the pod's cgroup.";
+}
+std::string explain(const api::SyscallError& f) {
+  return "System calls " + join(f.syscalls, ", ") + " of the pod fail with " + f.errno_.format() +
+         (f.probability.value < 1 ? " (" + percent_words(f.probability.value, 6) + " of them)"
+                                  : "") +
+         ". Returned by eBPF before the call does its work.";
+}
+std::string explain(const api::SyscallLatency& f) {
+  return "System calls " + join(f.syscalls, ", ") + " of the pod take " +
+         duration(f.latency.seconds()) + " longer. " +
+         (f.spin ? "The calling thread holds its CPU meanwhile."
+                 : "The calling thread sleeps; other threads go on.");
+}
+std::string explain(const api::CpuPressure& f) {
+  return plural(static_cast<std::uint64_t>(f.workers), "busy worker", "busy workers") +
+         " in the pod's cgroup compete for its CPU time. What computes gets slower, and is "
+         "throttled "
+         "sooner where the pod has a CPU limit.";
+}
+std::string explain(const api::MemoryPressure& f) {
+  return f.bytes.format() +
+         " are held in the pod's cgroup. Near the pod's limit the kernel reclaims, which stalls, "
+         "and "
+         "at the limit it may kill.";
+}
+std::string explain(const api::ProcessPause& f) {
+  return (f.process.empty() ? "Every process of the pod" : "Process " + f.process) +
+         " stops and goes on at the end. Connections stay open and nothing is answered.";
+}
+std::string explain(const api::ProcessKill& f) {
+  return (f.process.empty() ? "Every process of the pod" : "Process " + f.process) + " gets " +
+         f.signal + ". Whoever supervises it should start it again.";
+}
+
+}  // namespace
+
+std::string explain_words(const api::Fault& fault) {
+  return std::visit([](const auto& f) { return explain(f); }, fault.spec);
+}
+
+}  // namespace faultline::report
