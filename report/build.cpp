@@ -1,1 +1,138 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <set>
+
+#include "report/analysis.h"
+#include "report/format.h"
+#include "report/report.h"
+
+namespace faultline::report {
+namespace {
+
+std::vector<api::ReportNode> nodes_of(const api::RunRecord& record,
+                                      const std::vector<api::InjectionReport>& injections) {
+  std::vector<api::ReportNode> nodes;
+  for (const api::NodeRecord& node : record.nodes) {
+    api::ReportNode out{.name = node.node,
+                        .kernel = node.info.kernel,
+                        .arch = node.info.arch,
+                        .agentVersion = node.info.agentVersion,
+                        .clockOffset = node.clockOffset,
+                        .clockUncertainty = node.clockUncertainty};
+    for (const api::InjectionReport& row : injections)
+      if (row.node == node.node && !row.mechanism.empty() &&
+          std::ranges::find(out.mechanisms, row.mechanism) == out.mechanisms.end())
+        out.mechanisms.push_back(row.mechanism);
+    nodes.push_back(std::move(out));
+  }
+  return nodes;
+}
+
+// Known only when every node of the run said how it ended.
+std::optional<std::vector<std::string>> residue_of(const api::RunRecord& record) {
+  std::set<std::string> nodes;
+  for (const api::RunPod& pod : record.pods) nodes.insert(pod.pod.node);
+  std::vector<std::string> residue;
+  for (const api::NodeRecord& node : record.nodes) {
+    if (!node.closed) return std::nullopt;
+    nodes.erase(node.node);
+    for (const api::RunEvent& event : node.events)
+      if (event.kind == api::RunEventKind::closed)
+        for (const std::string& left : event.residue) residue.push_back(node.node + ": " + left);
+  }
+  if (!nodes.empty()) return std::nullopt;
+  return residue;
+}
+
+bool measured_anything(const std::vector<Series>& all) {
+  return std::ranges::any_of(all, [](const Series& series) { return !series.points.empty(); });
+}
+
+// Each fault must have acted somewhere, and must have been armed everywhere.
+bool every_fault_real(const api::RunRecord& record, const std::vector<api::InjectionReport>& rows) {
+  using enum api::InjectionVerdict;
+  const std::size_t faults = record.experiment.spec.faults.size();
+  if (faults > 0 && rows.empty()) return false;
+  std::vector<bool> acted(faults, false);
+  for (std::size_t i = 0; i < rows.size(); ++i) {  // rows come pod by pod, in the faults' order
+    if (rows[i].verdict == blocked) return false;
+    if (rows[i].verdict != no_traffic && rows[i].injected > 0) acted[i % faults] = true;
+  }
+  return std::ranges::all_of(acted, std::identity{});
+}
+
+api::RunVerdict verdict_of(const api::RunRecord& record, const api::Report& report, bool measured) {
+  if (record.state == api::RunState::Aborted) return api::RunVerdict::aborted;
+  if (record.state != api::RunState::Completed) return api::RunVerdict::failed;
+  if (!every_fault_real(record, report.injections)) return api::RunVerdict::not_real;
+  if (!std::ranges::all_of(report.expectations, &api::ExpectationReport::met))
+    return api::RunVerdict::missed;
+  if (record.experiment.spec.faults.empty() && !measured) return api::RunVerdict::failed;
+  return api::RunVerdict::met;
+}
+
+api::ExpectationReport judge_effect(const api::RunRecord& record, const api::ExpectEffect& expect) {
+  api::ExpectationReport out;
+  const api::Metric* metric = api::find_metric(expect.metric);
+  const bool below = !expect.below.empty();
+  const std::string& bound_text = below ? expect.below : expect.above;
+  out.text = expect.metric;
+  if (metric && metric->kind == api::MetricKind::kHistogram)
+    out.text += " " + quantile_words(expect.quantile.value_or(0.5));
+  out.text += " of " + selector_words(expect.selector) + (below ? " below " : " above ");
+
+  const Result<double> bound = parse_bound(expect.metric, bound_text);
+  if (metric == nullptr || !bound) {  // validate() refuses both; a stored record may be older
+    out.text += bound_text;
+    out.measured = bound ? "no such metric" : bound.error().message;
+    return out;
+  }
+  out.text += value_words(*metric, *bound);
+  const std::optional<double> value =
+      metric_value(record, expect.selector, expect.metric, expect.quantile, api::RunPhase::fault);
+  if (!value) {
+    out.measured = "not measured";
+    return out;
+  }
+  out.measured = value_words(*metric, *value);
+  out.met = below ? *value < *bound : *value > *bound;
+  return out;
+}
+
+}  // namespace
+
+std::vector<api::ExpectationReport> expectations_of(const api::RunRecord& record) {
+  std::vector<api::ExpectationReport> out;
+  for (const api::ExpectEffect& expect : record.experiment.spec.expect.effects)
+    out.push_back(judge_effect(record, expect));
+  // Never counted as met: nobody has looked.
+  for (const api::ExpectAlert& expect : record.experiment.spec.expect.alerts)
+    out.push_back({"alert " + expect.name + " within " + seconds_words(expect.within.seconds()),
+                   false, "not measured: no monitoring is connected"});
+  for (const api::ExpectSignal& expect : record.experiment.spec.expect.signals)
+    out.push_back({expect.promql + " equals " + expect.equals, false,
+                   "not measured: no monitoring is connected"});
+  return out;
+}
+
+api::Report build(const api::RunRecord& record) {
+  const std::vector<Series> all = all_series(record);
+  api::Report report{.run = record.run,
+                     .state = record.state,
+                     .stateReason = record.stateReason,
+                     .experiment = record.experiment};
+  report.injections = injections_of(record);
+  report.nodes = nodes_of(record, report.injections);
+  report.effects = effects_of(all);
+  const auto first = first_injected(report.injections), last = last_injected(report.injections);
+  const BandResult bands = watch_bands(all, first, last);
+  report.timeline = timeline_of(record, report.injections, bands);
+  report.recovery = recovery_of(bands, !record.experiment.spec.faults.empty(), last);
+  report.expectations = expectations_of(record);
+  report.residue = residue_of(record);
+  report.gaps = gaps_of(record);
+  report.verdict = verdict_of(record, report, measured_anything(all));
+  return report;
+}
+
+}  // namespace faultline::report

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of build(): each makes one part of the report. Pure and thread-safe.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/run_record.h"
+#include "report/windows.h"
+
+namespace faultline::report {
+
+[[nodiscard]] std::vector<api::EffectReport> effects_of(const std::vector<Series>& all);
+
+// One row for each fault on each target pod, also for those that no agent reported.
+[[nodiscard]] std::vector<api::InjectionReport> injections_of(const api::RunRecord& record);
+// Verdict and reason of one row from the fault that was asked and what was measured.
+void judge(const api::Fault& fault, const api::InjectionStatus& status, api::InjectionReport& row);
+
+// When effects left their baseline band and came back to it. A band is the median of the baseline's
+// window values +- the greatest of 3 robust deviations, 10 % of the median and a floor of the
+// metric (band.cpp). A series counts as affected when the median of its windows under the fault is
+// outside.
+struct BandResult {
+  std::size_t watched = 0;   // series of target and observed pods with a band
+  std::size_t affected = 0;  // of these
+  std::optional<UtcTime> first_out;
+  std::string first_what;          // "shop/checkout-0 request.latency p50"
+  std::optional<UtcTime> back;     // all affected series back for good
+  std::string last_what;           // the series that came back last, or has not
+  bool recovery_measured = false;  // there are windows after `last_injected`
+};
+[[nodiscard]] BandResult watch_bands(const std::vector<Series>& all,
+                                     std::optional<UtcTime> first_injected,
+                                     std::optional<UtcTime> last_injected);
+
+[[nodiscard]] std::vector<api::TimelineEntry> timeline_of(
+    const api::RunRecord& record, const std::vector<api::InjectionReport>& injections,
+    const BandResult& bands);
+[[nodiscard]] api::RecoveryReport recovery_of(const BandResult& bands, bool has_faults,
+                                              std::optional<UtcTime> last_injected);
+[[nodiscard]] std::vector<api::Gap> gaps_of(const api::RunRecord& record);
+[[nodiscard]] std::vector<api::ExpectationReport> expectations_of(const api::RunRecord& record);
+
+// First and last moment a fault acted, over all rows.
+[[nodiscard]] std::optional<UtcTime> first_injected(const std::vector<api::InjectionReport>& rows);
+[[nodiscard]] std::optional<UtcTime> last_injected(const std::vector<api::InjectionReport>& rows);
+
+}  // namespace faultline::report

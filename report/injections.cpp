@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <boost/describe.hpp>
+
+#include "report/analysis.h"
+#include "report/format.h"
+#include "report/report.h"
+
+namespace faultline::report {
+namespace {
+
+const api::InjectionStatus* status_of(const api::NodeRecord& node, const std::string& pod,
+                                      std::size_t index) {
+  const auto found = std::ranges::find_if(node.injections, [&](const api::InjectionStatus& s) {
+    return s.index == static_cast<std::int64_t>(index) && s.pod.id() == pod;
+  });
+  return found == node.injections.end() ? nullptr : &*found;
+}
+
+api::InjectionReport row_of(const api::Fault& fault, const api::InjectionStatus& status,
+                            const std::string& node) {
+  api::InjectionReport row{.pod = status.pod.id(),
+                           .node = node,
+                           .fault = std::string(fault.name()),
+                           .mechanism = status.mechanism,
+                           .asked = asked_words(fault),
+                           .matched = status.matched,
+                           .injected = status.injected,
+                           .errors = status.errors,
+                           .lost = status.lost,
+                           .byErrno = status.byErrno,
+                           .firstInjectedAt = status.firstInjectedAt,
+                           .lastInjectedAt = status.lastInjectedAt};
+  judge(fault, status, row);
+  return row;
+}
+
+// What to say of a fault that no agent ever reported on a target pod.
+api::InjectionStatus unreported(const api::RunRecord& record, const api::RunPod& pod) {
+  api::InjectionStatus status{.pod = pod.pod, .state = api::InjectionState::blocked};
+  const bool reached = std::ranges::any_of(record.history, [](const api::PhaseMark& mark) {
+    return mark.state == api::RunState::Injecting;
+  });
+  status.reason = reached ? "the agent of node " + pod.pod.node + " never reported this fault"
+                          : "the run ended before the fault was armed";
+  return status;
+}
+
+}  // namespace
+
+std::vector<api::InjectionReport> injections_of(const api::RunRecord& record) {
+  const std::vector<api::Fault>& faults = record.experiment.spec.faults;
+  std::vector<api::InjectionReport> rows;
+  for (const api::RunPod& pod : record.pods) {
+    if (pod.role != api::PodRole::target) continue;
+    for (std::size_t i = 0; i < faults.size(); ++i) {
+      // The newest agent of the pod's node knows; a pod is on one node.
+      const api::InjectionStatus* status = nullptr;
+      std::string node = pod.pod.node;
+      for (const api::NodeRecord& candidate : record.nodes)
+        if (const auto* found = status_of(candidate, pod.pod.id(), i)) {
+          status = found;
+          node = candidate.node;
+        }
+      rows.push_back(row_of(faults[i], status ? *status : unreported(record, pod), node));
+    }
+  }
+  return rows;
+}
+
+std::optional<UtcTime> first_injected(const std::vector<api::InjectionReport>& rows) {
+  std::optional<UtcTime> first;
+  for (const api::InjectionReport& row : rows)
+    if (row.firstInjectedAt.set())
+      first = std::min(first.value_or(UtcTime::max()), row.firstInjectedAt.value);
+  return first;
+}
+
+std::optional<UtcTime> last_injected(const std::vector<api::InjectionReport>& rows) {
+  std::optional<UtcTime> last;
+  for (const api::InjectionReport& row : rows)
+    if (row.lastInjectedAt.set())
+      last = std::max(last.value_or(UtcTime{}), row.lastInjectedAt.value);
+  return last;
+}
+
+}  // namespace faultline::report
