@@ -156,9 +156,9 @@ api::RecoveryReport recovery_of(const BandResult& bands, bool has_faults,
   else if (bands.back) {
     recovery.recoveredAt = {*bands.back};
     recovery.seconds = std::chrono::duration<double>(*bands.back - *last_injected).count();
-    recovery.text = "every effect was back in its baseline band " +
-                    seconds_words(*recovery.seconds, 2) + " after the last injected event (" +
-                    bands.last_what + " last; measured in windows of 1 s)";
+    recovery.text =
+        "from the last injected event until every effect was back in its baseline band, " +
+        bands.last_what + " last (measured in windows of 1 s)";
   } else if (bands.recovery_measured) {
     recovery.text = bands.last_what + " was not back in its baseline band when measuring ended";
   } else {

@@ -87,7 +87,7 @@ api::ExpectationReport judge_effect(const api::RunRecord& record, const api::Exp
     out.measured = bound ? "no such metric" : bound.error().message;
     return out;
   }
-  out.text += value_words(*metric, *bound);
+  out.text += bound_words(*metric, *bound);
   const std::optional<double> value =
       metric_value(record, expect.selector, expect.metric, expect.quantile, api::RunPhase::fault);
   if (!value) {

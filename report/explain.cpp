@@ -9,7 +9,7 @@
 namespace faultline::report {
 namespace {
 
-std::string duration(double seconds) { return seconds_words(seconds, 6); }
+std::string duration(double seconds) { return exact_seconds_words(seconds); }
 
 // "packets the pod sends (port 8080)", with the share that is hit before it.
 std::string packets(const api::NetworkFilter& f, const api::Probability& share) {
@@ -41,7 +41,7 @@ std::string explain(const api::NetworkLoss& f) {
       " vanish, and the sender is not told. TCP sends them again, which costs from a few "
       "milliseconds to a fifth of a second or more and shows in p99 before p50; UDP loses them. ";
   if (f.burst)
-    text += "Losses come in bursts of " + number_words(f.burst->length, 4) +
+    text += "Losses come in bursts of " + length_words(f.burst->length) +
             " packets on average, which stalls TCP longer than single ones. ";
   return text + "Dropped by eBPF where the packet is received.";
 }
@@ -56,8 +56,7 @@ std::string explain(const api::NetworkReorder& f) {
          " arrive out of order. TCP may take it for loss and send them again.";
 }
 std::string explain(const api::NetworkBandwidth& f) {
-  return packets(f, api::Probability{1}) + " pass at " +
-         number_words(static_cast<double>(f.rate.bits_per_second) / 1e6, 6) +
+  return packets(f, api::Probability{1}) + " pass at " + megabits_words(f.rate) +
          " Mbit/s at most. Small requests feel nothing until the queue fills; large answers take "
          "longer.";
 }
@@ -86,7 +85,8 @@ std::string explain(const api::SocketError& f) {
                          ? percent_words(f.probability.value, 6) + " of the pod's calls to "
                          : "Every call of the pod to ";
   text += join(operations, ", ") + (filter.empty() ? "" : " (" + join(filter, "; ") + ")");
-  return text + " fails at once with " + f.errno_.format() +
+  return text + std::string(f.probability.value < 1 ? " fail" : " fails") + " at once with " +
+         f.errno_.format() +
          ", as if the system had said so; no packet is sent for it. Open connections are not "
          "touched. Returned by eBPF programs on the pod's cgroup.";
 }

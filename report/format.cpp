@@ -18,6 +18,36 @@ std::string grouped(std::string digits) {
   return digits;
 }
 
+// "50.000 ms" -> "50 ms".
+std::string without_noughts(std::string text) {
+  const std::size_t point = text.find('.');
+  if (point == std::string::npos) return text;
+  std::size_t end = std::min(text.find(' ', point), text.size());
+  std::size_t keep = end;
+  while (text[keep - 1] == '0') --keep;
+  if (text[keep - 1] == '.') --keep;
+  return text.erase(keep, end - keep);
+}
+
+struct Scale {
+  double factor;
+  std::string_view unit;
+};
+// One unit for several values of which `size` is the greatest.
+Scale scale_of(const api::Metric& metric, double size) {
+  if (metric.kind == api::MetricKind::kFraction) return {100, "points"};
+  if (metric.unit == "s") {
+    if (size >= 0.9995) return {1, "s"};
+    if (size >= 0.9995e-3) return {1e3, "ms"};
+    return {1e6, "us"};
+  }
+  if (metric.kind == api::MetricKind::kGauge) return {1, metric.unit};
+  if (metric.unit != "B") return {1, "/s"};
+  if (size >= 999.5e6) return {1e-9, "GB/s"};
+  if (size >= 999.5e3) return {1e-6, "MB/s"};
+  return size >= 999.5 ? Scale{1e-3, "kB/s"} : Scale{1, "B/s"};
+}
+
 std::string signed_words(std::string text, double value) {
   return value > 0 && !text.starts_with('-') ? "+" + text : text;
 }
@@ -85,10 +115,39 @@ std::string value_words(const api::Metric& metric, double value) {
   return number_words(value) + " /s";
 }
 
+std::string exact_seconds_words(double seconds) {
+  return without_noughts(seconds_words(seconds, 6));
+}
+
+std::string bound_words(const api::Metric& metric, double bound) {
+  if (metric.unit == "s") return exact_seconds_words(bound);
+  return without_noughts(value_words(metric, bound));
+}
+
 std::string change_words(const api::Metric& metric, double change) {
-  if (metric.kind == api::MetricKind::kFraction)
-    return signed_words(number_words(change * 100), change) + " points";
-  return signed_words(value_words(metric, change), change);
+  return change_words(metric, change, std::nullopt);
+}
+
+std::string change_words(const api::Metric& metric, double change,
+                         const std::optional<api::Interval>& interval) {
+  double size = std::abs(change);
+  if (interval) size = std::max({size, std::abs(interval->low), std::abs(interval->high)});
+  const Scale scale = scale_of(metric, size);
+  // As many decimals as give the greatest of them three digits.
+  const double greatest = size * scale.factor;
+  const int decimals = greatest >= 99.95 || greatest == 0 ? 0
+                       : greatest >= 9.995                ? 1
+                       : greatest >= 0.9995               ? 2
+                                                          : 3;
+  const auto one = [&](double value) {
+    char text[64];
+    std::snprintf(text, sizeof text, "%.*f", decimals, value * scale.factor);
+    if (std::strtod(text, nullptr) == 0) return std::string("0");
+    return signed_words(grouped(text), value);
+  };
+  std::string text = one(change) + " " + std::string(scale.unit);
+  if (interval) text += " (" + one(interval->low) + " to " + one(interval->high) + ")";
+  return text;
 }
 
 std::string plural(std::uint64_t n, std::string_view one, std::string_view many) {
@@ -142,6 +201,16 @@ std::string labels_words(const std::map<std::string, std::string>& labels) {
       parts.push_back(key + " " + value);
   }
   return join(parts, ", ");
+}
+
+std::string short_labels_words(const std::map<std::string, std::string>& labels) {
+  std::vector<std::string> parts;
+  if (const auto side = labels.find("side"); side != labels.end()) parts.push_back(side->second);
+  for (const auto& [key, value] : labels) {
+    if (key == "side") continue;
+    parts.push_back(key == "port" ? ":" + value : labels_words({{key, value}}));
+  }
+  return join(parts, " ");
 }
 
 }  // namespace faultline::report

@@ -3,12 +3,21 @@
 #include "report/words.h"
 
 #include <boost/describe.hpp>
-#include <boost/mp11.hpp>
+#include <cmath>
 
 #include "report/format.h"
 #include "report/report.h"
 
 namespace faultline::report {
+
+std::string length_words(double length) {
+  // Whole numbers without noughts behind the point.
+  return length == std::floor(length) ? number_words(length, 1) : number_words(length, 3);
+}
+std::string megabits_words(const api::BitRate& rate) {
+  const double megabits = static_cast<double>(rate.bits_per_second) / 1e6;
+  return length_words(megabits);
+}
 
 std::string operation_words(api::SocketOperation operation) {
   return boost::describe::enum_to_string(operation, "?");
@@ -18,7 +27,7 @@ namespace {
 
 using Parts = std::vector<std::string>;
 
-std::string duration(const api::Duration& d) { return seconds_words(d.seconds(), 6); }
+std::string duration(const api::Duration& d) { return exact_seconds_words(d.seconds()); }
 std::string percent(const api::Probability& p) { return percent_words(p.value, 6); }
 
 // Only where it says something: a probability of 1 is every event.
@@ -46,7 +55,7 @@ Parts asks(const api::NetworkLatency& f) {
 Parts asks(const api::NetworkLoss& f) {
   Parts parts{percent(f.loss) + " of packets lost"};
   if (f.burst) {
-    parts.push_back("in bursts of " + number_words(f.burst->length, 4) + " on average");
+    parts.push_back("in bursts of " + length_words(f.burst->length) + " on average");
     if (f.burst->badLoss.value < 1 || f.burst->goodLoss.value > 0)
       parts.push_back(percent(f.burst->badLoss) + " inside a burst and " +
                       percent(f.burst->goodLoss) + " outside");
@@ -71,8 +80,7 @@ Parts asks(const api::NetworkReorder& f) {
       f.correlation);
 }
 Parts asks(const api::NetworkBandwidth& f) {
-  Parts parts{"at most " + number_words(static_cast<double>(f.rate.bits_per_second) / 1e6, 6) +
-              " Mbit/s"};
+  Parts parts{"at most " + megabits_words(f.rate) + " Mbit/s"};
   if (f.burst.bytes > 0) parts.push_back("bursts of " + f.burst.format());
   return parts;
 }

@@ -13,6 +13,8 @@ namespace faultline::report {
 [[nodiscard]] std::string direction_words(api::Direction direction);
 // "port 8080", "tcp only", "peers in 10.0.0.0/8"; direction is left out.
 [[nodiscard]] std::vector<std::string> filter_words(const api::NetworkFilter& filter);
+[[nodiscard]] std::string length_words(double length);  // "8", "2.50"
+[[nodiscard]] std::string megabits_words(const api::BitRate& rate);
 [[nodiscard]] std::string operation_words(api::SocketOperation operation);
 
 }  // namespace faultline::report

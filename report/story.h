@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the three renderings share: which effects tell most, and the report in sentences. Pure and
+// thread-safe. Pointers point into the report.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/metrics.h"
+#include "api/report.h"
+
+namespace faultline::report {
+
+// The effects by how much they tell: observed pods, then targets, then controls, and within them
+// what changed most for the users of a service. At most `limit`, of which some are kept for the
+// control pods, since "nothing else moved" is half of the evidence.
+[[nodiscard]] std::vector<const api::EffectReport*> telling_effects(const api::Report& report,
+                                                                    std::size_t limit);
+// Every effect in that order.
+[[nodiscard]] std::vector<const api::EffectReport*> ranked_effects(const api::Report& report);
+// 0: no change beyond chance.
+[[nodiscard]] double weight(const api::EffectReport& effect);
+
+// The figure that `change` is about: p50 of histograms, else the rate.
+[[nodiscard]] std::optional<double> main_figure(const std::optional<api::PhaseStats>& stats,
+                                                const api::Metric& metric);
+// "12.1 ms", or "-" when it was not measured.
+[[nodiscard]] std::string figure_words(std::optional<double> value, const api::Metric& metric);
+// "x5.1", "-38 %"; empty where a ratio says nothing.
+[[nodiscard]] std::string ratio_words(const api::EffectReport& effect, const api::Metric& metric);
+// "request.latency p50"
+[[nodiscard]] std::string metric_words(const api::Metric& metric);
+
+// "delayed", "dropped", "failed": what the fault did to an event.
+[[nodiscard]] std::string_view done_word(std::string_view fault);
+// "7 412 matched, 7 412 delayed, +50.3 ms p50, +54.8 ms p95"
+[[nodiscard]] std::string acted_words(const api::InjectionReport& row);
+
+[[nodiscard]] std::string_view verdict_word(api::InjectionVerdict verdict);  // "no-traffic"
+[[nodiscard]] std::string_view role_word(api::PodRole role);
+// "met", "not real", ...; "running" while the run has not ended.
+[[nodiscard]] std::string headline(const api::Report& report);
+// One sentence: why this verdict.
+[[nodiscard]] std::string verdict_reason(const api::Report& report);
+// The whole run in one paragraph.
+[[nodiscard]] std::string summary(const api::Report& report);
+
+[[nodiscard]] std::string residue_words(const api::Report& report);  // "none", "not known", ...
+
+}  // namespace faultline::report

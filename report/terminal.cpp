@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "report/format.h"
+#include "report/report.h"
+#include "report/story.h"
+
+namespace faultline::report {
+namespace {
+
+constexpr std::size_t kRows = 8;
+constexpr std::size_t kLabel = 13, kWord = 12;
+
+enum class Paint { kNone, kGood, kWarn, kBad, kDim, kBold };
+
+class Page {
+ public:
+  explicit Page(bool color) : color_(color) {}
+
+  [[nodiscard]] std::string paint(const std::string& text, Paint p) const {
+    if (!color_ || p == Paint::kNone) return text;
+    static constexpr const char* kCodes[] = {"", "32", "33", "31", "2", "1"};
+    return std::string("\033[") + kCodes[static_cast<int>(p)] + "m" + text + "\033[0m";
+  }
+  // "  label        word        rest"
+  void line(std::string_view label, std::string_view word, Paint p, const std::string& rest) {
+    out_ += "  " + padded(label, kLabel) + paint(padded(word, rest.empty() ? 0 : kWord), p) + rest +
+            "\n";
+  }
+  void text(const std::string& line) { out_ += line + "\n"; }
+  [[nodiscard]] std::string take() { return std::move(out_); }
+
+  // Every character we print is one column wide and one byte long; pod names are ASCII.
+  static std::string padded(std::string_view text, std::size_t width) {
+    std::string out(text);
+    if (out.size() < width) out.append(width - out.size(), ' ');
+    return out;
+  }
+
+ private:
+  bool color_;
+  std::string out_;
+};
+
+Paint paint_of(api::InjectionVerdict verdict) {
+  switch (verdict) {
+    case api::InjectionVerdict::confirmed:
+      return Paint::kGood;
+    case api::InjectionVerdict::partial:
+      return Paint::kWarn;
+    case api::InjectionVerdict::no_traffic:
+    case api::InjectionVerdict::blocked:
+      break;
+  }
+  return Paint::kBad;
+}
+
+Paint paint_of(const api::Report& report) {
+  const std::string word = headline(report);
+  if (word == "met") return Paint::kGood;
+  return word == "missed" || word == "running" || word == "aborted" ? Paint::kWarn : Paint::kBad;
+}
+
+void faults(const api::Report& report, Page& page) {
+  for (const api::InjectionReport& row : report.injections) {
+    std::string text = row.fault + " on " + row.pod;
+    if (row.verdict != api::InjectionVerdict::blocked && row.matched > 0)
+      text += ": " + acted_words(row);
+    page.line("fault", verdict_word(row.verdict), paint_of(row.verdict), text);
+    page.line("", "", Paint::kNone, page.paint("asked " + row.asked, Paint::kDim));
+    if (!row.reason.empty()) page.line("", "", Paint::kNone, row.reason);
+  }
+}
+
+using Cells = std::vector<std::string>;
+
+Cells effect_cells(const api::EffectReport& e) {
+  const api::Metric& metric = *api::find_metric(e.metric);
+  const std::string labels = short_labels_words(e.labels);
+  return {std::string(role_word(e.role)),
+          e.pod,
+          metric_words(metric) + (labels.empty() ? "" : " " + labels),
+          figure_words(main_figure(e.baseline, metric), metric),
+          figure_words(main_figure(e.fault, metric), metric),
+          ratio_words(e, metric),
+          e.change ? change_words(metric, *e.change, e.ci95) : "not comparable"};
+}
+
+void effects(const api::Report& report, Page& page) {
+  const std::vector<const api::EffectReport*> rows = telling_effects(report, kRows);
+  if (rows.empty()) return;
+  const bool faults = !report.experiment.spec.faults.empty();
+  std::vector<Cells> table{{"", "", "", "before", "during", "",
+                            faults ? "change (95 % interval)" : "during minus before"}};
+  for (const api::EffectReport* e : rows) table.push_back(effect_cells(*e));
+  std::vector<std::size_t> width(table.front().size(), 0);
+  for (const Cells& cells : table)
+    for (std::size_t c = 0; c < cells.size(); ++c) width[c] = std::max(width[c], cells[c].size());
+  for (std::size_t r = 0; r < table.size(); ++r) {
+    std::string text;
+    for (std::size_t c = 0; c < table[r].size(); ++c) {
+      const std::string& cell = table[r][c];
+      if (width[c] == 0) continue;
+      const bool figure = c >= 3 && c <= 5;
+      if (!text.empty()) text += "  ";
+      text += figure ? std::string(width[c] - cell.size(), ' ') + cell
+                     : Page::padded(cell, c + 1 == table[r].size() ? 0 : width[c]);
+    }
+    if (r == 0) text = page.paint(text, Paint::kDim);
+    page.text("  " + Page::padded(r == 0 ? "effects" : "", kLabel) + text);
+  }
+  if (report.effects.size() > rows.size())
+    page.text("  " + Page::padded("", kLabel) +
+              page.paint(count_words(report.effects.size() - rows.size()) + " more in the report",
+                         Paint::kDim));
+}
+
+}  // namespace
+
+std::string to_terminal(const api::Report& report, bool color) {
+  Page page(color);
+  faults(report, page);
+  effects(report, page);
+  for (const api::ExpectationReport& e : report.expectations)
+    page.line("expectation", e.met ? "met" : "missed", e.met ? Paint::kGood : Paint::kWarn,
+              e.text + "; measured " + e.measured);
+  if (!report.experiment.spec.faults.empty() && !report.recovery.text.empty())
+    page.line("recovery",
+              report.recovery.seconds ? seconds_words(*report.recovery.seconds, 2) : "-",
+              Paint::kNone, report.recovery.text);
+  const bool clean = report.residue && report.residue->empty();
+  page.line("residue", residue_words(report), clean ? Paint::kGood : Paint::kBad, "");
+  constexpr std::size_t kGaps = 3;
+  for (std::size_t i = 0; i < report.gaps.size() && i < kGaps; ++i) {
+    const api::Gap& gap = report.gaps[i];
+    std::vector<std::string> where;
+    for (const std::string* part : {&gap.node, &gap.pod, &gap.metric})
+      if (!part->empty()) where.push_back(*part);
+    page.line(i == 0 ? "gaps" : "", count_words(i + 1), Paint::kWarn,
+              join(where, " ") + (where.empty() ? "" : ": ") + gap.reason);
+  }
+  if (report.gaps.size() > kGaps)
+    page.line("", "", Paint::kNone,
+              count_words(report.gaps.size() - kGaps) + " more in the report");
+  page.line("verdict", headline(report), paint_of(report), verdict_reason(report));
+  return page.take();
+}
+
+}  // namespace faultline::report
