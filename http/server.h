@@ -18,6 +18,10 @@
 
 namespace faultline::http {
 
+// Where a handler or a stream function waits, the wait is cancelled (boost::system::system_error
+// with operation_aborted is thrown into it) when nobody needs its answer any more: the client
+// closed the connection, the handler time-out is over, or stop() lost its patience. Let it pass
+// through, and let destructors clean up.
 struct Request {
   std::string method;                          // GET, POST, DELETE
   std::string path;                            // decoded, without the query
@@ -83,12 +87,16 @@ class Server {
   void route(std::string method, std::string pattern, std::vector<std::string> allowed,
              Handler handler);
   void authenticator(Authenticator authenticator);
+  // All routes and the authenticator must be set before start(). The io_context must outlive the
+  // Server; handlers under way may outlive it and keep what they share with it alive.
 
   // Binds and accepts. Errors: address in use, no permission ...
   Result<> start();
   [[nodiscard]] std::uint16_t port() const;
-  // Stops accepting, lets running handlers finish for at most `grace`, then closes. Completes when
-  // all are gone.
+  // Stops accepting, ends streams and idle connections at once, and lets running handlers finish
+  // for at most `grace`. Then cancels them (a long poll gets 503) and closes. Completes when all
+  // are gone, or 2 s after `grace` with an error in the log if a handler ignores its cancellation.
+  // Not to be awaited by a handler.
   boost::asio::awaitable<void> stop(std::chrono::milliseconds grace);
 
   struct Impl;

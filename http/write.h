@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers as bytes. Internal to http/.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "http/server.h"
+
+namespace faultline::http {
+
+// What of the request the answer's form depends on.
+struct ReplyTo {
+  unsigned version = 11;  // HTTP/1.1
+  bool head = false;      // the header only
+  bool keep = true;       // the connection goes on
+};
+
+// False: the client did not take it.
+boost::asio::awaitable<bool> write_response(boost::asio::ip::tcp::socket& socket, Response response,
+                                            ReplyTo to);
+// The header of an event stream; the events follow as chunks, to HTTP/1.0 as they are.
+boost::asio::awaitable<bool> write_stream_header(boost::asio::ip::tcp::socket& socket,
+                                                 const Response& response, ReplyTo to);
+// One chunk, or with no bytes the last one.
+boost::asio::awaitable<bool> write_chunk(boost::asio::ip::tcp::socket& socket, std::string bytes,
+                                         ReplyTo to);
+
+}  // namespace faultline::http
