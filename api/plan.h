@@ -2,7 +2,9 @@
 // What a run would do: the answer to POST /api/v1/experiments?dryRun=true. Nothing was started.
 #pragma once
 
+#include <algorithm>
 #include <boost/describe.hpp>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -19,6 +21,14 @@ struct UnsupportedFault {
   std::string reason;  // FaultSupport::reason of that node
 };
 BOOST_DESCRIBE_STRUCT(UnsupportedFault, (), (node, fault, reason))
+
+// How many of `matching` pods the limits let be targets (docs/decisions/0002): the controller and
+// the agent both ask here. The epsilon is for percentages that have no exact binary form, so that
+// 58 % of 50 are 29.
+[[nodiscard]] inline std::int64_t allowed_targets(const Limits& limits, std::int64_t matching) {
+  const double share = std::floor(limits.maxPercent * static_cast<double>(matching) / 100 + 1e-9);
+  return std::min(limits.maxPods, std::max<std::int64_t>(1, static_cast<std::int64_t>(share)));
+}
 
 struct RunPlan {
   std::int64_t matching = 0;  // pods that match the target selector and are not protected

@@ -192,13 +192,18 @@ struct SyncRequest {
   std::string instance;  // random per agent process
   std::uint64_t knownRevision = 0;
   double waitSeconds = 0;
-  Timestamp sentAt;                         // the agent's clock
+  Timestamp sentAt;  // the agent's clock
+  // What the agent learned from its last exchange, as NTP does (RFC 5905, section 8): t1 = its
+  // sentAt, t2 = receivedAt, t3 = answeredAt, t4 = arrival of the answer by its clock. Seconds.
+  std::optional<double> clockOffset;        // agent minus controller: ((t1 - t2) + (t4 - t3)) / 2
+  std::optional<double> clockRoundTrip;     // (t4 - t1) - (t3 - t2)
   std::optional<NodeInfo> info;             // in the first request, and when it changed
   std::optional<std::vector<PodRef>> pods;  // likewise; the whole list
   std::vector<NumberedBatch> batches;
 };
 BOOST_DESCRIBE_STRUCT(SyncRequest, (),
-                      (instance, knownRevision, waitSeconds, sentAt, info, pods, batches))
+                      (instance, knownRevision, waitSeconds, sentAt, clockOffset, clockRoundTrip,
+                       info, pods, batches))
 
 struct SyncResponse {
   std::uint64_t revision = 0;

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// One log format for all programs: text to stderr, UTC with microseconds, so that lines of
+// controller and agents can be laid side by side. Log with spdlog itself; it is thread-safe.
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+
+namespace faultline {
+
+// `level`: trace, debug, info, warn, error or off. Call once, before other threads start. Colours
+// only on a terminal. Errors: kInvalid, a level that is none.
+Result<> init_logging(std::string_view program, std::string_view level);
+
+}  // namespace faultline
