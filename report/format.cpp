@@ -86,6 +86,12 @@ std::string seconds_words(double seconds, int digits) {
   return number_words(seconds * 1e9, digits) + " ns";
 }
 
+std::string offset_words(double seconds) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.3f", seconds);
+  return grouped(text) + " s";
+}
+
 std::string percent_words(double fraction, int digits) {
   std::string text = number_words(fraction * 100, digits);
   if (text.find('.') != std::string::npos) {

@@ -23,6 +23,8 @@ namespace faultline::report {
 [[nodiscard]] std::string seconds_words(double seconds, int digits = 3);
 // What somebody wrote, without noughts that they did not write: "50 ms", "1.5 s".
 [[nodiscard]] std::string exact_seconds_words(double seconds);
+// A time since a start, to the millisecond: "40.219 s".
+[[nodiscard]] std::string offset_words(double seconds);
 // 0.1003 -> "10.03 %".
 [[nodiscard]] std::string percent_words(double fraction, int digits = 4);
 // In the unit of the metric: "12.1 ms", "412 /s", "1.2 MB/s", "50 %", "0.31 cores".

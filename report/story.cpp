@@ -96,8 +96,8 @@ std::string acted_words(const api::InjectionReport& row) {
   if (row.rate && (!row.addedLatency || row.injected != row.matched)) {
     text += " = " + percent_words(*row.rate);
     if (row.rateCi95)
-      text += " (95 % interval " + percent_words(row.rateCi95->low, 3) + " to " +
-              percent_words(row.rateCi95->high, 3) + ")";
+      text += " (95 % interval " + percent_words(row.rateCi95->low) + " to " +
+              percent_words(row.rateCi95->high) + ")";
   }
   return text;
 }

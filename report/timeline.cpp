@@ -71,8 +71,7 @@ void add_events(Entries& entries, const api::RunRecord& record) {
           add(entries, "disarmed", "faults taken down", event.at.value, detail);
           break;
         case api::RunEventKind::closed:
-          add(entries, "closed", "measuring ended, nothing of ours left to run", event.at.value,
-              detail);
+          add(entries, "closed", "the node took the run down", event.at.value, detail);
           break;
         case api::RunEventKind::measuring:
         case api::RunEventKind::armed:

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/codec.h"
+#include "report/format.h"
+#include "report/html_parts.h"
+#include "report/report.h"
+#include "report/story.h"
+#include "report/web/assets.h"
+
+namespace faultline::report {
+namespace {
+
+using Rows = std::vector<std::vector<std::string>>;
+
+std::string_view tone_of(const api::Report& report) {
+  const std::string word = headline(report);
+  if (word == "met") return "good";
+  if (word == "missed" || word == "aborted") return "warn";
+  return word == "running" ? "calm" : "bad";
+}
+
+std::string section(std::string_view id, std::string_view title, std::string_view lead,
+                    const std::string& body) {
+  return "<section aria-labelledby=\"" + std::string(id) + "\"><h2 id=\"" + std::string(id) +
+         "\">" + escape(title) + "</h2>" +
+         (lead.empty() ? "" : "<p class=\"lead\">" + std::string(lead) + "</p>") + "\n" + body +
+         "</section>\n";
+}
+
+// The clearest effect of a role, as a figure to remember.
+std::string key_effect(const api::Report& report, api::PodRole role) {
+  for (const api::EffectReport* e : ranked_effects(report)) {
+    if (e->role != role || !e->change) continue;
+    if (role == api::PodRole::control && e->metric != "request.latency") continue;
+    const api::Metric& metric = *api::find_metric(e->metric);
+    return "<div><dt>" + escape(metric_words(metric)) + " of " + escape(e->pod) + "</dt><dd>" +
+           escape(weight(*e) > 0 ? change_words(metric, *e->change) : std::string("no change")) +
+           "</dd><dd class=\"small\">" +
+           escape(figure_words(main_figure(e->baseline, metric), metric)) + " &rarr; " +
+           escape(figure_words(main_figure(e->fault, metric), metric)) + ", " +
+           std::string(role_word(role)) + "</dd></div>";
+  }
+  return "";
+}
+
+std::string key_figures(const api::Report& report) {
+  std::string out = "<dl class=\"keys\">" + key_effect(report, api::PodRole::observed);
+  out += key_effect(report, api::PodRole::target);
+  out += key_effect(report, api::PodRole::control);
+  if (report.recovery.seconds)
+    out += "<div><dt>back to normal after</dt><dd>" +
+           escape(seconds_words(*report.recovery.seconds, 2)) +
+           "</dd><dd class=\"small\">in windows of 1 s</dd></div>";
+  out += "<div><dt>left behind</dt><dd>" +
+         std::string(!report.residue           ? "not known"
+                     : report.residue->empty() ? "nothing"
+                                               : "something") +
+         "</dd><dd class=\"small\">" + plural(report.gaps.size(), "gap", "gaps") +
+         " in the measuring</dd></div></dl>\n";
+  return out;
+}
+
+std::string header(const api::Report& report) {
+  const std::string& name = report.experiment.metadata.name;
+  const std::string& purpose = report.experiment.spec.purpose;
+  return "<header><p class=\"run\">Faultline report &middot; " + escape(report.run) + "</p><h1>" +
+         escape(name.empty() ? report.run : name) + " " + badge(headline(report), tone_of(report)) +
+         "</h1>" + (purpose.empty() ? "" : "<p class=\"purpose\">" + escape(purpose) + "</p>") +
+         "<p class=\"summary " + std::string(tone_of(report)) + "\">" + escape(summary(report)) +
+         "</p>\n" + key_figures(report) + "</header>\n";
+}
+
+std::string expectations(const api::Report& report) {
+  if (report.expectations.empty()) return "";
+  Rows rows;
+  for (const api::ExpectationReport& e : report.expectations)
+    rows.push_back({badge(e.met ? "met" : "missed", e.met ? "good" : "warn"), escape(e.text),
+                    escape(e.measured)});
+  return section(
+      "expected", "What was expected",
+      "Bounds of the experiment, held against what the kernel measured while the fault acted.",
+      html_table("Expectations", {{""}, {"expected"}, {"measured", true}}, rows));
+}
+
+std::string injections(const api::Report& report) {
+  if (report.injections.empty())
+    return section("injected", "Asked against injected", "",
+                   "<p>Nothing was injected: this run only measured.</p>");
+  const std::size_t faults = report.experiment.spec.faults.size();
+  std::string cards;
+  for (std::size_t i = 0; i < report.injections.size(); ++i)
+    cards += injection_card(report.injections[i],
+                            faults > 0 ? &report.experiment.spec.faults[i % faults] : nullptr);
+  return section("injected", "Asked against injected",
+                 "The line is what the experiment asked for, the dot what the kernel counted. "
+                 "<em>Matched</em> are the events that the fault&#39;s filter chose.",
+                 "<div class=\"cards\">" + cards + "</div>");
+}
+
+std::vector<std::string> effect_row(const api::EffectReport& e) {
+  const api::Metric& metric = *api::find_metric(e.metric);
+  const std::string labels = labels_words(e.labels);
+  return {escape(e.pod) + " <span class=\"role\">" + std::string(role_word(e.role)) + "</span>",
+          escape(metric_words(metric)) +
+              (labels.empty() ? "" : " <span class=\"role\">" + escape(labels) + "</span>"),
+          escape(figure_words(main_figure(e.baseline, metric), metric)),
+          escape(figure_words(main_figure(e.fault, metric), metric)),
+          escape(figure_words(main_figure(e.recovery, metric), metric)),
+          (weight(e) > 0 ? "<strong>" : "") +
+              escape(e.change ? change_words(metric, *e.change, e.ci95) : "not comparable") +
+              (weight(e) > 0 ? "</strong>" : "")};
+}
+
+std::string tails(const api::Report& report) {
+  Rows rows;
+  for (const api::EffectReport* e : ranked_effects(report)) {
+    const api::Metric& metric = *api::find_metric(e->metric);
+    if (metric.kind != api::MetricKind::kHistogram) continue;
+    const auto add = [&](const char* name, const std::optional<api::PhaseStats>& stats) {
+      if (!stats) return;
+      const std::string labels = labels_words(e->labels);
+      rows.push_back(
+          {escape(e->pod),
+           escape(e->metric) +
+               (labels.empty() ? "" : " <span class=\"role\">" + escape(labels) + "</span>"),
+           name, count_words(stats->count), escape(figure_words(stats->p50, metric)),
+           escape(figure_words(stats->p90, metric)), escape(figure_words(stats->p99, metric)),
+           escape(figure_words(stats->max, metric))});
+    };
+    add("before", e->baseline);
+    add("during", e->fault);
+    add("after", e->recovery);
+  }
+  if (rows.empty()) return "";
+  return "<details><summary>Latencies in full: p50, p90, p99 and maximum</summary>" +
+         html_table("Latencies by phase",
+                    {{"pod"},
+                     {"metric"},
+                     {"phase"},
+                     {"values", true},
+                     {"p50", true},
+                     {"p90", true},
+                     {"p99", true},
+                     {"max", true}},
+                    rows) +
+         "</details>\n";
+}
+
+std::string effects(const api::Report& report) {
+  if (report.effects.empty())
+    return section("effects", "What that did", "", "<p>Nothing was measured.</p>");
+  constexpr std::size_t kTelling = 10;
+  const std::vector<Column> columns{{"pod"},          {"metric"},      {"before", true},
+                                    {"during", true}, {"after", true}, {"change (95 % interval)"}};
+  Rows telling, all;
+  for (const api::EffectReport* e : telling_effects(report, kTelling))
+    telling.push_back(effect_row(*e));
+  for (const api::EffectReport* e : ranked_effects(report)) all.push_back(effect_row(*e));
+  std::string body =
+      "<div id=\"charts\" class=\"grid\"></div>\n"
+      "<noscript><p>The charts need JavaScript; every figure is in the tables.</p></noscript>\n" +
+      html_table("The most telling effects", columns, telling);
+  if (all.size() > telling.size())
+    body += "<details><summary>Every effect (" + count_words(all.size()) + ")</summary>" +
+            html_table("Every effect", columns, all) + "</details>\n";
+  body += tails(report);
+  body +=
+      "<details id=\"more\" hidden><summary>Charts of the other effects</summary>"
+      "<div id=\"more-charts\" class=\"grid\"></div></details>\n";
+  return section(
+      "effects", "What that did",
+      "Measured in the kernel in windows of 1 s; the fault phase is shaded. A change in "
+      "<strong>bold</strong> is beyond chance. Control pods were not touched: they show what "
+      "moved for other reasons.",
+      body);
+}
+
+std::string shapes(const api::Report& report) {
+  for (const api::EffectReport& e : report.effects)
+    if (const auto* m = api::find_metric(e.metric); m && m->kind == api::MetricKind::kHistogram)
+      return section("shapes", "How latencies were spread",
+                     "The share of values at each latency, before, during and after. The scale is "
+                     "logarithmic: each step to the right is a multiple.",
+                     "<div id=\"shape-charts\" class=\"grid\"></div>\n");
+  return "";
+}
+
+std::string timeline(const api::Report& report) {
+  std::string items;
+  for (const api::TimelineEntry& entry : report.timeline) {
+    const bool ours =
+        entry.key.size() > 1 && entry.key[0] == 't' && entry.key[1] >= '0' && entry.key[1] <= '9';
+    items +=
+        std::string("<li") + (ours ? " class=\"key\"" : "") + "><span class=\"at\">" +
+        escape(entry.monotonic ? offset_words(*entry.monotonic) : "") + "</span><span><b>" +
+        escape(entry.name) + "</b>" +
+        (entry.detail.empty() ? "" : " <span class=\"role\">" + escape(entry.detail) + "</span>") +
+        "<br><time datetime=\"" + escape(entry.at.format()) + "\">" + escape(entry.at.format()) +
+        "</time></span></li>\n";
+  }
+  std::string body = "<ol class=\"timeline\">\n" + items + "</ol>\n";
+  if (!report.recovery.text.empty())
+    body +=
+        "<p>Recovery: " +
+        (report.recovery.seconds ? escape(seconds_words(*report.recovery.seconds, 2)) + " " : "") +
+        escape(report.recovery.text) + ".</p>\n";
+  return section("timeline", "When",
+                 "Seconds since the run was asked for, on the controller&#39;s clock.", body);
+}
+
+std::string honesty(const api::Report& report) {
+  const bool clean = report.residue && report.residue->empty();
+  std::string body =
+      "<p>" +
+      badge("residue: " + std::string(clean            ? "none"
+                                      : report.residue ? "found"
+                                                       : "not known"),
+            clean ? "good" : "bad") +
+      (clean ? " Each node looked for programs, devices and rules of ours after the run."
+             : " " + escape(residue_words(report))) +
+      "</p>\n";
+  if (report.gaps.empty()) {
+    body += "<p>" + badge("no gaps", "good") + " Everything was measured throughout.</p>\n";
+  } else {
+    Rows rows;
+    for (const api::Gap& gap : report.gaps)
+      rows.push_back({escape(gap.node), escape(gap.pod), escape(gap.metric),
+                      escape(gap.from.set() ? gap.from.format() : ""),
+                      escape(gap.to.set() ? gap.to.format() : ""), escape(gap.reason)});
+    body += html_table("Gaps: what was not measured",
+                       {{"node"}, {"pod"}, {"metric"}, {"from"}, {"to"}, {"why"}}, rows);
+  }
+  return section("honesty", "What was left, and what is not known", "", body);
+}
+
+std::string where(const api::Report& report) {
+  Rows rows;
+  for (const api::ReportNode& node : report.nodes)
+    rows.push_back({escape(node.name), escape(node.kernel + " " + node.arch),
+                    escape(node.agentVersion), escape(join(node.mechanisms, ", ")),
+                    escape(change_words(*api::find_metric("tcp.rtt"), node.clockOffset)) +
+                        " &plusmn; " + escape(seconds_words(node.clockUncertainty, 2))});
+  return section(
+      "where", "Where", "",
+      (rows.empty()
+           ? ""
+           : html_table("Nodes",
+                        {{"node"}, {"kernel"}, {"agent"}, {"mechanisms"}, {"clock offset"}},
+                        rows)) +
+          "<details><summary>The experiment (YAML)</summary><pre><code>" +
+          escape(api::to_yaml(report.experiment)) + "</code></pre></details>\n");
+}
+
+}  // namespace
+
+std::string to_html(const api::Report& report, const api::RunRecord& record) {
+  const std::string& name = report.experiment.metadata.name;
+  std::string out =
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<meta name=\"color-scheme\" content=\"light dark\">\n"
+      // The browser itself refuses any request that might slip in.
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+      "'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">\n"
+      "<link rel=\"icon\" href=\"data:,\">\n<title>" +
+      escape((name.empty() ? report.run : name) + ": " + headline(report)) + "</title>\n<style>";
+  out += web::kUplotCss;
+  out += web::kReportCss;
+  out += "</style>\n</head>\n<body>\n<main>\n";
+  out += header(report) + injections(report) + effects(report) + shapes(report) +
+         expectations(report) + timeline(report) + honesty(report) + where(report);
+  out += "</main>\n<script type=\"application/json\" id=\"data\">" + html_data(report, record) +
+         "</script>\n<script>";
+  out += web::kUplotJs;
+  out += "</script>\n<script>";
+  out += web::kReportJs;
+  out += "</script>\n</body>\n</html>\n";
+  return out;
+}
+
+}  // namespace faultline::report

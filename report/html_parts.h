@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pieces of the HTML report. Pure and thread-safe. All of them escape what they are given.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/run_record.h"
+
+namespace faultline::report {
+
+// Safe between tags and inside a quoted attribute.
+[[nodiscard]] std::string escape(std::string_view text);
+
+// A cell holds finished HTML; use escape() for text.
+struct Column {
+  std::string_view name;
+  bool number = false;
+};
+[[nodiscard]] std::string html_table(std::string_view caption, const std::vector<Column>& columns,
+                                     const std::vector<std::vector<std::string>>& rows);
+
+[[nodiscard]] std::string badge(std::string_view word,
+                                std::string_view tone);  // good warn bad calm
+// One injection: what was asked against what was counted, as a bar with its interval, and the
+// figures in words below it.
+[[nodiscard]] std::string injection_card(const api::InjectionReport& row, const api::Fault* fault);
+
+// The data behind the charts and the report itself as JSON that is safe inside <script>.
+[[nodiscard]] std::string html_data(const api::Report& report, const api::RunRecord& record);
+
+}  // namespace faultline::report

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "api/codec.h"
+#include "report/format.h"
+#include "report/report.h"
+#include "report/story.h"
+
+namespace faultline::report {
+namespace {
+
+constexpr std::size_t kTelling = 8;
+
+// Names come from clusters: nothing in them may end a cell or start markup.
+std::string cell(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n' || c == '\r') {
+      out += ' ';
+      continue;
+    }
+    if (c == '|' || c == '`' || c == '*' || c == '_' || c == '\\' || c == '[' || c == ']' ||
+        c == '#')
+      out += '\\';
+    if (c == '<')
+      out += "&lt;";
+    else if (c == '&')
+      out += "&amp;";
+    else
+      out += c;
+  }
+  return out;
+}
+
+using Row = std::vector<std::string>;
+
+// Columns whose head begins with '>' hold numbers and are set to the right.
+void table(std::string& out, const Row& head, const std::vector<Row>& rows) {
+  std::string line = "|", rule = "|";
+  for (const std::string& name : head) {
+    const bool number = name.starts_with('>');
+    line += " " + (number ? name.substr(1) : name) + " |";
+    rule += number ? " ---: |" : " --- |";
+  }
+  out += line + "\n" + rule + "\n";
+  for (const Row& row : rows) {
+    out += "|";
+    for (const std::string& text : row) out += " " + (text.empty() ? " " : cell(text)) + " |";
+    out += "\n";
+  }
+  out += "\n";
+}
+
+void head(const api::Report& report, std::string& out) {
+  const std::string& name = report.experiment.metadata.name;
+  out += "# " + cell(name.empty() ? report.run : name) + ": " + headline(report) + "\n\n";
+  const std::string& purpose = report.experiment.spec.purpose;
+  if (!purpose.empty()) out += "> " + cell(purpose) + "\n\n";
+  out += cell(summary(report)) + "\n\n";
+}
+
+void expectations(const api::Report& report, std::string& out) {
+  if (report.expectations.empty()) return;
+  out +=
+      "## What was expected\n\nEach line is a bound from the experiment, held against what the "
+      "kernel measured while the fault acted.\n\n";
+  std::vector<Row> rows;
+  for (const api::ExpectationReport& e : report.expectations)
+    rows.push_back({e.met ? "met" : "missed", e.text, e.measured});
+  table(out, {"", "expected", ">measured"}, rows);
+}
+
+void injections(const api::Report& report, std::string& out) {
+  out += "## What was injected\n\n";
+  if (report.injections.empty()) {
+    out += "Nothing: this run only measured.\n\n";
+    return;
+  }
+  out +=
+      "*Matched* are the events that the fault's filter chose, *hit* those it acted on. The "
+      "interval holds the true rate in 95 of 100 runs; a fault is *confirmed* when what was "
+      "asked agrees with what was counted.\n\n";
+  std::vector<Row> rows;
+  for (const api::InjectionReport& row : report.injections) {
+    std::string rate = row.rate ? percent_words(*row.rate) : "";
+    if (row.rateCi95 && row.matched > 0)
+      rate += " (" + percent_words(row.rateCi95->low) + " to " + percent_words(row.rateCi95->high) +
+              ")";
+    std::string added;
+    if (row.addedLatency && row.addedLatency->p50)
+      added = "+" + seconds_words(*row.addedLatency->p50, 4) + " p50, +" +
+              seconds_words(row.addedLatency->p99.value_or(0), 4) + " p99";
+    rows.push_back({row.pod, row.fault, row.asked, count_words(row.matched),
+                    count_words(row.injected), rate, added,
+                    std::string(verdict_word(row.verdict))});
+  }
+  table(out,
+        {"pod", "fault", "asked", ">matched", ">hit", "rate (95 % interval)", "added", "verdict"},
+        rows);
+  for (const api::InjectionReport& row : report.injections) {
+    if (!row.reason.empty())
+      out += "- " + cell(row.fault) + " on " + cell(row.pod) + ": " + cell(row.reason) + ".\n";
+    if (!row.mechanism.empty())
+      out += "- " + cell(row.fault) + " on " + cell(row.pod) + " was made by " +
+             cell(row.mechanism) + ".\n";
+    for (const auto& [name, n] : row.byErrno)
+      out += "- Applications of " + cell(row.pod) + " were told " + cell(name) + " " +
+             plural(n, "time", "times") + ".\n";
+  }
+  out += "\n";
+}
+
+Row effect_row(const api::EffectReport& e) {
+  const api::Metric& metric = *api::find_metric(e.metric);
+  return {e.pod,
+          std::string(role_word(e.role)),
+          metric_words(metric),
+          labels_words(e.labels),
+          figure_words(main_figure(e.baseline, metric), metric),
+          figure_words(main_figure(e.fault, metric), metric),
+          figure_words(main_figure(e.recovery, metric), metric),
+          e.change ? change_words(metric, *e.change, e.ci95) : "not comparable"};
+}
+
+void effects(const api::Report& report, std::string& out) {
+  out += "## What that did\n\n";
+  if (report.effects.empty()) {
+    out += "Nothing was measured.\n\n";
+    return;
+  }
+  out +=
+      "Measured in the kernel, in windows of 1 s. *Change* is during minus before, with the "
+      "interval that holds it in 95 of 100 runs; an interval around 0 is no change that chance "
+      "could not have made. *Control* pods were not touched: they show what moved for other "
+      "reasons.\n\n";
+  const Row columns{"pod", "role", "metric", "seen", ">before", ">during", ">after", "change"};
+  std::vector<Row> rows;
+  for (const api::EffectReport* e : telling_effects(report, kTelling))
+    rows.push_back(effect_row(*e));
+  table(out, columns, rows);
+
+  std::vector<Row> tails;
+  for (const api::EffectReport* e : ranked_effects(report)) {
+    const api::Metric& metric = *api::find_metric(e->metric);
+    if (metric.kind != api::MetricKind::kHistogram) continue;
+    const auto phase = [&](const char* name, const std::optional<api::PhaseStats>& stats) {
+      if (!stats) return;
+      tails.push_back({e->pod, e->metric, labels_words(e->labels), name, count_words(stats->count),
+                       figure_words(stats->p50, metric), figure_words(stats->p90, metric),
+                       figure_words(stats->p99, metric), figure_words(stats->max, metric)});
+    };
+    phase("before", e->baseline);
+    phase("during", e->fault);
+    phase("after", e->recovery);
+  }
+  if (!tails.empty()) {
+    out +=
+        "### Latencies in full\n\nHalf of the values are at or under p50, 99 of 100 at or under "
+        "p99. Quantiles are right to 1.6 %, the maximum as it was seen.\n\n";
+    table(out, {"pod", "metric", "seen", "phase", ">values", ">p50", ">p90", ">p99", ">max"},
+          tails);
+  }
+  if (report.effects.size() > rows.size()) {
+    out +=
+        "<details><summary>Every effect (" + count_words(report.effects.size()) + ")</summary>\n\n";
+    std::vector<Row> all;
+    for (const api::EffectReport* e : ranked_effects(report)) all.push_back(effect_row(*e));
+    table(out, columns, all);
+    out += "</details>\n\n";
+  }
+}
+
+void timeline(const api::Report& report, std::string& out) {
+  if (report.timeline.empty()) return;
+  out +=
+      "## When\n\nSeconds count from the moment the run was asked for. All times are on the "
+      "controller's clock.\n\n";
+  std::vector<Row> rows;
+  for (const api::TimelineEntry& entry : report.timeline)
+    rows.push_back({entry.monotonic ? offset_words(*entry.monotonic) : "", entry.name,
+                    entry.at.format(), entry.detail});
+  table(out, {">after", "what", "at (UTC)", ""}, rows);
+  if (!report.recovery.text.empty())
+    out += "Recovery: " +
+           (report.recovery.seconds ? seconds_words(*report.recovery.seconds, 2) + " " : "") +
+           cell(report.recovery.text) + ".\n\n";
+}
+
+void honesty(const api::Report& report, std::string& out) {
+  out += "## What was left, and what is not known\n\n";
+  out += "- Residue: " + cell(residue_words(report)) +
+         (report.residue && report.residue->empty()
+              ? " (each node looked for programs, devices and rules of ours after the run)"
+              : "") +
+         ".\n";
+  if (report.gaps.empty()) out += "- Gaps: none; everything was measured throughout.\n";
+  for (const api::Gap& gap : report.gaps) {
+    Row where;
+    for (const std::string* part : {&gap.node, &gap.pod, &gap.metric})
+      if (!part->empty()) where.push_back(cell(*part));
+    out += "- Gap";
+    if (!where.empty()) out += " on " + join(where, ", ");
+    if (gap.from.set()) out += ", " + gap.from.format();
+    if (gap.to.set()) out += " to " + gap.to.format();
+    out += ": " + cell(gap.reason) + ".\n";
+  }
+  out += "\n";
+}
+
+void where(const api::Report& report, std::string& out) {
+  if (!report.nodes.empty()) {
+    out +=
+        "## Where\n\nThe clock offset is the node's clock minus the controller's, and is taken "
+        "out of every time above.\n\n";
+    std::vector<Row> rows;
+    for (const api::ReportNode& node : report.nodes)
+      rows.push_back({node.name, node.kernel + " " + node.arch, node.agentVersion,
+                      join(node.mechanisms, ", "),
+                      change_words(*api::find_metric("tcp.rtt"), node.clockOffset) + " +- " +
+                          seconds_words(node.clockUncertainty, 2)});
+    table(out, {"node", "kernel", "agent", "mechanisms", "clock offset"}, rows);
+  }
+  // A fence longer than any run of backticks inside.
+  const std::string yaml = api::to_yaml(report.experiment);
+  std::string fence = "```";
+  while (yaml.find(fence) != std::string::npos) fence += '`';
+  out += "<details><summary>The experiment</summary>\n\n" + fence + "yaml\n" + yaml +
+         (yaml.ends_with('\n') ? "" : "\n") + fence + "\n\n</details>\n\n";
+  out += "Run `" + report.run + "`.\n";
+}
+
+}  // namespace
+
+std::string to_markdown(const api::Report& report) {
+  std::string out;
+  head(report, out);
+  expectations(report, out);
+  injections(report, out);
+  effects(report, out);
+  timeline(report, out);
+  honesty(report, out);
+  where(report, out);
+  return out;
+}
+
+}  // namespace faultline::report
