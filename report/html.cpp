@@ -26,6 +26,8 @@ std::string section(std::string_view id, std::string_view title, std::string_vie
          "</section>\n";
 }
 
+std::string counted(std::uint64_t n) { return typeset(count_words(n)); }
+
 // The clearest effect of a role, as a figure to remember.
 std::string key_effect(const api::Report& report, api::PodRole role) {
   for (const api::EffectReport* e : ranked_effects(report)) {
@@ -33,10 +35,10 @@ std::string key_effect(const api::Report& report, api::PodRole role) {
     if (role == api::PodRole::control && e->metric != "request.latency") continue;
     const api::Metric& metric = *api::find_metric(e->metric);
     return "<div><dt>" + escape(metric_words(metric)) + " of " + escape(e->pod) + "</dt><dd>" +
-           escape(weight(*e) > 0 ? change_words(metric, *e->change) : std::string("no change")) +
+           typeset(weight(*e) > 0 ? change_words(metric, *e->change) : std::string("no change")) +
            "</dd><dd class=\"small\">" +
-           escape(figure_words(main_figure(e->baseline, metric), metric)) + " &rarr; " +
-           escape(figure_words(main_figure(e->fault, metric), metric)) + ", " +
+           typeset(figure_words(main_figure(e->baseline, metric), metric)) + " &rarr; " +
+           typeset(figure_words(main_figure(e->fault, metric), metric)) + ", " +
            std::string(role_word(role)) + "</dd></div>";
   }
   return "";
@@ -48,14 +50,16 @@ std::string key_figures(const api::Report& report) {
   out += key_effect(report, api::PodRole::control);
   if (report.recovery.seconds)
     out += "<div><dt>back to normal after</dt><dd>" +
-           escape(seconds_words(*report.recovery.seconds, 2)) +
+           typeset(seconds_words(*report.recovery.seconds, 2)) +
            "</dd><dd class=\"small\">in windows of 1 s</dd></div>";
-  out += "<div><dt>left behind</dt><dd>" +
-         std::string(!report.residue           ? "not known"
-                     : report.residue->empty() ? "nothing"
-                                               : "something") +
-         "</dd><dd class=\"small\">" + plural(report.gaps.size(), "gap", "gaps") +
-         " in the measuring</dd></div></dl>\n";
+  out +=
+      "<div><dt>left behind</dt><dd>" +
+      std::string(!report.residue           ? "not known"
+                  : report.residue->empty() ? "nothing"
+                                            : "something") +
+      "</dd><dd class=\"small\">" +
+      (report.gaps.empty() ? std::string("no gaps") : plural(report.gaps.size(), "gap", "gaps")) +
+      " in the measuring</dd></div></dl>\n";
   return out;
 }
 
@@ -65,7 +69,7 @@ std::string header(const api::Report& report) {
   return "<header><p class=\"run\">Faultline report &middot; " + escape(report.run) + "</p><h1>" +
          escape(name.empty() ? report.run : name) + " " + badge(headline(report), tone_of(report)) +
          "</h1>" + (purpose.empty() ? "" : "<p class=\"purpose\">" + escape(purpose) + "</p>") +
-         "<p class=\"summary " + std::string(tone_of(report)) + "\">" + escape(summary(report)) +
+         "<p class=\"summary " + std::string(tone_of(report)) + "\">" + typeset(summary(report)) +
          "</p>\n" + key_figures(report) + "</header>\n";
 }
 
@@ -73,8 +77,8 @@ std::string expectations(const api::Report& report) {
   if (report.expectations.empty()) return "";
   Rows rows;
   for (const api::ExpectationReport& e : report.expectations)
-    rows.push_back({badge(e.met ? "met" : "missed", e.met ? "good" : "warn"), escape(e.text),
-                    escape(e.measured)});
+    rows.push_back({badge(e.met ? "met" : "missed", e.met ? "good" : "warn"), typeset(e.text),
+                    typeset(e.measured)});
   return section(
       "expected", "What was expected",
       "Bounds of the experiment, held against what the kernel measured while the fault acted.",
@@ -102,11 +106,11 @@ std::vector<std::string> effect_row(const api::EffectReport& e) {
   return {escape(e.pod) + " <span class=\"role\">" + std::string(role_word(e.role)) + "</span>",
           escape(metric_words(metric)) +
               (labels.empty() ? "" : " <span class=\"role\">" + escape(labels) + "</span>"),
-          escape(figure_words(main_figure(e.baseline, metric), metric)),
-          escape(figure_words(main_figure(e.fault, metric), metric)),
-          escape(figure_words(main_figure(e.recovery, metric), metric)),
+          typeset(figure_words(main_figure(e.baseline, metric), metric)),
+          typeset(figure_words(main_figure(e.fault, metric), metric)),
+          typeset(figure_words(main_figure(e.recovery, metric), metric)),
           (weight(e) > 0 ? "<strong>" : "") +
-              escape(e.change ? change_words(metric, *e.change, e.ci95) : "not comparable") +
+              typeset(e.change ? change_words(metric, *e.change, e.ci95) : "not comparable") +
               (weight(e) > 0 ? "</strong>" : "")};
 }
 
@@ -122,9 +126,9 @@ std::string tails(const api::Report& report) {
           {escape(e->pod),
            escape(e->metric) +
                (labels.empty() ? "" : " <span class=\"role\">" + escape(labels) + "</span>"),
-           name, count_words(stats->count), escape(figure_words(stats->p50, metric)),
-           escape(figure_words(stats->p90, metric)), escape(figure_words(stats->p99, metric)),
-           escape(figure_words(stats->max, metric))});
+           name, counted(stats->count), typeset(figure_words(stats->p50, metric)),
+           typeset(figure_words(stats->p90, metric)), typeset(figure_words(stats->p99, metric)),
+           typeset(figure_words(stats->max, metric))});
     };
     add("before", e->baseline);
     add("during", e->fault);
@@ -160,7 +164,7 @@ std::string effects(const api::Report& report) {
       "<noscript><p>The charts need JavaScript; every figure is in the tables.</p></noscript>\n" +
       html_table("The most telling effects", columns, telling);
   if (all.size() > telling.size())
-    body += "<details><summary>Every effect (" + count_words(all.size()) + ")</summary>" +
+    body += "<details><summary>Every effect (" + counted(all.size()) + ")</summary>" +
             html_table("Every effect", columns, all) + "</details>\n";
   body += tails(report);
   body +=
@@ -201,8 +205,8 @@ std::string timeline(const api::Report& report) {
   if (!report.recovery.text.empty())
     body +=
         "<p>Recovery: " +
-        (report.recovery.seconds ? escape(seconds_words(*report.recovery.seconds, 2)) + " " : "") +
-        escape(report.recovery.text) + ".</p>\n";
+        (report.recovery.seconds ? typeset(seconds_words(*report.recovery.seconds, 2)) + " " : "") +
+        typeset(report.recovery.text) + ".</p>\n";
   return section("timeline", "When",
                  "Seconds since the run was asked for, on the controller&#39;s clock.", body);
 }
@@ -237,8 +241,8 @@ std::string where(const api::Report& report) {
   for (const api::ReportNode& node : report.nodes)
     rows.push_back({escape(node.name), escape(node.kernel + " " + node.arch),
                     escape(node.agentVersion), escape(join(node.mechanisms, ", ")),
-                    escape(change_words(*api::find_metric("tcp.rtt"), node.clockOffset)) +
-                        " &plusmn; " + escape(seconds_words(node.clockUncertainty, 2))});
+                    typeset(change_words(*api::find_metric("tcp.rtt"), node.clockOffset)) +
+                        " &plusmn; " + typeset(seconds_words(node.clockUncertainty, 2))});
   return section(
       "where", "Where", "",
       (rows.empty()
@@ -266,8 +270,8 @@ std::string to_html(const api::Report& report, const api::RunRecord& record) {
   out += web::kUplotCss;
   out += web::kReportCss;
   out += "</style>\n</head>\n<body>\n<main>\n";
-  out += header(report) + injections(report) + effects(report) + shapes(report) +
-         expectations(report) + timeline(report) + honesty(report) + where(report);
+  out += header(report) + expectations(report) + injections(report) + effects(report) +
+         shapes(report) + timeline(report) + honesty(report) + where(report);
   out += "</main>\n<script type=\"application/json\" id=\"data\">" + html_data(report, record) +
          "</script>\n<script>";
   out += web::kUplotJs;

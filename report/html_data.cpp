@@ -191,13 +191,7 @@ std::string html_data(const api::Report& report, const api::RunRecord& record) {
                      {"more", chart.lines.size() - lines.size()},
                      {"lines", std::move(lines)}});
   }
-  json::array marks;
-  for (const api::TimelineEntry& entry : report.timeline)
-    if (entry.monotonic && (entry.key == "t2" || entry.key == "t9" || entry.key == "t10"))
-      marks.push_back(
-          json::object{{"key", entry.key}, {"name", entry.name}, {"at", *entry.monotonic}});
   const json::value data = json::object{{"phases", phases_json(record, start)},
-                                        {"marks", std::move(marks)},
                                         {"charts", std::move(charts)},
                                         {"shapes", shapes_of(report, all)},
                                         {"report", api::to_json(report)}};

@@ -2,6 +2,7 @@
 #include "report/html_parts.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 
@@ -23,6 +24,8 @@ std::string_view tone_of(api::InjectionVerdict verdict) {
   }
   return "bad";
 }
+
+std::string typeset_count(std::uint64_t n) { return typeset(count_words(n)); }
 
 // A horizontal scale with what was asked and what was measured on it.
 class Scale {
@@ -81,12 +84,12 @@ std::string latency_track(const api::InjectionReport& row, const api::Fault* fau
                             seconds_words(p50, 4) + " at p50, " + seconds_words(p95, 4) +
                             " at p95, " + seconds_words(p99, 4) + " at p99";
   return track(words, marks, seconds_words(scale.low()), seconds_words(scale.high())) +
-         "<p class=\"legend\"><i class=\"k asked\"></i>asked " + escape(seconds_words(asked, 4)) +
+         "<p class=\"legend\"><i class=\"k asked\"></i>asked " + typeset(seconds_words(asked, 4)) +
          (jitter > 0 ? " <i class=\"k band\"></i>&plusmn; " + escape(exact_seconds_words(jitter))
                      : "") +
-         " <i class=\"k dot\"></i>added p50 <b>" + escape(seconds_words(p50, 4)) +
-         "</b> <i class=\"k tick\"></i>p95 " + escape(seconds_words(p95, 4)) + ", p99 " +
-         escape(seconds_words(p99, 4)) + "</p>";
+         " <i class=\"k dot\"></i>added p50 <b>" + typeset(seconds_words(p50, 4)) +
+         "</b> <i class=\"k tick\"></i>p95 " + typeset(seconds_words(p95, 4)) + ", p99 " +
+         typeset(seconds_words(p99, 4)) + "</p>";
 }
 
 std::string rate_track(const api::InjectionReport& row) {
@@ -137,6 +140,34 @@ std::string escape(std::string_view text) {
   return out;
 }
 
+std::string typeset(std::string_view text) {
+  const auto is_digit = [&](std::size_t i) {
+    return i < text.size() && text[i] >= '0' && text[i] <= '9';
+  };
+  const auto ends_word = [&](std::size_t i) {
+    return i >= text.size() || std::isalnum(static_cast<unsigned char>(text[i])) == 0;
+  };
+  std::string out;
+  std::size_t done = 0;
+  const auto take = [&](std::size_t at, std::size_t skip, std::string_view instead) {
+    out += escape(text.substr(done, at - done));
+    out += instead;
+    done = at + skip;
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (i < done) continue;
+    if (text.substr(i, 4) == " +- ")
+      take(i, 4, " &plusmn; ");
+    else if (text[i] == ' ' && i > 0 && is_digit(i - 1) && text.substr(i + 1, 2) == "us" &&
+             ends_word(i + 3))
+      take(i, 3, "&nbsp;&micro;s");
+    else if (text[i] == ' ' && i > 0 && is_digit(i - 1) && is_digit(i + 1))
+      take(i, 1, "&#8239;");
+  }
+  take(text.size(), 0, "");
+  return out;
+}
+
 std::string html_table(std::string_view caption, const std::vector<Column>& columns,
                        const std::vector<std::vector<std::string>>& rows) {
   std::string out = "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"" +
@@ -163,19 +194,19 @@ std::string injection_card(const api::InjectionReport& row, const api::Fault* fa
   std::string out = "<article class=\"card\"><h3>" + escape(row.fault) + " <span class=\"on\">on " +
                     escape(row.pod) + "</span> " +
                     badge(verdict_word(row.verdict), tone_of(row.verdict)) +
-                    "</h3><p>Asked: " + escape(row.asked) + ".</p>";
+                    "</h3><p>Asked: " + typeset(row.asked) + ".</p>";
   const bool latency = row.addedLatency && row.addedLatency->p50 && row.askedLatency;
   if (latency) out += latency_track(row, fault);
   if (row.rate && (!latency || row.askedRate.value_or(1) < 1)) out += rate_track(row);
-  if (!row.reason.empty()) out += "<p class=\"reason\">" + escape(row.reason) + ".</p>";
-  out += "<dl class=\"figures\"><div><dt>matched</dt><dd>" + count_words(row.matched) +
+  if (!row.reason.empty()) out += "<p class=\"reason\">" + typeset(row.reason) + ".</p>";
+  out += "<dl class=\"figures\"><div><dt>matched</dt><dd>" + typeset_count(row.matched) +
          "</dd></div><div><dt>" + std::string(done_word(row.fault)) + "</dt><dd>" +
-         count_words(row.injected) + "</dd></div>";
-  if (row.lost > 0) out += "<div><dt>lost</dt><dd>" + count_words(row.lost) + "</dd></div>";
+         typeset_count(row.injected) + "</dd></div>";
+  if (row.lost > 0) out += "<div><dt>lost</dt><dd>" + typeset_count(row.lost) + "</dd></div>";
   if (row.errors > 0)
-    out += "<div><dt>helper errors</dt><dd>" + count_words(row.errors) + "</dd></div>";
+    out += "<div><dt>helper errors</dt><dd>" + typeset_count(row.errors) + "</dd></div>";
   for (const auto& [name, n] : row.byErrno)
-    out += "<div><dt>" + escape(name) + "</dt><dd>" + count_words(n) + "</dd></div>";
+    out += "<div><dt>" + escape(name) + "</dt><dd>" + typeset_count(n) + "</dd></div>";
   if (!row.mechanism.empty())
     out += "<div><dt>made by</dt><dd>" + escape(row.mechanism) + "</dd></div>";
   if (!row.node.empty()) out += "<div><dt>node</dt><dd>" + escape(row.node) + "</dd></div>";

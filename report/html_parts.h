@@ -13,6 +13,9 @@ namespace faultline::report {
 // Safe between tags and inside a quoted attribute.
 [[nodiscard]] std::string escape(std::string_view text);
 
+// Our own sentences: escaped, with a true plus-minus and micro sign, and numbers that do not break.
+[[nodiscard]] std::string typeset(std::string_view text);
+
 // A cell holds finished HTML; use escape() for text.
 struct Column {
   std::string_view name;

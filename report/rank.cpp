@@ -9,8 +9,11 @@ namespace faultline::report {
 namespace {
 
 // How near a metric is to what a user of the service feels.
-double nearness(std::string_view metric) {
-  if (metric.starts_with("request.")) return 1;
+double nearness(const api::EffectReport& effect) {
+  const std::string_view metric = effect.metric;
+  const auto side = effect.labels.find("side");
+  const bool client = side != effect.labels.end() && side->second == "client";
+  if (metric.starts_with("request.")) return client ? 0.7 : 1;
   if (metric.starts_with("connect.")) return 0.8;
   if (metric.starts_with("tcp.")) return 0.5;
   return 0.2;
@@ -58,7 +61,7 @@ double weight(const api::EffectReport& effect) {
   const double before = main_figure(effect.baseline, *metric).value_or(0);
   const double during = main_figure(effect.fault, *metric).value_or(0);
   const double g = grain(*metric);
-  return nearness(effect.metric) * std::abs(std::log((during + g) / (before + g)));
+  return nearness(effect) * std::abs(std::log((during + g) / (before + g)));
 }
 
 std::vector<const api::EffectReport*> ranked_effects(const api::Report& report) {
@@ -66,7 +69,7 @@ std::vector<const api::EffectReport*> ranked_effects(const api::Report& report) 
   for (const api::EffectReport& effect : report.effects)
     if (api::find_metric(effect.metric) != nullptr) ranked.push_back(&effect);
   const auto place = [](const api::EffectReport* e) {
-    return std::tuple(role_order(e->role), -weight(*e), -nearness(e->metric));
+    return std::tuple(role_order(e->role), -weight(*e), -nearness(*e));
   };
   std::ranges::stable_sort(ranked, {}, place);
   return ranked;

@@ -159,9 +159,10 @@ std::string verdict_reason(const api::Report& report) {
                  ? "Every fault was real; nothing was expected of the effects."
                  : "Every fault was real, and every expectation held.";
     case api::RunVerdict::missed:
-      return count_words(missed) + " of " +
-             plural(report.expectations.size(), "expectation", "expectations") +
-             " did not hold. The system has shown something worth knowing.";
+      if (report.expectations.size() == 1)
+        return "The expectation did not hold: the system has shown something worth knowing.";
+      return count_words(missed) + " of " + count_words(report.expectations.size()) +
+             " expectations did not hold: the system has shown something worth knowing.";
     case api::RunVerdict::not_real:
       return "A fault was not armed or hit nothing, so this run says nothing about the system.";
     case api::RunVerdict::aborted:

@@ -103,8 +103,9 @@ Parts asks(const api::SocketError& f) {
   Parts operations;
   for (const api::SocketOperation operation : f.operations)
     operations.push_back(operation_words(operation));
-  return {(f.probability.value < 1 ? percent(f.probability) + " of " : "every ") +
-          join(operations, ", ") + " fails with " + f.errno_.format()};
+  const bool some = f.probability.value < 1;
+  return {(some ? percent(f.probability) + " of " : "every ") + join(operations, ", ") +
+          (some ? " calls fail with " : " call fails with ") + f.errno_.format()};
 }
 void add_syscall_filter(Parts& parts, const api::SyscallFilter& f) {
   add_probability(parts, f.probability, "calls");

@@ -20,14 +20,14 @@
   const bytes = (v, show) => v >= 1e9 ? show(v / 1e9) + " GB/s" : v >= 1e6 ? show(v / 1e6) + " MB/s"
     : v >= 1e3 ? show(v / 1e3) + " kB/s" : show(v) + " B/s";
   const format = (chart, v, show) => {
-    if (v === null || v === undefined) return "\u2013";
+    if (v === null || v === undefined) return "";
     if (chart.unit === "s") return seconds(v, show);
     if (chart.kind === "fraction") return show(v * 100) + " %";
     if (chart.kind === "rate") return chart.unit === "B" ? bytes(v, show) : show(v) + " /s";
     return show(v) + (chart.unit === "cores" ? " cores" : "");
   };
 
-  // Below the lines: the phases, the fault shaded; above them: first and last injected event.
+  // Below the lines: the phases, the fault shaded.
   const shadePhases = (u) => {
     const ctx = u.ctx, top = u.bbox.top, height = u.bbox.height;
     ctx.save();
@@ -59,7 +59,21 @@
     ...more,
   });
 
+  // Labels, grid and ticks only where `filter` keeps a split.
+  const rounded = (filter) => ({
+    filter,
+    grid: {stroke: css("--grid"), width: 1, filter},
+    ticks: {stroke: css("--line"), width: 1, filter},
+  });
+
+  // A pod has the same color in every chart.
+  const podColors = new Map();
+  for (const chart of data.charts)
+    for (const line of chart.lines) if (!podColors.has(line.pod)) podColors.set(line.pod, podColors.size);
+
   const plots = [];
+  let waitingPlots = [];
+  // The figure now, the plot when all figures stand: only then is the width of a column known.
   const place = (parent, title, note, label, options, values) => {
     const figure = document.createElement("figure");
     const caption = document.createElement("figcaption");
@@ -73,17 +87,17 @@
     figure.append(caption, holder);
     parent.append(figure);
     const width = () => Math.max(200, Math.floor(holder.clientWidth));
-    const plot = new uPlot({width: width(), height: 240, ...options}, values, holder);
-    plots.push({plot, width});
+    waitingPlots.push(() => plots.push({
+      plot: new uPlot({width: width(), height: 240, ...options}, values, holder), width}));
   };
 
   // Lines of one chart may have their own times: uPlot joins them.
   const timeChart = (parent, chart) => {
     const colors = palette();
-    const tables = [], series = [{label: "time", value: (u, v) => v === null ? "\u2013" : v.toFixed(1) + " s"}];
+    const tables = [], series = [{label: "time", value: (u, v) => v === null ? "" : v.toFixed(1) + " s"}];
     let low = Infinity, high = 0;
-    chart.lines.forEach((line, i) => {
-      const color = colors[i % colors.length];
+    chart.lines.forEach((line) => {
+      const color = colors[podColors.get(line.pod) % colors.length];
       const add = (values, name, dash) => {
         tables.push([line.x, values]);
         for (const v of values) if (v > 0) { low = Math.min(low, v); high = Math.max(high, v); }
@@ -104,6 +118,12 @@
     const values = tables.length > 1 ? uPlot.join(tables) : tables[0];
     // Milliseconds beside seconds: on a plain scale the small ones would lie on the floor.
     const log = chart.kind === "latency" && high / low > 20;
+    // 1, 2 and 5 of each power of ten; over many powers only the 1.
+    const round = (u, splits) => splits.map((v) => {
+      const lead = v / 10 ** Math.floor(Math.log10(v) + 1e-9);
+      const wanted = high / low > 300 ? [1] : [1, 2, 5];
+      return wanted.some((w) => Math.abs(lead - w) < 0.1) ? v : null;
+    });
     const notes = [chart.help];
     if (chart.kind === "latency") notes.push("p50 solid, p99 dashed");
     if (log) notes.push("logarithmic scale");
@@ -114,19 +134,15 @@
       cursor: {sync: {key: "time"}, points: {size: 6}},
       scales: {
         x: {time: false},
-        y: log ? {distr: 3, range: (u, a, b) => [Math.max(a, 1e-9) / 1.6, b * 2.2]}
-          : {range: (u, a, b) => [0, Math.max(b * 1.15, chart.kind === "fraction" ? 0.01 : 0) || 1]},
+        y: log ? {distr: 3, range: (u, a, b) => [Math.max(a, 1e-9) / 1.6, b * 4]}
+          : {range: (u, a, b) => [0, Math.max(b * 1.25, chart.kind === "fraction" ? 0.01 : 0) || 1]},
       },
       axes: [
         axis({values: (u, splits) => splits.map((v) => v + " s")}),
         axis({
           size: 74,
           values: (u, splits) => splits.map((v) => v === null ? "" : format(chart, v, short)),
-          filter: log ? (u, splits) => splits.map((v) => {
-            const lead = v / 10 ** Math.floor(Math.log10(v) + 1e-9);
-            return high / low > 3000 ? (lead < 1.5 ? v : null)
-              : (Math.abs(lead - 1) < 0.1 || Math.abs(lead - 2) < 0.1 || Math.abs(lead - 5) < 0.1) ? v : null;
-          }) : undefined,
+          ...(log ? rounded(round) : {}),
         }),
       ],
       hooks: {drawClear: [shadePhases]},
@@ -152,6 +168,12 @@
       return xs.map((v) => share.get(v) ?? 0);
     };
     const colors = palette();
+    const spread = xs[xs.length - 1] / xs[0];
+    const round = (u, splits) => splits.map((v) => {
+      const lead = v / 10 ** Math.floor(Math.log10(v) + 1e-9);
+      const wanted = spread > 1000 ? [1] : spread > 100 ? [1, 3] : [1, 2, 5];
+      return wanted.some((w) => Math.abs(lead - w) < 0.1) ? v : null;
+    });
     const names = ["before", "during", "after"], inks = [colors[0], colors[1], colors[2]];
     place(parent, shape.title, `${shape.pod}, ${shape.role}`,
       `Spread of ${shape.title} of ${shape.pod} before, during and after the fault; the quantiles are in the tables`, {
@@ -159,19 +181,17 @@
         x: {time: false, distr: 3, range: (u, a, b) => [a / 1.15, b * 1.15]},
         y: {range: (u, a, b) => [0, b * 1.1 || 1]},
       },
-      series: [{label: "latency", value: (u, v) => v === null ? "\u2013" : seconds(v, digits)}].concat(
+      series: [{label: "latency", value: (u, v) => v === null ? "" : seconds(v, digits)}].concat(
         names.map((label, i) => ({
           label, stroke: inks[i], width: 2, fill: i < 2 ? inks[i] + "2e" : undefined,
           dash: i === 2 ? [5, 4] : undefined,
           paths: uPlot.paths.stepped({align: 1}), points: {show: false},
-          value: (u, v) => v === null ? "\u2013" : digits(v * 100) + " %",
+          value: (u, v) => v === null ? "" : digits(v * 100) + " %",
         }))),
       axes: [
         axis({
           values: (u, splits) => splits.map((v) => v === null ? "" : seconds(v, short)),
-          filter: (u, splits) => splits.map((v) =>
-            Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-6 ||
-            xs[xs.length - 1] / xs[0] < 30 && [2, 5].includes(Math.round(v / 10 ** Math.floor(Math.log10(v) + 1e-9))) ? v : null),
+          ...rounded(round),
         }),
         axis({size: 58, values: (u, splits) => splits.map((v) => short(v * 100) + " %")}),
       ],
@@ -190,6 +210,8 @@
       more.hidden = !data.charts.some((chart) => !chart.top);
       if (more.open) for (const chart of data.charts) if (!chart.top) timeChart(rest, chart);
     }
+    for (const plot of waitingPlots) plot();
+    waitingPlots = [];
   };
   draw();
   dark.addEventListener("change", draw);
