@@ -10,9 +10,9 @@
 #define FL_STATIC_ASSERT(cond, text) static_assert(cond, text)
 #else
 #define FL_STATIC_ASSERT(cond, text) _Static_assert(cond, text)
-#ifndef offsetof
+/* bpf_helpers.h has an offsetof that is no constant expression. */
+#undef offsetof
 #define offsetof(type, member) __builtin_offsetof(type, member)
-#endif
 #endif
 
 /* skb->mark of a packet that went through one of our devices and must pass our hooks once; cleared there. */
@@ -60,6 +60,43 @@ struct fl_net_filter {
 	struct fl_cidr cidrs[FL_MAX_CIDRS];
 };
 
+/* ---- delay line (networkLatency): the packet's companion on its way through our TAP ------------------------------ */
+#define FL_DELAY_MAX_DEVICES 8 /* interfaces of one pod; a power of two */
+#define FL_DELAY_TO 0u         /* what the pod sends: taken and given back at its host-side device's ingress */
+#define FL_DELAY_FROM 1u       /* what the pod receives: at its egress */
+#define FL_DELAY_LANE_TAG 0x0f0u /* VLAN TCI of what user space writes back is this | lane */
+#define FL_DELAY_LANE_MASK 0x00fu
+
+/* The low 12 bits of a mark say whose it is: a hook clears its own, and leaves a packet with another's alone. */
+static inline __attribute__((always_inline)) int fl_mark_is_pass(__u32 mark)
+{
+	return (mark & 0xfffff000u) == (FL_MARK_PASS & 0xfffff000u);
+}
+
+/* In front of each packet that is read from the TAP. */
+struct fl_delay_meta {
+	__u64 cookie;   /* of this armed fault: what lacks it did not come from our hook */
+	__u64 ktime_ns; /* arrival at the hook */
+	__u32 flow;     /* hash, the same for all packets of one flow and direction */
+	__u32 lane;     /* index into fl_delay_config.ifindex * 2 + FL_DELAY_TO or _FROM */
+};
+
+/* rodata fl_config */
+struct fl_delay_config {
+	__u64 cookie;
+	__u64 seed;
+	__u64 dice_below; /* a packet is delayed when its random 64 bits are below; all ones: always */
+	__u32 tap_ifindex;
+	__u32 mark;       /* fl_mark_is_pass(mark) */
+	__u32 ifindex[FL_DELAY_MAX_DEVICES];
+	struct fl_net_filter filter;
+};
+
+/* per-CPU array fl_delay_counters, one entry */
+struct fl_delay_counters {
+	__u64 returned; /* packets that passed the hook again after their delay */
+};
+
 /* ---- histograms: 32 steps to each power of two from 1.024 us, one underflow bucket (0) --------------------------- */
 #define FL_HIST_SUB_BITS 5
 #define FL_HIST_SUB (1u << FL_HIST_SUB_BITS)
@@ -104,6 +141,11 @@ FL_STATIC_ASSERT(sizeof(struct fl_cidr) == 32, "fl_cidr");
 FL_STATIC_ASSERT(offsetof(struct fl_net_filter, ports) == 24, "fl_net_filter.ports");
 FL_STATIC_ASSERT(offsetof(struct fl_net_filter, cidrs) == 24 + 3 * 2 * FL_MAX_PORTS, "fl_net_filter.cidrs");
 FL_STATIC_ASSERT(sizeof(struct fl_net_filter) == 24 + 6 * FL_MAX_PORTS + 32 * FL_MAX_CIDRS, "fl_net_filter");
+FL_STATIC_ASSERT(sizeof(struct fl_delay_meta) == 24, "fl_delay_meta");
+FL_STATIC_ASSERT(offsetof(struct fl_delay_meta, flow) == 16, "fl_delay_meta.flow");
+FL_STATIC_ASSERT(offsetof(struct fl_delay_config, ifindex) == 32, "fl_delay_config.ifindex");
+FL_STATIC_ASSERT(offsetof(struct fl_delay_config, filter) == 32 + 4 * FL_DELAY_MAX_DEVICES, "fl_delay_config.filter");
+FL_STATIC_ASSERT(sizeof(struct fl_delay_counters) == 8, "fl_delay_counters");
 FL_STATIC_ASSERT(FL_HIST_BUCKETS == 866, "fl_hist buckets");
 FL_STATIC_ASSERT(sizeof(struct fl_hist) == 24 + 4 * FL_HIST_BUCKETS, "fl_hist");
 
