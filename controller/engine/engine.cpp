@@ -1,1 +1,249 @@
 // SPDX-License-Identifier: Apache-2.0
+// The engine's side that faces people: plans and runs.
+#include "controller/engine/engine.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "controller/engine/abort.h"
+#include "controller/engine/node.h"
+
+namespace faultline::controller {
+namespace {
+
+constexpr std::chrono::seconds kAbortEvery{1};
+constexpr std::chrono::hours kForgetNode{24};
+constexpr std::size_t kRememberedIds = 10'000;
+
+std::string compact_utc(UtcTime t) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(
+      std::chrono::time_point_cast<std::chrono::system_clock::duration>(t));
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &parts)};
+}
+
+}  // namespace
+
+Engine::Engine(EngineOptions options)
+    : options_(std::move(options)), last_revision_(options_.first_revision) {}
+Engine::~Engine() = default;
+
+// ---- plans
+
+Cluster Engine::cluster(Instant now) const {
+  Cluster cluster;
+  for (const auto& [name, node] : nodes_)
+    if (is_connected(*node, now)) cluster.nodes.push_back({name, node->info, node->pods});
+  for (const auto& [id, entry] : runs_) {
+    if (entry.run && entry.run->over()) continue;
+    const api::RunRecord& head = entry.run ? entry.run->head() : *entry.prepared;
+    for (const api::RunPod& pod : head.pods) cluster.in_use[pod.pod.id()] = {id, pod.role};
+  }
+  return cluster;
+}
+
+// Below 2^32, so that every JSON reader keeps it exact.
+std::uint64_t Engine::seed_for(std::uint64_t asked) const {
+  return asked != 0 ? asked : 1 + options_.random() % 0xffffffff;
+}
+
+Result<api::RunPlan> Engine::plan(api::Experiment experiment, Instant now) const {
+  experiment.spec.seed = seed_for(experiment.spec.seed);
+  return resolve(experiment, cluster(now));
+}
+
+std::string Engine::new_run_id(const std::string& name, UtcTime now) const {
+  if (used_ids_.size() > kRememberedIds) used_ids_.clear();  // all but certainly of other seconds
+  const std::string base = name + "-" + compact_utc(now);
+  std::string id = base;
+  for (int n = 2; !used_ids_.insert(id).second || runs_.contains(id); ++n)
+    id = base + "-" + std::to_string(n);
+  return id;
+}
+
+Result<api::RunRecord> Engine::prepare(api::Experiment experiment, const std::string& requested_by,
+                                       Instant now) {
+  experiment.spec.seed = seed_for(experiment.spec.seed);
+  const Cluster known = cluster(now);
+  Result<api::RunPlan> plan = resolve(experiment, known);
+  if (!plan) return fail(std::move(plan.error()));
+  if (auto fine = require_supported(*plan); !fine) return fail(std::move(fine.error()));
+
+  api::RunRecord head{.run = new_run_id(experiment.metadata.name, now.utc),
+                      .experiment = std::move(experiment),
+                      .requestedBy = requested_by,
+                      .history = {{api::RunState::Pending, {now.utc}, ""}},
+                      .pods = run_pods(*plan),
+                      .matching = plan->matching};
+  for (const KnownNode& node : known.nodes)
+    if (std::ranges::any_of(head.pods,
+                            [&](const api::RunPod& pod) { return pod.pod.node == node.name; }))
+      head.nodes.push_back({.node = node.name, .info = node.info});
+  runs_[head.run].prepared = head;
+  return head;
+}
+
+void Engine::begin(const std::string& run, Instant now) {
+  const auto entry = runs_.find(run);
+  if (entry == runs_.end() || !entry->second.prepared) return;
+  entry->second.run =
+      std::make_unique<Run>(std::move(*entry->second.prepared), options_.times, now);
+  entry->second.prepared.reset();
+  entry->second.head_saved = entry->second.run->head_version();
+  entry->second.abort_check = now.steady;
+  settle(entry->second);
+}
+
+void Engine::drop(const std::string& run) {
+  const auto entry = runs_.find(run);
+  if (entry != runs_.end() && entry->second.prepared) runs_.erase(entry);
+}
+
+void Engine::adopt(Run run) {
+  const std::string id = run.head().run;
+  Entry& entry = runs_[id];
+  entry.run = std::make_unique<Run>(std::move(run));
+  settle(entry);
+}
+
+// ---- runs
+
+const Run* Engine::find(const std::string& run) const {
+  if (const auto entry = runs_.find(run); entry != runs_.end()) return entry->second.run.get();
+  const Run* newest = nullptr;
+  for (const auto& [id, entry] : runs_)
+    if (entry.run && entry.run->head().experiment.metadata.name == run &&
+        (newest == nullptr ||
+         entry.run->head().history.front().at > newest->head().history.front().at))
+      newest = entry.run.get();
+  return newest;
+}
+
+Engine::Entry* Engine::active_entry(const std::string& run) {
+  const Run* found = find(run);
+  if (found == nullptr || found->over()) return nullptr;
+  return &runs_.at(found->head().run);
+}
+
+Result<api::RunSummary> Engine::stop(const std::string& run, const std::string& reason,
+                                     Recovery recovery, Instant now) {
+  Entry* entry = active_entry(run);
+  if (entry == nullptr) return fail(Errc::kNotFound, "no run " + run + " is under way");
+  entry->run->stop(reason, recovery, now);
+  settle(*entry);
+  return entry->run->summary(now);
+}
+
+std::vector<api::RunSummary> Engine::stop_all(const std::string& reason, Recovery recovery,
+                                              Instant now) {
+  std::vector<api::RunSummary> stopped;
+  for (auto& [id, entry] : runs_) {
+    if (!entry.run || entry.run->over()) continue;
+    entry.run->stop(reason, recovery, now);
+    settle(entry);
+    stopped.push_back(entry.run->summary(now));
+  }
+  return stopped;
+}
+
+void Engine::fail_all(const std::string& reason, Instant now) {
+  for (auto& [id, entry] : runs_) {
+    if (!entry.run || entry.run->over()) continue;
+    entry.run->fail(reason, Recovery::kNone, now);
+    settle(entry);
+  }
+}
+
+void Engine::tick(Instant now) {
+  for (auto& [id, entry] : runs_) {
+    if (!entry.run || entry.run->over()) continue;
+    entry.run->tick(now);
+    const bool watched = entry.run->step() == RunStep::kFault &&
+                         !entry.run->head().experiment.spec.abortWhen.empty();
+    if (watched && now.steady >= entry.abort_check + kAbortEvery) {
+      entry.abort_check = now.steady;
+      if (auto reason = abort_reason(entry.run->recent()))
+        entry.run->stop(std::move(*reason), Recovery::kShort, now);
+    }
+    settle(entry);
+  }
+  std::erase_if(nodes_, [&](const auto& node) {
+    return node.second->held == 0 && now.steady - node.second->last_seen > kForgetNode;
+  });
+}
+
+SteadyTime Engine::next_deadline() const {
+  SteadyTime next = SteadyTime::max();
+  for (const auto& [id, entry] : runs_) {
+    if (!entry.run) continue;
+    next = std::min(next, entry.run->next_deadline());
+    if (entry.run->step() == RunStep::kFault &&
+        !entry.run->head().experiment.spec.abortWhen.empty())
+      next = std::min<SteadyTime>(next, entry.abort_check + kAbortEvery);
+  }
+  return next;
+}
+
+std::vector<api::RunSummary> Engine::summaries(Instant now) const {
+  std::vector<api::RunSummary> out;
+  for (const auto& [id, entry] : runs_)
+    if (entry.run) out.push_back(entry.run->summary(now));
+  std::ranges::stable_sort(out, std::greater{}, &api::RunSummary::startedAt);
+  return out;
+}
+
+std::size_t Engine::active() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      runs_, [](const auto& entry) { return entry.second.run && !entry.second.run->over(); }));
+}
+
+std::map<api::RunState, std::size_t> Engine::by_state() const {
+  std::map<api::RunState, std::size_t> count;
+  for (const auto& [id, entry] : runs_)
+    if (entry.run && !entry.run->over()) ++count[entry.run->head().state];
+  return count;
+}
+
+// ---- what changed
+
+void Engine::settle(Entry& entry) {
+  const Run& run = *entry.run;
+  if (run.desired_version() != entry.desired_seen) {
+    entry.desired_seen = run.desired_version();
+    for (const api::NodeRecord& node : run.head().nodes) {
+      revisions_[node.node] = ++last_revision_;
+      changes_.nodes.insert(node.node);
+    }
+  }
+  if (run.head_version() != entry.head_seen) {
+    entry.head_seen = run.head_version();
+    changes_.runs.insert(run.head().run);
+  }
+}
+
+void Engine::settle_all() {
+  for (auto& [id, entry] : runs_)
+    if (entry.run) settle(entry);
+}
+
+Changes Engine::take_changes() { return std::exchange(changes_, {}); }
+
+std::vector<std::string> Engine::unsaved() const {
+  std::vector<std::string> runs;
+  for (const auto& [id, entry] : runs_)
+    if (entry.run && (entry.run->head_version() != entry.head_saved || entry.run->over()))
+      runs.push_back(id);
+  return runs;
+}
+
+void Engine::saved(const std::string& run, std::uint64_t head_version) {
+  const auto entry = runs_.find(run);
+  if (entry == runs_.end() || !entry->second.run) return;
+  entry->second.head_saved = head_version;
+  if (entry->second.run->over() && entry->second.run->head_version() == head_version)
+    runs_.erase(entry);
+}
+
+}  // namespace faultline::controller

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inputs and transitions. What a run tells about itself is in run_view.cpp.
+#include "controller/engine/run.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "report/format.h"
+
+namespace faultline::controller {
+namespace {
+
+using api::RunState;
+
+std::string span_words(std::chrono::nanoseconds d) {
+  return report::seconds_words(std::chrono::duration<double>(d).count());
+}
+
+std::string during_words(RunStep step) {
+  switch (step) {
+    case RunStep::kMeasuring:
+      return "before the baseline";
+    case RunStep::kBaseline:
+      return "during the baseline";
+    case RunStep::kArming:
+      return "while the faults were being armed";
+    case RunStep::kFault:
+      return "during the fault";
+    case RunStep::kDisarming:
+      return "while the faults were being taken down";
+    case RunStep::kRecovery:
+      return "during the recovery";
+    case RunStep::kClosing:
+    case RunStep::kOver:
+      break;
+  }
+  return "while the run was being closed";
+}
+
+std::string interrupted_words(const api::RunRecord& head, UtcTime last_seen,
+                              const RunTimes& times) {
+  const api::PhaseMark& phase = head.history.back();
+  const api::Phases& phases = head.experiment.spec.phases;
+  const auto after = [&](const api::Duration& length) {
+    const auto so_far = std::max(last_seen - phase.at.value, std::chrono::nanoseconds(0));
+    return " after " + span_words(so_far) + " of " + span_words(length.value);
+  };
+  const std::string restarted = "the controller was restarted ";
+  switch (phase.state) {
+    case RunState::Baseline:
+      return restarted + "during the baseline" + after(phases.baseline);
+    case RunState::Injecting:
+      return restarted + "during the fault" + after(phases.fault) +
+             "; injection ended by the lease (" + span_words(times.lease) +
+             ") or when the agent heard of it, whichever came first";
+    case RunState::Recovering:
+      return restarted + "during the recovery" + after(phases.recovery);
+    case RunState::Pending:
+    case RunState::Completed:
+    case RunState::Aborted:
+    case RunState::Failed:
+      break;
+  }
+  return restarted + "before the baseline";
+}
+
+}  // namespace
+
+Run::Run(api::RunRecord head, RunTimes times, Instant now)
+    : head_(std::move(head)),
+      times_(times),
+      step_since_(now.steady),
+      phase_since_(now.steady),
+      recovery_length_(head_.experiment.spec.phases.recovery.value) {
+  for (const api::NodeRecord& node : head_.nodes)
+    members_[node.node] = {.last_contact = now.steady,
+                           .last_contact_utc = now.utc,
+                           .measuring_by = now.steady + times_.answer};
+  if (head_.history.empty()) mark(RunState::Pending, "", now);
+}
+
+Run Run::interrupted(api::RunRecord head, std::optional<RunState> ending, UtcTime last_seen,
+                     RunTimes times, Instant now) {
+  Run run(std::move(head), times, now);
+  run.patient_ = true;
+  run.ending_ = ending.value_or(RunState::Failed);
+  if (!ending) run.head_.stateReason = interrupted_words(run.head_, last_seen, times);
+  run.head_.gaps.push_back({"", "", "", {last_seen}, {now.utc}, "the controller was not running"});
+  for (const api::NodeRecord& node : run.head_.nodes) run.members_[node.node].closed = node.closed;
+  run.enter(RunStep::kClosing, now);
+  run.advance(now);
+  return run;
+}
+
+// ---- inputs
+
+void Run::tick(Instant now) {
+  if (over()) return;
+  if (step_ != RunStep::kMeasuring && !patient_)
+    for (auto& [node, member] : members_)
+      if (!member.lost && !member.closed && now.steady - member.last_contact > times_.lease)
+        lose(node, member,
+             node + " was lost " + during_words(step_) + ": nothing was heard of its agent for " +
+                 span_words(times_.lease) +
+                 (in(RunStep::kArming, RunStep::kDisarming)
+                      ? "; the lease has ended the injection there"
+                      : ""),
+             now);
+  advance(now);
+}
+
+void Run::contact(const std::string& node, const std::string& instance, Instant now) {
+  const auto found = members_.find(node);
+  if (found == members_.end() || over()) return;
+  Member& member = found->second;
+  if (member.instance.empty()) member.instance = instance;
+  if (member.instance != instance) rebind(node, member, instance, now);
+  if (member.instance != instance) return;
+  member.last_contact = now.steady;
+  member.last_contact_utc = now.utc;
+  if (member.lost) close_gap(member, now.utc);
+}
+
+std::vector<FaultDelta> Run::batch(const std::string& node, const std::string& instance,
+                                   const api::RunBatch& batch, Instant now) {
+  const auto found = members_.find(node);
+  if (found == members_.end() || found->second.instance != instance || over()) return {};
+  std::vector<FaultDelta> deltas;
+  for (const api::InjectionStatus& injection : batch.injections) {
+    api::InjectionStatus& known = injections_[{injection.pod.id(), injection.index}];
+    deltas.push_back({injection.fault,
+                      injection.matched - std::min(known.matched, injection.matched),
+                      injection.injected - std::min(known.injected, injection.injected)});
+    known = injection;
+  }
+  for (const api::EffectWindow& window : batch.windows) {
+    newest_[window.pod.id()] = window;
+    if (window.phase != api::RunPhase::fault) continue;
+    std::vector<api::EffectWindow>& recent = fault_windows_[node];
+    recent.push_back(window);
+    std::erase_if(recent, [&](const api::EffectWindow& w) {
+      return w.to.value <= window.to.value - kRecent;
+    });
+  }
+  for (const api::RunEvent& e : batch.events) event(node, found->second, e, now);
+  advance(now);
+  if (step_ == RunStep::kFault)  // a status may come after its `armed`
+    if (auto why = all_blocked()) end_early(RunState::Failed, *why, Recovery::kNone, now);
+  advance(now);
+  return deltas;
+}
+
+void Run::stop(std::string reason, Recovery recovery, Instant now) {
+  if (in(RunStep::kClosing, RunStep::kOver)) return;
+  // Who stops twice is in a hurry.
+  end_early(RunState::Aborted, std::move(reason), ending_ ? Recovery::kNone : recovery, now);
+  advance(now);
+}
+
+void Run::fail(std::string reason, Recovery recovery, Instant now) {
+  if (in(RunStep::kClosing, RunStep::kOver)) return;
+  end_early(RunState::Failed, std::move(reason), recovery, now);
+  advance(now);
+}
+
+double Run::clock_offset(const std::string& node, const ClockOffset& known, Instant now) {
+  const auto record = std::ranges::find(head_.nodes, node, &api::NodeRecord::node);
+  const auto member = members_.find(node);
+  if (record == head_.nodes.end() || member == members_.end()) return known.applied();
+  const ClockOffset used{record->clockOffset, record->clockUncertainty};
+  if (!member->second.clock_known || !used.agrees(known)) {
+    if (member->second.clock_known)
+      head_.gaps.push_back({node,
+                            "",
+                            "",
+                            {member->second.last_contact_utc},
+                            {now.utc},
+                            "the clock of the node was set by " +
+                                span_words(std::chrono::nanoseconds(
+                                    std::llround(std::abs(known.offset - used.offset) * 1e9))) +
+                                "; times around this moment may be wrong by that"});
+    member->second.clock_known = true;
+    record->clockOffset = known.applied();
+    record->clockUncertainty = known.uncertainty;
+    ++head_version_;
+  }
+  return record->clockOffset;
+}
+
+// ---- transitions
+
+void Run::advance(Instant now) {
+  while (!over() && advance_once(now)) {
+  }
+}
+
+bool Run::advance_once(Instant now) {
+  const api::Phases& phases = head_.experiment.spec.phases;
+  const bool late = now.steady >= step_since_ + times_.answer;
+  const auto fail_missing = [&](bool Member::*flag, const std::string& what) {
+    end_early(RunState::Failed,
+              missing(flag) + " did not report `" + what + "` within " + span_words(times_.answer),
+              Recovery::kShort, now);
+    return true;
+  };
+  switch (step_) {
+    case RunStep::kMeasuring:
+    case RunStep::kBaseline:
+      if (std::ranges::any_of(members_, [&](const auto& m) {
+            return !m.second.measuring && now.steady >= m.second.measuring_by;
+          }))
+        return fail_missing(&Member::measuring, "measuring");
+      if (!every(&Member::measuring)) return false;
+      if (step_ == RunStep::kMeasuring) {
+        mark(RunState::Baseline, "", now);
+        enter(RunStep::kBaseline, now);
+        return true;
+      }
+      if (now.steady < phase_end(phases.baseline.value)) return false;
+      enter(RunStep::kArming, now);
+      return true;
+    case RunStep::kArming:
+      if (every(&Member::armed)) {
+        if (auto why = all_blocked()) {
+          end_early(RunState::Failed, *why, Recovery::kNone, now);
+          return true;
+        }
+        mark(RunState::Injecting, "", now);
+        enter(RunStep::kFault, now);
+        return true;
+      }
+      return late && fail_missing(&Member::armed, "armed");
+    case RunStep::kFault:
+      if (now.steady < phase_end(phases.fault.value)) return false;
+      enter(RunStep::kDisarming, now);
+      return true;
+    case RunStep::kDisarming:
+      if (every(&Member::disarmed)) {
+        if (any_alive()) {
+          mark(RunState::Recovering, "", now);
+          enter(RunStep::kRecovery, now);
+        } else {
+          enter(RunStep::kClosing, now);
+        }
+        return true;
+      }
+      if (!late) return false;
+      fail_missing(&Member::disarmed, "disarmed");
+      enter(RunStep::kClosing, now);
+      return true;
+    case RunStep::kRecovery:
+      if (now.steady < phase_end(recovery_length_)) return false;
+      if (!ending_) ending_ = RunState::Completed;
+      enter(RunStep::kClosing, now);
+      return true;
+    case RunStep::kClosing:
+      if (!every(&Member::closed)) {
+        if (!late) return false;
+        fail_missing(&Member::closed, "closed");
+      }
+      finish(now);
+      return true;
+    case RunStep::kOver:
+      break;
+  }
+  return false;
+}
+
+void Run::enter(RunStep step, Instant now) {
+  step_ = step;
+  step_since_ = now.steady;
+  ++desired_version_;
+  ++head_version_;  // so that the ending is stored as well
+}
+
+void Run::mark(RunState state, std::string reason, Instant now) {
+  head_.state = state;
+  head_.history.push_back({state, {now.utc}, std::move(reason)});
+  phase_since_ = now.steady;
+  ++head_version_;
+}
+
+void Run::end_early(RunState ending, std::string reason, Recovery recovery, Instant now) {
+  // The first reason is the cause, what follows are its effects. Only a run that was about to be
+  // complete can still turn into a failed one.
+  if (!ending_ || *ending_ == RunState::Completed) {
+    ending_ = ending;
+    head_.stateReason = std::move(reason);
+    ++head_version_;
+  }
+  if (in(RunStep::kClosing, RunStep::kOver)) return;
+  recovery_length_ = std::min<std::chrono::nanoseconds>(recovery_length_, times_.early_recovery);
+  if (recovery == Recovery::kNone || step_ < RunStep::kArming || !any_alive())
+    enter(RunStep::kClosing, now);
+  else if (step_ < RunStep::kDisarming)
+    enter(RunStep::kDisarming, now);
+}
+
+void Run::finish(Instant now) {
+  for (auto& [node, member] : members_) close_gap(member, now.utc);
+  mark(ending_.value_or(RunState::Completed), head_.stateReason, now);
+  step_ = RunStep::kOver;
+}
+
+void Run::rebind(const std::string& node, Member& member, const std::string& instance,
+                 Instant now) {
+  if (step_ <= RunStep::kBaseline) {
+    open_gap(node, member, "the agent was started anew; nothing was measured meanwhile");
+    member.instance = instance;
+    member.measuring = false;
+    member.measuring_by = now.steady + times_.answer;
+  } else if (!member.lost && !member.closed) {
+    lose(node, member,
+         "the agent on " + node + " was started anew " + during_words(step_) +
+             (in(RunStep::kArming, RunStep::kDisarming)
+                  ? "; what the old one had armed ended with it"
+                  : ""),
+         now);
+    advance(now);
+  }
+}
+
+void Run::lose(const std::string& node, Member& member, std::string reason, Instant now) {
+  member.lost = true;
+  open_gap(node, member,
+           "nothing was heard of the agent; of this time the record has only what it could send "
+           "later");
+  end_early(RunState::Failed, std::move(reason), Recovery::kShort, now);
+}
+
+void Run::event(const std::string& node, Member& member, const api::RunEvent& event, Instant now) {
+  switch (event.kind) {
+    case api::RunEventKind::measuring:
+      member.measuring = true;
+      close_gap(member, event.at.set() ? event.at.value : now.utc);
+      return;
+    case api::RunEventKind::armed:
+      member.armed = true;
+      return;
+    case api::RunEventKind::disarmed:
+      member.disarmed = true;
+      return;
+    case api::RunEventKind::closed:
+      member.closed = member.disarmed = true;
+      if (step_ < RunStep::kClosing)
+        end_early(RunState::Failed,
+                  "the agent on " + node + " ended the run " + during_words(step_) +
+                      (event.text.empty() ? "" : ": " + event.text),
+                  Recovery::kShort, now);
+      return;
+    case api::RunEventKind::lease_expired:
+      if (in(RunStep::kArming, RunStep::kFault))
+        end_early(RunState::Failed,
+                  "the lease expired on " + node + " " + during_words(step_) +
+                      ": its agent had no answer for " + span_words(times_.lease) +
+                      " and the kernel ended the injection",
+                  Recovery::kShort, now);
+      return;
+    case api::RunEventKind::pod_restarted:
+    case api::RunEventKind::pod_gone:
+    case api::RunEventKind::blocked:
+      return;  // for the report
+  }
+}
+
+void Run::open_gap(const std::string& node, Member& member, std::string reason) {
+  if (member.gap) return;
+  member.gap = head_.gaps.size();
+  head_.gaps.push_back({node, "", "", {member.last_contact_utc}, {}, std::move(reason)});
+  ++head_version_;
+}
+
+void Run::close_gap(Member& member, UtcTime at) {
+  if (!member.gap) return;
+  head_.gaps[*member.gap].to = {std::max(at, head_.gaps[*member.gap].from.value)};
+  member.gap.reset();
+  ++head_version_;
+}
+
+}  // namespace faultline::controller

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/engine/targets.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <set>
+
+#include "controller/engine/dice.h"
+#include "report/format.h"
+
+namespace faultline::controller {
+namespace {
+
+constexpr std::array<std::string_view, 2> kProtected = {"kube-system", "faultline"};
+
+using Pods = std::vector<api::PodRef>;
+
+std::string_view mode_word(api::Mode mode) {
+  switch (mode) {
+    case api::Mode::one:
+      return "one";
+    case api::Mode::all:
+      return "all";
+    case api::Mode::fixed:
+      return "fixed";
+    case api::Mode::fixed_percent:
+      return "fixed-percent";
+    case api::Mode::random_max_percent:
+      break;
+  }
+  return "random-max-percent";
+}
+
+std::string_view role_word(api::PodRole role) {
+  switch (role) {
+    case api::PodRole::target:
+      return "target";
+    case api::PodRole::observed:
+      return "observed pod";
+    case api::PodRole::control:
+      break;
+  }
+  return "control pod";
+}
+
+std::string percent_number(double percent) {
+  const double whole = std::round(percent * 100) / 100;
+  std::array<char, 32> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), whole).ptr;
+  return {text.data(), end};
+}
+
+std::string pods_words(std::size_t n) { return report::plural(n, "pod", "pods"); }
+
+// What needs a monitoring that this controller is not connected to. Refused, never left out: a run
+// that ignored an expectation would be reported as if it had been checked.
+Result<> refuse_monitoring(const api::ExperimentSpec& spec) {
+  const auto later = [](std::string what) {
+    return fail(Errc::kUnsupported,
+                what +
+                    " not supported by this controller: needs Prometheus, which comes later; "
+                    "leave it out");
+  };
+  if (!spec.expect.alerts.empty()) return later("spec.expect.alerts is");
+  if (!spec.expect.signals.empty()) return later("spec.expect.signals is");
+  for (std::size_t i = 0; i < spec.abortWhen.size(); ++i)
+    if (!spec.abortWhen[i].promql.empty())
+      return later("spec.abortWhen[" + std::to_string(i) + "].promql is");
+  return {};
+}
+
+Result<> refuse_protected(const api::Selector& selector) {
+  const auto denied = [](std::string_view space) {
+    return fail(Errc::kDenied, "namespace " + std::string(space) +
+                                   " is protected: its pods are never targets; take it out of "
+                                   "spec.target.selector");
+  };
+  for (const std::string& space : selector.namespaces)
+    if (is_protected(space)) return denied(space);
+  for (const auto& [space, names] : selector.pods)
+    if (is_protected(space)) return denied(space);
+  return {};
+}
+
+// Every pod that matches, by id. Errors: nothing matches, or two nodes claim the same pod.
+Result<Pods> matching_pods(const api::Selector& selector, const Cluster& cluster) {
+  std::map<std::string, api::PodRef> found;
+  std::size_t known = 0, hidden = 0;
+  std::string hidden_in;
+  for (const KnownNode& node : cluster.nodes) {
+    known += node.pods.size();
+    for (const api::PodRef& pod : node.pods) {
+      if (!api::matches(selector, pod)) continue;
+      if (is_protected(pod.namespace_)) {
+        ++hidden;
+        hidden_in = pod.namespace_;
+        continue;
+      }
+      const auto [other, is_new] = found.emplace(pod.id(), pod);
+      if (!is_new)
+        return fail(Errc::kConflict, "pod " + pod.id() + " is reported by two agents, " +
+                                         other->second.node + " and " + pod.node +
+                                         ": stop one of them");
+    }
+  }
+  if (found.empty()) {
+    if (hidden > 0)
+      return fail(Errc::kDenied, "only pods of the protected namespace " + hidden_in + " match (" +
+                                     report::selector_words(selector) +
+                                     "): its pods are never targets; choose others in "
+                                     "spec.target.selector");
+    return fail(Errc::kNotFound,
+                "no pod matches spec.target.selector (" + report::selector_words(selector) +
+                    "); the " + report::plural(cluster.nodes.size(), "agent", "agents") +
+                    " connected know " + pods_words(known) + " (see: faultline nodes)");
+  }
+  Pods pods;
+  for (auto& [id, pod] : found) pods.push_back(std::move(pod));
+  return pods;
+}
+
+// How many the mode takes of `matching` >= 1 pods.
+Result<std::size_t> count_of(const api::Target& target, std::size_t matching, Dice& dice) {
+  std::size_t value = 0;
+  std::from_chars(target.value.data(), target.value.data() + target.value.size(), value);
+  const std::size_t share = matching * value / 100;
+  switch (target.mode) {
+    case api::Mode::one:
+      return std::size_t{1};
+    case api::Mode::all:
+      return matching;
+    case api::Mode::fixed:
+      if (value >= 1 && value <= matching) return value;
+      return fail(Errc::kInvalid, "spec.target.value: mode fixed asks for " + target.value +
+                                      " of " + pods_words(matching) +
+                                      " that match; ask for at most as many, or use mode all");
+    case api::Mode::fixed_percent:
+      if (share >= 1) return share;
+      return fail(Errc::kInvalid, "spec.target.value: " + target.value + " % of " +
+                                      pods_words(matching) +
+                                      " that match is less than one; raise it, or use mode one");
+    case api::Mode::random_max_percent:
+      break;
+  }
+  // At least one: a run that hits nothing by chance would look like a service that withstood it.
+  return 1 + dice.below(std::max<std::size_t>(1, share));
+}
+
+Result<> within_limits(const api::ExperimentSpec& spec, std::size_t chosen, std::size_t matching,
+                       std::int64_t allowed) {
+  if (static_cast<std::int64_t>(chosen) <= allowed) return {};
+  const api::Limits& limits = spec.limits;
+  std::string raise;
+  if (static_cast<std::int64_t>(chosen) > limits.maxPods)
+    raise = "spec.limits.maxPods to " + std::to_string(chosen);
+  const double needed = 100.0 * static_cast<double>(chosen) / static_cast<double>(matching);
+  api::Limits percent_only = limits;
+  percent_only.maxPods = static_cast<std::int64_t>(chosen);
+  if (api::allowed_targets(percent_only, static_cast<std::int64_t>(matching)) <
+      static_cast<std::int64_t>(chosen))
+    raise += (raise.empty() ? "" : " and ") + std::string("spec.limits.maxPercent to ") +
+             percent_number(std::ceil(needed));
+  return fail(Errc::kDenied,
+              "blast radius: mode " + std::string(mode_word(spec.target.mode)) + " chose " +
+                  std::to_string(chosen) + " of " + pods_words(matching) +
+                  " that match, but spec.limits allow " + std::to_string(allowed) + " (maxPods " +
+                  std::to_string(limits.maxPods) + ", maxPercent " +
+                  percent_number(limits.maxPercent) + "); raise " + raise + ", or choose fewer");
+}
+
+Result<> free_of_runs(const Pods& pods, std::string_view as, const Cluster& cluster) {
+  for (const api::PodRef& pod : pods) {
+    const auto used = cluster.in_use.find(pod.id());
+    if (used == cluster.in_use.end()) continue;
+    return fail(Errc::kConflict,
+                "pod " + pod.id() + ", " + std::string(as) + " of this one, is a " +
+                    std::string(role_word(used->second.role)) + " of run " + used->second.run +
+                    "; a pod is in one run at a time: wait for its end or stop it "
+                    "(faultline stop " +
+                    used->second.run + ")");
+  }
+  return {};
+}
+
+bool contains(const Pods& pods, const api::PodRef& pod) {
+  return std::ranges::any_of(pods, [&](const api::PodRef& p) { return p.id() == pod.id(); });
+}
+
+// Pods that match `wanted` and are not in a role yet, by id.
+template <class Wanted>
+Pods others(const Cluster& cluster, const api::RunPlan& plan, Wanted wanted) {
+  Pods pods;
+  for (const KnownNode& node : cluster.nodes)
+    for (const api::PodRef& pod : node.pods)
+      if (wanted(pod) && !contains(plan.targets, pod) && !contains(plan.observed, pod) &&
+          !contains(pods, pod))
+        pods.push_back(pod);
+  std::ranges::sort(pods, {}, &api::PodRef::id);
+  return pods;
+}
+
+void add_watched(const api::ExperimentSpec& spec, const Cluster& cluster, api::RunPlan& plan) {
+  plan.observed = others(cluster, plan, [&](const api::PodRef& pod) {
+    return std::ranges::any_of(spec.observe,
+                               [&](const api::Selector& s) { return api::matches(s, pod); });
+  });
+  std::set<std::string> nodes;
+  for (const api::PodRef& pod : plan.targets) nodes.insert(pod.node);
+  plan.control = others(cluster, plan, [&](const api::PodRef& pod) {
+    return nodes.contains(pod.node) && !cluster.in_use.contains(pod.id()) &&
+           !is_protected(pod.namespace_);
+  });
+  if (plan.control.size() > kMaxControlPods) plan.control.resize(kMaxControlPods);
+}
+
+void add_unsupported(const api::ExperimentSpec& spec, const Cluster& cluster, api::RunPlan& plan) {
+  for (const KnownNode& node : cluster.nodes) {
+    if (std::ranges::none_of(plan.targets,
+                             [&](const api::PodRef& pod) { return pod.node == node.name; }))
+      continue;
+    std::set<std::string_view> seen;
+    for (const api::Fault& fault : spec.faults) {
+      if (!seen.insert(fault.name()).second) continue;
+      const auto known =
+          std::ranges::find(node.info.faults, fault.name(), &api::FaultSupport::fault);
+      if (known != node.info.faults.end() && known->supported) continue;
+      plan.unsupported.push_back(
+          {node.name, std::string(fault.name()),
+           known == node.info.faults.end() ? "it is not built into this agent" : known->reason});
+    }
+  }
+}
+
+}  // namespace
+
+bool is_protected(std::string_view namespace_) {
+  return std::ranges::find(kProtected, namespace_) != kProtected.end();
+}
+
+Result<api::RunPlan> resolve(const api::Experiment& experiment, const Cluster& cluster) {
+  const api::ExperimentSpec& spec = experiment.spec;
+  if (auto fine = refuse_monitoring(spec); !fine) return fail(std::move(fine.error()));
+  if (auto fine = refuse_protected(spec.target.selector); !fine)
+    return fail(std::move(fine.error()));
+  if (cluster.nodes.empty())
+    return fail(Errc::kUnavailable,
+                "no agent is connected, so no pod is known: start faultline-agent on the nodes");
+  Result<Pods> pods = matching_pods(spec.target.selector, cluster);
+  if (!pods) return fail(std::move(pods.error()));
+
+  const std::size_t matching = pods->size();
+  Dice dice(spec.seed);
+  const Result<std::size_t> count = count_of(spec.target, matching, dice);
+  if (!count) return fail(count.error());
+  const std::int64_t allowed =
+      api::allowed_targets(spec.limits, static_cast<std::int64_t>(matching));
+  if (auto fine = within_limits(spec, *count, matching, allowed); !fine)
+    return fail(std::move(fine.error()));
+
+  api::RunPlan plan{.matching = static_cast<std::int64_t>(matching),
+                    .allowed = allowed,
+                    .mode = spec.target.mode,
+                    .limit = spec.limits,
+                    .seed = spec.seed};
+  dice.shuffle(*pods);
+  pods->resize(*count);
+  std::ranges::sort(*pods, {}, &api::PodRef::id);
+  plan.targets = std::move(*pods);
+  add_watched(spec, cluster, plan);
+  if (auto fine = free_of_runs(plan.targets, "a target", cluster); !fine)
+    return fail(std::move(fine.error()));
+  if (auto fine = free_of_runs(plan.observed, "an observed pod", cluster); !fine)
+    return fail(std::move(fine.error()));
+  add_unsupported(spec, cluster, plan);
+  return plan;
+}
+
+Result<> require_supported(const api::RunPlan& plan) {
+  if (plan.unsupported.empty()) return {};
+  std::vector<std::string> lines;
+  for (const api::UnsupportedFault& fault : plan.unsupported)
+    lines.push_back(fault.fault + " on " + fault.node +
+                    ": not supported by this agent: " + fault.reason);
+  return fail(Errc::kUnsupported, report::join(lines, "\n"));
+}
+
+std::vector<api::RunPod> run_pods(const api::RunPlan& plan) {
+  std::vector<api::RunPod> pods;
+  for (const api::PodRef& pod : plan.targets) pods.push_back({pod, api::PodRole::target});
+  for (const api::PodRef& pod : plan.observed) pods.push_back({pod, api::PodRole::observed});
+  for (const api::PodRef& pod : plan.control) pods.push_back({pod, api::PodRole::control});
+  return pods;
+}
+
+}  // namespace faultline::controller

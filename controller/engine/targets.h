@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which pods an experiment hits, watches and compares with, and every reason to refuse it. Pure:
+// the same cluster, experiment and seed give the same plan. Thread-safe.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "api/plan.h"
+#include "api/sync.h"
+#include "base/result.h"
+
+namespace faultline::controller {
+
+// A connected node, as its agent described it. `pods` carry the node's name.
+struct KnownNode {
+  std::string name;
+  api::NodeInfo info;
+  std::vector<api::PodRef> pods;
+};
+
+// A pod that a running experiment holds.
+struct PodInUse {
+  std::string run;
+  api::PodRole role = api::PodRole::target;
+};
+
+struct Cluster {
+  std::vector<KnownNode> nodes;            // connected ones only
+  std::map<std::string, PodInUse> in_use;  // by pod id
+};
+
+inline constexpr std::size_t kMaxControlPods = 3;
+
+// Never targets, whatever the selector says.
+[[nodiscard]] bool is_protected(std::string_view namespace_);
+
+// The plan; `experiment` is valid and its seed is chosen (not 0). What no agent can do is in
+// RunPlan::unsupported, not an error. Errors name the rule, the value and what to change:
+// kUnavailable (no agent connected), kNotFound (nothing matches), kInvalid (the mode's value does
+// not fit the pods), kDenied (protected namespace, limits), kConflict (a pod is in another run),
+// kUnsupported (what this controller cannot do at all: alerts, signals, promql).
+[[nodiscard]] Result<api::RunPlan> resolve(const api::Experiment& experiment,
+                                           const Cluster& cluster);
+
+// kUnsupported, one line a fault and node: "not supported by this agent: <reason>".
+[[nodiscard]] Result<> require_supported(const api::RunPlan& plan);
+
+// The pods of a plan with their roles.
+[[nodiscard]] std::vector<api::RunPod> run_pods(const api::RunPlan& plan);
+
+}  // namespace faultline::controller
