@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// When a fault counts as the one that was asked.
+#include <gtest/gtest.h>
+
+#include "report/analysis.h"
+#include "report/stats.h"
+#include "tests/unit/report/synthetic.h"
+
+namespace faultline::report {
+namespace {
+
+using api::InjectionVerdict;
+using std::chrono::milliseconds;
+using synthetic::at;
+using synthetic::Dice;
+
+api::InjectionStatus status(std::uint64_t matched, std::uint64_t injected) {
+  return {.pod = synthetic::pod("payments-0"),
+          .state = api::InjectionState::disarmed,
+          .matched = matched,
+          .injected = injected,
+          .armedAt = at(10),
+          .firstInjectedAt = at(10),
+          .lastInjectedAt = at(40)};
+}
+
+api::InjectionReport judged(const api::FaultSpec& spec, const api::InjectionStatus& s) {
+  api::InjectionReport row;
+  judge({spec}, s, row);
+  return row;
+}
+
+api::NetworkLoss loss(double rate) {
+  api::NetworkLoss f;
+  f.loss = {rate};
+  return f;
+}
+
+TEST(Judge, BlockedAndNeverArmedSayWhy) {
+  api::InjectionStatus s = status(10, 10);
+  s.state = api::InjectionState::blocked;
+  s.reason = "tcx is missing";
+  EXPECT_EQ(judged(loss(0.1), s).verdict, InjectionVerdict::blocked);
+  EXPECT_EQ(judged(loss(0.1), s).reason, "tcx is missing");
+  api::InjectionStatus never = status(0, 0);
+  never.armedAt = {};
+  EXPECT_EQ(judged(loss(0.1), never).verdict, InjectionVerdict::blocked);
+}
+
+TEST(Judge, NothingMatchedIsNoTraffic) {
+  const api::InjectionReport row = judged(loss(0.1), status(0, 0));
+  EXPECT_EQ(row.verdict, InjectionVerdict::no_traffic);
+  EXPECT_FALSE(row.rate);
+  EXPECT_FALSE(row.rateCi95);
+}
+
+TEST(Judge, ARateWithinChanceIsConfirmedAndReportedAt95) {
+  const api::InjectionReport row = judged(loss(0.1), status(48210, 4836));
+  EXPECT_EQ(row.verdict, InjectionVerdict::confirmed);
+  EXPECT_NEAR(*row.rate, 0.10031, 1e-5);
+  EXPECT_NEAR(row.rateCi95->low, 0.0977, 1e-3);
+  EXPECT_NEAR(row.rateCi95->high, 0.1030, 1e-3);
+}
+
+TEST(Judge, ARateBeyondChanceIsPartialWithBothFigures) {
+  const api::InjectionReport row = judged(loss(0.1), status(48210, 5400));
+  EXPECT_EQ(row.verdict, InjectionVerdict::partial);
+  EXPECT_NE(row.reason.find("asked 10 %"), std::string::npos) << row.reason;
+  EXPECT_NE(row.reason.find("11.2 %"), std::string::npos) << row.reason;
+}
+
+TEST(Judge, AlmostNoHonestRunIsCalledPartial) {
+  Dice dice(23);
+  int partial = 0;
+  constexpr int kRuns = 2000;
+  for (int run = 0; run < kRuns; ++run) {
+    std::uint64_t hit = 0;
+    for (int i = 0; i < 2000; ++i) hit += dice.chance(0.1) ? 1 : 0;
+    partial += judged(loss(0.1), status(2000, hit)).verdict == InjectionVerdict::partial ? 1 : 0;
+  }
+  EXPECT_LE(partial, 8);  // 1 in 1 000, where 95 % would call 100 of them partial
+}
+
+TEST(Judge, BurstsWidenTheInterval) {
+  api::NetworkLoss bursty = loss(0.1);
+  bursty.burst = api::LossBurst{.length = 10};
+  // 0.9 points off: six deviations for single losses, one and a half in bursts of ten.
+  EXPECT_EQ(judged(loss(0.1), status(40000, 4360)).verdict, InjectionVerdict::partial);
+  const api::InjectionReport row = judged(bursty, status(40000, 4360));
+  EXPECT_EQ(row.verdict, InjectionVerdict::confirmed) << row.reason;
+  EXPECT_GT(row.rateCi95->high - row.rateCi95->low, 0.02);
+}
+
+TEST(Judge, AMatchThatWasNeverHitIsNotASuccess) {
+  const api::InjectionReport row = judged(loss(0.01), status(20, 0));
+  EXPECT_EQ(row.verdict, InjectionVerdict::partial);
+  EXPECT_NE(row.reason.find("none was hit"), std::string::npos);
+}
+
+TEST(Judge, ACertainFaultMustHitEveryEvent) {
+  api::SocketError f;
+  f.operations = {api::SocketOperation::connect};
+  f.errno_ = {ETIMEDOUT};
+  EXPECT_EQ(judged(f, status(1000, 1000)).verdict, InjectionVerdict::confirmed);
+  EXPECT_EQ(judged(f, status(1000, 950)).verdict, InjectionVerdict::partial);
+}
+
+TEST(Judge, SocketErrorsAtHalf) {
+  api::SocketError f;
+  f.operations = {api::SocketOperation::connect};
+  f.errno_ = {ECONNREFUSED};
+  f.probability = {0.5};
+  EXPECT_EQ(judged(f, status(1182, 602)).verdict, InjectionVerdict::confirmed);
+  EXPECT_EQ(judged(f, status(1182, 900)).verdict, InjectionVerdict::partial);
+}
+
+api::NetworkLatency latency(int ms, int jitter_ms = 0) {
+  api::NetworkLatency f;
+  f.latency = {milliseconds(ms)};
+  f.jitter = {milliseconds(jitter_ms)};
+  return f;
+}
+
+api::InjectionStatus delayed(std::uint64_t n, double seconds) {
+  api::InjectionStatus s = status(n, n);
+  s.addedLatency.add(seconds, n);
+  return s;
+}
+
+TEST(Judge, LatencyIsHeldToHalfAMillisecondOrFivePercent) {
+  EXPECT_EQ(judged(latency(2), delayed(1000, 0.0024)).verdict, InjectionVerdict::confirmed);
+  EXPECT_EQ(judged(latency(2), delayed(1000, 0.0027)).verdict, InjectionVerdict::partial);
+  EXPECT_EQ(judged(latency(200), delayed(1000, 0.208)).verdict, InjectionVerdict::confirmed);
+  const api::InjectionReport late = judged(latency(200), delayed(1000, 0.22));
+  EXPECT_EQ(late.verdict, InjectionVerdict::partial);
+  EXPECT_NE(late.reason.find("asked 200.0 ms"), std::string::npos) << late.reason;
+}
+
+TEST(Judge, FewPacketsWithMuchJitterMayMissByChance) {
+  // Median of 9 packets of 20 ms +- 15 ms: 5 ms off is one deviation.
+  EXPECT_EQ(judged(latency(20, 15), delayed(9, 0.025)).verdict, InjectionVerdict::confirmed);
+  EXPECT_EQ(judged(latency(20, 15), delayed(9000, 0.025)).verdict, InjectionVerdict::partial);
+}
+
+TEST(Judge, ADelayThatLosesIsNeverConfirmed) {
+  api::InjectionStatus s = delayed(1000, 0.050);
+  s.lost = 3;
+  EXPECT_EQ(judged(latency(50), s).verdict, InjectionVerdict::partial);
+  s.lost = 0;
+  s.errors = 1;
+  EXPECT_EQ(judged(latency(50), s).verdict, InjectionVerdict::partial);
+}
+
+TEST(Judge, PacketsInTheLineWhenItEndsAreNotAMiss) {
+  api::InjectionStatus s = delayed(3000, 1.0);  // 100 a second, 1 s: about 100 are waiting
+  s.injected = 2900;
+  EXPECT_EQ(judged(latency(1000), s).verdict, InjectionVerdict::confirmed);
+  s.injected = 2000;
+  EXPECT_EQ(judged(latency(1000), s).verdict, InjectionVerdict::partial);
+}
+
+TEST(Judge, AParetoIsHeldToItsMean) {
+  api::NetworkLatency f = latency(50, 20);
+  f.distribution = api::Distribution::pareto;
+  api::InjectionStatus s = status(1000, 1000);
+  s.addedLatency.add(0.040, 800);  // the median is below the mean
+  s.addedLatency.add(0.090, 200);
+  EXPECT_EQ(judged(f, s).verdict, InjectionVerdict::confirmed);
+}
+
+TEST(Judge, LatencyThatWasNotMeasuredIsNotConfirmed) {
+  EXPECT_EQ(judged(latency(50), status(10, 10)).verdict, InjectionVerdict::partial);
+}
+
+}  // namespace
+}  // namespace faultline::report
