@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one table of commands.
+#include "cli/commands/commands.h"
+
+namespace faultline::cli {
+namespace {
+
+Option pods_option(std::string_view help) {
+  return {.name = "pods", .value = "PODS.yaml", .help = help, .offer = Offer::kFile};
+}
+
+Command run_command() {
+  return {
+      .name = "run",
+      .arguments = "FILE",
+      .min_arguments = 1,
+      .max_arguments = 1,
+      .summary = "Run an experiment and report what it did",
+      .detail =
+          "Checks the experiment, shows who is hit and how it ends, asks (on a terminal), runs it, "
+          "follows it live, prints the report and writes it as JSON, Markdown and HTML. Ctrl-C "
+          "stops the experiment in order; a second one leaves at once.\n"
+          "With --pods and no --controller, a private controller and agent do the run on this "
+          "machine (this needs root) and leave nothing behind, even if this command is killed.",
+      .options =
+          with_controller({pods_option("pods of this machine; runs a private controller and agent"),
+                           {.name = "report",
+                            .value = "DIR",
+                            .help = "where the report is written (./<run id>)",
+                            .offer = Offer::kFolder},
+                           {.name = "yes", .letter = 'y', .help = "do not ask before the start"}}),
+      .examples = {{"sudo faultline run slow-payments.yaml --pods pods.yaml",
+                    "on this machine, without Kubernetes"},
+                   {"faultline run slow-payments.yaml --controller http://faultline:7878 --yes "
+                    "--report out",
+                    "in a pipeline; the exit code is the verdict"}},
+      .offer = Offer::kFile,
+      .run = run_run};
+}
+
+std::vector<Command> all_commands() {
+  const std::string_view kName =
+      "NAME is the id of a run, or an experiment's name for its newest "
+      "run.";
+  return {
+      run_command(),
+      {.name = "validate",
+       .arguments = "FILE",
+       .min_arguments = 1,
+       .max_arguments = 1,
+       .summary = "Check an experiment without running it",
+       .detail = "Every problem is told with file, line, key and the nearest valid word. '-' reads "
+                 "the standard input.",
+       .options = {pods_option("check this pods file too"), output_option()},
+       .examples = {{"faultline validate slow-payments.yaml", "exit code 0 if valid, else 3"}},
+       .offer = Offer::kFile,
+       .run = run_validate},
+      {.name = "explain",
+       .arguments = "FILE",
+       .min_arguments = 1,
+       .max_arguments = 1,
+       .summary = "Say in plain words who is hit, what applications will see, and how it ends",
+       .detail =
+           "With --pods it names the pods that match; with a controller it asks for the plan. "
+           "Nothing is started.",
+       .options = with_controller({pods_option("pods of this machine")}),
+       .examples = {{"faultline explain slow-payments.yaml --pods pods.yaml", "before a run"}},
+       .offer = Offer::kFile,
+       .run = run_explain},
+      {.name = "get",
+       .arguments = "[NAME]",
+       .max_arguments = 1,
+       .summary = "List the runs, or show one",
+       .detail = kName,
+       .options = with_controller({}),
+       .examples = {{"faultline get", "all runs, the newest first"},
+                    {"faultline get slow-payments --output json", "all that is known of one"}},
+       .run = run_get},
+      {.name = "watch",
+       .arguments = "NAME",
+       .min_arguments = 1,
+       .max_arguments = 1,
+       .summary = "Follow a run until it ends, then show its report",
+       .detail = "NAME is the id of a run, or an experiment's name for its newest run. Ctrl-C ends "
+                 "the watching, not the run. With --output json each state is a line.",
+       .options = with_controller({}),
+       .examples = {{"faultline watch slow-payments", "the exit code is the verdict"}},
+       .run = run_watch},
+      {.name = "stop",
+       .arguments = "[NAME]",
+       .max_arguments = 1,
+       .summary = "Stop a run, or all of them, and wait until the faults are gone",
+       .detail = kName,
+       .options = with_controller({{.name = "all", .help = "stop every run"}}),
+       .examples = {{"faultline stop slow-payments", "one"},
+                    {"faultline stop --all", "everything"}},
+       .run = run_stop},
+      {.name = "report",
+       .arguments = "NAME",
+       .min_arguments = 1,
+       .max_arguments = 1,
+       .summary = "Show the report of a run",
+       .detail = kName,
+       .options = with_controller({{.name = "format",
+                                    .value = "FORM",
+                                    .help = "print this form of it instead of the short one",
+                                    .choices = {"json", "md", "html"}},
+                                   {.name = "report",
+                                    .value = "DIR",
+                                    .help = "write all three forms into this folder",
+                                    .offer = Offer::kFolder}}),
+       .examples = {{"faultline report slow-payments", "the short form"},
+                    {"faultline report slow-payments --format md > report.md", "to pass on"}},
+       .run = run_report},
+      {.name = "nodes",
+       .summary = "List the nodes, their pods, and the faults they can arm",
+       .options = with_controller({}),
+       .examples = {{"faultline nodes", "who has joined"}},
+       .run = run_nodes},
+      {.name = "probe",
+       .summary = "Tell what a kernel can do, and why not the rest",
+       .detail =
+           "Without a controller it tries this machine's kernel (which needs root) and leaves "
+           "nothing; with one it tells what the nodes found.",
+       .options = with_controller({}),
+       .examples = {{"sudo faultline probe", "this machine"},
+                    {"faultline probe --controller http://faultline:7878 --output json",
+                     "every node, for programs"}},
+       .run = run_probe},
+      {.name = "schema",
+       .summary = "Print the JSON Schema of an experiment, for editors",
+       .options = {output_option()},
+       .examples = {{"faultline schema > experiment.schema.json",
+                     "for the YAML plug-in of an editor"}},
+       .run = run_schema},
+      {.name = "completion",
+       .arguments = "SHELL",
+       .min_arguments = 1,
+       .max_arguments = 1,
+       .summary = "Print completion for bash, zsh or fish",
+       .options = {output_option()},
+       .examples = {{"source <(faultline completion bash)", "for this shell"},
+                    {"faultline completion fish > ~/.config/fish/completions/faultline.fish",
+                     "for good"}},
+       .choices = {"bash", "zsh", "fish"},
+       .run = run_completion},
+      {.name = "version",
+       .summary = "Print the version",
+       .options = {output_option()},
+       .run = run_version},
+  };
+}
+
+}  // namespace
+
+std::span<const Command> commands() {
+  static const std::vector<Command> all = all_commands();
+  return all;
+}
+
+}  // namespace faultline::cli

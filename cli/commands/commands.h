@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The functions behind the table in commands.cpp, one file each.
+#pragma once
+
+#include "cli/command.h"
+
+namespace faultline::cli {
+
+Result<int> run_run(Invocation& call, Console& console);
+Result<int> run_validate(Invocation& call, Console& console);
+Result<int> run_explain(Invocation& call, Console& console);
+Result<int> run_get(Invocation& call, Console& console);
+Result<int> run_watch(Invocation& call, Console& console);
+Result<int> run_stop(Invocation& call, Console& console);
+Result<int> run_report(Invocation& call, Console& console);
+Result<int> run_nodes(Invocation& call, Console& console);
+Result<int> run_probe(Invocation& call, Console& console);
+Result<int> run_schema(Invocation& call, Console& console);
+Result<int> run_completion(Invocation& call, Console& console);
+Result<int> run_version(Invocation& call, Console& console);
+
+}  // namespace faultline::cli

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <boost/json.hpp>
+#include <cmath>
+#include <ostream>
+
+#include "api/codec.h"
+#include "cli/commands/commands.h"
+#include "cli/controller_api.h"
+#include "cli/text.h"
+
+namespace faultline::cli {
+namespace {
+
+std::string state_word(api::RunState state) { return boost::describe::enum_to_string(state, "?"); }
+
+// To the second; the run's own time is in its id and its report.
+std::string time_words(const api::Timestamp& time) {
+  return time.set() ? time.format().substr(0, 19) + "Z" : "-";
+}
+
+std::string left_words(const api::RunSummary& run) {
+  if (ended(run.state)) return run.stateReason;
+  if (!run.phaseElapsed || !run.phaseTotal) return run.stateReason;
+  return std::to_string(std::lround(*run.phaseElapsed)) + "/" +
+         std::to_string(std::lround(*run.phaseTotal)) + " s";
+}
+
+void print_record(const api::RunRecord& record, Console& console) {
+  std::vector<Row> rows{
+      {"run", record.run},
+      {"experiment", record.experiment.metadata.name},
+      {"state",
+       state_word(record.state) + (record.stateReason.empty() ? "" : ": " + record.stateReason)},
+      {"asked by", record.requestedBy}};
+  for (const api::RunPod& pod : record.pods)
+    rows.push_back({boost::describe::enum_to_string(pod.role, "?"),
+                    pod.pod.id() + (pod.pod.node.empty() ? "" : " on " + pod.pod.node)});
+  for (const api::PhaseMark& mark : record.history)
+    rows.push_back({mark.at.format(),
+                    state_word(mark.state) + (mark.reason.empty() ? "" : ": " + mark.reason)});
+  console.out << printable(table(rows));
+}
+
+}  // namespace
+
+Result<int> run_get(Invocation& call, Console& console) {
+  const auto api = controller_of(call, console);
+  if (!api) return fail(api.error());
+  if (!call.arguments.empty()) {
+    const auto record = api->run(call.arguments[0]);
+    if (!record) return fail(record.error());
+    if (call.json())
+      print_json(console.out, api::to_json(*record));
+    else
+      print_record(*record, console);
+    return kExitMet;
+  }
+  const auto runs = api->runs();
+  if (!runs) return fail(runs.error());
+  if (call.json()) {
+    print_json(console.out, boost::json::object{{"runs", api::to_json(*runs)}});
+    return kExitMet;
+  }
+  if (runs->empty()) {
+    console.out << "no runs yet\n";
+    return kExitMet;
+  }
+  std::vector<Row> rows{{"RUN", "EXPERIMENT", "STATE", "STARTED", ""}};
+  for (const api::RunSummary& run : *runs)
+    rows.push_back(
+        {run.run, run.name, state_word(run.state), time_words(run.startedAt), left_words(run)});
+  console.out << printable(table(rows));
+  return kExitMet;
+}
+
+}  // namespace faultline::cli

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <boost/json.hpp>
+#include <ostream>
+
+#include "api/codec.h"
+#include "cli/commands/commands.h"
+#include "cli/follow.h"
+#include "cli/outcome.h"
+#include "cli/progress.h"
+#include "report/report.h"
+
+namespace faultline::cli {
+
+Result<int> run_watch(Invocation& call, Console& console) {
+  const auto api = controller_of(call, console);
+  if (!api) return fail(api.error());
+  const auto record = api->run(call.arguments[0]);
+  if (!record) return fail(record.error());
+  const std::string run = record->run;
+  api::RunSummary now;
+  now.run = run;
+  now.name = record->experiment.metadata.name;
+  now.state = record->state;
+  now.stateReason = record->stateReason;
+
+  Interrupt interrupt;
+  Progress progress(console, record->experiment, false);
+  FollowOptions options;
+  options.stop_on_interrupt = false;
+  const bool json = call.json();
+  const auto followed = follow(
+      *api, now, interrupt, options,
+      [&](const api::RunSummary& summary) {
+        if (json)  // one line each
+          console.out << api::to_json_text(summary) << "\n" << std::flush;
+        else
+          progress.show(summary);
+      },
+      [&](const std::string& line) { progress.say(line); });
+  progress.finish();
+  if (!followed) return fail(followed.error());
+  if (!ended(followed->last.state)) {
+    console.err << "  " << run << " goes on; 'faultline stop " << run << "' ends it\n";
+    return kExitMet;
+  }
+  if (json) {
+    const auto report = api->report(run);
+    return report ? Result<int>(report::exit_code(*report)) : fail(report.error());
+  }
+  return finish_run(*api, run, "", false, console);
+}
+
+}  // namespace faultline::cli

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/outcome.h"
+
+#include <boost/json.hpp>
+#include <ostream>
+
+#include "api/codec.h"
+#include "cli/report_files.h"
+#include "cli/text.h"
+#include "report/report.h"
+
+namespace faultline::cli {
+
+Result<int> finish_run(const ControllerApi& api, const std::string& run, const std::string& folder,
+                       bool json, Console& console) {
+  const auto report = api.report(run);
+  if (!report) return fail(report.error());
+  const int code = report::exit_code(*report);
+  if (!json) console.out << "\n" << report::to_terminal(*report, console.color) << std::flush;
+  Result<std::string> page;
+  if (!folder.empty()) page = write_report(api, run, folder);
+  if (json) {
+    // The verdict is worth more than the files: it is told also when they could not be written.
+    boost::json::object answer{{"run", run}, {"exitCode", code}, {"folder", nullptr}};
+    if (page && !folder.empty()) answer["folder"] = folder;
+    answer["report"] = api::to_json(*report);
+    print_json(console.out, answer);
+  } else if (page && !folder.empty()) {
+    console.out << "  report       " << *page << "\n" << std::flush;
+  }
+  if (!page) print_error(console, page.error(), false, {});
+  return code;
+}
+
+}  // namespace faultline::cli

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/plan_text.h"
+
+#include <algorithm>
+#include <boost/describe.hpp>
+#include <cstdio>
+#include <set>
+
+#include "cli/text.h"
+#include "report/format.h"
+#include "report/report.h"
+
+namespace faultline::cli {
+namespace {
+
+constexpr std::size_t kIndent = 12;
+
+class Block {
+ public:
+  Block(const api::Experiment& experiment, std::size_t width)
+      : width_(std::max(width, kIndent + 20)) {
+    out_ = experiment.metadata.name;
+    if (!experiment.spec.purpose.empty()) out_ += ": \"" + experiment.spec.purpose + "\"";
+    out_ = wrapped(printable(out_), width_, 2) + "\n";
+  }
+  void line(std::string_view label, const std::string& text) {
+    out_ += "  " + padded(label, kIndent - 2) + wrapped(printable(text), width_, kIndent, kIndent) +
+            "\n";
+  }
+  [[nodiscard]] std::string take() { return std::move(out_); }
+
+ private:
+  std::size_t width_;
+  std::string out_;
+};
+
+std::string pod_words(const api::PodRef& pod) {
+  return pod.id() + (pod.node.empty() ? "" : " on " + pod.node);
+}
+
+// "a, b, c and 4 more"
+std::string some_of(const std::vector<std::string>& words, std::size_t limit = 5) {
+  std::string out;
+  for (std::size_t i = 0; i < words.size() && i < limit; ++i) out += (i ? ", " : "") + words[i];
+  if (words.size() > limit) out += " and " + std::to_string(words.size() - limit) + " more";
+  return out;
+}
+
+std::vector<std::string> pods_words(const std::vector<api::PodRef>& pods) {
+  std::vector<std::string> words;
+  for (const api::PodRef& pod : pods) words.push_back(pod_words(pod));
+  return words;
+}
+
+std::string limit_words(const api::Limits& limits) {
+  char percent[32];
+  std::snprintf(percent, sizeof percent, "%g %%", limits.maxPercent);
+  return "limit " + std::to_string(limits.maxPods) + ", " + percent;
+}
+
+std::string mode_words(const api::Target& target) {
+  switch (target.mode) {
+    case api::Mode::one:
+      return "one, by chance";
+    case api::Mode::all:
+      return "all of them";
+    case api::Mode::fixed:
+      return target.value + " of them, by chance";
+    case api::Mode::fixed_percent:
+      return target.value + " % of them, by chance";
+    case api::Mode::random_max_percent:
+      break;
+  }
+  return "up to " + target.value + " % of them, by chance";
+}
+
+// "by delay-line" where all nodes of the targets agree, else each.
+std::string mechanism_words(const api::Fault& fault, const api::RunPlan& plan,
+                            const std::vector<api::NodeStatus>& nodes) {
+  std::set<std::string> target_nodes, mechanisms;
+  for (const api::PodRef& pod : plan.targets) target_nodes.insert(pod.node);
+  for (const api::NodeStatus& node : nodes) {
+    if (!target_nodes.contains(node.info.name)) continue;
+    for (const api::FaultSupport& support : node.info.faults)
+      if (support.fault == fault.name() && support.supported) mechanisms.insert(support.mechanism);
+  }
+  mechanisms.erase("");
+  std::string out;
+  for (const std::string& mechanism : mechanisms)
+    out += (out.empty() ? ", by " : " or ") + mechanism;
+  return out;
+}
+
+std::string phase_words(const api::Experiment& experiment) {
+  const api::Phases& phases = experiment.spec.phases;
+  const auto words = [](const api::Duration& d) {
+    return report::exact_seconds_words(d.seconds());
+  };
+  return words(phases.baseline) + " before, " + words(phases.fault) +
+         (experiment.spec.faults.empty() ? " measured, " : " with the fault, ") +
+         words(phases.recovery) + " after";
+}
+
+std::string end_words(const api::Experiment& experiment) {
+  const std::string after =
+      "after " + report::exact_seconds_words(experiment.spec.phases.fault.seconds());
+  if (experiment.spec.faults.empty()) return after + "; on Ctrl-C";
+  return after + "; on Ctrl-C; 3 s after we lose touch; at once if the agent dies";
+}
+
+std::string bound_words(const std::string& above, const std::string& below) {
+  return above.empty() ? "below " + below : "above " + above;
+}
+
+void add_expectations(Block& block, const api::Experiment& experiment) {
+  for (const api::ExpectAlert& alert : experiment.spec.expect.alerts)
+    block.line("expects", "alert " + alert.name + " within " + alert.within.format());
+  for (const api::ExpectEffect& effect : experiment.spec.expect.effects)
+    block.line("expects",
+               effect.metric +
+                   (effect.quantile ? " " + report::quantile_words(*effect.quantile) : "") +
+                   " of " + report::selector_words(effect.selector) + " " +
+                   bound_words(effect.above, effect.below));
+  for (const api::ExpectSignal& signal : experiment.spec.expect.signals)
+    block.line("expects",
+               signal.promql + " equals " + signal.equals + " within " + signal.tolerance.format());
+  for (const api::AbortCondition& condition : experiment.spec.abortWhen)
+    block.line("aborts",
+               "when " + (condition.promql.empty() ? condition.effect : condition.promql) +
+                   (condition.quantile ? " " + report::quantile_words(*condition.quantile) : "") +
+                   " is " + bound_words(condition.above, condition.below));
+}
+
+}  // namespace
+
+std::string plan_text(const api::Experiment& experiment, const api::RunPlan& plan,
+                      const std::vector<api::NodeStatus>& nodes, std::size_t width) {
+  Block block(experiment, width);
+  const bool faults = !experiment.spec.faults.empty();
+  block.line(faults ? "hits" : "measures", some_of(pods_words(plan.targets)) + "   " +
+                                               std::to_string(plan.targets.size()) + " of " +
+                                               std::to_string(plan.matching) + " matching (" +
+                                               limit_words(plan.limit) + ")");
+  for (const api::Fault& fault : experiment.spec.faults) {
+    block.line("does", std::string(fault.name()) + " " + report::asked_words(fault) +
+                           mechanism_words(fault, plan, nodes));
+    block.line("feels", report::explain_words(fault));
+  }
+  if (!faults) block.line("does", "nothing: it only measures");
+  if (!plan.observed.empty()) block.line("observes", some_of(pods_words(plan.observed)));
+  if (!plan.control.empty()) block.line("compares", "with " + some_of(pods_words(plan.control)));
+  block.line("takes", phase_words(experiment));
+  block.line("ends", end_words(experiment));
+  return block.take();
+}
+
+Result<> plan_problem(const api::RunPlan& plan) {
+  std::string text;
+  for (const api::UnsupportedFault& fault : plan.unsupported)
+    text += (text.empty() ? "" : "\n") + fault.node + " cannot arm " + fault.fault + ": " +
+            fault.reason;
+  if (!text.empty()) return fail(Errc::kUnsupported, text);
+  if (plan.targets.empty())
+    return fail(Errc::kNotFound,
+                "no pod matches the target's selector ('faultline nodes' tells which pods there "
+                "are)");
+  return {};
+}
+
+std::string explain_text(const api::Experiment& experiment,
+                         const std::optional<api::PodsFile>& pods, std::size_t width) {
+  Block block(experiment, width);
+  const api::ExperimentSpec& spec = experiment.spec;
+  const auto matching = [&](const api::Selector& selector) {
+    std::vector<std::string> names;
+    for (const api::PodEntry& entry : pods->pods) {
+      const api::PodRef pod{entry.namespace_, entry.name, "", entry.labels};
+      if (api::matches(selector, pod)) names.push_back(pod.id());
+    }
+    return names;
+  };
+  // A pods file does not tell nodes.
+  const auto judged = [&](const api::Selector& selector) { return pods && selector.nodes.empty(); };
+  block.line(spec.faults.empty() ? "measures" : "hits",
+             report::selector_words(spec.target.selector) + ": " + mode_words(spec.target) + " (" +
+                 limit_words(spec.limits) + ")");
+  if (judged(spec.target.selector)) {
+    const std::vector<std::string> names = matching(spec.target.selector);
+    const auto count = static_cast<std::int64_t>(names.size());
+    block.line("", names.empty() ? "in the pods file none matches: the run would be refused"
+                                 : "in the pods file: " + some_of(names) + "; at most " +
+                                       std::to_string(api::allowed_targets(spec.limits, count)) +
+                                       " may be hit");
+  }
+  for (const api::Fault& fault : spec.faults) {
+    block.line("does", std::string(fault.name()) + " " + report::asked_words(fault));
+    block.line("feels", report::explain_words(fault));
+  }
+  if (spec.faults.empty()) block.line("does", "nothing: it only measures");
+  for (const api::Selector& selector : spec.observe)
+    block.line("observes",
+               report::selector_words(selector) +
+                   (judged(selector)
+                        ? ": " + (matching(selector).empty() ? std::string("none in the pods file")
+                                                             : some_of(matching(selector)))
+                        : ""));
+  add_expectations(block, experiment);
+  block.line("takes", phase_words(experiment));
+  block.line("ends", end_words(experiment));
+  return block.take();
+}
+
+}  // namespace faultline::cli
