@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # faultline_bpf(dir/name): compiles dir/name.bpf.c for the BPF target and makes the skeleton <name>.skel.h, whose struct
-# is <name>_bpf. Depends on every header the object includes (clang writes a DEPFILE). Link with bpf_<name>.
+# is <name>_bpf; the kernel sees the object's global data as fl_*. Depends on every header the object includes (clang writes a DEPFILE). Link with bpf_<name>.
 execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-multiarch OUTPUT_VARIABLE FAULTLINE_MULTIARCH
                 OUTPUT_STRIP_TRAILING_WHITESPACE)
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
@@ -22,7 +22,8 @@ function(faultline_bpf path)
             -MD -MF ${out}/${name}.d -MT ${out}/${name}.skel.h
             -c ${source} -o ${out}/${name}.unlinked.o
     COMMAND ${BPFTOOL} gen object ${out}/${name}.bpf.o ${out}/${name}.unlinked.o
-    COMMAND ${BPFTOOL} gen skeleton ${out}/${name}.bpf.o name ${name}_bpf > ${out}/${name}.skel.h.tmp
+    COMMAND ${BPFTOOL} gen skeleton ${out}/${name}.bpf.o name fl_${name} > ${out}/${name}.skel.h.tmp
+    COMMAND echo "typedef struct fl_${name} ${name}_bpf;" >> ${out}/${name}.skel.h.tmp
     COMMAND ${CMAKE_COMMAND} -E rename ${out}/${name}.skel.h.tmp ${out}/${name}.skel.h
     DEPENDS ${source}
     DEPFILE ${out}/${name}.d

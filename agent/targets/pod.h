@@ -6,14 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "agent/kernel/ids.h"
 #include "api/selector.h"
 
 namespace faultline::agent {
-
-enum class CgroupId : std::uint64_t {
-};  // inode of the cgroup2 directory, as bpf_get_current_cgroup_id() says
-enum class NetnsId : std::uint64_t {};  // inode of the namespace file
-enum class IfIndex : std::uint32_t {};
 
 struct PodInterface {
   std::string name;       // in the pod: eth0

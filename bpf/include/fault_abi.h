@@ -60,6 +60,52 @@ struct fl_net_filter {
 	struct fl_cidr cidrs[FL_MAX_CIDRS];
 };
 
+/* ---- dice: the nth event of a stream is decided by fl_random(seed, stream, n) ------------------------------------- */
+#define FL_MAX_STREAMS 8              /* independent sequences of one object, e.g. one a direction; a power of two */
+#define FL_CERTAIN (1ull << 32)       /* threshold of probability 1; the upper or lower 32 random bits are below it */
+
+/* splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014): the finalizer of the nth state. */
+static inline __attribute__((always_inline)) __u64 fl_splitmix64(__u64 x)
+{
+	x += 0x9e3779b97f4a7c15ull;
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+	return x ^ (x >> 31);
+}
+
+static inline __attribute__((always_inline)) __u64 fl_random(__u64 seed, __u32 stream, __u64 n)
+{
+	return fl_splitmix64(fl_splitmix64(seed + stream) + n * 0x9e3779b97f4a7c15ull);
+}
+
+/* ---- networkLoss --------------------------------------------------------------------------------------------------- */
+#define FL_LOSS_TO 0u   /* streams */
+#define FL_LOSS_FROM 1u
+#define FL_LOSS_INDEPENDENT 0u
+#define FL_LOSS_CORRELATED 1u
+#define FL_LOSS_BURST 2u
+
+/* rodata fl_config. Thresholds of FL_CERTAIN. */
+struct fl_loss_config {
+	__u32 model;
+	__u32 _pad;
+	__u64 loss;        /* independent, correlated */
+	__u64 correlation; /* a packet copies its predecessor's fate */
+	__u64 enter_bad;   /* burst: p, good -> bad after a packet */
+	__u64 leave_bad;   /* burst: r, bad -> good after a packet */
+	__u64 bad_loss;
+	__u64 good_loss;
+	__u64 start_bad;   /* burst: pi, the long-run share of the bad state, for the first packet */
+};
+
+/* ---- socketError --------------------------------------------------------------------------------------------------- */
+/* rodata fl_config */
+struct fl_sock_config {
+	__u32 error; /* errno, 1..4095 */
+	__u32 _pad;
+	__u64 probability; /* of FL_CERTAIN */
+};
+
 /* ---- delay line (networkLatency): the packet's companion on its way through our TAP ------------------------------ */
 #define FL_DELAY_MAX_DEVICES 8 /* interfaces of one pod; a power of two */
 #define FL_DELAY_TO 0u         /* what the pod sends: taken and given back at its host-side device's ingress */
@@ -141,6 +187,9 @@ FL_STATIC_ASSERT(sizeof(struct fl_cidr) == 32, "fl_cidr");
 FL_STATIC_ASSERT(offsetof(struct fl_net_filter, ports) == 24, "fl_net_filter.ports");
 FL_STATIC_ASSERT(offsetof(struct fl_net_filter, cidrs) == 24 + 3 * 2 * FL_MAX_PORTS, "fl_net_filter.cidrs");
 FL_STATIC_ASSERT(sizeof(struct fl_net_filter) == 24 + 6 * FL_MAX_PORTS + 32 * FL_MAX_CIDRS, "fl_net_filter");
+FL_STATIC_ASSERT(sizeof(struct fl_loss_config) == 64, "fl_loss_config");
+FL_STATIC_ASSERT(offsetof(struct fl_loss_config, loss) == 8, "fl_loss_config.loss");
+FL_STATIC_ASSERT(sizeof(struct fl_sock_config) == 16, "fl_sock_config");
 FL_STATIC_ASSERT(sizeof(struct fl_delay_meta) == 24, "fl_delay_meta");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_meta, flow) == 16, "fl_delay_meta.flow");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_config, ifindex) == 32, "fl_delay_config.ifindex");

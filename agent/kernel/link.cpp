@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/kernel/link.h"
+
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "agent/kernel/netns.h"
+
+namespace faultline::agent {
+namespace {
+
+// Linux 6.6, include/uapi/linux/bpf.h (commits e420bed02507 "bpf: Add fd-based tcx multi-prog infra
+// with link support" and 053c8e1f235d "bpf: Add generic attach/detach/query API for multi-progs").
+// Debian 12's headers are those of 6.1.
+constexpr std::uint32_t kTcxIngress = 46, kTcxEgress = 47;
+// Before the one that is named; with none named, before all.
+constexpr std::uint32_t kBefore = 1U << 3;
+
+struct TcxLinkCreate {  // union bpf_attr, link_create, with tcx of 6.6
+  std::uint32_t program_fd = 0;
+  std::uint32_t target_ifindex = 0;
+  std::uint32_t attach_type = 0;
+  std::uint32_t flags = 0;
+  std::uint32_t relative_fd = 0;
+  std::uint32_t pad = 0;
+  std::uint64_t expected_revision = 0;
+};
+static_assert(sizeof(TcxLinkCreate) == 32);
+
+}  // namespace
+
+Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook) {
+  TcxLinkCreate attr;
+  attr.program_fd = static_cast<std::uint32_t>(program_fd);
+  attr.target_ifindex = number(device);
+  attr.attach_type = hook == TcxHook::kIngress ? kTcxIngress : kTcxEgress;
+  attr.flags = kBefore;
+  const long fd = ::syscall(__NR_bpf, BPF_LINK_CREATE, &attr, sizeof attr);
+  if (fd >= 0) return Link(Fd(static_cast<int>(fd)));
+  Error error = from_errno(errno, "cannot attach to device " + std::to_string(number(device)) +
+                                      (hook == TcxHook::kIngress ? " ingress" : " egress"));
+  // A kernel without tcx does not know the attach type.
+  if (error.sys_errno == EINVAL) {
+    error.code = Errc::kUnsupported;
+    error.message += " (tcx needs Linux 6.6)";
+  }
+  if (error.sys_errno == ENODEV) error.code = Errc::kNotFound;
+  return fail(std::move(error));
+}
+
+Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook,
+                        const std::string& netns_path) {
+  auto inside = ScopedNetns::enter(netns_path);
+  if (!inside) return fail(inside.error());
+  return attach_tcx(program_fd, device, hook);
+}
+
+Result<Link> attach_cgroup(int program_fd, const std::string& cgroup_path,
+                           std::uint32_t attach_type) {
+  const Fd cgroup(::open(cgroup_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!cgroup.valid()) return fail(from_errno(errno, "cannot open cgroup " + cgroup_path));
+  const int fd = bpf_link_create(program_fd, cgroup.get(),
+                                 static_cast<enum bpf_attach_type>(attach_type), nullptr);
+  if (fd < 0) return fail(from_libbpf(fd, "cannot attach to cgroup " + cgroup_path));
+  return Link(Fd(fd));
+}
+
+Result<Link> attach_tracing(int program_fd) {
+  const int fd = bpf_raw_tracepoint_open(nullptr, program_fd);
+  if (fd < 0) return fail(from_libbpf(fd, "cannot attach the tracing program"));
+  return Link(Fd(fd));
+}
+
+}  // namespace faultline::agent

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// BPF links: alive means attached. A link is a file descriptor and is never pinned, so the kernel
+// detaches it when our process ends, however it ends.
+#pragma once
+
+#include <linux/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "agent/kernel/fd.h"
+#include "agent/kernel/ids.h"
+#include "base/result.h"
+
+namespace faultline::agent {
+
+class Link {
+ public:
+  Link() = default;
+  explicit Link(Fd fd) : fd_(std::move(fd)) {}
+  void detach() { fd_.reset(); }
+  [[nodiscard]] bool attached() const { return fd_.valid(); }
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+ private:
+  Fd fd_;
+};
+
+enum class TcxHook { kIngress, kEgress };
+
+// At the head of the device's chain: before a CNI's programs and before ours of earlier. The device
+// is one of the calling thread's network namespace; the link stays when the thread leaves it.
+// Errors: kUnsupported on kernels before 6.6, kNotFound for no such device.
+Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook);
+
+// For the device of another namespace: enters it (ScopedNetns), attaches, comes back.
+Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook,
+                        const std::string& netns_path);
+
+// `attach_type`: BPF_CGROUP_*. Runs for the cgroup and those below it, beside programs of others.
+Result<Link> attach_cgroup(int program_fd, const std::string& cgroup_path,
+                           std::uint32_t attach_type);
+
+// tp_btf, fentry, fexit, fmod_ret, lsm: the program knows its place since it was loaded.
+Result<Link> attach_tracing(int program_fd);
+
+}  // namespace faultline::agent

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/kernel/netlink.h"
+
+#include <arpa/inet.h>
+#include <linux/if_link.h>
+#include <linux/net_namespace.h>
+#include <linux/netlink.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+namespace faultline::agent {
+namespace {
+
+constexpr std::size_t kMaxAnswer = 64 * 1024;  // the kernel builds dumps in at most 32 KiB
+
+Error with_errno(int positive, const std::string& what) {
+  Error error = from_errno(positive, what);
+  if (positive == ENODEV) error.code = Errc::kNotFound;
+  return error;
+}
+
+// Attributes of a message whose fixed part is `Header`; those that are cut short are not visited.
+template <class Header, class F>
+void each_attribute(const nlmsghdr& message, F visit) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(&message);
+  std::size_t at = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(Header));
+  while (at + sizeof(rtattr) <= message.nlmsg_len) {
+    rtattr attribute{};
+    std::memcpy(&attribute, bytes + at, sizeof attribute);
+    if (attribute.rta_len < sizeof(rtattr) || at + attribute.rta_len > message.nlmsg_len) return;
+    visit(attribute.rta_type & NLA_TYPE_MASK,
+          std::span(bytes + at + sizeof(rtattr), attribute.rta_len - sizeof(rtattr)));
+    at += RTA_ALIGN(attribute.rta_len);
+  }
+}
+
+template <class T>
+T read_as(std::span<const std::uint8_t> data) {
+  T value{};
+  if (data.size() >= sizeof value) std::memcpy(&value, data.data(), sizeof value);
+  return value;
+}
+
+std::string read_string(std::span<const std::uint8_t> data) {
+  const std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
+  return std::string(text.substr(0, text.find('\0')));
+}
+
+template <class Header>
+Header header_of(const nlmsghdr& message) {
+  Header header{};
+  if (message.nlmsg_len >= NLMSG_LENGTH(sizeof header))
+    std::memcpy(&header, reinterpret_cast<const std::uint8_t*>(&message) + NLMSG_HDRLEN,
+                sizeof header);
+  return header;
+}
+
+LinkInfo read_link(const nlmsghdr& message) {
+  const auto header = header_of<ifinfomsg>(message);
+  LinkInfo link;
+  link.index = IfIndex{static_cast<std::uint32_t>(header.ifi_index)};
+  link.flags = header.ifi_flags;
+  each_attribute<ifinfomsg>(message, [&](int type, std::span<const std::uint8_t> data) {
+    if (type == IFLA_IFNAME) link.name = read_string(data);
+    if (type == IFLA_LINK) link.peer = IfIndex{read_as<std::uint32_t>(data)};
+    if (type == IFLA_LINK_NETNSID) link.peer_nsid = read_as<std::int32_t>(data);
+    if (type == IFLA_MTU) link.mtu = read_as<std::uint32_t>(data);
+    if (type == IFLA_TXQLEN) link.tx_queue_length = read_as<std::uint32_t>(data);
+    if (type != IFLA_LINKINFO) return;
+    for (std::size_t at = 0; at + sizeof(rtattr) <= data.size();) {
+      const auto nested = read_as<rtattr>(data.subspan(at));
+      if (nested.rta_len < sizeof(rtattr) || at + nested.rta_len > data.size()) return;
+      if (nested.rta_type == IFLA_INFO_KIND)
+        link.kind = read_string(data.subspan(at + sizeof(rtattr), nested.rta_len - sizeof(rtattr)));
+      at += RTA_ALIGN(nested.rta_len);
+    }
+  });
+  return link;
+}
+
+AddressInfo read_address(const nlmsghdr& message) {
+  const auto header = header_of<ifaddrmsg>(message);
+  AddressInfo info;
+  info.index = IfIndex{header.ifa_index};
+  info.prefix = header.ifa_prefixlen;
+  info.link_local = header.ifa_scope == RT_SCOPE_LINK;
+  const std::size_t size = header.ifa_family == AF_INET ? 4 : 16;
+  char text[INET6_ADDRSTRLEN] = {};
+  bool local = false;  // IFA_LOCAL is ours where IFA_ADDRESS is the other end (point to point)
+  each_attribute<ifaddrmsg>(message, [&](int type, std::span<const std::uint8_t> data) {
+    if (data.size() < size || (type != IFA_ADDRESS && type != IFA_LOCAL)) return;
+    if (type == IFA_ADDRESS && local) return;
+    local = type == IFA_LOCAL;
+    inet_ntop(header.ifa_family, data.data(), text, sizeof text);
+  });
+  info.address = text;
+  return info;
+}
+
+}  // namespace
+
+class Netlink::Request {
+ public:
+  template <class Header>
+  Request(int type, int flags, const Header& header) {
+    nlmsghdr message{};
+    message.nlmsg_type = static_cast<__u16>(type);
+    message.nlmsg_flags = static_cast<__u16>(NLM_F_REQUEST | flags);
+    append(&message, sizeof message);
+    append(&header, sizeof header);
+  }
+  void add(int type, const void* data, std::size_t size) {
+    rtattr attribute{};
+    attribute.rta_type = static_cast<unsigned short>(type);
+    attribute.rta_len = static_cast<unsigned short>(RTA_LENGTH(size));
+    append(&attribute, sizeof attribute);
+    append(data, size);
+  }
+  void add(int type, std::uint32_t value) { add(type, &value, sizeof value); }
+  void add(int type, const std::string& text) { add(type, text.c_str(), text.size() + 1); }
+  std::size_t begin(int type) {
+    const std::size_t at = bytes_.size();
+    add(type | NLA_F_NESTED, nullptr, 0);
+    return at;
+  }
+  void end(std::size_t at) {
+    const auto size = static_cast<unsigned short>(bytes_.size() - at);
+    std::memcpy(bytes_.data() + at, &size, sizeof size);
+  }
+  template <class Header>
+  void append_header(const Header& header) {
+    append(&header, sizeof header);
+  }
+  std::span<const std::uint8_t> finish(std::uint32_t sequence) {
+    nlmsghdr message{};
+    std::memcpy(&message, bytes_.data(), sizeof message);
+    message.nlmsg_len = static_cast<__u32>(bytes_.size());
+    message.nlmsg_seq = sequence;
+    std::memcpy(bytes_.data(), &message, sizeof message);
+    return bytes_;
+  }
+  [[nodiscard]] bool dump() const {
+    return (read_as<nlmsghdr>(bytes_).nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+  }
+
+ private:
+  void append(const void* data, std::size_t size) {
+    const std::size_t at = bytes_.size();
+    bytes_.resize(at + NLMSG_ALIGN(size));
+    if (size > 0) std::memcpy(bytes_.data() + at, data, size);
+  }
+  std::vector<std::uint8_t> bytes_;
+};
+
+Result<Netlink> Netlink::open() {
+  Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!fd.valid()) return fail(from_errno(errno, "cannot open a netlink socket"));
+  // The kernel always answers; a bound on waiting turns a kernel bug into an error.
+  const timeval limit{5, 0};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  return Netlink(std::move(fd));
+}
+
+template <class F>
+Result<> Netlink::exchange(Request& request, F each) {
+  const bool dump = request.dump();
+  const auto bytes = request.finish(++sequence_);
+  if (::send(socket_.get(), bytes.data(), bytes.size(), 0) < 0)
+    return fail(from_errno(errno, "netlink send"));
+  alignas(nlmsghdr) std::uint8_t answer[kMaxAnswer];
+  for (;;) {
+    const ssize_t n = ::recv(socket_.get(), answer, sizeof answer, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(from_errno(errno, "netlink receive"));
+    for (std::size_t at = 0; at + sizeof(nlmsghdr) <= static_cast<std::size_t>(n);) {
+      const auto& message = *reinterpret_cast<const nlmsghdr*>(answer + at);
+      if (message.nlmsg_len < sizeof(nlmsghdr) ||
+          at + message.nlmsg_len > static_cast<std::size_t>(n))
+        return fail(Errc::kInternal, "netlink answer is cut short");
+      at += NLMSG_ALIGN(message.nlmsg_len);
+      if (message.nlmsg_seq != sequence_) continue;  // of an exchange that ended early
+      if (message.nlmsg_type == NLMSG_DONE) return {};
+      if (message.nlmsg_type == NLMSG_ERROR) {
+        const int error = -header_of<nlmsgerr>(message).error;
+        if (error != 0) return fail(with_errno(error, "netlink"));
+        return {};
+      }
+      each(message);
+      if (!dump) return {};
+    }
+  }
+}
+
+Result<> Netlink::change(Request& request, const std::string& what) {
+  auto done = exchange(request, [](const nlmsghdr&) {});
+  if (!done) return fail(with_errno(done.error().sys_errno, what));
+  return {};
+}
+
+Result<std::vector<LinkInfo>> Netlink::links() {
+  Request request(RTM_GETLINK, NLM_F_DUMP, ifinfomsg{});
+  std::vector<LinkInfo> links;
+  auto done = exchange(request, [&](const nlmsghdr& m) { links.push_back(read_link(m)); });
+  if (!done) return fail(done.error().with_context("cannot list network devices"));
+  return links;
+}
+
+Result<LinkInfo> Netlink::link_of(Request& request, const std::string& what) {
+  LinkInfo link;
+  auto done = exchange(request, [&](const nlmsghdr& m) { link = read_link(m); });
+  if (!done) return fail(with_errno(done.error().sys_errno, "no device " + what));
+  return link;
+}
+
+Result<LinkInfo> Netlink::link(IfIndex index) {
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(number(index));
+  Request request(RTM_GETLINK, 0, header);
+  return link_of(request, std::to_string(number(index)));
+}
+
+Result<LinkInfo> Netlink::link(const std::string& name) {
+  Request request(RTM_GETLINK, 0, ifinfomsg{});
+  request.add(IFLA_IFNAME, name);
+  return link_of(request, name);
+}
+
+Result<std::vector<AddressInfo>> Netlink::addresses() {
+  Request request(RTM_GETADDR, NLM_F_DUMP, ifaddrmsg{});
+  std::vector<AddressInfo> addresses;
+  auto done = exchange(request, [&](const nlmsghdr& m) { addresses.push_back(read_address(m)); });
+  if (!done) return fail(done.error().with_context("cannot list addresses"));
+  return addresses;
+}
+
+Result<std::optional<int>> Netlink::nsid(int netns_fd) {
+  Request request(RTM_GETNSID, 0, rtgenmsg{});
+  request.add(NETNSA_FD, static_cast<std::uint32_t>(netns_fd));
+  int id = NETNSA_NSID_NOT_ASSIGNED;
+  auto done = exchange(request, [&](const nlmsghdr& message) {
+    each_attribute<rtgenmsg>(message, [&](int type, std::span<const std::uint8_t> data) {
+      if (type == NETNSA_NSID) id = read_as<std::int32_t>(data);
+    });
+  });
+  if (!done) return fail(done.error().with_context("cannot number a network namespace"));
+  if (id == NETNSA_NSID_NOT_ASSIGNED) return std::optional<int>{};
+  return std::optional(id);
+}
+
+Result<> Netlink::set_up(IfIndex index, bool up) {
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(number(index));
+  header.ifi_flags = up ? static_cast<unsigned>(IFF_UP) : 0U;
+  header.ifi_change = IFF_UP;
+  Request request(RTM_NEWLINK, NLM_F_ACK, header);
+  return change(request, "cannot set a device up");
+}
+
+Result<> Netlink::set_mtu(IfIndex index, std::uint32_t mtu) {
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(number(index));
+  Request request(RTM_NEWLINK, NLM_F_ACK, header);
+  request.add(IFLA_MTU, mtu);
+  return change(request, "cannot set the MTU of a device");
+}
+
+Result<> Netlink::set_tx_queue_length(IfIndex index, std::uint32_t packets) {
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(number(index));
+  Request request(RTM_NEWLINK, NLM_F_ACK, header);
+  request.add(IFLA_TXQLEN, packets);
+  return change(request, "cannot set the queue length of a device");
+}
+
+Result<> Netlink::remove(IfIndex index) {
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(number(index));
+  Request request(RTM_DELLINK, NLM_F_ACK, header);
+  return change(request, "cannot remove a device");
+}
+
+Result<> Netlink::create_veth(const std::string& name, const std::string& peer_name) {
+  Request request(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
+  request.add(IFLA_IFNAME, name);
+  const auto info = request.begin(IFLA_LINKINFO);
+  request.add(IFLA_INFO_KIND, std::string("veth"));
+  const auto data = request.begin(IFLA_INFO_DATA);
+  const auto peer = request.begin(VETH_INFO_PEER);
+  request.append_header(ifinfomsg{});
+  request.add(IFLA_IFNAME, peer_name);
+  request.end(peer);
+  request.end(data);
+  request.end(info);
+  return change(request, "cannot create veth " + name);
+}
+
+Result<> Netlink::set_root_qdisc(IfIndex index, const std::string& kind) {
+  tcmsg header{};
+  header.tcm_ifindex = static_cast<int>(number(index));
+  header.tcm_parent = TC_H_ROOT;
+  Request request(RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, header);
+  request.add(TCA_KIND, kind);
+  return change(request, "cannot set qdisc " + kind);
+}
+
+}  // namespace faultline::agent

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// A small rtnetlink client: what a pod's interfaces are, where their other ends are, and the few
+// settings our own devices need. A raw socket instead of libmnl or libnl: five requests and one
+// attribute walk do not carry a dependency.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/kernel/fd.h"
+#include "agent/kernel/ids.h"
+#include "base/result.h"
+
+namespace faultline::agent {
+
+struct LinkInfo {
+  std::string name;
+  IfIndex index{};
+  IfIndex peer{};  // IFLA_LINK: of a veth its other end, of a VLAN its parent; 0: none
+  std::optional<int> peer_nsid;  // IFLA_LINK_NETNSID: in which namespace; empty: in this one
+  std::string kind;         // "veth", "bridge", "tun" ...; empty for a device without kind (lo)
+  std::uint32_t flags = 0;  // IFF_*
+  std::uint32_t mtu = 0;
+  std::uint32_t tx_queue_length = 0;
+};
+
+struct AddressInfo {
+  IfIndex index{};
+  std::string address;  // "10.0.0.2", "fd00::2"
+  int prefix = 0;
+  bool link_local = false;  // 169.254/16, fe80::/10
+};
+
+// Talks to the network namespace that the opening thread was in. Used from one thread at a time.
+// Errors of all: what the kernel answered; kNotFound for no such device.
+class Netlink {
+ public:
+  static Result<Netlink> open();
+
+  Result<std::vector<LinkInfo>> links();
+  Result<LinkInfo> link(IfIndex index);
+  Result<LinkInfo> link(const std::string& name);
+  Result<std::vector<AddressInfo>> addresses();
+  // The number by which this namespace knows the one that `netns_fd` is open on; empty: it has
+  // none.
+  Result<std::optional<int>> nsid(int netns_fd);
+
+  Result<> set_up(IfIndex index, bool up = true);
+  Result<> set_mtu(IfIndex index, std::uint32_t mtu);
+  Result<> set_tx_queue_length(IfIndex index, std::uint32_t packets);
+  Result<> remove(IfIndex index);
+  // A pair of veth devices, both in this namespace.
+  Result<> create_veth(const std::string& name, const std::string& peer_name);
+  // Puts a qdisc of that kind ("fq") with its defaults at the root of the device. Errors: kNotFound
+  // when the kernel has none of that kind.
+  Result<> set_root_qdisc(IfIndex index, const std::string& kind);
+
+ private:
+  explicit Netlink(Fd socket) : socket_(std::move(socket)) {}
+  class Request;
+  // Sends, and calls `each(header)` for every message of the answer.
+  template <class F>
+  Result<> exchange(Request& request, F each);
+  Result<> change(Request& request, const std::string& what);
+  Result<LinkInfo> link_of(Request& request, const std::string& what);
+
+  Fd socket_;
+  std::uint32_t sequence_ = 0;
+};
+
+}  // namespace faultline::agent
