@@ -157,7 +157,7 @@ TEST_F(MetricValue, WorksOnARunThatHasOnlyBegun) {
   EXPECT_FALSE(metric_value(record_, app("checkout"), "request.latency", 0.99, RunPhase::recovery));
 }
 
-TEST(Html, EscapesWhatItIsGiven) {
+TEST(HtmlText, EscapesWhatItIsGiven) {
   EXPECT_EQ(escape("<a b=\"c\">'&"), "&lt;a b=&quot;c&quot;&gt;&#39;&amp;");
   EXPECT_EQ(typeset("9 021 of <b> 50 ms +- 5 ms, 397 us"),
             "9&#8239;021 of &lt;b&gt; 50 ms &plusmn; 5 ms, 397&nbsp;&micro;s");
