@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/targets/cgroup2.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "agent/kernel/fd.h"
+
+namespace faultline::agent {
+namespace {
+
+// mountinfo writes space, tab, newline and backslash as \040 and the like.
+std::string unescape(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto digit = [&](std::size_t at) { return text[at] >= '0' && text[at] <= '7'; };
+    if (text[i] == '\\' && i + 3 < text.size() && digit(i + 1) && digit(i + 2) && digit(i + 3)) {
+      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
+                               (text[i + 3] - '0'));
+      i += 3;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::string> find_cgroup2_mount(std::string_view mountinfo) {
+  std::istringstream lines{std::string(mountinfo)};
+  std::string first;
+  for (std::string line; std::getline(lines, line);) {
+    // id parent major:minor root mountpoint options [optional...] - type source options
+    const auto separator = line.find(" - ");
+    if (separator == std::string::npos) continue;
+    std::istringstream left(line.substr(0, separator)), right(line.substr(separator + 3));
+    std::string skip, root, mountpoint, type;
+    if (!(left >> skip >> skip >> skip >> root >> mountpoint) || !(right >> type)) continue;
+    if (type != "cgroup2") continue;
+    if (root == "/") return unescape(mountpoint);
+    if (first.empty()) first = unescape(mountpoint);
+  }
+  if (first.empty())
+    return fail(Errc::kNotFound,
+                "no cgroup2 is mounted; try: mount -t cgroup2 none /sys/fs/cgroup/unified");
+  return first;
+}
+
+Result<std::string> find_cgroup2_mount() {
+  std::ifstream in("/proc/self/mountinfo");
+  if (!in) return fail(from_errno(errno, "cannot read /proc/self/mountinfo"));
+  return find_cgroup2_mount(std::string(std::istreambuf_iterator<char>(in), {}));
+}
+
+Result<CgroupId> cgroup_id(const std::string& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return fail(from_errno(errno, "cannot open cgroup " + path));
+  struct statfs filesystem {};
+  struct stat info {};
+  if (::fstatfs(fd.get(), &filesystem) != 0 || ::fstat(fd.get(), &info) != 0)
+    return fail(from_errno(errno, "cannot stat cgroup " + path));
+  if (filesystem.f_type != CGROUP2_SUPER_MAGIC) {
+    const auto mount = find_cgroup2_mount();
+    return fail(Errc::kInvalid, path + " is not a directory of cgroup2" +
+                                    (mount ? ", which is mounted at " + *mount : std::string()));
+  }
+  if (!S_ISDIR(info.st_mode)) return fail(Errc::kInvalid, path + " is not a directory");
+  // The inode number is the id since Linux 5.5 (commit 743210386c03), on 64-bit machines.
+  return CgroupId{info.st_ino};
+}
+
+}  // namespace faultline::agent

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "agent/kernel/ids.h"
+#include "base/result.h"
+
+namespace faultline::agent {
+
+// The first mount of cgroup2 that shows the root of the hierarchy, else the first at all:
+// /sys/fs/cgroup on most machines, /sys/fs/cgroup/unified beside cgroup v1. `mountinfo`: text of
+// /proc/self/mountinfo (proc(5)). Errors: kNotFound.
+Result<std::string> find_cgroup2_mount(std::string_view mountinfo);
+Result<std::string> find_cgroup2_mount();  // of this process
+
+// Errors: kNotFound when it is gone, kInvalid when it is no directory of cgroup2 (with the place of
+// the cgroup2 mount, for those who gave a cgroup v1 path).
+Result<CgroupId> cgroup_id(const std::string& path);
+
+}  // namespace faultline::agent

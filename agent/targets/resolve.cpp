@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/targets/resolve.h"
+
+#include <net/if.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/kernel/netns.h"
+#include "agent/targets/cgroup2.h"
+
+namespace faultline::agent {
+namespace {
+
+struct Inside {
+  std::vector<LinkInfo> links;
+  std::vector<AddressInfo> addresses;
+};
+
+Result<Inside> look_inside(const std::string& netns_path) {
+  // The socket belongs to the namespace it is opened in; the thread need not stay there.
+  auto netlink = [&]() -> Result<Netlink> {
+    const auto inside = ScopedNetns::enter(netns_path);
+    if (!inside) return fail(inside.error());
+    return Netlink::open();
+  }();
+  if (!netlink) return fail(netlink.error());
+  auto links = netlink->links();
+  if (!links) return fail(links.error());
+  auto addresses = netlink->addresses();
+  if (!addresses) return fail(addresses.error());
+  return Inside{std::move(*links), std::move(*addresses)};
+}
+
+// The device of the host that is the other end of `inside`, a device of the namespace that the host
+// numbers `pod_nsid`.
+Result<std::optional<LinkInfo>> host_peer(const LinkInfo& inside, std::optional<int> pod_nsid,
+                                          Netlink& host) {
+  if (inside.kind != "veth" || inside.peer == IfIndex{} || !inside.peer_nsid || !pod_nsid)
+    return std::optional<LinkInfo>{};
+  auto peer = host.link(inside.peer);
+  if (!peer && peer.error().code == Errc::kNotFound) return std::optional<LinkInfo>{};
+  if (!peer) return fail(peer.error());
+  if (peer->kind != "veth" || peer->peer != inside.index || peer->peer_nsid != pod_nsid)
+    return std::optional<LinkInfo>{};
+  return std::optional(std::move(*peer));
+}
+
+}  // namespace
+
+Result<Pod> resolve_pod(const api::PodRef& ref, const std::string& cgroup_path,
+                        const std::string& netns_path, Netlink& host) {
+  Pod pod;
+  pod.ref = ref;
+  pod.cgroup_path = cgroup_path;
+  pod.netns_path = netns_path;
+  const auto cgroup = cgroup_id(cgroup_path);
+  if (!cgroup) return fail(cgroup.error());
+  pod.cgroup = *cgroup;
+  const auto netns = netns_id(netns_path);
+  if (!netns) return fail(netns.error());
+  pod.netns = *netns;
+  const auto own = netns_id("/proc/thread-self/ns/net");
+  if (!own) return fail(own.error());
+  if (*own == *netns) return pod;
+
+  const auto fd = open_netns(netns_path);
+  if (!fd) return fail(fd.error());
+  const auto nsid = host.nsid(fd->get());
+  if (!nsid) return fail(nsid.error());
+  auto inside = look_inside(netns_path);
+  if (!inside) return fail(inside.error());
+  std::ranges::sort(inside->links, {}, [](const LinkInfo& l) { return number(l.index); });
+  std::vector<IfIndex> loopbacks;
+  for (const LinkInfo& link : inside->links) {
+    if ((link.flags & IFF_LOOPBACK) != 0) {
+      loopbacks.push_back(link.index);
+      continue;
+    }
+    // Tunnel devices that every namespace is born with (sit0, tunl0 ...) are down and carry
+    // nothing.
+    if ((link.flags & IFF_UP) == 0 && link.kind != "veth") continue;
+    PodInterface interface { .name = link.name, .pod_index = link.index };
+    const auto peer = host_peer(link, *nsid, host);
+    if (!peer) return fail(peer.error());
+    if (*peer) {
+      interface.host_index = (*peer)->index;
+      interface.host_name = (*peer)->name;
+    }
+    pod.interfaces.push_back(std::move(interface));
+  }
+  for (const AddressInfo& a : inside->addresses)
+    if (!a.link_local && std::ranges::find(loopbacks, a.index) == loopbacks.end())
+      pod.addresses.push_back(a.address);
+  std::ranges::stable_sort(pod.addresses, {},
+                           [](const std::string& a) { return a.find(':') != std::string::npos; });
+  return pod;
+}
+
+}  // namespace faultline::agent

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where an agent's pods come from.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/targets/pod.h"
+#include "base/result.h"
+
+namespace faultline::agent {
+
+// A pod that is wanted but not there: it is told, never dropped silently.
+struct MissingPod {
+  api::PodRef ref;
+  std::string reason;  // one line: which path, and what the kernel said
+  friend bool operator==(const MissingPod&, const MissingPod&) = default;
+};
+
+// Used from one thread, in the host's network namespace.
+class TargetSource {
+ public:
+  virtual ~TargetSource() = default;
+  // As of the last poll(), sorted by id.
+  [[nodiscard]] virtual const std::vector<Pod>& pods() const = 0;
+  [[nodiscard]] virtual const std::vector<MissingPod>& missing() const = 0;
+  // Looks again: true when pods() or missing() changed. A pod that was restarted behind the same
+  // name has new ids (Pod::same_place). Takes milliseconds; call it a few times a second at most.
+  // Errors: the source itself cannot be read or is wrong; pods() stay as they were.
+  virtual Result<bool> poll() = 0;
+};
+
+}  // namespace faultline::agent
