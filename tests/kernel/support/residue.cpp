@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/kernel/support/residue.h"
+
+#include <bpf/bpf.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string_view>
+#include <thread>
+
+namespace faultline::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+template <class Info, class Next, class Open, class Name>
+void collect(std::set<std::string>& found, const std::string& kind, Next next, Open open,
+             Name name) {
+  for (__u32 id = 0; next(id, &id) == 0;) {
+    const int fd = open(id);
+    if (fd < 0) continue;  // gone meanwhile
+    Info info{};
+    __u32 size = sizeof info;
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0) {
+      const std::string text = name(info);
+      if (text.starts_with("fl_")) found.insert(kind + " " + std::to_string(id) + " " + text);
+    }
+    close(fd);
+  }
+}
+
+std::string program_name(__u32 id) {
+  const int fd = bpf_prog_get_fd_by_id(id);
+  if (fd < 0) return {};
+  bpf_prog_info info{};
+  __u32 size = sizeof info;
+  const bool ok = bpf_obj_get_info_by_fd(fd, &info, &size) == 0;
+  close(fd);
+  return ok ? info.name : "";
+}
+
+std::set<std::string> objects() {
+  std::set<std::string> found;
+  collect<bpf_prog_info>(found, "program", bpf_prog_get_next_id, bpf_prog_get_fd_by_id,
+                         [](const bpf_prog_info& i) { return std::string(i.name); });
+  collect<bpf_map_info>(found, "map", bpf_map_get_next_id, bpf_map_get_fd_by_id,
+                        [](const bpf_map_info& i) { return std::string(i.name); });
+  collect<bpf_link_info>(found, "link", bpf_link_get_next_id, bpf_link_get_fd_by_id,
+                         [](const bpf_link_info& i) { return program_name(i.prog_id); });
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator("/sys/class/net", ec))
+    if (entry.path().filename().string().starts_with("fl-"))
+      found.insert("device " + entry.path().filename().string());
+  return found;
+}
+
+pid_t parent_of(pid_t pid) {
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(stat, text);
+  std::istringstream rest(text.substr(text.rfind(')') + 1));
+  std::string state;
+  pid_t parent = 0;
+  rest >> state >> parent;
+  return parent;
+}
+
+bool family(pid_t pid) {
+  for (; pid > 1; pid = parent_of(pid))
+    if (pid == getpid()) return true;
+  return false;
+}
+
+// "program 12", "link 3", "map 4", "device fl-delay0" of processes that are not ours.
+std::set<std::string> held_by_others() {
+  std::set<std::string> held;
+  std::error_code ec;
+  for (const auto& process : fs::directory_iterator("/proc", ec)) {
+    const std::string name = process.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    if (family(static_cast<pid_t>(std::stol(name)))) continue;
+    std::error_code gone;
+    for (fs::directory_iterator it(process.path() / "fdinfo", gone), end; !gone && it != end;
+         it.increment(gone)) {
+      std::ifstream in(it->path());
+      for (std::string key, value; in >> key >> value;) {
+        if (key == "prog_id:") held.insert("program " + value);
+        if (key == "map_id:") held.insert("map " + value);
+        if (key == "link_id:") held.insert("link " + value);
+        if (key == "iff:") held.insert("device " + value);
+      }
+    }
+  }
+  return held;
+}
+
+}  // namespace
+
+ResidueCheck::ResidueCheck() : before_(objects()) {}
+
+std::vector<std::string> ResidueCheck::now() const {
+  std::vector<std::string> left;
+  for (const std::string& object : objects())
+    if (!before_.contains(object)) left.push_back(object);
+  if (left.empty()) return left;
+  const auto others = held_by_others();
+  std::erase_if(left, [&](const std::string& object) {
+    const auto second_space = object.find(' ', object.find(' ') + 1);
+    return others.contains(object.substr(0, second_space));
+  });
+  return left;
+}
+
+std::vector<std::string> ResidueCheck::left() const {
+  std::vector<std::string> left;
+  for (int i = 0; i < 100; ++i) {
+    left = now();
+    if (left.empty()) return left;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return left;
+}
+
+}  // namespace faultline::test

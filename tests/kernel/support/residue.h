@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Is anything of ours left in this kernel? Asks the kernel itself, not the agent's bookkeeping.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+namespace faultline::test {
+
+// BPF programs, maps and links named fl_*, and devices named fl-*, that were not there when this
+// was made and that no process outside of this test's family holds (people test on one machine).
+class ResidueCheck {
+ public:
+  ResidueCheck();
+  // What is there now: "program 12 fl_loss_to".
+  [[nodiscard]] std::vector<std::string> now() const;
+  // The kernel frees some objects after a grace period: asks until none is left, for 2 s.
+  [[nodiscard]] std::vector<std::string> left() const;
+
+ private:
+  std::set<std::string> before_;
+};
+
+}  // namespace faultline::test

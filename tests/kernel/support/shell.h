@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace faultline::test {
+
+struct CommandResult {
+  int status = -1;     // exit code; 128 + signal when killed
+  std::string output;  // stdout and stderr
+};
+
+// Runs a program found in PATH and waits. Never through a shell.
+CommandResult command(const std::vector<std::string>& words);
+
+// As command(); throws std::runtime_error with the output unless the program succeeds.
+void must(const std::vector<std::string>& words);
+
+}  // namespace faultline::test

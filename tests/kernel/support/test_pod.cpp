@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/kernel/support/test_pod.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <thread>
+
+#include "agent/targets/cgroup2.h"
+#include "agent/targets/resolve.h"
+
+namespace faultline::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string prefix(int pid) { return "flt" + std::to_string(pid); }
+
+std::string cgroup_root() {
+  const auto mount = agent::find_cgroup2_mount();
+  if (!mount) throw std::runtime_error(mount.error().message);
+  return *mount;
+}
+
+void remove_cgroup(const fs::path& path) noexcept {
+  for (int i = 0; i < 200; ++i) {
+    std::ifstream procs(path / "cgroup.procs");
+    for (pid_t pid = 0; procs >> pid;) kill(pid, SIGKILL);
+    if (rmdir(path.c_str()) == 0 || errno == ENOENT) return;
+    usleep(5000);
+  }
+  std::fprintf(stderr, "test: cannot remove cgroup %s\n", path.c_str());
+}
+
+// Waits for the test to end, however it ends, and then removes what it left.
+void start_sweeper() {
+  static bool started = false;
+  if (started) return;
+  started = true;
+  const pid_t test = getpid();
+  const int watched = static_cast<int>(syscall(SYS_pidfd_open, test, 0));
+  if (watched < 0) throw std::runtime_error("pidfd_open failed");
+  const pid_t child = fork();
+  if (child != 0) {
+    close(watched);
+    if (child < 0) throw std::runtime_error("fork failed");
+    return;
+  }
+  setsid();
+  const int null = open("/dev/null", O_RDWR);
+  for (int fd = 0; fd < 3; ++fd) dup2(null, fd);
+  // What the test has open must end with it and not with us.
+  dup2(watched, 3);
+  close_range(4, ~0U, 0);
+  pollfd p{3, POLLIN, 0};
+  while (poll(&p, 1, -1) < 0) {
+  }
+  sweep(test);
+  _exit(0);
+}
+
+}  // namespace
+
+void sweep(int pid) noexcept {
+  try {
+    const std::string mine = prefix(pid);
+    const auto ours = [&](const fs::path& p) {
+      const std::string name = p.filename();
+      return name.starts_with(mine + "-") || name.starts_with(mine + "b");
+    };
+    std::error_code ec;
+    for (const auto& entry : fs::directory_iterator(cgroup_root(), ec))
+      if (ours(entry.path())) remove_cgroup(entry.path());
+    for (const auto& entry : fs::directory_iterator("/run/netns", ec))
+      if (ours(entry.path())) command({"ip", "netns", "del", entry.path().filename()});
+    for (const auto& entry : fs::directory_iterator("/sys/class/net", ec))
+      if (ours(entry.path())) command({"ip", "link", "del", entry.path().filename()});
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "test: sweeping failed: %s\n", e.what());
+  }
+}
+
+TestNetwork::TestNetwork() : bridge_(prefix(getpid()) + "br") {
+  start_sweeper();
+  must({"ip", "link", "add", bridge_, "type", "bridge"});
+  // Without this a bridge takes the lowest address of its ports and its own changes when one is
+  // added.
+  must({"ip", "link", "set", bridge_, "address", "02:fa:17:00:00:01"});
+  must({"ip", "addr", "add", host4() + "/24", "dev", bridge_});
+  must({"ip", "addr", "add", host6() + "/64", "dev", bridge_, "nodad"});
+  must({"ip", "link", "set", bridge_, "up"});
+}
+
+TestNetwork::~TestNetwork() { command({"ip", "link", "del", bridge_}); }
+
+std::string TestNetwork::v4(int host) const {
+  const int pid = getpid();
+  return "10." + std::to_string(100 + pid / 256 % 100) + "." + std::to_string(pid % 256) + "." +
+         std::to_string(host);
+}
+std::string TestNetwork::v6(int host) const {
+  char text[64];
+  const unsigned pid = static_cast<unsigned>(getpid());
+  std::snprintf(text, sizeof text, "fdfa:17:%x:%x::%x", pid >> 16, pid & 0xffff,
+                static_cast<unsigned>(host));
+  return text;
+}
+
+TestPod::TestPod(TestNetwork& network, const std::string& name)
+    : network_(network),
+      host_number_(network.next_++),
+      name_(prefix(getpid()) + "-" + name),
+      ip4_(network.v4(host_number_)),
+      ip6_(network.v6(host_number_)),
+      host_device_(prefix(getpid()) + "-v" + std::to_string(host_number_)),
+      cgroup_(cgroup_root() + "/" + name_) {
+  try {
+    make();
+  } catch (...) {
+    remove();
+    throw;
+  }
+}
+
+TestPod::~TestPod() { remove(); }
+
+void TestPod::make() {
+  fs::create_directory(cgroup_);
+  must({"ip", "netns", "add", name_});
+  must({"ip", "link", "add", host_device_, "type", "veth", "peer", "name", "eth0", "netns", name_});
+  must({"ip", "link", "set", host_device_, "master", network_.bridge_, "up"});
+  must({"ip", "-n", name_, "link", "set", "lo", "up"});
+  must({"ip", "-n", name_, "addr", "add", ip4_ + "/24", "dev", "eth0"});
+  must({"ip", "-n", name_, "addr", "add", ip6_ + "/64", "dev", "eth0", "nodad"});
+  must({"ip", "-n", name_, "link", "set", "eth0", "up"});
+}
+
+void TestPod::remove() noexcept {
+  try {
+    remove_cgroup(cgroup_);
+    command({"ip", "link", "del", host_device_});
+    command({"ip", "netns", "del", name_});
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "test: cannot remove pod: %s\n", e.what());
+  }
+}
+
+void TestPod::restart() {
+  remove();
+  make();
+}
+
+agent::Pod TestPod::pod() const {
+  auto host = agent::Netlink::open();
+  if (!host) throw std::runtime_error(host.error().message);
+  auto pod = agent::resolve_pod({"test", name_, "node", {}}, cgroup_, netns_path(), *host);
+  if (!pod) throw std::runtime_error(pod.error().message);
+  return *pod;
+}
+
+void join_cgroup(const std::string& path) {
+  std::ofstream procs(path + "/cgroup.procs");
+  procs << getpid() << std::flush;
+  if (!procs) throw std::runtime_error("cannot join cgroup " + path);
+}
+
+Child TestPod::start(const std::function<int()>& body) const {
+  return Child([&] {
+    join_cgroup(cgroup_);
+    return in_netns(body);
+  });
+}
+
+int TestPod::run(const std::function<int()>& body) const { return start(body).wait(); }
+
+CommandResult TestPod::exec(const std::vector<std::string>& words) const {
+  CommandResult result;
+  Shared<std::array<char, 65536>> output;
+  result.status = run([&] {
+    const CommandResult inside = command(words);
+    inside.output.copy(output->data(), output->size() - 1);
+    return inside.status;
+  });
+  result.output = output->data();
+  return result;
+}
+
+}  // namespace faultline::test
