@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+// A shell that is made of strings, and a test double of the controller: the real http::Server and
+// the real report/, in front of a run whose course the test sets.
+#pragma once
+
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/json.hpp>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <map>
+#include <mutex>
+#include <sstream>
+#include <thread>
+
+#include "api/codec.h"
+#include "cli/command.h"
+#include "http/server.h"
+#include "http/token.h"
+#include "report/report.h"
+
+namespace faultline::cli {
+
+using std::chrono::milliseconds;
+namespace asio = boost::asio;
+
+class Folder {
+ public:
+  Folder() {
+    char pattern[] = "/tmp/fl-cli-XXXXXX";
+    path_ = mkdtemp(pattern);
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  [[nodiscard]] const std::string& path() const { return path_; }
+  // Writes a file and returns its path.
+  std::string file(const std::string& name, const std::string& text, bool run = false) const {
+    const std::string path = path_ + "/" + name;
+    std::ofstream(path) << text;
+    std::filesystem::permissions(path, std::filesystem::perms(run ? 0700 : 0600));
+    return path;
+  }
+  [[nodiscard]] std::string read(const std::string& name) const {
+    std::ifstream in(path_ + "/" + name);
+    std::ostringstream text;
+    text << in.rdbuf();
+    return text.str();
+  }
+
+ private:
+  std::string path_;
+};
+
+struct Shell {
+  std::ostringstream out, err;
+  std::istringstream in;
+  std::map<std::string, std::string> env;
+  Console console{.out = out, .err = err, .in = in};
+
+  Shell() {
+    console.env = [this](const std::string& name) -> std::optional<std::string> {
+      const auto it = env.find(name);
+      return it == env.end() ? std::nullopt : std::optional(it->second);
+    };
+    console.programs = "/nonexistent";
+  }
+  int run(const std::vector<std::string>& words) {
+    out.str("");
+    err.str("");
+    return run_cli(words, console);
+  }
+  [[nodiscard]] boost::json::object json() const {
+    return boost::json::parse(out.str()).as_object();
+  }
+};
+
+inline constexpr const char* kExperiment = R"(
+apiVersion: faultline.dev/v1alpha1
+kind: Experiment
+metadata: {name: slow}
+spec:
+  purpose: "Checkout stays fast"
+  target: {selector: {namespaces: [shop], labelSelectors: {app: payments}}, mode: all}
+  faults: [{networkLatency: {latency: 50ms}}]
+  observe: [{namespaces: [shop], labelSelectors: {app: checkout}}]
+  phases: {baseline: 1s, fault: 1s, recovery: 1s}
+  seed: 42
+)";
+
+class ControllerDouble {
+ public:
+  struct Script {
+    milliseconds phase{150};      // how long each phase takes
+    bool matches_traffic = true;  // else the fault hits nothing
+    bool supported = true;        // else the plan says that the node cannot arm it
+    bool cut_streams = false;     // each event stream ends after its first event
+    bool refuse_start = false;    // POST answers 409
+    std::string token = "person-token-person-token";
+  };
+
+  explicit ControllerDouble(Script script)
+      : script_(std::move(script)), io_(1), work_(io_.get_executor()) {
+    server_.emplace(io_.get_executor(), http::ServerOptions{});
+    server_->authenticator([this](const http::Request& request) {
+      return std::string(http::same_token(http::bearer(request), script_.token) ? "person" : "");
+    });
+    routes();
+    started_ = server_->start().has_value();
+    port_ = server_->port();
+    thread_ = std::thread([this] { io_.run(); });
+  }
+  ~ControllerDouble() { vanish(); }
+  ControllerDouble(const ControllerDouble&) = delete;
+  ControllerDouble& operator=(const ControllerDouble&) = delete;
+
+  // As if killed: connections and listener are gone.
+  void vanish() {
+    if (!thread_.joinable()) return;
+    asio::post(io_, std::packaged_task<void()>([this] { server_.reset(); })).wait();
+    work_.reset();
+    io_.stop();
+    thread_.join();
+  }
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  void use(Shell& shell, const Folder& folder) const {
+    shell.env["FAULTLINE_CONTROLLER"] = url();
+    shell.env["FAULTLINE_TOKEN_FILE"] = folder.file("person.token", script_.token);
+  }
+  [[nodiscard]] int starts() const { return starts_; }
+  [[nodiscard]] int stops() const { return stops_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  static http::Response json(boost::json::value value, int status = 200) {
+    http::Response response;
+    response.status = status;
+    response.body = boost::json::serialize(value);
+    return response;
+  }
+  void route(const char* method, const char* pattern,
+             std::function<http::Response(const http::Request&)> answer) {
+    server_->route(
+        method, pattern, {"person"},
+        [answer = std::move(answer)](http::Request request) -> asio::awaitable<http::Response> {
+          co_return answer(request);
+        });
+  }
+
+  static api::PodRef pod(const std::string& name) {
+    return {"shop", name + "-0", "node-1", {{"app", name}}};
+  }
+  static api::Timestamp now() { return {SystemClock().utc()}; }
+
+  api::RunState state() const {
+    if (!began_) return api::RunState::Pending;
+    if (stopped_) return api::RunState::Aborted;
+    const auto phases = (Clock::now() - *began_) / script_.phase;
+    if (phases < 1) return api::RunState::Baseline;
+    if (phases < 2) return api::RunState::Injecting;
+    return phases < 3 ? api::RunState::Recovering : api::RunState::Completed;
+  }
+  api::RunPhase phase() const {
+    const api::RunState s = state();
+    if (s == api::RunState::Baseline) return api::RunPhase::baseline;
+    return s == api::RunState::Injecting ? api::RunPhase::fault : api::RunPhase::recovery;
+  }
+  api::InjectionStatus injection() const {
+    api::InjectionStatus status{.pod = pod("payments"), .fault = "networkLatency"};
+    status.mechanism = "delay-line";
+    status.armedAt = now();
+    if (!script_.matches_traffic) return status;
+    status.matched = status.injected = 1000;
+    status.addedLatency.add(0.05, 1000);
+    status.firstInjectedAt = status.lastInjectedAt = now();
+    return status;
+  }
+  api::EffectWindow window(const std::string& name, api::PodRole role, double latency) const {
+    api::EffectWindow w{.pod = pod(name), .role = role, .phase = phase()};
+    w.to = now();
+    w.from.value = w.to.value - std::chrono::seconds(1);
+    api::EffectSample sample{.metric = "request.latency",
+                             .labels = {{"side", "server"}, {"port", "8080"}}};
+    sample.histogram.emplace().add(latency, 100);
+    api::EffectSample rate{.metric = "request.rate", .labels = sample.labels, .value = 100};
+    w.samples = {sample, rate};
+    return w;
+  }
+  api::RunSummary summary() const {
+    api::RunSummary s{.run = run_, .name = "slow", .state = state()};
+    if (stopped_) s.stateReason = "stopped by person";
+    s.startedAt = now();
+    s.phaseElapsed = 0.5;
+    s.phaseTotal = 1;
+    const bool fault = s.state == api::RunState::Injecting;
+    if (fault) s.injections = {injection()};
+    s.effects = {window("checkout", api::PodRole::observed, fault ? 0.06 : 0.01),
+                 window("loadgen", api::PodRole::control, 0.02)};
+    return s;
+  }
+  api::RunRecord record() const {
+    api::RunRecord r{.run = run_, .requestedBy = "person", .state = state()};
+    r.experiment = *api::parse_experiment(kExperiment, "slow.yaml");
+    r.matching = 1;
+    r.pods = {{pod("payments"), api::PodRole::target}};
+    r.history = {{api::RunState::Pending, now(), ""}};
+    api::NodeRecord node{.node = "node-1", .injections = {injection()}, .closed = true};
+    api::RunEvent closed{.kind = api::RunEventKind::closed};
+    closed.at = now();
+    node.events = {closed};
+    r.nodes = {node};
+    return r;
+  }
+  http::Response unknown(const http::Request& request) const {
+    return http::problem(404, "there is no run " + request.params.at("run"));
+  }
+  bool knows(const http::Request& request) const {
+    const std::string& name = request.params.at("run");
+    return began_ && (name == run_ || name == "slow");
+  }
+
+  void routes() {
+    route("POST", "/api/v1/experiments", [this](const http::Request& request) {
+      const auto parsed = api::parse_experiment(request.body, "body");
+      if (!parsed) return http::problem(parsed.error());
+      if (request.query.contains("dryRun")) {
+        api::RunPlan plan{.matching = 1, .allowed = 1, .targets = {pod("payments")}};
+        plan.observed = {pod("checkout")};
+        plan.control = {pod("loadgen")};
+        if (!script_.supported)
+          plan.unsupported = {{"node-1", "networkLatency", "no /dev/net/tun"}};
+        return json(api::to_json(plan));
+      }
+      if (script_.refuse_start)
+        return http::problem(409, "shop/payments-0 is in run other-1 already");
+      ++starts_;
+      began_ = Clock::now();
+      return json(api::to_json(summary()), 201);
+    });
+    route("GET", "/api/v1/experiments", [this](const http::Request&) {
+      return json(api::to_json(began_ ? std::vector{summary()} : std::vector<api::RunSummary>{}));
+    });
+    route("GET", "/api/v1/experiments/{run}", [this](const http::Request& request) {
+      return knows(request) ? json(api::to_json(record())) : unknown(request);
+    });
+    route("POST", "/api/v1/experiments/{run}/stop", [this](const http::Request& request) {
+      if (!knows(request)) return unknown(request);
+      ++stops_;
+      stopped_ = true;
+      return json(api::to_json(summary()));
+    });
+    route("POST", "/api/v1/stop", [this](const http::Request&) {
+      ++stops_;
+      stopped_ = true;
+      return json(boost::json::array{});
+    });
+    route("GET", "/api/v1/reports/{run}", [this](const http::Request& request) {
+      if (!knows(request)) return unknown(request);
+      const api::Report report = report::build(record());
+      const std::string& format = request.query.at("format");
+      http::Response response;
+      response.body = format == "json" ? api::to_json_text(report) : format + " of " + run_;
+      return response;
+    });
+    route("GET", "/api/v1/nodes", [](const http::Request&) {
+      api::NodeStatus node{.pods = {pod("payments")}, .connected = true};
+      char name[256] = {};
+      gethostname(name, sizeof name - 1);
+      node.info = {.name = name, .kernel = "6.18.0", .arch = "x86_64", .agentVersion = "0.1.0"};
+      node.info.features = {{"tun", true, "", "the delay line"},
+                            {"fentry", false, "Operation not permitted", "delays of calls"}};
+      node.info.faults = {{"networkLatency", true, "delay-line", ""},
+                          {"syscallError", false, "", "no trampolines on this kernel"}};
+      return json(api::to_json(std::vector{node}));
+    });
+    server_->route("GET", "/api/v1/events", {"person"},
+                   [this](http::Request) -> asio::awaitable<http::Response> {
+                     http::Response response;
+                     response.stream = [this](http::EventSink& sink) -> asio::awaitable<void> {
+                       co_await send_states(sink);
+                     };
+                     co_return response;
+                   });
+  }
+  asio::awaitable<void> send_states(http::EventSink& sink) {
+    asio::steady_timer timer(io_);
+    while (true) {
+      const api::RunSummary now = summary();
+      std::string data = api::to_json_text(now);
+      auto sent = co_await sink.send("state", std::move(data), "");
+      const bool over =
+          now.state == api::RunState::Completed || now.state == api::RunState::Aborted;
+      if (!sent || over || script_.cut_streams) co_return;
+      timer.expires_after(milliseconds(20));
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+  }
+
+ public:
+  [[nodiscard]] bool started() const { return started_; }
+
+ private:
+  Script script_;
+  asio::io_context io_;
+  asio::executor_work_guard<asio::io_context::executor_type> work_;
+  std::optional<http::Server> server_;
+  std::uint16_t port_ = 0;
+  bool started_ = false;
+  std::string run_ = "slow-20261123T101502Z";
+  std::optional<Clock::time_point> began_;
+  bool stopped_ = false;
+  std::atomic<int> starts_{0}, stops_{0};
+  std::thread thread_;
+};
+
+}  // namespace faultline::cli
