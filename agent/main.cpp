@@ -1,2 +1,213 @@
 // SPDX-License-Identifier: Apache-2.0
-int main() { return 5; }
+// faultline-agent: options, wiring, end. Exit codes: 0 ended as told, 3 bad options, 5 could not
+// run.
+#include <malloc.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <charconv>
+#include <cstdio>
+#include <cxxopts.hpp>
+#include <fstream>
+#include <optional>
+
+#include "agent/link/agent.h"
+#include "agent/link/node_info.h"
+#include "agent/targets/pods_file_source.h"
+#include "api/codec.h"
+#include "base/log.h"
+
+namespace faultline::agent {
+namespace {
+
+constexpr int kOk = 0, kBadInput = 3, kCouldNotRun = 5;
+
+struct Options {
+  AgentOptions agent;
+  std::string pods, port_file, log_level;
+  bool probe = false;
+};
+
+Result<AgentOptions::Listen> parse_listen(const std::string& text) {
+  const auto bad = [&] {
+    return fail(
+        Errc::kInvalid,
+        "--listen must be ADDRESS:PORT like 127.0.0.1:7879 or [::1]:7879, got \"" + text + "\"");
+  };
+  AgentOptions::Listen listen;
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return bad();
+  std::string address = text.substr(0, colon);
+  const bool bracketed = address.size() > 2 && address.front() == '[' && address.back() == ']';
+  if (bracketed) address = address.substr(1, address.size() - 2);
+  if (address == "localhost") address = "127.0.0.1";
+  boost::system::error_code error;
+  const auto parsed = boost::asio::ip::make_address(address, error);
+  if (error || parsed.is_v6() != bracketed) return bad();
+  const char* end = text.data() + text.size();
+  const auto [stop, failed] = std::from_chars(text.data() + colon + 1, end, listen.port);
+  if (failed != std::errc{} || stop != end) return bad();
+  listen.address = std::move(address);
+  return listen;
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "node";
+}
+
+cxxopts::Options description() {
+  cxxopts::Options described("faultline-agent",
+                             "Finds the pods of this node, arms faults on them, measures what "
+                             "that does. Needs root.");
+  auto add = described.add_options();
+  add("controller", "where the controller listens, e.g. http://127.0.0.1:7878",
+      cxxopts::value<std::string>(), "URL");
+  add("token-file", "file with the agents' token", cxxopts::value<std::string>(), "FILE");
+  add("node", "name of this node; without it the host's name", cxxopts::value<std::string>(),
+      "NAME");
+  add("pods", "the pods of this node", cxxopts::value<std::string>(), "PODS.yaml");
+  add("observe",
+      "measure these pods all the time, for /metrics: NAMESPACE/KEY=VALUE or NAMESPACE/*",
+      cxxopts::value<std::string>(), "SELECTOR");
+  add("listen", "serve /metrics, /healthz and /readyz; port 0: any free one",
+      cxxopts::value<std::string>(), "ADDRESS:PORT");
+  add("port-file", "written when listening: the port", cxxopts::value<std::string>(), "FILE");
+  add("probe", "print what this kernel can do, as JSON, and end");
+  add("log-level", "trace, debug, info, warn, error or off",
+      cxxopts::value<std::string>()->default_value("info"), "LEVEL");
+  add("help", "this text");
+  add("version", "the version");
+  return described;
+}
+
+Result<std::optional<Options>> parse(int argc, char** argv) {
+  cxxopts::Options described = description();
+  try {
+    const cxxopts::ParseResult given = described.parse(argc, argv);
+    if (given.count("help") != 0 || given.count("version") != 0) {
+      std::fputs((given.count("help") != 0 ? described.help() : FAULTLINE_VERSION "\n").c_str(),
+                 stdout);
+      return std::optional<Options>();
+    }
+    if (!given.unmatched().empty())
+      return fail(Errc::kInvalid, "no such argument: " + given.unmatched().front());
+    const auto text = [&](const char* name) {
+      return given.count(name) != 0 ? given[name].as<std::string>() : std::string();
+    };
+    Options options;
+    options.log_level = text("log-level").empty() ? "info" : text("log-level");
+    options.agent.link = {text("controller"), text("token-file"),
+                          given.count("node") != 0 ? text("node") : host_name()};
+    options.probe = given.count("probe") != 0;
+    if (options.probe) return std::optional(std::move(options));
+    for (const char* name : {"controller", "token-file", "pods"})
+      if (text(name).empty())
+        return fail(Errc::kInvalid, "--" + std::string(name) + " is missing (see --help)");
+    if (options.agent.link.node.empty()) return fail(Errc::kInvalid, "--node must not be empty");
+    options.pods = text("pods");
+    options.port_file = text("port-file");
+    if (given.count("observe") != 0) {
+      auto selector = api::parse_selector_words(text("observe"));
+      if (!selector) return fail(selector.error().with_context("--observe"));
+      options.agent.observe = std::move(*selector);
+    }
+    if (given.count("listen") != 0) {
+      auto listen = parse_listen(text("listen"));
+      if (!listen) return fail(listen.error());
+      options.agent.listen = std::move(*listen);
+    } else if (!options.port_file.empty()) {
+      return fail(Errc::kInvalid, "--port-file needs --listen");
+    }
+    return std::optional(std::move(options));
+  } catch (const cxxopts::exceptions::exception& e) {
+    return fail(Errc::kInvalid, std::string(e.what()) + " (see --help)");
+  }
+}
+
+// So that it appears whole or not at all.
+Result<> write_port_file(const std::string& path, std::uint16_t port) {
+  const std::string half = path + ".tmp" + std::to_string(getpid());
+  std::ofstream out(half);
+  out << port << '\n';
+  out.close();
+  if (!out) return fail(from_errno(errno, "cannot write " + half));
+  if (std::rename(half.c_str(), path.c_str()) == 0) return {};
+  const int error = errno;
+  unlink(half.c_str());
+  return fail(from_errno(error, "cannot write " + path));
+}
+
+Result<> need_root() {
+  if (geteuid() == 0) return {};
+  return fail(Errc::kDenied, "needs root: it loads BPF programs and enters the namespaces of pods");
+}
+
+Result<> run(const Options& options) {
+  const SystemClock clock;
+  const FeatureProbe features;
+  auto source = PodsFileSource::open(options.pods, options.agent.link.node);
+  if (!source) return fail(source.error());
+
+  boost::asio::io_context loop{1};
+  // Before anything is told: who starts us may send a signal at once.
+  boost::asio::signal_set signals(loop, SIGTERM, SIGINT);
+  Agent agent(loop, clock, features, *source,
+              node_info(options.agent.link.node, FAULTLINE_VERSION, features, fault_registry()),
+              options.agent);
+  if (auto started = agent.start(); !started) return fail(started.error());
+  if (!options.port_file.empty())
+    if (auto told = write_port_file(options.port_file, agent.port()); !told)
+      return fail(told.error());
+  spdlog::info("node {}, {} pods, controller {}", options.agent.link.node, source->pods().size(),
+               options.agent.link.controller);
+  signals.async_wait([&](const boost::system::error_code& error, int number) {
+    if (error) return;
+    spdlog::info("ending: signal {}", number);
+    boost::asio::co_spawn(loop, agent.end(), [&](const std::exception_ptr& failed) {
+      if (failed) std::rethrow_exception(failed);
+      signals.cancel();
+    });
+    signals.async_wait([](const boost::system::error_code& again, int) {
+      if (!again) _exit(kCouldNotRun);  // twice: now; the kernel ends what is armed
+    });
+  });
+  loop.run();
+  spdlog::info("ended");
+  return {};
+}
+
+int program(int argc, char** argv) {
+  const auto complain = [](const Error& error) {
+    std::fprintf(stderr, "faultline-agent: %s\n", error.message.c_str());
+    return error.code == Errc::kInvalid ? kBadInput : kCouldNotRun;
+  };
+  auto options = parse(argc, argv);
+  if (!options) return complain(options.error());
+  if (!*options) return kOk;
+  if (auto logging = init_logging("agent", (*options)->log_level); !logging)
+    return complain(logging.error());
+  if (auto root = need_root(); !root) return complain(root.error());
+  try {
+    if ((*options)->probe) {
+      const FeatureProbe features;
+      const api::NodeInfo info =
+          node_info((*options)->agent.link.node, FAULTLINE_VERSION, features, fault_registry());
+      std::printf("%s\n", api::to_json_text(info).c_str());
+      return kOk;
+    }
+    if (auto ran = run(**options); !ran) return complain(ran.error());
+  } catch (const std::exception& e) {
+    return complain({Errc::kInternal, e.what(), 0});
+  }
+  return kOk;
+}
+
+}  // namespace
+}  // namespace faultline::agent
+
+int main(int argc, char** argv) { return faultline::agent::program(argc, argv); }

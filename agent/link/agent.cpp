@@ -1,1 +1,237 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/link/agent.h"
+
+#include <malloc.h>
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <random>
+
+#include "agent/kernel/netns.h"
+#include "agent/link/agent_metrics.h"
+
+namespace faultline::agent {
+
+namespace asio = boost::asio;
+
+namespace {
+
+std::string random_instance() {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::random_device random;
+  std::string text;
+  for (int i = 0; i < 4; ++i) {
+    unsigned bits = random();
+    for (int n = 0; n < 8; ++n, bits >>= 4) text += kHex[bits & 15];
+  }
+  return text;
+}
+
+NetnsId own_netns() {
+  const auto id = netns_id("/proc/self/ns/net");
+  return id ? *id : NetnsId{};
+}
+
+const FaultType* fault_named(std::string_view name) { return find_fault(name); }
+
+asio::awaitable<void> sleep(asio::steady_timer& timer, std::chrono::milliseconds time) {
+  timer.expires_after(time);
+  boost::system::error_code ignored;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+// A coroutine that ends by an exception is an error of ours: better to end, which ends every fault,
+// than to go on without it.
+void must_not_throw(const std::exception_ptr& error) {
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace
+
+Agent::Agent(asio::io_context& loop, const Clock& clock, const FeatureProbe& features,
+             TargetSource& source, api::NodeInfo info, AgentOptions options)
+    : loop_(loop),
+      clock_(clock),
+      source_(source),
+      options_(std::move(options)),
+      reconciler_({clock, features, fault_named, collector_registry(), kernel_, own_netns(),
+                   [this](const std::string& pod) {
+                     if (observer_) observer_->faults_changed(pod);
+                   }}),
+      tick_timer_(loop),
+      pods_timer_(loop),
+      observe_timer_(loop),
+      link_done_(loop) {
+  if (options_.observe)
+    observer_ = std::make_unique<Observer>(clock, features, collector_registry(),
+                                           reconciler_.ledger(), *options_.observe);
+  LinkOwner owner;
+  owner.drain = [this] { return reconciler_.drain(); };
+  owner.situation = [this] {
+    return Conversation::Situation{reconciler_.lease(), reconciler_.wants_answer()};
+  };
+  owner.armed_lease = [this] { return reconciler_.armed_lease(); };
+  owner.answered = [this](const api::SyncResponse& response, SteadyTime sent) {
+    answered(response, sent);
+  };
+  link_ = std::make_unique<ControllerLink>(loop.get_executor(), clock, options_.link,
+                                           Conversation(random_instance(), std::move(info)),
+                                           std::move(owner));
+}
+
+Agent::~Agent() = default;
+
+Result<> Agent::start() {
+  if (auto read = link_->read_token(); !read) return fail(read.error());
+  if (options_.listen) {
+    http::ServerOptions server;
+    server.address = options_.listen->address;
+    server.port = options_.listen->port;
+    server.max_body = 4096;
+    server.max_connections = 64;
+    server_ = std::make_unique<http::Server>(loop_.get_executor(), server);
+    routes();
+    if (auto started = server_->start(); !started) return fail(started.error());
+  }
+  give_pods();
+  asio::co_spawn(loop_, link_loop(), must_not_throw);
+  asio::co_spawn(loop_, pods_loop(), must_not_throw);
+  if (observer_) asio::co_spawn(loop_, observe_loop(), must_not_throw);
+  malloc_trim(0);  // what trying the features took
+  return {};
+}
+
+asio::awaitable<void> Agent::link_loop() {
+  co_await link_->run();
+  link_ended_ = true;
+  link_done_.cancel();
+}
+
+// Runs only while a run is up.
+asio::awaitable<void> Agent::tick_loop() {
+  while (!ending_ && reconciler_.active()) {
+    co_await sleep(tick_timer_, kTick);
+    if (ending_) break;
+    const bool was = reconciler_.active();
+    reconciler_.tick();
+    if (was && !reconciler_.active()) {
+      link_->wake();  // the last words of the run
+      malloc_trim(0);
+    }
+  }
+}
+
+asio::awaitable<void> Agent::pods_loop() {
+  while (!ending_) {
+    // In short steps, so that a run that begins does not wait for an idle pause.
+    co_await sleep(pods_timer_, reconciler_.active() ? kPodsBusy : kPodsIdle);
+    if (!ending_) look_at_pods();
+  }
+}
+
+asio::awaitable<void> Agent::observe_loop() {
+  while (!ending_) {
+    co_await sleep(observe_timer_, std::chrono::seconds(1));
+    if (!ending_) observer_->tick();
+  }
+}
+
+void Agent::look_at_pods() {
+  auto changed = source_.poll();
+  if (!changed) {
+    if (source_error_ != changed.error().message) spdlog::warn("{}", changed.error().message);
+    source_error_ = changed.error().message;
+    return;
+  }
+  source_error_.clear();
+  if (*changed) give_pods();
+}
+
+void Agent::give_pods() {
+  for (const MissingPod& pod : source_.missing())
+    if (std::find(missing_told_.begin(), missing_told_.end(), pod) == missing_told_.end())
+      spdlog::warn("{} is not there: {}", pod.ref.id(), pod.reason);
+  missing_told_ = source_.missing();
+  // Faults first: a pod that restarted must not be without them for long.
+  reconciler_.pods(source_.pods());
+  if (observer_) observer_->pods(source_.pods());
+  std::vector<api::PodRef> refs;
+  for (const Pod& pod : source_.pods()) refs.push_back(pod.ref);
+  if (link_->conversation().pods(std::move(refs))) link_->wake();
+}
+
+void Agent::answered(const api::SyncResponse& response, SteadyTime sent) {
+  const bool was = reconciler_.active();
+  // A run that begins must find the pods as they are now, not as they were two seconds ago.
+  if (!was && !response.runs.empty()) look_at_pods();
+  reconciler_.answer(response.runs, sent);
+  if (was || !reconciler_.active()) return;
+  pods_timer_.cancel();
+  asio::co_spawn(loop_, tick_loop(), must_not_throw);
+}
+
+asio::awaitable<void> Agent::end() {
+  ending_ = true;
+  reconciler_.shutdown();
+  observer_.reset();
+  tick_timer_.cancel();
+  pods_timer_.cancel();
+  observe_timer_.cancel();
+  link_->stop();
+  while (!link_ended_) co_await sleep(link_done_, kFlush);
+  if (!co_await link_->flush(kFlush))
+    spdlog::warn("the controller did not take the last measurements");
+  if (server_) co_await server_->stop(std::chrono::milliseconds(200));
+}
+
+void Agent::routes() {
+  const auto text = [](int status, std::string body) {
+    http::Response response;
+    response.status = status;
+    response.content_type = "text/plain; charset=utf-8";
+    response.body = std::move(body);
+    return response;
+  };
+  server_->route("GET", "/healthz", {}, [text](http::Request) -> asio::awaitable<http::Response> {
+    co_return text(200, "ok\n");
+  });
+  server_->route("GET", "/readyz", {},
+                 [this, text](http::Request) -> asio::awaitable<http::Response> {
+                   const std::string why = not_ready();
+                   co_return why.empty() ? text(200, "ok\n") : text(503, why + "\n");
+                 });
+  server_->route("GET", "/metrics", {},
+                 [this, text](http::Request) -> asio::awaitable<http::Response> {
+                   http::Response response = text(200, metrics_text());
+                   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+                   co_return response;
+                 });
+}
+
+std::string Agent::not_ready() const {
+  const LinkCounts& counts = link_->counts();
+  if (!counts.last_answer)
+    return counts.last_error.empty() ? "the controller has not answered yet" : counts.last_error;
+  if (!counts.last_error.empty()) return counts.last_error;
+  return source_error_;
+}
+
+std::string Agent::metrics_text() const {
+  AgentFigures figures;
+  figures.link = link_->counts();
+  figures.counts = reconciler_.counts();
+  figures.runs = reconciler_.size();
+  figures.armed = reconciler_.armed();
+  figures.pods = source_.pods().size();
+  figures.windows_dropped = link_->conversation().outbox().dropped_windows();
+  figures.batches_waiting = link_->conversation().outbox().size();
+  if (observer_) {
+    figures.observed = observer_->size();
+    figures.counts.gaps += observer_->gaps();
+  }
+  return agent_metrics_text(figures) + (observer_ ? observer_->metrics().text() : "");
+}
+
+}  // namespace faultline::agent

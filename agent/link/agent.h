@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent: pods, runs, observation, the link to the controller and its own small HTTP server,
+// on one event loop.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/link/kernel_objects.h"
+#include "agent/link/link.h"
+#include "agent/link/observer.h"
+#include "agent/link/reconciler.h"
+#include "agent/targets/target_source.h"
+#include "http/server.h"
+
+namespace faultline::agent {
+
+struct AgentOptions {
+  LinkOptions link;
+  std::optional<api::Selector> observe;
+  struct Listen {
+    std::string address;
+    std::uint16_t port = 0;
+  };
+  std::optional<Listen> listen;
+};
+
+class Agent {
+ public:
+  // `source`, `clock` and `features` outlive the agent, and so does `loop`.
+  Agent(boost::asio::io_context& loop, const Clock& clock, const FeatureProbe& features,
+        TargetSource& source, api::NodeInfo info, AgentOptions options);
+  ~Agent();
+
+  // Errors: the token file, the address to listen on.
+  Result<> start();
+  [[nodiscard]] std::uint16_t port() const { return server_ ? server_->port() : 0; }
+  // Every fault is disarmed before the first suspension; then the controller has a second to take
+  // what is left to tell. Afterwards the loop has nothing left to do.
+  boost::asio::awaitable<void> end();
+
+  static constexpr std::chrono::milliseconds kTick{50};       // while a run is up
+  static constexpr std::chrono::milliseconds kPodsBusy{250};  // between looks at the pods
+  static constexpr std::chrono::milliseconds kPodsIdle{2000};
+  static constexpr std::chrono::milliseconds kFlush{1000};
+
+ private:
+  boost::asio::awaitable<void> tick_loop();
+  boost::asio::awaitable<void> pods_loop();
+  boost::asio::awaitable<void> observe_loop();
+  boost::asio::awaitable<void> link_loop();
+  void look_at_pods();
+  void give_pods();
+  void answered(const api::SyncResponse& response, SteadyTime sent);
+  void routes();
+  [[nodiscard]] std::string metrics_text() const;
+  [[nodiscard]] std::string not_ready() const;
+
+  boost::asio::io_context& loop_;
+  const Clock& clock_;
+  TargetSource& source_;
+  AgentOptions options_;
+  LiveKernelObjects kernel_;
+  Reconciler reconciler_;
+  std::unique_ptr<Observer> observer_;
+  std::unique_ptr<ControllerLink> link_;
+  std::unique_ptr<http::Server> server_;
+  boost::asio::steady_timer tick_timer_, pods_timer_, observe_timer_, link_done_;
+  bool ending_ = false, link_ended_ = false;
+  std::string source_error_;
+  std::vector<MissingPod> missing_told_;
+};
+
+}  // namespace faultline::agent

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/injection.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace faultline::agent {
+namespace {
+
+KtimeNs earliest(KtimeNs a, KtimeNs b) {
+  if (a.ns == 0) return b;
+  if (b.ns == 0) return a;
+  return std::min(a, b);
+}
+
+FaultCounters sum(const FaultCounters& a, const FaultCounters& b) {
+  FaultCounters s = a;
+  s.matched += b.matched;
+  s.injected += b.injected;
+  s.errors += b.errors;
+  s.lost += b.lost;
+  s.first_injected = earliest(a.first_injected, b.first_injected);
+  s.last_injected = std::max(a.last_injected, b.last_injected);
+  for (const auto& [name, n] : b.by_errno) s.by_errno[name] += n;
+  s.added_latency.merge(b.added_latency);
+  return s;
+}
+
+// A total read a moment later is never smaller; per-CPU counters that are read one after the other
+// can make it look so.
+void advance(FaultCounters& to, FaultCounters read) {
+  read.matched = std::max(read.matched, to.matched);
+  read.injected = std::max(read.injected, to.injected);
+  read.errors = std::max(read.errors, to.errors);
+  read.lost = std::max(read.lost, to.lost);
+  read.first_injected = earliest(read.first_injected, to.first_injected);
+  read.last_injected = std::max(read.last_injected, to.last_injected);
+  for (const auto& [name, n] : to.by_errno) read.by_errno[name] = std::max(read.by_errno[name], n);
+  if (read.added_latency.count() < to.added_latency.count()) read.added_latency = to.added_latency;
+  to = std::move(read);
+}
+
+}  // namespace
+
+std::uint64_t injection_seed(std::uint64_t run_seed, std::string_view pod, std::uint64_t index) {
+  std::uint64_t h = 0xcbf29ce484222325u;
+  const auto byte = [&](std::uint64_t b) { h = (h ^ (b & 0xff)) * 0x100000001b3u; };
+  const auto word = [&](std::uint64_t w) {
+    for (int shift = 0; shift < 64; shift += 8) byte(w >> shift);
+  };
+  word(run_seed);
+  for (const char c : pod) byte(static_cast<unsigned char>(c));
+  byte(0);
+  word(index);
+  h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
+  h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
+  h ^= h >> 31;
+  return h == 0 ? 1 : h;
+}
+
+Injection::Injection(api::PodRef pod, std::size_t index, std::string fault, const Clock& clock)
+    : pod_(std::move(pod)), index_(index), fault_(std::move(fault)), clock_(clock) {}
+
+Result<> Injection::arm(const FaultType& type, const api::Fault& fault, const Pod& place,
+                        const ArmContext& context) {
+  disarm();
+  auto armed = type.arm(fault, place, context);
+  if (!armed) return fail(armed.error());
+  armed_ = std::move(*armed);
+  peers_ = context.peer_addresses;
+  mechanism_ = armed_->mechanism();
+  state_ = State::kArmed;
+  reason_.clear();
+  disarmed_at_ = {};
+  if (!armed_at_.set()) armed_at_ = {clock_.utc()};
+  changed_ = true;
+  return {};
+}
+
+bool Injection::block(std::string reason) {
+  if (state_ == State::kBlocked) return false;
+  disarm();
+  state_ = State::kBlocked;
+  reason_ = std::move(reason);
+  changed_ = true;
+  return true;
+}
+
+void Injection::unblock() {
+  if (state_ != State::kBlocked) return;
+  state_ = armed_at_.set() ? State::kDisarmed : State::kIdle;
+  reason_.clear();
+  changed_ = true;
+}
+
+void Injection::renew(KtimeNs deadline) {
+  if (armed_) armed_->renew(deadline);
+}
+
+void Injection::disarm() {
+  if (!armed_) return;
+  if (auto ended = armed_->disarm(); !ended)
+    spdlog::warn("{} on {}: {}", fault_, pod_.id(), ended.error().message);
+  disarmed_at_ = {clock_.utc()};
+  refresh();
+  armed_.reset();
+  before_ = sum(before_, current_);
+  current_ = {};
+  state_ = State::kDisarmed;
+  changed_ = true;
+}
+
+void Injection::refresh() {
+  if (!armed_) return;
+  auto read = armed_->read();
+  if (!read) {
+    if (++read_errors_ == 1)
+      spdlog::warn("cannot read the counters of {} on {}: {}", fault_, pod_.id(),
+                   read.error().message);
+    return;
+  }
+  advance(current_, std::move(*read));
+  changed_ = true;
+}
+
+FaultCounters Injection::totals() const { return sum(before_, current_); }
+
+api::InjectionStatus Injection::status() {
+  FaultCounters total = totals();
+  // Each kernel time is mapped to UTC once, so that it reads the same in every batch.
+  if (!first_at_.set() && total.first_injected.ns != 0)
+    first_at_ = {clock_.to_utc(total.first_injected)};
+  if (total.last_injected.ns != 0 && total.last_injected != last_) {
+    last_ = total.last_injected;
+    last_at_ = total.last_injected == total.first_injected ? first_at_
+                                                           : api::Timestamp{clock_.to_utc(last_)};
+  }
+  api::InjectionStatus s;
+  s.pod = pod_;
+  s.fault = fault_;
+  s.index = static_cast<std::int64_t>(index_);
+  s.mechanism = mechanism_;
+  s.state = state_ == State::kArmed     ? api::InjectionState::armed
+            : state_ == State::kBlocked ? api::InjectionState::blocked
+                                        : api::InjectionState::disarmed;
+  s.reason = reason_;
+  s.matched = total.matched;
+  s.injected = total.injected;
+  s.errors = total.errors;
+  s.lost = total.lost;
+  s.byErrno = std::move(total.by_errno);
+  s.addedLatency = std::move(total.added_latency);
+  s.armedAt = armed_at_;
+  s.disarmedAt = disarmed_at_;
+  s.firstInjectedAt = first_at_;
+  s.lastInjectedAt = last_at_;
+  return s;
+}
+
+bool Injection::take_changed() { return std::exchange(changed_, false); }
+
+}  // namespace faultline::agent

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/kernel_objects.h"
+
+#include <bpf/bpf.h>
+#include <net/if.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <fstream>
+#include <string_view>
+
+#include "agent/kernel/fd.h"
+
+namespace faultline::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+template <class Info>
+std::optional<Info> info_of(const Fd& fd) {
+  if (!fd.valid()) return std::nullopt;
+  Info info{};
+  __u32 size = sizeof info;
+  if (bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) return std::nullopt;
+  return info;
+}
+
+std::optional<bpf_prog_info> program(std::uint32_t id) {
+  return info_of<bpf_prog_info>(Fd(bpf_prog_get_fd_by_id(id)));
+}
+std::optional<bpf_map_info> map(std::uint32_t id) {
+  return info_of<bpf_map_info>(Fd(bpf_map_get_fd_by_id(id)));
+}
+std::optional<bpf_link_info> link(std::uint32_t id) {
+  return info_of<bpf_link_info>(Fd(bpf_link_get_fd_by_id(id)));
+}
+
+bool ours(std::string_view name) { return name.starts_with("fl_"); }
+
+// Device names of the agent's network namespace that begin with fl-.
+std::vector<std::pair<std::uint32_t, std::string>> devices() {
+  std::vector<std::pair<std::uint32_t, std::string>> found;
+  struct if_nameindex* all = if_nameindex();
+  for (struct if_nameindex* i = all; i != nullptr && i->if_index != 0; ++i)
+    if (std::string_view(i->if_name).starts_with("fl-"))
+      found.emplace_back(i->if_index, i->if_name);
+  if (all != nullptr) if_freenameindex(all);
+  return found;
+}
+
+std::uint32_t number(std::string_view text) {
+  const std::size_t first = text.find_first_of("0123456789");
+  std::uint32_t value = 0;
+  if (first != text.npos) std::from_chars(text.data() + first, text.data() + text.size(), value);
+  return value;
+}
+
+// One line of an fdinfo file.
+void add_line(std::string_view line, ObjectSet& held) {
+  if (line.starts_with("prog_id:") || line.starts_with("link_id:") || line.starts_with("map_id:")) {
+    const ObjectKind kind = line[0] == 'p'   ? ObjectKind::program
+                            : line[0] == 'l' ? ObjectKind::link
+                                             : ObjectKind::map;
+    held.insert({kind, number(line.substr(line.find(':')))});
+  } else if (line.starts_with("iff:")) {  // of /dev/net/tun: the device
+    const std::size_t at = line.find_first_not_of(" \t", 4);
+    if (at == line.npos) return;
+    if (const unsigned index = if_nametoindex(std::string(line.substr(at)).c_str()); index != 0)
+      held.insert({ObjectKind::device, index});
+  }
+}
+
+}  // namespace
+
+ObjectSet LiveKernelObjects::named_ours() const {
+  ObjectSet found;
+  for (__u32 id = 0; bpf_prog_get_next_id(id, &id) == 0;)
+    if (const auto info = program(id); info && ours(info->name))
+      found.insert({ObjectKind::program, id});
+  for (__u32 id = 0; bpf_map_get_next_id(id, &id) == 0;)
+    if (const auto info = map(id); info && ours(info->name)) found.insert({ObjectKind::map, id});
+  for (__u32 id = 0; bpf_link_get_next_id(id, &id) == 0;)
+    if (const auto info = link(id);
+        info && found.contains(ObjectKey{ObjectKind::program, info->prog_id}))
+      found.insert({ObjectKind::link, id});
+  for (const auto& [index, name] : devices()) found.insert({ObjectKind::device, index});
+  return found;
+}
+
+void LiveKernelObjects::held_by(const fs::path& process, ObjectSet& held) const {
+  std::error_code ec;
+  for (fs::directory_iterator it(process / "fd", ec), end; !ec && it != end; it.increment(ec)) {
+    std::error_code gone;
+    const std::string to = fs::read_symlink(it->path(), gone).string();
+    // Reading every fdinfo would be slow: only these can name something of ours.
+    if (gone || (!to.starts_with("anon_inode:bpf") && to.find("/net/tun") == to.npos)) continue;
+    std::ifstream in(process / "fdinfo" / it->path().filename());
+    ObjectSet of_descriptor;
+    for (std::string line; std::getline(in, line);) add_line(line, of_descriptor);
+    held.merge(of_descriptor);
+  }
+}
+
+ObjectSet LiveKernelObjects::held_here() const {
+  ObjectSet held;
+  held_by(proc_ / "self", held);
+  return held;
+}
+
+ObjectSet LiveKernelObjects::held_elsewhere(const ObjectSet& wanted) const {
+  ObjectSet held;
+  std::error_code ec;
+  const std::string self = std::to_string(getpid());
+  for (fs::directory_iterator it(proc_, ec), end; !ec && it != end; it.increment(ec)) {
+    const std::string name = it->path().filename().string();
+    if (name.find_first_not_of("0123456789") != name.npos || name == self) continue;
+    held_by(it->path(), held);
+  }
+  ObjectSet found;
+  for (const ObjectKey& key : wanted)
+    if (held.contains(key)) found.insert(key);
+  return found;
+}
+
+std::optional<std::string> LiveKernelObjects::describe(const ObjectKey& object) const {
+  const std::string id = ", id " + std::to_string(object.id);
+  switch (object.kind) {
+    case ObjectKind::program:
+      if (const auto info = program(object.id))
+        return "BPF program " + std::string(info->name) + id;
+      return std::nullopt;
+    case ObjectKind::map:
+      if (const auto info = map(object.id)) return "BPF map " + std::string(info->name) + id;
+      return std::nullopt;
+    case ObjectKind::link: {
+      const auto info = link(object.id);
+      if (!info) return std::nullopt;
+      const auto of = program(info->prog_id);
+      return "BPF link of program " + (of ? std::string(of->name) : std::to_string(info->prog_id)) +
+             id;
+    }
+    case ObjectKind::device:
+      for (const auto& [index, name] : devices())
+        if (index == object.id)
+          return "network device " + name + ", index " + std::to_string(index);
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+}  // namespace faultline::agent

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/link.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "api/codec.h"
+#include "http/token.h"
+
+namespace faultline::agent {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr std::chrono::seconds kMostPause{5};  // idle, after failures
+constexpr milliseconds kIdleSlack{10'000};     // for an answer beyond what we let it wait
+constexpr milliseconds kLeastBetween{100};     // where a controller does not wait as asked
+
+// A node's name is one segment of the target.
+std::string escaped(const std::string& text) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const auto b = static_cast<unsigned char>(c);
+    if ((b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') || b == '-' ||
+        b == '.' || b == '_' || b == '~') {
+      out += c;
+    } else {
+      out += '%';
+      out += kHex[b >> 4];
+      out += kHex[b & 15];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+ControllerLink::ControllerLink(asio::any_io_executor executor, const Clock& clock,
+                               LinkOptions options, Conversation conversation, LinkOwner owner)
+    : clock_(clock),
+      options_(std::move(options)),
+      conversation_(std::move(conversation)),
+      owner_(std::move(owner)),
+      executor_(executor),
+      timer_(executor),
+      backoff_(std::hash<std::string>{}(conversation_.instance())) {}
+
+Result<> ControllerLink::read_token() {
+  auto token = http::load_token(options_.token_file);
+  if (!token) return fail(token.error());
+  http::ClientOptions client;
+  client.base_url = options_.controller;
+  client.bearer_token = std::move(*token);
+  client.connect_timeout = milliseconds(1000);
+  client_ = std::make_unique<http::Client>(executor_, std::move(client));
+  return {};
+}
+
+void ControllerLink::wake() {
+  woken_ = true;
+  if (polling_) client_->close();
+  timer_.cancel();
+}
+
+void ControllerLink::stop() {
+  stopping_ = true;
+  if (client_) client_->close();
+  timer_.cancel();
+}
+
+asio::awaitable<void> ControllerLink::pause(std::chrono::nanoseconds time) {
+  timer_.expires_after(time);
+  boost::system::error_code ignored;
+  co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+// The token may have been made anew with the controller's state.
+void ControllerLink::refused() {
+  if (auto read = read_token(); !read) spdlog::warn("{}", read.error().message);
+}
+
+asio::awaitable<ControllerLink::Outcome> ControllerLink::exchange(double most_wait,
+                                                                  milliseconds slack) {
+  conversation_.add(owner_.drain());
+  woken_ = false;
+  const SteadyTime sent = clock_.steady();
+  api::SyncRequest request = conversation_.request(owner_.situation(), clock_.utc());
+  request.waitSeconds = std::min(request.waitSeconds, most_wait);
+  const auto limit = slack + milliseconds(static_cast<std::int64_t>(request.waitSeconds * 1000));
+  polling_ = request.waitSeconds > 1;
+  auto reply = http::expect_ok(
+      co_await client_->request("POST", "/api/v1/nodes/" + escaped(options_.node) + "/sync",
+                                api::to_json_text(request), limit));
+  const UtcTime arrived = clock_.utc();
+  const bool interrupted = std::exchange(polling_, false) && woken_;
+  Result<api::SyncResponse> response =
+      reply ? api::from_json_text<api::SyncResponse>(reply->body)
+            : Result<api::SyncResponse>(tl::unexpected<Error>(reply.error()));
+  if (response) {
+    ++counts_.answered;
+    counts_.last_answer = clock_.steady();
+    if (!counts_.last_error.empty()) spdlog::info("the controller answers again");
+    counts_.last_error.clear();
+    const std::size_t waiting = conversation_.outbox().size();
+    conversation_.answered(request, *response, arrived);
+    progress_ = response->revision != request.knownRevision || request.info || request.pods ||
+                conversation_.outbox().size() < waiting;
+    owner_.answered(*response, sent);
+    co_return Outcome::kAnswered;
+  }
+  if (stopping_ || (interrupted && !reply)) co_return Outcome::kInterrupted;
+  ++counts_.failed;
+  if (counts_.last_error != response.error().message)
+    spdlog::warn("no sync: {}", response.error().message);
+  counts_.last_error = response.error().message;
+  if (response.error().code == Errc::kDenied) refused();
+  co_return Outcome::kFailed;
+}
+
+asio::awaitable<void> ControllerLink::run() {
+  while (!stopping_) {
+    const auto armed = owner_.armed_lease();
+    // While a fault is armed there are at least three tries in a lease.
+    const auto slack = armed ? std::chrono::ceil<milliseconds>(*armed / 3) : kIdleSlack;
+    const SteadyTime begin = clock_.steady();
+    const Outcome outcome = co_await exchange(Conversation::kIdleWait, slack);
+    if (stopping_) break;
+    if (outcome == Outcome::kFailed) {
+      std::chrono::nanoseconds most = kMostPause;
+      if (const auto lease = owner_.armed_lease()) most = std::min(most, *lease / 3);
+      co_await pause(backoff_.failure(most));
+      continue;
+    }
+    backoff_.success();
+    // An answer that came at once and changes nothing: do not spin.
+    const auto took = clock_.steady() - begin;
+    if (outcome == Outcome::kAnswered && !progress_ && !woken_ && took < kLeastBetween)
+      co_await pause(kLeastBetween - took);
+  }
+}
+
+asio::awaitable<bool> ControllerLink::flush(milliseconds limit) {
+  const SteadyTime end = clock_.steady() + limit;
+  stopping_ = false;
+  while (true) {
+    const auto left = std::chrono::duration_cast<milliseconds>(end - clock_.steady());
+    if (left.count() <= 0) break;
+    const Outcome outcome = co_await exchange(0, left);
+    if (outcome != Outcome::kAnswered) break;
+    if (conversation_.outbox().empty()) break;
+  }
+  stopping_ = true;
+  co_return conversation_.outbox().empty();
+}
+
+}  // namespace faultline::agent

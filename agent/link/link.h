@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// The conversation with the controller over HTTP: one request at a time on one kept connection, a
+// long poll while idle, twice a second while a run is up. Uses the io_context's thread only.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/link/backoff.h"
+#include "agent/link/conversation.h"
+#include "base/clock.h"
+#include "http/client.h"
+
+namespace faultline::agent {
+
+struct LinkOptions {
+  std::string controller;  // http://127.0.0.1:7878
+  std::string token_file;  // read at start, and again when the controller refuses the token
+  std::string node;
+};
+
+// What the link asks of its owner. All are called on the event loop and must not wait.
+struct LinkOwner {
+  // New batches to be sent with the next request.
+  std::function<std::vector<api::RunBatch>()> drain;
+  std::function<Conversation::Situation()> situation;
+  // The shortest lease of a run with armed faults.
+  std::function<std::optional<std::chrono::nanoseconds>()> armed_lease;
+  // The whole desired state, from the answer to a request that was sent at `sent`.
+  std::function<void(const api::SyncResponse& response, SteadyTime sent)> answered;
+};
+
+struct LinkCounts {
+  std::uint64_t answered = 0, failed = 0;
+  std::optional<SteadyTime> last_answer;
+  std::string last_error;  // empty: the newest request was answered
+};
+
+class ControllerLink {
+ public:
+  // `clock` outlives this.
+  ControllerLink(boost::asio::any_io_executor executor, const Clock& clock, LinkOptions options,
+                 Conversation conversation, LinkOwner owner);
+
+  // Errors: as http::load_token().
+  Result<> read_token();
+  // Talks until stop().
+  boost::asio::awaitable<void> run();
+  // Something is to be told now: ends a long poll, or a pause after a failure.
+  void wake();
+  // Ends run().
+  void stop();
+  // After run() has ended: sends what is left, while the controller answers and time is left.
+  // False: something was not acknowledged.
+  boost::asio::awaitable<bool> flush(std::chrono::milliseconds limit);
+
+  [[nodiscard]] const LinkCounts& counts() const { return counts_; }
+  [[nodiscard]] Conversation& conversation() { return conversation_; }
+
+ private:
+  enum class Outcome { kAnswered, kFailed, kInterrupted };
+  boost::asio::awaitable<Outcome> exchange(double most_wait, std::chrono::milliseconds slack);
+  boost::asio::awaitable<void> pause(std::chrono::nanoseconds time);
+  void refused();
+
+  const Clock& clock_;
+  LinkOptions options_;
+  Conversation conversation_;
+  LinkOwner owner_;
+  boost::asio::any_io_executor executor_;
+  boost::asio::steady_timer timer_;
+  std::unique_ptr<http::Client> client_;
+  Backoff backoff_;
+  LinkCounts counts_;
+  bool stopping_ = false;
+  bool polling_ = false;  // a long poll is under way that wake() may end
+  bool woken_ = false;
+  bool progress_ = false;  // the newest answer told or took something
+};
+
+}  // namespace faultline::agent

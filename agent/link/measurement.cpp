@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/measurement.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+namespace faultline::agent {
+
+Measurement::Measurement(const Pod& place, std::span<const CollectorType* const> types,
+                         const CollectContext& context)
+    : clock_(context.clock), pod_(place.ref.id()) {
+  for (const CollectorType* type : types) {
+    auto started = type->start(place, context);
+    if (started) {
+      collectors_.push_back({type, std::move(*started)});
+      continue;
+    }
+    spdlog::warn("{}: collector {} does not run: {}", pod_, type->name, started.error().message);
+    api::Gap gap;
+    gap.reason =
+        "collector " + std::string(type->name) + " does not run: " + started.error().message;
+    missing_.push_back(std::move(gap));
+  }
+  // The first collectors counted while the last were loaded: that belongs to no window.
+  std::vector<api::EffectSample> samples;
+  std::vector<api::Gap> gaps;
+  for (const Running& running : collectors_) running.collector->take(samples, gaps);
+  since_ = clock_.steady();
+}
+
+Measurement::Window Measurement::cut() {
+  Window window;
+  const SteadyTime now = clock_.steady();
+  const UtcTime utc = clock_.utc();
+  window.to = {utc};
+  // By the steady clock: a wall clock that is set meanwhile must not make a window longer, or
+  // negative.
+  window.from = {utc - std::chrono::duration_cast<std::chrono::nanoseconds>(now - since_)};
+  since_ = now;
+  for (const Running& running : collectors_) running.collector->take(window.samples, window.gaps);
+  window.gaps.insert(window.gaps.end(), missing_.begin(), missing_.end());
+  for (api::Gap& gap : window.gaps) {
+    gap.pod = pod_;
+    gap.from = window.from;
+    gap.to = window.to;
+  }
+  return window;
+}
+
+void Measurement::faults_changed() {
+  for (const Running& running : collectors_)
+    if (auto done = running.collector->faults_changed(); !done)
+      spdlog::warn("{}: collector {} after a change of faults: {}", pod_, running.type->name,
+                   done.error().message);
+}
+
+}  // namespace faultline::agent

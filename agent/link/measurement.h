@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The collectors of one pod, and the windows they fill. Alive means measuring. Not thread-safe.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "agent/effects/effect.h"
+#include "agent/targets/pod.h"
+
+namespace faultline::agent {
+
+class Measurement {
+ public:
+  // Starts what can be started; what cannot becomes a gap of each window, because what it would
+  // have measured is missing in each of them.
+  Measurement(const Pod& place, std::span<const CollectorType* const> types,
+              const CollectContext& context);
+
+  struct Window {
+    api::Timestamp from, to;
+    std::vector<api::EffectSample> samples;
+    std::vector<api::Gap> gaps;  // pod and times are set, node is not
+  };
+  // What happened since the last cut, or the start. The next window begins here.
+  [[nodiscard]] Window cut();
+  [[nodiscard]] SteadyTime since() const { return since_; }
+  void faults_changed();
+  [[nodiscard]] std::size_t collectors() const { return collectors_.size(); }
+
+ private:
+  const Clock& clock_;
+  std::string pod_;
+  struct Running {
+    const CollectorType* type;
+    std::unique_ptr<Collector> collector;
+  };
+  std::vector<Running> collectors_;
+  std::vector<api::Gap> missing_;
+  SteadyTime since_;
+};
+
+}  // namespace faultline::agent

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/observer.h"
+
+#include <spdlog/spdlog.h>
+
+#include <set>
+#include <utility>
+
+#include "agent/link/run.h"
+
+namespace faultline::agent {
+
+namespace {
+const std::string kOwner = "--observe";  // no run is named like this
+}
+
+Observer::Observer(const Clock& clock, const FeatureProbe& features,
+                   std::span<const CollectorType* const> collectors, ResidueLedger& ledger,
+                   api::Selector selector)
+    : clock_(clock),
+      features_(features),
+      collectors_(collectors),
+      ledger_(ledger),
+      selector_(std::move(selector)) {
+  ledger_.begin(kOwner);
+}
+
+void Observer::pods(const std::vector<Pod>& pods) {
+  std::set<std::string> here;
+  bool started = false;
+  for (const Pod& pod : pods) {
+    if (!api::matches(selector_, pod.ref)) continue;
+    const std::string id = pod.ref.id();
+    here.insert(id);
+    const auto it = watched_.find(id);
+    if (it != watched_.end()) {
+      if (same_attachments(it->second.pod, pod)) continue;
+      take(it->second);
+      watched_.erase(it);
+    }
+    spdlog::info("observing {}", id);
+    watched_[id] = {
+        pod, std::make_unique<Measurement>(pod, collectors_, CollectContext{clock_, features_})};
+    started = true;
+  }
+  for (auto it = watched_.begin(); it != watched_.end();) {
+    if (here.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    metrics_.remove(it->second.pod.ref);
+    it = watched_.erase(it);
+  }
+  if (started) ledger_.claim(kOwner);
+}
+
+void Observer::faults_changed(const std::string& pod) {
+  const auto it = watched_.find(pod);
+  if (it != watched_.end()) it->second.measurement->faults_changed();
+}
+
+void Observer::take(Watched& watched) {
+  const Measurement::Window window = watched.measurement->cut();
+  gaps_ += window.gaps.size();
+  metrics_.add(watched.pod.ref, window.samples);
+}
+
+void Observer::tick() {
+  for (auto& [id, watched] : watched_) take(watched);
+}
+
+}  // namespace faultline::agent

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/reconciler.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace faultline::agent {
+
+Reconciler::Reconciler(Deps deps)
+    : deps_(std::move(deps)),
+      ledger_(deps_.kernel),
+      run_deps_{deps_.clock,
+                deps_.features,
+                deps_.find_fault,
+                deps_.collectors,
+                ledger_,
+                counts_,
+                deps_.host_netns,
+                [this](const std::string& pod) {
+                  for (const auto& run : runs_) run->faults_changed(pod);
+                  if (deps_.faults_changed) deps_.faults_changed(pod);
+                },
+                [this](const std::string& pod, const std::string& id) {
+                  for (const auto& run : runs_)
+                    if (run->id() != id && run->targets(pod)) return run->id();
+                  return std::string();
+                }},
+      last_heard_(deps_.clock.utc()) {}
+
+Run* Reconciler::find(const std::string& id) {
+  for (const auto& run : runs_)
+    if (run->id() == id) return run.get();
+  return nullptr;
+}
+
+void Reconciler::pods(const std::vector<Pod>& pods) {
+  pods_.clear();
+  for (const Pod& pod : pods) pods_.insert_or_assign(pod.ref.id(), pod);
+  for (const auto& run : runs_) run->reconcile(pods_);
+}
+
+void Reconciler::answer(const std::vector<api::DesiredRun>& runs, SteadyTime sent) {
+  // What the kernel has ended while we did not run (a stopped process) ended, whatever this answer
+  // says.
+  for (const auto& run : runs_) run->check_lease();
+  // Runs that go make room, and stop at once.
+  for (const auto& run : runs_)
+    if (std::none_of(runs.begin(), runs.end(),
+                     [&](const api::DesiredRun& d) { return d.run == run->id(); }))
+      run->close(true);
+  for (const api::DesiredRun& desired : runs) {
+    Run* run = find(desired.run);
+    if (run == nullptr) {
+      spdlog::info("{}: begins here, {} pods", desired.run, desired.pods.size());
+      runs_.push_back(std::make_unique<Run>(run_deps_, desired, last_heard_));
+      run = runs_.back().get();
+    } else {
+      run->desire(desired);
+    }
+    run->renew(sent);
+    run->reconcile(pods_);
+  }
+  last_heard_ = deps_.clock.utc();
+  tick();
+}
+
+void Reconciler::tick() {
+  for (const auto& run : runs_) run->tick();
+  std::erase_if(runs_, [&](const std::unique_ptr<Run>& run) {
+    if (!run->over()) return false;
+    spdlog::info("{}: is over here", run->id());
+    if (auto batch = run->drain()) last_words_.push_back(std::move(*batch));
+    return true;
+  });
+}
+
+std::vector<api::RunBatch> Reconciler::drain() {
+  std::vector<api::RunBatch> batches = std::exchange(last_words_, {});
+  for (const auto& run : runs_)
+    if (auto batch = run->drain()) batches.push_back(std::move(*batch));
+  return batches;
+}
+
+void Reconciler::shutdown() {
+  for (const auto& run : runs_) run->close(false);
+  tick();
+}
+
+std::optional<std::chrono::nanoseconds> Reconciler::armed_lease() const {
+  std::optional<std::chrono::nanoseconds> shortest;
+  for (const auto& run : runs_)
+    if (run->armed() > 0 && (!shortest || run->lease().length() < *shortest))
+      shortest = run->lease().length();
+  return shortest;
+}
+
+std::optional<std::chrono::nanoseconds> Reconciler::lease() const {
+  std::optional<std::chrono::nanoseconds> shortest;
+  for (const auto& run : runs_)
+    if (!run->closing() && (!shortest || run->lease().length() < *shortest))
+      shortest = run->lease().length();
+  return shortest;
+}
+
+bool Reconciler::wants_answer() const {
+  return std::any_of(runs_.begin(), runs_.end(), [](const auto& r) { return r->wants_answer(); });
+}
+
+std::size_t Reconciler::armed() const {
+  std::size_t n = 0;
+  for (const auto& run : runs_) n += run->armed();
+  return n;
+}
+
+AgentCounts Reconciler::counts() const {
+  AgentCounts counts = counts_;
+  for (const auto& run : runs_) {
+    const FaultCounters total = run->totals();
+    counts.helper_errors += total.errors;
+    counts.lost += total.lost;
+  }
+  return counts;
+}
+
+}  // namespace faultline::agent

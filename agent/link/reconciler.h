@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes desired state true on this node: all runs, from the newest answer of the controller and the
+// newest list of pods. Level-triggered; knows no network. Not thread-safe.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/link/run.h"
+#include "api/sync.h"
+
+namespace faultline::agent {
+
+class Reconciler {
+ public:
+  struct Deps {
+    const Clock& clock;
+    const FeatureProbe& features;
+    std::function<const FaultType*(std::string_view)> find_fault;
+    std::span<const CollectorType* const> collectors;
+    const KernelObjects& kernel;
+    NetnsId host_netns{};
+    // Others than runs who measure pods.
+    std::function<void(const std::string& pod)> faults_changed;
+  };
+  explicit Reconciler(Deps deps);
+  Reconciler(const Reconciler&) = delete;
+  Reconciler& operator=(const Reconciler&) = delete;
+
+  // The pods of this node as they are now.
+  void pods(const std::vector<Pod>& pods);
+  // The answer to a request that was sent at `sent`: the whole desired state.
+  void answer(const std::vector<api::DesiredRun>& runs, SteadyTime sent);
+  // Time passes: leases, windows, residue. Every 50 ms or so while active().
+  void tick();
+  // What is to be told, by run. Reads the counters of all faults.
+  [[nodiscard]] std::vector<api::RunBatch> drain();
+  // The agent ends: everything is taken down. Another agent may carry on, so no run is told to be
+  // closed.
+  void shutdown();
+
+  [[nodiscard]] bool active() const { return !runs_.empty(); }
+  // The shortest lease of a run with armed faults.
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> armed_lease() const;
+  // The shortest lease of all runs.
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> lease() const;
+  [[nodiscard]] bool wants_answer() const;
+  [[nodiscard]] std::size_t armed() const;
+  [[nodiscard]] std::size_t size() const { return runs_.size(); }
+  [[nodiscard]] AgentCounts counts() const;  // with those of the runs that are up
+  [[nodiscard]] ResidueLedger& ledger() { return ledger_; }
+
+ private:
+  Run* find(const std::string& id);
+
+  Deps deps_;
+  ResidueLedger ledger_;
+  AgentCounts counts_;
+  RunDeps run_deps_;
+  PodMap pods_;
+  UtcTime last_heard_;  // when an answer last came; before that, when the agent started
+  std::vector<std::unique_ptr<Run>> runs_;
+  std::vector<api::RunBatch> last_words_;  // of runs that are over
+};
+
+}  // namespace faultline::agent

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/residue.h"
+
+#include <utility>
+
+namespace faultline::agent {
+
+void ResidueLedger::begin(const std::string& owner) {
+  if (!owners_.contains(owner)) owners_[owner].before = kernel_.named_ours();
+}
+
+void ResidueLedger::claim(const std::string& owner) {
+  ObjectSet fresh = kernel_.held_here();
+  for (const auto& [name, other] : owners_)
+    if (name != owner)
+      for (const ObjectKey& key : other.owned) fresh.erase(key);
+  // begin() first: what was there before the owner is not its own.
+  const auto it = owners_.find(owner);
+  if (it == owners_.end()) return;
+  it->second.owned.merge(fresh);
+}
+
+std::vector<std::string> ResidueLedger::left_of(const std::string& owner) const {
+  const auto it = owners_.find(owner);
+  if (it == owners_.end()) return {};
+  ObjectSet left = it->second.owned;
+
+  ObjectSet orphans;
+  for (const ObjectKey& key : kernel_.named_ours())
+    if (!it->second.before.contains(key) && !left.contains(key)) orphans.insert(key);
+  if (!orphans.empty()) {
+    for (const ObjectKey& key : kernel_.held_here()) orphans.erase(key);
+    if (!orphans.empty())
+      for (const ObjectKey& key : kernel_.held_elsewhere(orphans)) orphans.erase(key);
+  }
+  left.merge(orphans);
+
+  std::vector<std::string> words;
+  for (const ObjectKey& key : left)
+    if (auto text = kernel_.describe(key)) words.push_back(std::move(*text));
+  return words;
+}
+
+void ResidueLedger::forget(const std::string& owner) { owners_.erase(owner); }
+
+}  // namespace faultline::agent

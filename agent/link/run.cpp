@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/run.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/link/limits.h"
+
+namespace faultline::agent {
+namespace {
+
+std::string counted(std::size_t n, std::string_view word) {
+  return std::to_string(n) + " " + std::string(word) + (n == 1 ? "" : "s");
+}
+
+}  // namespace
+
+bool same_attachments(const Pod& a, const Pod& b) {
+  return a.same_place(b) &&
+         std::equal(a.interfaces.begin(), a.interfaces.end(), b.interfaces.begin(),
+                    b.interfaces.end(), [](const PodInterface& x, const PodInterface& y) {
+                      return x.pod_index == y.pod_index && x.host_index == y.host_index;
+                    });
+}
+
+Run::Run(const RunDeps& deps, api::DesiredRun desired, UtcTime unseen_since)
+    : deps_(deps), desired_(std::move(desired)), phase_(desired_.phase) {
+  const SteadyTime now = deps_.clock.steady();
+  last_answer_ = next_cut_ = now + kWindow;
+  if (phase_ == api::RunPhase::fault) {
+    idle_since_ = unseen_since;
+    idle_reason_ = "the agent did not have the run: it was started, or reached, only now";
+  }
+  deps_.ledger.begin(desired_.run);
+  refusal_ = run_refusal(desired_);
+  adopt_pods();
+}
+
+void Run::desire(api::DesiredRun desired) {
+  if (closing_) return;
+  desired_ = std::move(desired);
+  if (desired_.phase != phase_) {
+    if (desired_.phase != api::RunPhase::fault) disarm_all();
+    cut_all();
+    for (const auto& [id, place] : places_) flush_gaps(id);
+    phase_ = desired_.phase;
+    armed_told_ = disarmed_told_ = false;
+    next_cut_ = deps_.clock.steady() + kWindow;
+  }
+  refusal_ = run_refusal(desired_);
+  adopt_pods();
+}
+
+// Makes places_ hold the pods that are wanted, and no others.
+void Run::adopt_pods() {
+  std::map<std::string, const api::RunPod*> wanted;
+  for (const api::RunPod& pod : desired_.pods) {
+    const api::RunPod*& entry = wanted[pod.pod.id()];
+    if (entry == nullptr || pod.role == api::PodRole::target) entry = &pod;
+  }
+  for (auto it = places_.begin(); it != places_.end();) {
+    const auto want = wanted.find(it->first);
+    if (want != wanted.end() && want->second->role == it->second.pod.role) {
+      ++it;
+      continue;
+    }
+    disarm_place(it->second);
+    for (const auto& injection : it->second.injections)
+      out_.injections.push_back(injection->status());
+    stop_measuring(it->second);
+    it = places_.erase(it);
+  }
+  for (const auto& [id, pod] : wanted) {
+    auto [it, added] = places_.try_emplace(id);
+    if (!added) continue;
+    it->second.pod = *pod;
+    measuring_told_ = armed_told_ = false;
+    if (pod->role != api::PodRole::target) continue;
+    const auto& faults = desired_.experiment.spec.faults;
+    for (std::size_t i = 0; i < faults.size(); ++i)
+      it->second.injections.push_back(
+          std::make_unique<Injection>(pod->pod, i, std::string(faults[i].name()), deps_.clock));
+  }
+}
+
+void Run::reconcile(const PodMap& pods) {
+  if (closing_ || suspended_) return;
+  for (auto& [id, place] : places_) settle(place, pods);
+  if (!measuring_told_) {
+    std::size_t here = 0;
+    for (const auto& [id, place] : places_) here += place.measurement ? 1 : 0;
+    event(api::RunEventKind::measuring, "",
+          counted(here, "pod") +
+              (here == places_.size() ? "" : " of " + std::to_string(places_.size())));
+    measuring_told_ = true;
+  }
+  if (phase_ == api::RunPhase::fault) {
+    arm_all(pods);
+  } else {
+    disarm_all();
+    wants_answer_ = false;
+    close_idle_gap();
+    if (phase_ == api::RunPhase::recovery && !disarmed_told_) {
+      event(api::RunEventKind::disarmed, "", "no fault is armed");
+      disarmed_told_ = true;
+    }
+  }
+  if (std::exchange(unclaimed_, false)) deps_.ledger.claim(id());
+}
+
+// Follows the pod to where it is now.
+void Run::settle(Place& place, const PodMap& pods) {
+  const std::string pod = place.pod.pod.id();
+  const auto it = pods.find(pod);
+  if (it == pods.end()) {
+    if (place.here) {
+      disarm_place(place);
+      stop_measuring(place);
+      place.here.reset();
+      event(api::RunEventKind::pod_gone, pod, "the pod is no longer on this node");
+    } else if (!place.known) {
+      place.known = true;
+      event(api::RunEventKind::pod_gone, pod, "the pod is not on this node");
+    }
+    if (!place.unseen) place.unseen = deps_.clock.utc();
+    return;
+  }
+  if (place.here && !same_attachments(*place.here, it->second)) {
+    disarm_place(place);
+    stop_measuring(place);
+    place.here.reset();
+  }
+  const bool moved = !place.here && place.known;
+  place.here = it->second;  // labels and addresses may have changed
+  place.known = true;
+  if (!place.measurement) measure(place);
+  if (!moved) return;
+  for (const auto& injection : place.injections) injection->unblock();
+  std::string text = "the pod is here anew and is measured again";
+  if (phase_ == api::RunPhase::fault && lease_.valid(deps_.clock.steady()) &&
+      arm_place(place, pods))
+    text += ", its faults are armed again";
+  event(api::RunEventKind::pod_restarted, pod, std::move(text));
+  ++deps_.counts.pod_restarts;
+}
+
+void Run::measure(Place& place) {
+  place.measurement = std::make_unique<Measurement>(*place.here, deps_.collectors,
+                                                    CollectContext{deps_.clock, deps_.features});
+  unclaimed_ = true;
+  if (!place.unseen) return;
+  api::Gap gap;
+  gap.pod = place.pod.pod.id();
+  gap.from = {*std::exchange(place.unseen, std::nullopt)};
+  gap.to = {utc_of(place.measurement->since())};
+  gap.reason = "the pod was not measured: it was away, restarting, or the controller was silent";
+  add_gap(std::move(gap));
+}
+
+void Run::stop_measuring(Place& place) {
+  if (!place.measurement) return;
+  cut(place);
+  flush_gaps(place.pod.pod.id());
+  place.unseen = utc_of(place.measurement->since());
+  place.measurement.reset();
+}
+
+void Run::tick() {
+  const SteadyTime now = deps_.clock.steady();
+  if (closing_) {
+    if (!over_) check_residue();
+    return;
+  }
+  check_lease();
+  if (!suspended_ && armed() == 0 && now - last_answer_ >= kSuspendAfter) suspend();
+  if (now < next_cut_) return;
+  next_cut_ = std::max(next_cut_ + kWindow, now + kWindow / 2);
+  cut_all();
+}
+
+// Nobody asks for these measurements any more, or nobody can. An answer brings them back.
+void Run::suspend() {
+  spdlog::warn("{}: no answer for {} s, measuring stops until there is one", id(),
+               std::chrono::duration_cast<std::chrono::seconds>(kSuspendAfter).count());
+  suspended_ = true;
+  for (auto& [id, place] : places_) stop_measuring(place);
+}
+
+void Run::close(bool tell) {
+  if (closing_) return;
+  const bool was_armed = armed() > 0;
+  disarm_all();
+  for (auto& [id, place] : places_) {
+    if (!place.measurement && place.unseen && !suspended_) {
+      api::Gap gap;
+      gap.pod = id;
+      gap.from = {*place.unseen};
+      gap.to = {deps_.clock.utc()};
+      gap.reason = "the pod was not on this node";
+      add_gap(std::move(gap));
+    }
+    stop_measuring(place);
+    flush_gaps(id);
+  }
+  close_idle_gap();
+  if (was_armed)
+    event(api::RunEventKind::disarmed, "", tell ? "the run was taken down" : "the agent ends");
+  closing_ = true;
+  tell_ = tell;
+  closing_since_ = deps_.clock.steady();
+  check_residue();
+}
+
+// The kernel frees some objects a grace period after the last descriptor is closed.
+void Run::check_residue() {
+  auto left = deps_.ledger.left_of(id());
+  if (!left.empty() && deps_.clock.steady() - closing_since_ < kResidueTime) return;
+  over_ = true;
+  deps_.counts.residue += left.size();
+  for (const std::string& what : left) spdlog::error("{}: still in the kernel: {}", id(), what);
+  deps_.ledger.forget(id());
+  const FaultCounters total = totals();
+  deps_.counts.helper_errors += total.errors;
+  deps_.counts.lost += total.lost;
+  if (!tell_) return;
+  event(api::RunEventKind::closed, "",
+        left.empty() ? "nothing of it is left" : counted(left.size(), "object") + " left");
+  out_.events.back().residue = std::move(left);
+}
+
+}  // namespace faultline::agent

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// One run on this node: the collectors of its pods, the faults of its targets, its lease, and what
+// it has to tell. Level-triggered: desire() says what is wanted, reconcile() makes it true, as
+// often as one likes. Owned by Reconciler. Not thread-safe.
+//
+// Order, so that windows are true: collectors run before a fault is armed; when faults come, the
+// window is cut before the first is armed; when they go, after the last was disarmed.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "agent/link/injection.h"
+#include "agent/link/lease.h"
+#include "agent/link/measurement.h"
+#include "agent/link/residue.h"
+
+namespace faultline::agent {
+
+using PodMap = std::map<std::string, Pod>;  // by namespace/name
+
+// What only ever grows, for /metrics.
+struct AgentCounts {
+  std::uint64_t leases_expired = 0, gaps = 0, blocked = 0, pod_restarts = 0, residue = 0;
+  std::uint64_t helper_errors = 0, lost = 0;  // of runs that are over
+};
+
+// References outlive the run.
+struct RunDeps {
+  const Clock& clock;
+  const FeatureProbe& features;
+  std::function<const FaultType*(std::string_view)> find_fault;
+  std::span<const CollectorType* const> collectors;
+  ResidueLedger& ledger;
+  AgentCounts& counts;
+  NetnsId host_netns{};  // of the node itself; 0: unknown
+  // A fault was armed or disarmed on this pod: everybody who measures it must know.
+  std::function<void(const std::string& pod)> faults_changed;
+  // Another run with this pod as a target, empty: none.
+  std::function<std::string(const std::string& pod, const std::string& run)> taken_by;
+};
+
+class Run {
+ public:
+  // `unseen_since`: where the run is already in its fault phase, it may have lacked its faults
+  // since then.
+  Run(const RunDeps& deps, api::DesiredRun desired, UtcTime unseen_since);
+
+  // The newest words of the controller. A change of phase takes effect here as far as things end:
+  // faults go before anything else is done.
+  void desire(api::DesiredRun desired);
+  // An answer to a request sent then holds the run.
+  void renew(SteadyTime sent);
+  // Ends what the kernel has ended already. Call before renew().
+  void check_lease();
+  void reconcile(const PodMap& pods);
+  // Windows, lease, the end of closing. A few times in a window.
+  void tick();
+  // Takes everything down; over() some ticks later, when the residue is known. `event`: what to
+  // tell; false when the agent ends and another will carry on.
+  void close(bool tell);
+  [[nodiscard]] bool over() const { return over_; }
+  [[nodiscard]] bool closing() const { return closing_; }
+
+  // What happened since the last call; nothing: empty.
+  [[nodiscard]] std::optional<api::RunBatch> drain();
+
+  void faults_changed(const std::string& pod);
+  [[nodiscard]] const std::string& id() const { return desired_.run; }
+  [[nodiscard]] std::size_t armed() const;
+  [[nodiscard]] const Lease& lease() const { return lease_; }
+  // Faults are wanted and the lease is over: only another answer helps.
+  [[nodiscard]] bool wants_answer() const { return wants_answer_ && !closing_; }
+  [[nodiscard]] bool targets(const std::string& pod) const;
+  // Sums over all its faults, for /metrics.
+  [[nodiscard]] FaultCounters totals() const;
+
+  static constexpr std::chrono::seconds kWindow{1};
+  static constexpr std::chrono::seconds kSuspendAfter{30};        // without an answer
+  static constexpr std::chrono::milliseconds kResidueTime{1000};  // the kernel frees some later
+
+ private:
+  struct Place {
+    api::RunPod pod;
+    std::optional<Pod> here;
+    std::unique_ptr<Measurement> measurement;
+    std::vector<std::unique_ptr<Injection>> injections;
+    bool known = false;             // was here at least once
+    std::optional<UtcTime> unseen;  // not measured since
+  };
+  using Places = std::map<std::string, Place>;
+
+  void adopt_pods();
+  void settle(Place& place, const PodMap& pods);
+  void measure(Place& place);
+  void stop_measuring(Place& place);
+  void arm_all(const PodMap& pods);
+  // True: something was armed that was not.
+  bool arm_place(Place& place, const PodMap& pods);
+  bool arm_one(Place& place, Injection& injection, const PodMap& pods);
+  [[nodiscard]] std::optional<std::string> refusal_of(const Place& place) const;
+  void disarm_all();
+  void disarm_place(Place& place);
+  void block(const Place& place, Injection& injection, std::string reason);
+  void suspend();
+  void cut(Place& place);
+  void cut_all();
+  void add_gap(api::Gap gap);
+  void flush_gaps(const std::string& pod);
+  void close_idle_gap();
+  void event(api::RunEventKind kind, std::string pod, std::string text);
+  void check_residue();
+  [[nodiscard]] UtcTime utc_of(SteadyTime t) const;
+
+  const RunDeps& deps_;
+  api::DesiredRun desired_;
+  api::RunPhase phase_;  // of the open windows
+  Places places_;
+  Lease lease_;
+  SteadyTime last_answer_, next_cut_;
+  bool measuring_told_ = false, armed_told_ = false, disarmed_told_ = false;
+  bool unclaimed_ = false;  // the ledger does not know yet what was made
+  bool suspended_ = false, wants_answer_ = false, closing_ = false, over_ = false, tell_ = true;
+  SteadyTime closing_since_;
+  std::optional<UtcTime> idle_since_;  // faults are wanted and not armed since
+  std::string idle_reason_;
+  std::optional<std::string> refusal_;
+  // A gap that goes on from window to window is told once, when it ends or the phase does.
+  std::map<std::string, std::vector<api::Gap>> open_gaps_;  // by pod
+  api::RunBatch out_;
+};
+
+// Would what is attached to the one also be attached to the other?
+[[nodiscard]] bool same_attachments(const Pod& a, const Pod& b);
+
+}  // namespace faultline::agent

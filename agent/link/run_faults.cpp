@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// The faults of a run: lease, arming, disarming.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "agent/link/limits.h"
+#include "agent/link/run.h"
+
+namespace faultline::agent {
+namespace {
+
+std::string counted(std::size_t n, std::string_view word) {
+  return std::to_string(n) + " " + std::string(word) + (n == 1 ? "" : "s");
+}
+
+std::string seconds(std::chrono::nanoseconds t) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", std::chrono::duration<double>(t).count());
+  return std::string(text) + " s";
+}
+
+// Addresses of the pods of this node that the selector matches.
+std::vector<std::string> addresses_of(const api::Selector& selector, const PodMap& pods) {
+  std::vector<std::string> found;
+  for (const auto& [id, pod] : pods)
+    if (api::matches(selector, pod.ref))
+      found.insert(found.end(), pod.addresses.begin(), pod.addresses.end());
+  return found;
+}
+
+}  // namespace
+
+void Run::renew(SteadyTime sent) {
+  if (closing_) return;
+  last_answer_ = deps_.clock.steady();
+  suspended_ = false;
+  lease_.renew(sent, desired_.leaseSeconds);
+  for (auto& [id, place] : places_)
+    for (const auto& injection : place.injections) injection->renew(lease_.kernel_deadline());
+}
+
+void Run::check_lease() {
+  if (closing_ || armed() == 0 || lease_.valid(deps_.clock.steady())) return;
+  const std::size_t n = armed();
+  const UtcTime at = utc_of(lease_.deadline());
+  disarm_all();
+  api::RunEvent e;
+  e.kind = api::RunEventKind::lease_expired;
+  e.at = {at};
+  e.text = "no answer of the controller to anything sent in " + seconds(lease_.length()) +
+           ": the kernel ended " + counted(n, "fault");
+  spdlog::warn("{}: {}", id(), e.text);
+  out_.events.push_back(std::move(e));
+  ++deps_.counts.leases_expired;
+  idle_since_ = at;
+  idle_reason_ = "the lease ran out: nothing was injected until the controller answered again";
+  armed_told_ = false;
+  wants_answer_ = phase_ == api::RunPhase::fault;
+}
+
+void Run::arm_all(const PodMap& pods) {
+  if (!lease_.valid(deps_.clock.steady())) {
+    wants_answer_ = true;
+    return;
+  }
+  wants_answer_ = false;
+  for (auto& [id, place] : places_) arm_place(place, pods);
+  if (armed_told_) return;
+  std::size_t all = 0;
+  for (const auto& [id, place] : places_) all += place.injections.size();
+  const std::size_t n = armed();
+  std::string text = all == 0 ? "no faults on this node" : counted(n, "fault") + " armed";
+  if (n < all) text += ", " + std::to_string(all - n) + " blocked";
+  event(api::RunEventKind::armed, "", std::move(text));
+  armed_told_ = true;
+  close_idle_gap();
+}
+
+bool Run::arm_place(Place& place, const PodMap& pods) {
+  bool some = false;
+  for (const auto& injection : place.injections) some |= arm_one(place, *injection, pods);
+  if (!some) return false;
+  unclaimed_ = true;
+  deps_.faults_changed(place.pod.pod.id());
+  return true;
+}
+
+// Which rule forbids the faults of this pod, or why they cannot be.
+std::optional<std::string> Run::refusal_of(const Place& place) const {
+  if (refusal_) return refusal_;
+  if (!place.here) return "the pod is not on this node";
+  if (auto reason = pod_refusal(desired_, *place.here, deps_.host_netns)) return reason;
+  const std::string other = deps_.taken_by(place.pod.pod.id(), id());
+  if (!other.empty()) return "rule one run a pod: it is a target of " + other;
+  return std::nullopt;
+}
+
+bool Run::arm_one(Place& place, Injection& injection, const PodMap& pods) {
+  if (injection.state() == Injection::State::kBlocked) return false;
+  const api::Fault& fault = desired_.experiment.spec.faults[injection.index()];
+  const api::NetworkFilter* filter = api::network_filter(fault);
+  const bool by_peer = filter != nullptr && filter->peer;
+  std::vector<std::string> peers;
+  if (by_peer) peers = addresses_of(*filter->peer, pods);
+  if (injection.state() == Injection::State::kArmed) {
+    // A peer that restarted may have another address; one that is gone may come back.
+    if (!by_peer || peers.empty() || peers == injection.peers()) return false;
+  }
+  if (auto reason = refusal_of(place)) {
+    block(place, injection, std::move(*reason));
+    return false;
+  }
+  const FaultType* type = deps_.find_fault(injection.fault());
+  if (type == nullptr) {
+    block(place, injection, "not supported by this agent");
+    return false;
+  }
+  // With no address the filter would let every peer through.
+  if (by_peer && peers.empty()) {
+    block(place, injection, "the peer selector matches no pod that this node sees");
+    return false;
+  }
+  const ArmContext context{
+      deps_.clock, deps_.features,
+      injection_seed(desired_.experiment.spec.seed, place.pod.pod.id(), injection.index()),
+      lease_.kernel_deadline(), std::move(peers)};
+  if (auto armed = injection.arm(*type, fault, *place.here, context); !armed) {
+    block(place, injection, armed.error().message);
+    return false;
+  }
+  return true;
+}
+
+void Run::block(const Place& place, Injection& injection, std::string reason) {
+  if (!injection.block(std::move(reason))) return;
+  spdlog::warn("{}: {} on {} is blocked: {}", id(), injection.fault(), place.pod.pod.id(),
+               injection.reason());
+  event(api::RunEventKind::blocked, place.pod.pod.id(),
+        injection.fault() + ": " + injection.reason());
+  ++deps_.counts.blocked;
+}
+
+// First every fault ends, then those are told who measure.
+void Run::disarm_all() {
+  std::vector<std::string> changed;
+  for (auto& [id, place] : places_)
+    for (const auto& injection : place.injections) {
+      if (injection->state() != Injection::State::kArmed) continue;
+      injection->disarm();
+      if (changed.empty() || changed.back() != id) changed.push_back(id);
+    }
+  for (const std::string& pod : changed) deps_.faults_changed(pod);
+}
+
+void Run::disarm_place(Place& place) {
+  bool some = false;
+  for (const auto& injection : place.injections) {
+    some |= injection->state() == Injection::State::kArmed;
+    injection->disarm();
+  }
+  if (some) deps_.faults_changed(place.pod.pod.id());
+}
+
+std::size_t Run::armed() const {
+  std::size_t n = 0;
+  for (const auto& [id, place] : places_)
+    for (const auto& injection : place.injections)
+      n += injection->state() == Injection::State::kArmed ? 1 : 0;
+  return n;
+}
+
+bool Run::targets(const std::string& pod) const {
+  const auto it = places_.find(pod);
+  return it != places_.end() &&
+         std::any_of(it->second.injections.begin(), it->second.injections.end(),
+                     [](const auto& i) { return i->state() == Injection::State::kArmed; });
+}
+
+FaultCounters Run::totals() const {
+  FaultCounters total;
+  for (const auto& [id, place] : places_)
+    for (const auto& injection : place.injections) {
+      const FaultCounters one = injection->totals();
+      total.matched += one.matched;
+      total.injected += one.injected;
+      total.errors += one.errors;
+      total.lost += one.lost;
+    }
+  return total;
+}
+
+}  // namespace faultline::agent

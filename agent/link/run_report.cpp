@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run tells: windows, gaps, events, and the state of its faults.
+#include <algorithm>
+#include <utility>
+
+#include "agent/link/run.h"
+
+namespace faultline::agent {
+
+UtcTime Run::utc_of(SteadyTime t) const {
+  return deps_.clock.utc() -
+         std::chrono::duration_cast<std::chrono::nanoseconds>(deps_.clock.steady() - t);
+}
+
+void Run::event(api::RunEventKind kind, std::string pod, std::string text) {
+  api::RunEvent e;
+  e.kind = kind;
+  e.at = {deps_.clock.utc()};
+  e.pod = std::move(pod);
+  e.text = std::move(text);
+  out_.events.push_back(std::move(e));
+}
+
+void Run::add_gap(api::Gap gap) {
+  if (gap.from >= gap.to) return;
+  ++deps_.counts.gaps;
+  out_.gaps.push_back(std::move(gap));
+}
+
+// Since when the faults that are wanted were not there.
+void Run::close_idle_gap() {
+  if (!idle_since_) return;
+  api::Gap gap;
+  gap.from = {*std::exchange(idle_since_, std::nullopt)};
+  gap.to = {deps_.clock.utc()};
+  gap.reason = std::exchange(idle_reason_, {});
+  add_gap(std::move(gap));
+}
+
+void Run::cut(Place& place) {
+  Measurement::Window window = place.measurement->cut();
+  if (window.from >= window.to) return;
+  const std::string pod = place.pod.pod.id();
+  auto& open = open_gaps_[pod];
+  // Of the open gaps, those that do not go on are over.
+  std::vector<api::Gap> still;
+  for (api::Gap& gap : open) {
+    const auto next = std::find_if(window.gaps.begin(), window.gaps.end(), [&](const api::Gap& g) {
+      return g.metric == gap.metric && g.reason == gap.reason;
+    });
+    if (next == window.gaps.end()) {
+      add_gap(std::move(gap));
+      continue;
+    }
+    gap.to = next->to;
+    window.gaps.erase(next);
+    still.push_back(std::move(gap));
+  }
+  for (api::Gap& gap : window.gaps) still.push_back(std::move(gap));
+  open = std::move(still);
+
+  api::EffectWindow w;
+  w.pod = place.pod.pod;
+  w.role = place.pod.role;
+  w.phase = phase_;
+  w.from = window.from;
+  w.to = window.to;
+  w.samples = std::move(window.samples);
+  out_.windows.push_back(std::move(w));
+}
+
+void Run::cut_all() {
+  for (auto& [id, place] : places_)
+    if (place.measurement) cut(place);
+}
+
+void Run::flush_gaps(const std::string& pod) {
+  const auto it = open_gaps_.find(pod);
+  if (it == open_gaps_.end()) return;
+  for (api::Gap& gap : it->second) add_gap(std::move(gap));
+  open_gaps_.erase(it);
+}
+
+void Run::faults_changed(const std::string& pod) {
+  const auto it = places_.find(pod);
+  if (it != places_.end() && it->second.measurement) it->second.measurement->faults_changed();
+}
+
+std::optional<api::RunBatch> Run::drain() {
+  for (auto& [id, place] : places_)
+    for (const auto& injection : place.injections) {
+      injection->refresh();
+      if (injection->take_changed()) out_.injections.push_back(injection->status());
+    }
+  if (out_.injections.empty() && out_.windows.empty() && out_.gaps.empty() && out_.events.empty())
+    return std::nullopt;
+  out_.run = id();
+  out_.phase = phase_;
+  return std::exchange(out_, {});
+}
+
+}  // namespace faultline::agent
