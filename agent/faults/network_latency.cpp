@@ -1,1 +1,79 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/faults/network_latency.h"
+
+#include <utility>
+#include <vector>
+
+#include "agent/faults/delay_line/delay_line.h"
+
+namespace faultline::agent {
+namespace {
+
+constexpr const char* kMechanism = "delay-line";
+
+class ArmedLatency final : public ArmedFault {
+ public:
+  explicit ArmedLatency(std::unique_ptr<DelayLine> line) : line_(std::move(line)) {}
+
+  void renew(KtimeNs deadline) override { line_->renew(deadline); }
+  Result<FaultCounters> read() const override {
+    const auto counters = line_->counters();
+    if (!counters) return fail(counters.error());
+    FaultCounters out;
+    out.matched = counters->matched;
+    out.injected = counters->taken;
+    out.errors = counters->errors;
+    out.lost = counters->lost;
+    out.first_injected = counters->first;
+    out.last_injected = counters->last;
+    out.added_latency = line_->added_latency();
+    return out;
+  }
+  Result<> disarm() override { return line_->close(); }
+  std::string mechanism() const override { return kMechanism; }
+
+ private:
+  std::unique_ptr<DelayLine> line_;
+};
+
+api::FaultSupport support(const FeatureProbe& features) {
+  api::FaultSupport answer{.fault = "networkLatency", .mechanism = kMechanism};
+  for (const auto& [feature, what] : {std::pair{KernelFeature::kTcx, "tcx links"},
+                                      std::pair{KernelFeature::kTun, "TAP devices"}})
+    if (!features.has(feature)) {
+      answer.mechanism.clear();
+      answer.reason = std::string("needs ") + what + ": " + features.reason(feature);
+      return answer;
+    }
+  answer.supported = true;
+  return answer;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ArmedFault>> arm_network_latency(const api::Fault& fault, const Pod& pod,
+                                                        const ArmContext& context) {
+  const auto* spec = std::get_if<api::NetworkLatency>(&fault.spec);
+  if (!spec) return fail(Errc::kInternal, "networkLatency was given another fault's settings");
+  std::vector<IfIndex> devices;
+  for (const PodInterface& interface : pod.interfaces) {
+    if (interface.host_index == IfIndex{})
+      return fail(Errc::kUnsupported, "interface " + interface.name + " of " + pod.ref.id() +
+                                          " has no host-side device (macvlan, ipvlan or SR-IOV)");
+    devices.push_back(interface.host_index);
+  }
+  if (devices.empty())
+    return fail(Errc::kUnsupported, pod.ref.id() + " has no network interface of its own");
+  if (devices.size() > FL_DELAY_MAX_DEVICES)
+    return fail(Errc::kUnsupported, pod.ref.id() + " has " + std::to_string(devices.size()) +
+                                        " interfaces, at most " +
+                                        std::to_string(FL_DELAY_MAX_DEVICES) + " are supported");
+  auto line = DelayLine::open(*spec, devices, context.peer_addresses, context.seed,
+                              context.deadline);
+  if (!line) return fail(line.error().with_context("networkLatency on " + pod.ref.id()));
+  return std::make_unique<ArmedLatency>(std::move(*line));
+}
+
+const FaultType kNetworkLatency{"networkLatency", support, arm_network_latency};
+
+}  // namespace faultline::agent

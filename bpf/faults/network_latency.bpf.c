@@ -8,11 +8,9 @@
  *     -> fl_delay_return (tcx ingress of the TAP) takes the tag off, marks the packet and redirects it to where it was taken
  *     -> fl_delay_to or fl_delay_from again, which knows the mark, clears it and lets the packet pass.
  *
- * Out of scope: what is neither IPv4 nor IPv6 (ARP), IPv6 neighbour discovery, and VLAN-tagged packets. A path that is slow for
- * data need not make neighbours unknown to each other. */
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-#include "delay_filter.bpf.h"
+ * A packet with an offloaded VLAN tag is out of scope: the TAP would put that tag into the middle of the metadata. */
+#include "fault_guard.bpf.h"
+#include "packet.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -20,15 +18,6 @@ char LICENSE[] SEC("license") = "GPL";
 #define TC_ACT_SHOT 2
 
 const volatile struct fl_delay_config fl_config;
-struct fl_lease fl_lease;
-__u64 fl_dice_throws; /* matched packets so far; the nth has the nth decision of the seed */
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct fl_counters);
-} fl_counters SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -37,64 +26,55 @@ struct {
 	__type(value, struct fl_delay_counters);
 } fl_delay_counters SEC(".maps");
 
-/* splitmix64 (Steele, Lea, Flood 2014): a bijection that makes a counter look random. */
-static __always_inline __u64 fl_mix64(__u64 x)
-{
-	x += 0x9e3779b97f4a7c15ull;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return x ^ (x >> 31);
-}
-
-static __always_inline int fl_chosen(void)
-{
-	__u64 n;
-
-	if (fl_config.dice_below == ~0ull)
-		return 1;
-	n = __sync_fetch_and_add(&fl_dice_throws, 1);
-	return fl_mix64(fl_config.seed + n) < fl_config.dice_below;
-}
-
 /* Back from the TAP: clear our mark, count, pass. */
 static __always_inline int fl_returned(struct __sk_buff *skb)
 {
 	struct fl_delay_counters *c;
-	struct fl_counters *all;
 	__u32 zero = 0;
 
 	skb->mark = 0;
 	c = bpf_map_lookup_elem(&fl_delay_counters, &zero);
-	all = bpf_map_lookup_elem(&fl_counters, &zero);
-	if (c && all) {
+	if (c) {
 		c->returned++;
-		all->last_ns = bpf_ktime_get_ns();
+		c->last_ns = bpf_ktime_get_ns();
 	}
 	return TCX_NEXT;
+}
+
+/* The same for all packets of a flow in one direction, and for all fragments between two hosts. */
+static __always_inline __u32 fl_flow_hash(const struct fl_packet *p, __u32 direction)
+{
+	__u64 h = p->saddr[0] ^ (p->saddr[1] * 0x9e3779b97f4a7c15ull);
+
+	h = (h ^ (h >> 29)) * 0xbf58476d1ce4e5b9ull + p->daddr[0];
+	h = (h ^ (h >> 29)) * 0xbf58476d1ce4e5b9ull + p->daddr[1];
+	if (p->has_ports && !p->fragment)
+		h ^= ((__u64)p->sport << 16) | p->dport;
+	h ^= ((__u64)p->protocol << 40) | ((__u64)direction << 48);
+	h = (h ^ (h >> 31)) * 0x94d049bb133111ebull;
+	return (__u32)(h >> 32);
 }
 
 static __always_inline int fl_take(struct __sk_buff *skb, __u32 direction)
 {
 	struct fl_delay_meta meta = {};
+	struct fl_packet p = {};
 	struct fl_counters *c;
-	__u32 zero = 0, slot = 0;
+	__u32 slot = 0;
 	__u64 now;
 	int i;
 
 	if (skb->mark == fl_config.mark)
 		return fl_returned(skb);
-	if (fl_mark_is_pass(skb->mark) || !fl_lease.armed)
+	if (fl_mark_is_pass(skb->mark) || skb->vlan_present || !fl_armed(&now))
 		return TCX_NEXT;
-	if (!fl_delay_match(skb, &fl_config.filter, direction, &meta.flow))
+	if (!fl_parse(skb, &p) || fl_is_neighbour_discovery(&p) ||
+	    !fl_filter_match(&fl_config.filter, &p, direction == FL_DELAY_TO))
 		return TCX_NEXT;
-	now = bpf_ktime_get_ns();
-	if (now >= *(volatile __u64 *)&fl_lease.deadline_ns)
-		return TCX_NEXT;
-	c = bpf_map_lookup_elem(&fl_counters, &zero);
+	c = fl_matched();
 	if (!c)
 		return TCX_NEXT;
-	c->matched++;
-	if (!fl_chosen())
+	if (fl_config.threshold != FL_CERTAIN && !fl_roll(direction, fl_config.threshold))
 		return TCX_NEXT;
 
 	for (i = 1; i < FL_DELAY_MAX_DEVICES; i++)
@@ -102,16 +82,15 @@ static __always_inline int fl_take(struct __sk_buff *skb, __u32 direction)
 			slot = i;
 	meta.cookie = fl_config.cookie;
 	meta.ktime_ns = now;
+	meta.flow = fl_flow_hash(&p, direction);
 	meta.lane = slot * 2 + direction;
 	if (bpf_skb_change_head(skb, sizeof(meta), 0)) {
-		c->errors++;
+		fl_failed(c);
 		return TCX_NEXT;
 	}
 	/* cannot fail: change_head has made these bytes, linear and ours */
 	bpf_skb_store_bytes(skb, 0, &meta, sizeof(meta), 0);
-	c->injected++;
-	if (!c->first_ns)
-		c->first_ns = now;
+	fl_injected(c, now);
 	return bpf_redirect(fl_config.tap_ifindex, 0);
 }
 

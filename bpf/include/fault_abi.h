@@ -130,8 +130,7 @@ struct fl_delay_meta {
 /* rodata fl_config */
 struct fl_delay_config {
 	__u64 cookie;
-	__u64 seed;
-	__u64 dice_below; /* a packet is delayed when its random 64 bits are below; all ones: always */
+	__u64 threshold; /* of FL_CERTAIN: the share of matched packets that is delayed */
 	__u32 tap_ifindex;
 	__u32 mark;       /* fl_mark_is_pass(mark) */
 	__u32 ifindex[FL_DELAY_MAX_DEVICES];
@@ -141,6 +140,7 @@ struct fl_delay_config {
 /* per-CPU array fl_delay_counters, one entry */
 struct fl_delay_counters {
 	__u64 returned; /* packets that passed the hook again after their delay */
+	__u64 last_ns;  /* ktime of the last of them on this CPU */
 };
 
 /* ---- histograms: 32 steps to each power of two from 1.024 us, one underflow bucket (0) --------------------------- */
@@ -192,9 +192,9 @@ FL_STATIC_ASSERT(offsetof(struct fl_loss_config, loss) == 8, "fl_loss_config.los
 FL_STATIC_ASSERT(sizeof(struct fl_sock_config) == 16, "fl_sock_config");
 FL_STATIC_ASSERT(sizeof(struct fl_delay_meta) == 24, "fl_delay_meta");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_meta, flow) == 16, "fl_delay_meta.flow");
-FL_STATIC_ASSERT(offsetof(struct fl_delay_config, ifindex) == 32, "fl_delay_config.ifindex");
-FL_STATIC_ASSERT(offsetof(struct fl_delay_config, filter) == 32 + 4 * FL_DELAY_MAX_DEVICES, "fl_delay_config.filter");
-FL_STATIC_ASSERT(sizeof(struct fl_delay_counters) == 8, "fl_delay_counters");
+FL_STATIC_ASSERT(offsetof(struct fl_delay_config, ifindex) == 24, "fl_delay_config.ifindex");
+FL_STATIC_ASSERT(offsetof(struct fl_delay_config, filter) == 24 + 4 * FL_DELAY_MAX_DEVICES, "fl_delay_config.filter");
+FL_STATIC_ASSERT(sizeof(struct fl_delay_counters) == 16, "fl_delay_counters");
 FL_STATIC_ASSERT(FL_HIST_BUCKETS == 866, "fl_hist buckets");
 FL_STATIC_ASSERT(sizeof(struct fl_hist) == 24 + 4 * FL_HIST_BUCKETS, "fl_hist");
 

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/faults/delay_line/delay_line.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <random>
+#include <thread>
+
+#include "agent/kernel/counters.h"
+#include "agent/kernel/dice.h"
+#include "agent/kernel/lease.h"
+#include "agent/kernel/net_filter.h"
+#include "agent/kernel/skeleton.h"
+#include "network_latency.skel.h"
+
+namespace faultline::agent {
+namespace {
+
+// Packets the TAP's ring holds for the worker. The delay itself is spent in the worker's queue, so
+// the ring only bridges the moments when the worker does not get the CPU: 16 ms at a million
+// packets a second.
+constexpr std::uint32_t kRing = 16384;
+
+// What may be in flight at 25 Gbit/s (more than one thread copies in and out) within the longest
+// usual delay.
+std::size_t memory_for(const DelayModel& model) {
+  constexpr double kBytesPerSecond = 25e9 / 8;
+  constexpr double kLeast = 16 << 20;
+  const double seconds = std::chrono::duration<double>(model.high()).count();
+  return static_cast<std::size_t>(std::clamp(seconds * kBytesPerSecond, kLeast,
+                                             static_cast<double>(DelayLine::kMostBytes)));
+}
+
+// Each line of this process marks its packets with its own mark, so that two on one device do not
+// take each other's for their own.
+std::uint32_t next_mark() {
+  static std::atomic<std::uint32_t> last{0};
+  return (FL_MARK_PASS & ~0xfffu) | (1 + (last.fetch_add(1) + static_cast<std::uint32_t>(
+                                                                  ::getpid())) %
+                                             4095);
+}
+
+std::uint64_t random_cookie() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32) | device() | 1;
+}
+
+}  // namespace
+
+struct DelayLine::Programs {
+  Skeleton<network_latency_bpf> skeleton;
+};
+
+DelayLine::DelayLine(TapDevice tap) : tap_(std::move(tap)) {}
+
+Result<std::unique_ptr<DelayLine>> DelayLine::open(const api::NetworkLatency& spec,
+                                                   const std::vector<IfIndex>& devices,
+                                                   const std::vector<std::string>& peers,
+                                                   std::uint64_t seed, KtimeNs deadline) {
+  auto tap = TapDevice::create(kRing);
+  if (!tap) return fail(tap.error());
+  std::unique_ptr<DelayLine> line(new DelayLine(std::move(*tap)));
+  if (auto done = line->load(spec, devices, peers, seed); !done) return fail(done.error());
+
+  auto& programs = line->programs_->skeleton;
+  arm_lease(programs->bss->fl_lease, deadline);
+  DelayModel model(spec, seed);
+  line->worker_ = std::make_unique<DelayWorker>(
+      line->tap_, model,
+      DelayWorker::Options{.cookie = programs->rodata->fl_config.cookie,
+                           .lease = &programs->bss->fl_lease,
+                           .most_bytes = memory_for(model)});
+  if (auto done = line->worker_->start(); !done) return fail(done.error());
+  if (auto done = line->attach(spec, devices); !done) return fail(done.error());
+  return line;
+}
+
+Result<> DelayLine::load(const api::NetworkLatency& spec, const std::vector<IfIndex>& devices,
+                         const std::vector<std::string>& peers, std::uint64_t seed) {
+  const auto filter = make_filter(spec, peers);
+  if (!filter) return fail(filter.error());
+  auto skeleton = Skeleton<network_latency_bpf>::open("network_latency");
+  if (!skeleton) return fail(skeleton.error());
+  (*skeleton)->rodata->fl_seed = seed;
+  auto& config = (*skeleton)->rodata->fl_config;
+  config.cookie = random_cookie();
+  config.threshold = fl_threshold(spec.probability.value);
+  config.tap_ifindex = tap_.index();
+  config.mark = next_mark();
+  std::transform(devices.begin(), devices.end(), config.ifindex,
+                 [](IfIndex device) { return number(device); });
+  config.filter = *filter;
+  if (auto done = skeleton->load(); !done) return done;
+  programs_.reset(new Programs{std::move(*skeleton)});
+  return {};
+}
+
+Result<> DelayLine::attach(const api::NetworkLatency& spec, const std::vector<IfIndex>& devices) {
+  const auto& programs = programs_->skeleton->progs;
+  const auto link = [this](const bpf_program* program, IfIndex device, TcxHook hook) -> Result<> {
+    auto attached = attach_tcx(bpf_program__fd(program), device, hook);
+    if (!attached) return fail(attached.error());
+    links_.push_back(std::move(*attached));
+    return {};
+  };
+  // The way back before the way in.
+  const auto tap = IfIndex{tap_.index()};
+  if (auto done = link(programs.fl_delay_return, tap, TcxHook::kIngress); !done) return done;
+  for (const IfIndex device : devices) {
+    if (spec.direction != api::Direction::from)
+      if (auto done = link(programs.fl_delay_to, device, TcxHook::kIngress); !done) return done;
+    if (spec.direction != api::Direction::to)
+      if (auto done = link(programs.fl_delay_from, device, TcxHook::kEgress); !done) return done;
+  }
+  return {};
+}
+
+void DelayLine::detach() {
+  // The way in before the way back.
+  while (!links_.empty()) links_.pop_back();
+}
+
+DelayLine::~DelayLine() {
+  if (worker_)
+    if (auto done = close(); !done) spdlog::warn("{}: {}", tap_.name(), done.error().message);
+  detach();
+}
+
+void DelayLine::renew(KtimeNs deadline) {
+  if (!closed_) renew_lease(programs_->skeleton->bss->fl_lease, deadline);
+}
+
+Result<> DelayLine::close() {
+  if (closed_) return {};
+  constexpr auto kPatience = std::chrono::milliseconds(500);
+  constexpr auto kStep = std::chrono::microseconds(500);
+  disarm_lease(programs_->skeleton->bss->fl_lease);
+  worker_->flush();
+  // All taken packets have come back when they have passed the hook again; those that were lost on
+  // the way are known but for the kernel's own queues, for which there is the patience.
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  Result<DelayLineCounters> counters = this->counters();
+  while (counters && counters->returned + counters->lost < counters->taken &&
+         std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(kStep);
+    counters = this->counters();
+  }
+  detach();
+  worker_->stop();
+  closed_ = true;
+  if (!counters) return fail(counters.error());
+  // Once more, because the last of them may have passed since.
+  if (auto again = read_kernel()) {
+    again->lost = again->taken - std::min(again->taken, again->returned);
+    counters = *again;
+  }
+  last_counters_ = *counters;
+  programs_.reset();
+  if (last_counters_.lost > 0)
+    return fail(Errc::kInternal, std::to_string(last_counters_.lost) + " of " +
+                                     std::to_string(last_counters_.taken) +
+                                     " packets did not come out of the delay line");
+  return {};
+}
+
+Result<DelayLineCounters> DelayLine::read_kernel() const {
+  const auto& maps = programs_->skeleton->maps;
+  // What came back before what was taken, so that the difference is never negative.
+  const auto back = read_per_cpu<fl_delay_counters>(bpf_map__fd(maps.fl_delay_counters));
+  if (!back) return fail(back.error());
+  const auto taken = read_counters(bpf_map__fd(maps.fl_counters));
+  if (!taken) return fail(taken.error());
+  DelayLineCounters sum{.matched = taken->matched,
+                        .taken = taken->injected,
+                        .errors = taken->errors,
+                        .first = {taken->first_ns}};
+  for (const fl_delay_counters& cpu : *back) {
+    sum.returned += cpu.returned;
+    sum.last.ns = std::max<std::uint64_t>(sum.last.ns, cpu.last_ns);
+  }
+  return sum;
+}
+
+Result<DelayLineCounters> DelayLine::counters() const {
+  if (closed_) return last_counters_;
+  auto sum = read_kernel();
+  if (!sum) return sum;
+  const auto dropped = tap_.dropped();
+  if (!dropped) return fail(dropped.error());
+  const DelayLineStats stats = worker_->stats();
+  sum->lost = *dropped + stats.read_errors + stats.write_errors;
+  return sum;
+}
+
+api::Histogram DelayLine::added_latency() const { return worker_->added_latency(); }
+
+}  // namespace faultline::agent

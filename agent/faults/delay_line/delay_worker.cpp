@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/faults/delay_line/delay_worker.h"
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace faultline::agent {
+namespace {
+
+// <linux/virtio_net.h> is no C++: it has a member named class. virtio 1.0, 5.1.6; host byte order on
+// a TAP that was not told otherwise.
+struct VnetHeader {
+  std::uint8_t flags, gso_type;
+  std::uint16_t hdr_len, gso_size, csum_start, csum_offset;
+};
+constexpr std::uint8_t kNeedsChecksum = 1;  // VIRTIO_NET_HDR_F_NEEDS_CSUM
+
+constexpr std::size_t kReadBatch = 16, kWriteBatch = 32;
+constexpr std::size_t kMeta = sizeof(fl_delay_meta), kMacs = 2 * ETH_ALEN, kTag = 4;
+constexpr std::size_t kVnet = TapDevice::kVnetHeader;
+static_assert(kVnet == sizeof(VnetHeader));
+constexpr std::chrono::nanoseconds kIdle = std::chrono::seconds(1);
+
+KtimeNs now_ns() { return SystemClock().ktime(); }
+
+// One thread writes, so no read-modify-write is needed.
+void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) {
+  counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+DelayWorker::DelayWorker(const TapDevice& tap, DelayModel model, Options options)
+    : tap_(tap), options_(options), model_(model), arena_(options.most_bytes) {}
+
+DelayWorker::~DelayWorker() { stop(); }
+
+Result<> DelayWorker::start() {
+  wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (wake_ < 0) return fail(from_errno(errno, "eventfd"));
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& e) {
+    return fail(from_errno(e.code().value(), "start the delay line's thread"));
+  }
+  return {};
+}
+
+void DelayWorker::flush() {
+  flushing_.store(true, std::memory_order_release);
+  const std::uint64_t one = 1;
+  if (wake_ >= 0) (void)!::write(wake_, &one, sizeof(one));
+}
+
+void DelayWorker::stop() {
+  stop_.store(true, std::memory_order_release);
+  flush();
+  if (thread_.joinable()) thread_.join();
+  if (wake_ >= 0) ::close(wake_);
+  wake_ = -1;
+}
+
+void DelayWorker::run() {
+  ::pthread_setname_np(::pthread_self(), "fl-delay");
+  // The default lets every timed wait be 50 us late.
+  ::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+  while (!stop_.load(std::memory_order_acquire)) {
+    const KtimeNs now = now_ns();
+    const bool ending = flushing_.load(std::memory_order_acquire) || now.ns >= lease();
+    if (!ending)
+      flush_until_ = {};
+    else if (flush_until_.ns == 0)
+      begin_flush(now);
+    if (read_some() + release_due() == 0) wait();
+  }
+}
+
+void DelayWorker::begin_flush(KtimeNs now) {
+  queue_.hurry(now, kFlush);
+  order_.forget();
+  flush_until_.ns = now.ns + static_cast<std::uint64_t>(std::chrono::nanoseconds(kFlush).count());
+}
+
+std::size_t DelayWorker::read_some() {
+  std::size_t n = 0;
+  for (; n < kReadBatch; ++n) {
+    std::byte* bytes = arena_.room(TapDevice::kMaxPacket);
+    // Full: what comes now waits in the TAP's own ring, and what finds no room there is counted by
+    // the kernel.
+    full_ = bytes == nullptr;
+    if (full_) break;
+    const ssize_t size = ::read(tap_.fd(), bytes, TapDevice::kMaxPacket);
+    if (size <= 0) {
+      if (size == 0 || errno == EAGAIN || errno == EINTR) break;
+      add(read_errors_, 1);
+      // The descriptor itself is broken: wait() must not spin on it.
+      if (errno == EBADFD || errno == EIO) break;
+      continue;
+    }
+    accept(bytes, static_cast<std::size_t>(size));
+  }
+  return n;
+}
+
+// [vnet header][meta][MACs][type ...] becomes, without moving the payload,
+// [vnet header][MACs][VLAN tag: lane][type ...].
+void DelayWorker::accept(std::byte* bytes, std::size_t size) {
+  fl_delay_meta meta{};
+  if (size >= kVnet + kMeta + ETH_HLEN) std::memcpy(&meta, bytes + kVnet, kMeta);
+  if (meta.cookie != options_.cookie || size < kVnet + kMeta + ETH_HLEN) {
+    add(foreign_, 1);
+    return;
+  }
+  VnetHeader vnet;
+  std::memcpy(&vnet, bytes, kVnet);
+  // Offsets count from the start of the packet, which moves.
+  constexpr std::uint16_t kShift = kMeta - kTag;
+  if (vnet.flags & kNeedsChecksum)
+    vnet.csum_start = static_cast<std::uint16_t>(vnet.csum_start - kShift);
+  if (vnet.hdr_len > kShift) vnet.hdr_len = static_cast<std::uint16_t>(vnet.hdr_len - kShift);
+  const std::uint16_t tag[2] = {
+      htons(ETH_P_8021Q), htons(static_cast<std::uint16_t>(FL_DELAY_LANE_TAG | meta.lane))};
+  static_assert(sizeof(tag) == kTag);
+  std::byte* start = bytes + kShift;
+  std::memmove(start + kVnet, bytes + kVnet + kMeta, kMacs);
+  std::memcpy(start + kVnet + kMacs, tag, kTag);
+  std::memcpy(start, &vnet, kVnet);
+
+  KtimeNs due{meta.ktime_ns + static_cast<std::uint64_t>(model_.next().count())};
+  if (flush_until_.ns != 0)
+    due = std::max(flush_until_, now_ns());
+  else
+    due = order_.in_order(meta.flow, due);
+  add(read_, 1);
+  held_.store(queue_.size() + 1, std::memory_order_release);
+  queue_.push({.due = due,
+               .arrived = {meta.ktime_ns},
+               .bytes = start,
+               .chunk = arena_.commit(size),
+               .size = static_cast<std::uint32_t>(size - kShift),
+               .lane = meta.lane});
+}
+
+std::size_t DelayWorker::release_due() {
+  std::size_t n = 0;
+  KtimeNs now = now_ns();
+  while (n < kWriteBatch && !queue_.empty() && queue_.next_due() <= now) {
+    const HeldPacket packet = queue_.pop();
+    write_back(packet);
+    arena_.release(packet.chunk);
+    now = now_ns();
+    measure(now.ns - packet.arrived.ns);
+    last_written_.store(now.ns, std::memory_order_relaxed);
+    ++n;
+  }
+  if (n > 0) held_.store(queue_.size(), std::memory_order_release);
+  return n;
+}
+
+void DelayWorker::write_back(const HeldPacket& packet) {
+  ssize_t size;
+  do size = ::write(tap_.fd(), packet.bytes, packet.size);
+  while (size < 0 && errno == EINTR);
+  add(size == static_cast<ssize_t>(packet.size) ? written_ : write_errors_, 1);
+}
+
+void DelayWorker::measure(std::uint64_t ns) {
+  add(buckets_[fl_hist_bucket(ns)], 1);
+  add(sum_ns_, ns);
+  if (ns > max_ns_.load(std::memory_order_relaxed)) max_ns_.store(ns, std::memory_order_relaxed);
+}
+
+void DelayWorker::wait() {
+  const KtimeNs now = now_ns();
+  std::uint64_t wait = static_cast<std::uint64_t>(kIdle.count());
+  if (queue_.empty()) {
+    arena_.trim();
+  } else {
+    // At the end of the lease what is held must go, however long it was to wait.
+    std::uint64_t until = queue_.next_due().ns;
+    if (flush_until_.ns == 0) until = std::min(until, lease());
+    if (until <= now.ns) return;
+    wait = std::min(wait, until - now.ns);
+  }
+  pollfd fds[2] = {{wake_, POLLIN, 0}, {tap_.fd(), POLLIN, 0}};
+  const timespec timeout = {static_cast<time_t>(wait / 1000000000),
+                            static_cast<long>(wait % 1000000000)};
+  // A full arena must not make us spin on a readable TAP.
+  ::ppoll(fds, full_ ? 1 : 2, &timeout, nullptr);
+  std::uint64_t count;
+  if (fds[0].revents & POLLIN) (void)!::read(wake_, &count, sizeof(count));
+}
+
+DelayLineStats DelayWorker::stats() const {
+  const auto get = [](const Counter& counter) { return counter.load(std::memory_order_relaxed); };
+  return {.read = get(read_),
+          .foreign = get(foreign_),
+          .written = get(written_),
+          .read_errors = get(read_errors_),
+          .write_errors = get(write_errors_),
+          .last_written = {get(last_written_)}};
+}
+
+api::Histogram DelayWorker::added_latency() const {
+  api::Histogram histogram;
+  for (std::uint32_t i = 0; i < buckets_.size(); ++i)
+    if (const std::uint64_t n = buckets_[i].load(std::memory_order_relaxed))
+      histogram.buckets[i] = n;
+  histogram.sum = static_cast<double>(sum_ns_.load(std::memory_order_relaxed)) / 1e9;
+  histogram.max = static_cast<double>(max_ns_.load(std::memory_order_relaxed)) / 1e9;
+  return histogram;
+}
+
+}  // namespace faultline::agent

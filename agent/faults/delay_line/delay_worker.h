@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// The thread behind one armed networkLatency: takes packets from the TAP, holds each for its delay,
+// counted from when it reached the hook in the kernel, and gives it back.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <thread>
+
+#include "agent/faults/delay_line/delay_model.h"
+#include "agent/faults/delay_line/delay_queue.h"
+#include "agent/faults/delay_line/packet_arena.h"
+#include "agent/faults/delay_line/tap_device.h"
+#include "api/histogram.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "fault_abi.h"
+
+namespace faultline::agent {
+
+// Totals since start().
+struct DelayLineStats {
+  std::uint64_t read = 0;          // packets of ours taken from the TAP
+  std::uint64_t foreign = 0;       // others, thrown away: nobody has business on our TAP
+  std::uint64_t written = 0;       // given back
+  std::uint64_t read_errors = 0;   // the kernel could not hand a packet over: it is lost
+  std::uint64_t write_errors = 0;  // the kernel did not take a packet back: it is lost
+  KtimeNs last_written;
+};
+
+// Owned and called by one thread; the worker it runs touches only the TAP and its own members,
+// and the counters are atomics, so stats() and added_latency() may be called at any time.
+class DelayWorker {
+ public:
+  struct Options {
+    std::uint64_t cookie = 0;   // fl_delay_meta::cookie of our hook
+    fl_lease* lease = nullptr;  // mapped as long as we run; only read
+    std::size_t most_bytes = 0; // of packets held
+  };
+  // On disarm and when the lease ends, what is held leaves within this time, in order. Not at
+  // once: a burst would overflow the receiver's buffer, and that loss would be ours.
+  static constexpr std::chrono::milliseconds kFlush{20};
+
+  DelayWorker(const TapDevice& tap, DelayModel model, Options options);
+  DelayWorker(const DelayWorker&) = delete;
+  DelayWorker& operator=(const DelayWorker&) = delete;
+  ~DelayWorker();  // stop()
+
+  Result<> start();
+  // The hook takes no more packets: what is in the TAP or held leaves within kFlush from now.
+  void flush();
+  // Nothing is held. What is still in the TAP only the kernel's counters know.
+  [[nodiscard]] bool idle() const { return held_.load(std::memory_order_acquire) == 0; }
+  // Ends the thread. A packet still held is lost.
+  void stop();
+
+  [[nodiscard]] DelayLineStats stats() const;
+  [[nodiscard]] api::Histogram added_latency() const;
+
+ private:
+  using Counter = std::atomic<std::uint64_t>;
+
+  void run();
+  std::size_t read_some();
+  void accept(std::byte* bytes, std::size_t size);
+  std::size_t release_due();
+  void write_back(const HeldPacket& packet);
+  void measure(std::uint64_t ns);
+  void begin_flush(KtimeNs now);
+  void wait();
+  [[nodiscard]] std::uint64_t lease() const {
+    return std::atomic_ref(options_.lease->deadline_ns).load(std::memory_order_relaxed);
+  }
+
+  const TapDevice& tap_;
+  const Options options_;
+  DelayModel model_;
+  PacketArena arena_;
+  DelayQueue queue_;
+  FlowOrder order_;
+  KtimeNs flush_until_;  // while flushing: new packets are due then
+  bool readable_ = true;
+  bool full_ = false;
+
+  std::thread thread_;
+  int wake_ = -1;  // eventfd
+  std::atomic<bool> flushing_{false}, stop_{false};
+  Counter read_{0}, foreign_{0}, written_{0}, read_errors_{0}, write_errors_{0}, last_written_{0};
+  Counter held_{0}, sum_ns_{0}, max_ns_{0};
+  std::array<Counter, FL_HIST_BUCKETS> buckets_{};
+};
+
+}  // namespace faultline::agent

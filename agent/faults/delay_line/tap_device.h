@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// A TAP of ours in this thread's network namespace: the door through which packets come to user
+// space and go back. It exists as long as its descriptor does, so it dies with the process.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+
+namespace faultline::agent {
+
+class TapDevice {
+ public:
+  // Largest packet a read gives: 64 KiB of segments to be, their headers, fl_delay_meta, and the
+  // vnet header.
+  static constexpr std::size_t kMaxPacket = 65536 + 512;
+  static constexpr std::size_t kVnetHeader = 10;  // struct virtio_net_hdr
+
+  // `fl-d<n>`, up, with checksum and segmentation offloads so that large segments stay whole, not
+  // talking of its own accord. `queue_packets`: how many may wait for our read().
+  static Result<TapDevice> create(std::uint32_t queue_packets);
+
+  TapDevice(TapDevice&& other) noexcept;
+  TapDevice& operator=(TapDevice&&) = delete;
+  ~TapDevice();
+
+  [[nodiscard]] int fd() const { return fd_; }  // non-blocking
+  [[nodiscard]] std::uint32_t index() const { return index_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  // Packets the kernel threw away because nobody read fast enough. Errors: as netlink says.
+  [[nodiscard]] Result<std::uint64_t> dropped() const;
+
+ private:
+  TapDevice() = default;
+  Result<> configure(std::uint32_t queue_packets);
+
+  int fd_ = -1;
+  int netlink_ = -1;
+  std::uint32_t index_ = 0;
+  std::string name_;
+};
+
+}  // namespace faultline::agent
