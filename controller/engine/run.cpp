@@ -128,9 +128,12 @@ std::vector<FaultDelta> Run::batch(const std::string& node, const std::string& i
   std::vector<FaultDelta> deltas;
   for (const api::InjectionStatus& injection : batch.injections) {
     api::InjectionStatus& known = injections_[{injection.pod.id(), injection.index}];
-    deltas.push_back({injection.fault,
-                      injection.matched - std::min(known.matched, injection.matched),
-                      injection.injected - std::min(known.injected, injection.injected)});
+    // Named as the experiment does, so that an agent cannot make up label values.
+    const auto index = static_cast<std::size_t>(injection.index);
+    if (injection.index >= 0 && index < head_.experiment.spec.faults.size())
+      deltas.push_back({std::string(head_.experiment.spec.faults[index].name()),
+                        injection.matched - std::min(known.matched, injection.matched),
+                        injection.injected - std::min(known.injected, injection.injected)});
     known = injection;
   }
   for (const api::EffectWindow& window : batch.windows) {

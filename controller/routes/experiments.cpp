@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starting, listing, stopping: docs/http-api.md.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/describe/enum_to_string.hpp>
+#include <charconv>
+
+#include "api/codec.h"
+#include "controller/routes/service.h"
+
+namespace faultline::controller {
+namespace {
+
+using http::Response;
+
+constexpr std::size_t kLargestExperiment = 1 << 20;  // bytes
+constexpr std::int64_t kListed = 100, kMostListed = 1000;
+
+// A query parameter that is true, false or left out.
+Result<bool> flag(const http::Request& request, const std::string& name) {
+  const auto value = request.query.find(name);
+  if (value == request.query.end() || value->second == "false") return false;
+  if (value->second == "true" || value->second.empty()) return true;
+  return fail(Errc::kInvalid, name + " must be true or false, got \"" + value->second + "\"");
+}
+
+std::string query_or(const http::Request& request, const std::string& name, std::string other) {
+  const auto value = request.query.find(name);
+  return value == request.query.end() ? other : value->second;
+}
+
+}  // namespace
+
+boost::asio::awaitable<Response> Service::start_experiment(http::Request request) {
+  if (request.body.size() > kLargestExperiment)
+    co_return http::problem(413, "an experiment may have at most 1 MiB");
+  const Result<bool> dry_run = flag(request, "dryRun");
+  if (!dry_run) co_return http::problem(dry_run.error());
+  auto experiment = api::parse_experiment(request.body, query_or(request, "file", "experiment"));
+  if (!experiment) co_return http::problem(experiment.error());
+
+  if (*dry_run) {
+    const Result<api::RunPlan> plan = engine_.plan(std::move(*experiment), now());
+    if (!plan) co_return http::problem(plan.error());
+    co_return Response{.body = api::to_json_text(*plan)};
+  }
+  if (ending_) co_return http::problem(503, "the controller is ending");
+  if (!store_error_.empty()) co_return http::problem(503, "no run can start: " + store_error_);
+
+  Result<api::RunRecord> head = engine_.prepare(std::move(*experiment), request.identity, now());
+  if (!head) co_return http::problem(head.error());
+  auto insert = [this, head = *head] { return store_->insert(head); };
+  auto stored = co_await store_worker_.run(std::move(insert));
+  // Ctrl-C in between: nothing has begun yet.
+  if (stored && ending_) stored = fail(Errc::kUnavailable, "the controller is ending");
+  if (!stored) {
+    engine_.drop(head->run);
+    if (stored.error().code == Errc::kUnavailable && !ending_) store_failed(stored.error());
+    co_return http::problem(stored.error());
+  }
+  engine_.begin(head->run, now());
+  const Run* run = engine_.find(head->run);
+  Response response{.status = 201, .body = api::to_json_text(run->summary(now()))};
+  response.headers["Location"] = "/api/v1/experiments/" + head->run;
+  publish();
+  co_return response;
+}
+
+boost::asio::awaitable<Response> Service::list_experiments(http::Request request) {
+  const std::string text = query_or(request, "limit", std::to_string(kListed));
+  std::int64_t limit = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  if (error != std::errc{} || end != text.data() + text.size() || limit < 1 || limit > kMostListed)
+    co_return http::problem(400, "limit must be a number from 1 to " + std::to_string(kMostListed) +
+                                     ", got \"" + text + "\"");
+  auto list = [this, limit] { return reader_->list(limit); };
+  auto listed = co_await report_worker_.run(std::move(list));
+  if (!listed) co_return http::problem(listed.error());
+  // What is in memory is newer.
+  for (api::RunSummary& summary : engine_.summaries(now())) {
+    const auto known = std::ranges::find(*listed, summary.run, &api::RunSummary::run);
+    if (known != listed->end()) *known = std::move(summary);
+  }
+  co_return Response{.body = api::to_json_text(*listed)};
+}
+
+boost::asio::awaitable<Result<api::RunRecord>> Service::load(std::string run_or_name) {
+  std::optional<api::RunRecord> head;
+  if (const Run* run = engine_.find(run_or_name)) head = run->head();
+  auto read = [this, head = std::move(head),
+               run_or_name = std::move(run_or_name)]() mutable -> Result<api::RunRecord> {
+    if (head) {
+      if (auto filled = reader_->fill(*head); !filled) return fail(std::move(filled.error()));
+      return std::move(*head);
+    }
+    auto run = reader_->find(run_or_name);
+    if (!run) return fail(std::move(run.error()));
+    return reader_->load(*run);
+  };
+  co_return co_await report_worker_.run(std::move(read));
+}
+
+boost::asio::awaitable<Result<api::RunSummary>> Service::stored_summary(std::string run_or_name) {
+  auto read = [this, run_or_name = std::move(run_or_name)]() -> Result<api::RunSummary> {
+    auto run = reader_->find(run_or_name);
+    if (!run) return fail(std::move(run.error()));
+    return reader_->summary(*run);
+  };
+  co_return co_await report_worker_.run(std::move(read));
+}
+
+boost::asio::awaitable<Response> Service::get_experiment(http::Request request) {
+  std::string run = request.params.at("run");
+  const auto record = co_await load(std::move(run));
+  if (!record) co_return http::problem(record.error());
+  co_return Response{.body = api::to_json_text(*record)};
+}
+
+boost::asio::awaitable<Response> Service::stop_experiment(http::Request request) {
+  const std::string run = request.params.at("run");
+  const Result<bool> at_once = flag(request, "now");
+  if (!at_once) co_return http::problem(at_once.error());
+  const auto stopped = engine_.stop(run, "stopped by " + request.identity,
+                                    *at_once ? Recovery::kNone : Recovery::kShort, now());
+  publish();
+  if (stopped) co_return Response{.body = api::to_json_text(*stopped)};
+  const auto known = co_await stored_summary(run);
+  if (!known) co_return http::problem(known.error());
+  co_return http::problem(
+      409, "run " + known->run + " is over: " + boost::describe::enum_to_string(known->state, "?"));
+}
+
+boost::asio::awaitable<Response> Service::stop_all(http::Request request) {
+  const Result<bool> at_once = flag(request, "now");
+  if (!at_once) co_return http::problem(at_once.error());
+  const auto stopped = engine_.stop_all("stopped by " + request.identity + " (stop --all)",
+                                        *at_once ? Recovery::kNone : Recovery::kShort, now());
+  publish();
+  co_return Response{.body = api::to_json_text(stopped)};
+}
+
+}  // namespace faultline::controller

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What /metrics tells. Labels have few values: states, and the faults of the language. Not
+// thread-safe.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "api/report.h"
+#include "controller/engine/run.h"
+
+namespace faultline::controller {
+
+class Metrics {
+ public:
+  Metrics();
+  ~Metrics();
+
+  void run_ended(api::RunState state);
+  void sync(double seconds);  // without the time it was held open on purpose
+  void batches(std::size_t stored, std::size_t duplicate, std::size_t unknown);
+  void store_error();
+  void fault(const FaultDelta& delta);
+  // Text exposition format 0.0.4.
+  [[nodiscard]] std::string text(const std::map<api::RunState, std::size_t>& runs,
+                                 std::size_t connected, bool store_works);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace faultline::controller

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reports, nodes, metrics, health; and the table of all routes.
+#include "api/codec.h"
+#include "controller/routes/service.h"
+#include "report/report.h"
+
+namespace faultline::controller {
+
+using http::Response;
+
+void Service::add_routes(http::Server& server) {
+  using Method = awaitable<Response> (Service::*)(http::Request);
+  const auto add = [&](std::string method, std::string pattern, std::vector<std::string> allowed,
+                       Method handler) {
+    server.route(std::move(method), std::move(pattern), std::move(allowed),
+                 [self = shared_from_this(), handler](http::Request request) {
+                   return ((*self).*handler)(std::move(request));
+                 });
+  };
+  const std::vector<std::string> agent = {"agent"}, person = {"person"}, everybody = {};
+  add("POST", "/api/v1/nodes/{node}/sync", agent, &Service::sync);
+  add("POST", "/api/v1/experiments", person, &Service::start_experiment);
+  add("GET", "/api/v1/experiments", person, &Service::list_experiments);
+  add("GET", "/api/v1/experiments/{run}", person, &Service::get_experiment);
+  add("POST", "/api/v1/experiments/{run}/stop", person, &Service::stop_experiment);
+  add("POST", "/api/v1/stop", person, &Service::stop_all);
+  add("GET", "/api/v1/reports/{run}", person, &Service::get_report);
+  add("GET", "/api/v1/nodes", person, &Service::get_nodes);
+  add("GET", "/api/v1/events", person, &Service::get_events);
+  add("GET", "/metrics", everybody, &Service::get_metrics);
+  add("GET", "/healthz", everybody, &Service::get_health);
+  add("GET", "/readyz", everybody, &Service::get_ready);
+}
+
+boost::asio::awaitable<Response> Service::get_report(http::Request request) {
+  const auto asked = request.query.find("format");
+  const std::string format = asked == request.query.end() ? "json" : asked->second;
+  if (format != "json" && format != "md" && format != "html")
+    co_return http::problem(400, "format must be json, md or html, got \"" + format + "\"");
+  std::string run = request.params.at("run");
+  auto record = co_await load(std::move(run));
+  if (!record) co_return http::problem(record.error());
+  auto make = [record = std::move(*record), format]() -> Response {
+    try {
+      const api::Report report = report::build(record);
+      if (format == "md")
+        return {.content_type = "text/markdown; charset=utf-8",
+                .body = report::to_markdown(report)};
+      if (format == "html")
+        return {.content_type = "text/html; charset=utf-8",
+                .body = report::to_html(report, record)};
+      return {.body = api::to_json_text(report)};
+    } catch (const std::exception& e) {  // of the worker's thread: nobody else would catch it
+      return http::problem(500, std::string("the report cannot be made: ") + e.what());
+    }
+  };
+  co_return co_await report_worker_.run(std::move(make));
+}
+
+boost::asio::awaitable<Response> Service::get_nodes(http::Request) {
+  co_return Response{.body = api::to_json_text(engine_.nodes(now()))};
+}
+
+boost::asio::awaitable<Response> Service::get_metrics(http::Request) {
+  co_return Response{
+      .content_type = "text/plain; version=0.0.4; charset=utf-8",
+      .body = metrics_.text(engine_.by_state(), engine_.connected(now()), store_error_.empty())};
+}
+
+// The loop runs: that is all there is to it.
+boost::asio::awaitable<Response> Service::get_health(http::Request) {
+  co_return Response{.content_type = "text/plain", .body = "ok\n"};
+}
+
+boost::asio::awaitable<Response> Service::get_ready(http::Request) {
+  if (ending_) co_return http::problem(503, "the controller is ending");
+  if (!store_error_.empty()) co_return http::problem(503, store_error_);
+  co_return Response{.content_type = "text/plain", .body = "ok\n"};
+}
+
+}  // namespace faultline::controller

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// Start, loops and end.
+#include "controller/routes/service.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/describe/enum_to_string.hpp>
+#include <random>
+
+#include "api/codec.h"
+#include "http/token.h"
+
+namespace faultline::controller {
+namespace {
+
+constexpr std::chrono::milliseconds kIdleTick{250};
+constexpr std::chrono::seconds kStoreRetry{1};
+constexpr std::chrono::hours kPruneEvery{1};
+constexpr std::size_t kLoggedEvents = 256;
+
+std::string state_word(api::RunState state) { return boost::describe::enum_to_string(state, "?"); }
+
+std::uint64_t microseconds(UtcTime t) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(t.time_since_epoch()).count());
+}
+
+EngineOptions engine_options(const ServiceOptions& options, const Clock& clock) {
+  return {.times = options.times, .first_revision = microseconds(clock.utc()), .random = [] {
+            std::random_device device;
+            return (std::uint64_t{device()} << 32) | device();
+          }};
+}
+
+}  // namespace
+
+Service::Service(boost::asio::any_io_executor executor, const Clock& clock, ServiceOptions options)
+    : executor_(std::move(executor)),
+      clock_(clock),
+      options_(std::move(options)),
+      engine_(engine_options(options_, clock)),
+      tick_signal_(executor_),
+      store_signal_(executor_),
+      event_signal_(executor_),
+      last_event_(microseconds(clock.utc())) {}
+
+Service::~Service() = default;
+
+Result<std::shared_ptr<Service>> Service::open(boost::asio::any_io_executor executor,
+                                               const Clock& clock, ServiceOptions options) {
+  std::shared_ptr<Service> service(new Service(std::move(executor), clock, std::move(options)));
+  const ServiceOptions& o = service->options_;
+  auto store = Store::open({.path = o.store_path, .max_pages = o.max_store_pages});
+  if (!store) return fail(std::move(store.error()));
+  auto reader = Store::open({.path = o.store_path, .read_only = true});
+  if (!reader) return fail(std::move(reader.error()));
+  service->store_ = std::move(*store);
+  service->reader_ = std::move(*reader);
+  if (auto taken = service->take_over(); !taken) return fail(std::move(taken.error()));
+  return service;
+}
+
+Result<> Service::take_over() {
+  auto unfinished = store_->unfinished();
+  if (!unfinished) return fail(std::move(unfinished.error()));
+  for (UnfinishedRun& run : *unfinished) {
+    // What the agents had reported of the end counts.
+    api::RunRecord full = run.head;
+    if (auto filled = store_->fill(full); !filled) return fail(std::move(filled.error()));
+    for (std::size_t i = 0; i < run.head.nodes.size(); ++i)
+      run.head.nodes[i].closed = full.nodes[i].closed;
+    Run closing =
+        Run::interrupted(std::move(run.head), run.ending, run.last_seen, options_.times, now());
+    spdlog::warn("run {}: {}", closing.head().run,
+                 closing.head().stateReason.empty() ? "the controller was restarted at its end"
+                                                    : closing.head().stateReason);
+    engine_.adopt(std::move(closing));
+  }
+  publish();
+  return {};
+}
+
+void Service::start() {
+  const auto spawn = [this](awaitable<void> loop) {
+    boost::asio::co_spawn(executor_, std::move(loop),
+                          [self = shared_from_this()](const std::exception_ptr& error) {
+                            if (!error) return;
+                            // A controller whose runs stand still would let faults go on until the
+                            // lease of a node ends: better to end at once.
+                            spdlog::critical("an internal loop failed");
+                            std::rethrow_exception(error);
+                          });
+  };
+  spawn(tick_loop());
+  spawn(store_loop());
+}
+
+boost::asio::awaitable<void> Service::tick_loop() {
+  while (!closed_) {
+    engine_.tick(now());
+    publish();
+    const SteadyTime t = clock_.steady();
+    const SteadyTime next = std::clamp<SteadyTime>(engine_.next_deadline(),
+                                                   t + std::chrono::milliseconds(1), t + kIdleTick);
+    co_await tick_signal_.wait(next);
+  }
+}
+
+// ---- the store
+
+boost::asio::awaitable<void> Service::store_loop() {
+  SteadyTime prune_at = clock_.steady();
+  while (!closed_) {
+    bool works = true;
+    for (const std::string& run : engine_.unsaved())
+      if (works && !closed_) works = co_await store_run(run);
+    if (closed_) break;
+    if (works && !store_error_.empty()) {
+      auto check = [this, at = clock_.utc()] { return store_->check(at); };
+      const auto checked = co_await store_worker_.run(std::move(check));
+      works = checked.has_value();
+      if (works) store_works();
+    }
+    if (works && !closed_ && clock_.steady() >= prune_at) {
+      prune_at = clock_.steady() + kPruneEvery;
+      co_await prune();
+    }
+    if (closed_) break;
+    if (!works)
+      co_await store_signal_.wait(clock_.steady() + kStoreRetry);
+    else if (engine_.unsaved().empty())
+      co_await store_signal_.wait(clock_.steady() + kPruneEvery);
+  }
+}
+
+boost::asio::awaitable<bool> Service::store_run(const std::string& run) {
+  const Run* found = engine_.find(run);
+  if (found == nullptr) co_return true;
+  const std::uint64_t version = found->head_version();
+  const bool over = found->over();
+  const api::RunState state = found->head().state;
+  auto update = [this, head = found->head(), ending = found->ending()] {
+    return store_->update(head, ending);
+  };
+  const auto stored = co_await store_worker_.run(std::move(update));
+  if (!stored) {
+    store_failed(stored.error());
+    co_return false;
+  }
+  store_works();
+  engine_.saved(run, version);
+  if (over) metrics_.run_ended(state);
+  co_return true;
+}
+
+boost::asio::awaitable<void> Service::prune() {
+  for (std::size_t deleted = 1; deleted > 0 && !closed_;) {
+    auto delete_old = [this, at = clock_.utc()] { return store_->prune(options_.retention, at); };
+    const auto pruned = co_await store_worker_.run(std::move(delete_old));
+    if (!pruned) {
+      store_failed(pruned.error());
+      co_return;
+    }
+    deleted = *pruned;
+    if (deleted > 0) spdlog::info("deleted {} runs beyond the retention", deleted);
+  }
+}
+
+void Service::store_failed(const Error& error) {
+  metrics_.store_error();
+  if (store_error_ != error.message) spdlog::error("{}; all runs are ended", error.message);
+  store_error_ = error.message;
+  engine_.fail_all("the controller cannot store what is measured: " + error.message, now());
+  publish();
+}
+
+void Service::store_works() {
+  if (store_error_.empty()) return;
+  spdlog::info("the store works again");
+  store_error_.clear();
+}
+
+// ---- what changed
+
+Signal& Service::node_signal(const std::string& node) {
+  std::unique_ptr<Signal>& signal = node_signals_[node];
+  if (!signal) signal = std::make_unique<Signal>(executor_);
+  return *signal;
+}
+
+void Service::publish() {
+  const Changes changes = engine_.take_changes();
+  for (const std::string& node : changes.nodes) node_signal(node).notify();
+  for (const std::string& id : changes.runs) {
+    const Run* run = engine_.find(id);
+    if (run == nullptr) continue;
+    const api::RunSummary summary = run->summary(now());
+    const std::string words =
+        state_word(summary.state) + (summary.stateReason.empty() ? "" : ": " + summary.stateReason);
+    const auto before = std::find_if(events_.rbegin(), events_.rend(),
+                                     [&](const LoggedEvent& e) { return e.run == id; });
+    if (before == events_.rend() || before->words != words) spdlog::info("run {}: {}", id, words);
+    events_.push_back({++last_event_, id, words, api::to_json_text(summary), run->over()});
+    if (events_.size() > kLoggedEvents) events_.pop_front();
+  }
+  if (changes.nodes.empty() && changes.runs.empty()) return;
+  tick_signal_.notify();
+  store_signal_.notify();
+  event_signal_.notify();
+}
+
+// ---- the end
+
+boost::asio::awaitable<void> Service::end_runs(std::chrono::milliseconds grace) {
+  ending_ = true;
+  engine_.stop_all("the controller was told to end", Recovery::kNone, now());
+  publish();
+  const SteadyTime until = clock_.steady() + grace;
+  constexpr std::chrono::milliseconds kLook{20};
+  while (engine_.active() > 0 && clock_.steady() < until)
+    co_await event_signal_.wait(std::min<SteadyTime>(until, clock_.steady() + kLook));
+  if (engine_.active() > 0)
+    spdlog::warn("{} runs have not reported their end yet; their faults end with the lease",
+                 engine_.active());
+  while (!engine_.unsaved().empty() && store_error_.empty() &&
+         clock_.steady() < until + std::chrono::seconds(1))
+    co_await event_signal_.wait(clock_.steady() + kLook);
+}
+
+void Service::close() {
+  closed_ = true;
+  tick_signal_.notify();
+  store_signal_.notify();
+  event_signal_.notify();
+  store_worker_.join();
+  report_worker_.join();
+}
+
+}  // namespace faultline::controller

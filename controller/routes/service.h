@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Engine, store and HTTP put together. Everything here runs on one event loop, on one thread, but
+// for SQLite: writes on the worker "fl-store", reading runs and building reports on "fl-report".
+// Writes have a thread of their own because an answer to an agent renews its lease, and must not
+// wait for a report.
+//
+// What the engine learns of measurements is stored before: it never acts on what a restart would
+// forget. A write that fails ends all runs and makes syncs with measurements fail with 503, so that
+// agents keep what they have and their lease ends the injection.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "api/node_status.h"
+#include "base/clock.h"
+#include "controller/engine/engine.h"
+#include "controller/routes/metrics.h"
+#include "controller/routes/signal.h"
+#include "controller/store/store.h"
+#include "controller/store/worker.h"
+#include "http/server.h"
+
+namespace faultline::controller {
+
+struct ServiceOptions {
+  std::string store_path;
+  std::int64_t max_store_pages = 0;
+  Retention retention;
+  RunTimes times;
+  std::string agent_token, person_token;
+};
+
+class Service : public std::enable_shared_from_this<Service> {
+ public:
+  // Opens the store and takes over runs that an earlier controller did not finish. `clock` must
+  // outlive it. Blocks: call it before the loop runs.
+  static Result<std::shared_ptr<Service>> open(boost::asio::any_io_executor executor,
+                                               const Clock& clock, ServiceOptions options);
+  ~Service();
+
+  void add_routes(http::Server& server);
+  void start();  // the loops that move and store runs
+  // Ends all runs, and waits at most `grace` until agents reported that nothing is left. New
+  // experiments are refused from now on.
+  boost::asio::awaitable<void> end_runs(std::chrono::milliseconds grace);
+  // Call when the server has stopped. Waits for the workers.
+  void close();
+
+  static constexpr std::chrono::seconds kLongestPoll{30};
+
+ private:
+  using Response = http::Response;
+  template <class T>
+  using awaitable = boost::asio::awaitable<T>;
+  struct LoggedEvent {
+    std::uint64_t id = 0;
+    std::string run;
+    std::string words;  // state and reason
+    std::string data;
+    bool last = false;  // the run is over
+  };
+
+  Service(boost::asio::any_io_executor executor, const Clock& clock, ServiceOptions options);
+  Result<> take_over();
+
+  // ---- loops
+  awaitable<void> tick_loop();
+  awaitable<void> store_loop();
+  awaitable<bool> store_run(const std::string& run);
+  awaitable<void> prune();
+
+  // ---- routes
+  awaitable<Response> sync(http::Request request);
+  awaitable<void> wait_for_news(const std::string& node, const api::SyncRequest& message,
+                                SteadyTime until);
+  awaitable<Response> start_experiment(http::Request request);
+  awaitable<Response> list_experiments(http::Request request);
+  awaitable<Response> get_experiment(http::Request request);
+  awaitable<Response> stop_experiment(http::Request request);
+  awaitable<Response> stop_all(http::Request request);
+  awaitable<Response> get_report(http::Request request);
+  awaitable<Response> get_nodes(http::Request request);
+  awaitable<Response> get_events(http::Request request);
+  awaitable<void> stream_events(http::EventSink& sink, std::string run, std::uint64_t cursor);
+  awaitable<Response> get_metrics(http::Request request);
+  awaitable<Response> get_health(http::Request request);
+  awaitable<Response> get_ready(http::Request request);
+
+  // ---- helpers
+  [[nodiscard]] Instant now() const { return {clock_.steady(), clock_.utc()}; }
+  // After each call of the engine: wakes who waits for what it changed.
+  void publish();
+  void store_failed(const Error& error);
+  void store_works();
+  Signal& node_signal(const std::string& node);
+  // Reads with the reader on its worker; the newest head of a run in memory goes along.
+  awaitable<Result<api::RunRecord>> load(std::string run_or_name);
+  awaitable<Result<api::RunSummary>> stored_summary(std::string run_or_name);
+
+  boost::asio::any_io_executor executor_;
+  const Clock& clock_;
+  ServiceOptions options_;
+  Engine engine_;
+  Metrics metrics_;
+  std::unique_ptr<Store> store_, reader_;
+  std::map<std::string, std::pair<std::string, std::uint64_t>> acked_;  // node: instance, number
+  std::map<std::string, std::unique_ptr<Signal>> node_signals_;
+  Signal tick_signal_, store_signal_, event_signal_;
+  std::deque<LoggedEvent> events_;  // of all runs, the newest
+  std::uint64_t last_event_;
+  std::string store_error_;  // empty: the last write was done
+  bool ending_ = false;      // no new experiments
+  bool closed_ = false;
+  Worker store_worker_{"fl-store"}, report_worker_{"fl-report"};  // last: join before the stores go
+};
+
+}  // namespace faultline::controller

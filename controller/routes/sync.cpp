@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// The conversation with agents: docs/http-api.md.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "api/codec.h"
+#include "controller/routes/service.h"
+
+namespace faultline::controller {
+namespace {
+
+using http::Response;
+
+double seconds(std::chrono::nanoseconds d) { return std::chrono::duration<double>(d).count(); }
+
+// Counts the node as connected while its request is held, however the wait ends.
+class Held {
+ public:
+  Held(Engine& engine, const std::string& node) : engine_(engine), node_(node) {
+    engine_.hold(node_);
+  }
+  ~Held() { engine_.release(node_); }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+
+ private:
+  Engine& engine_;
+  const std::string& node_;
+};
+
+Response unavailable(const Error& error) {
+  Response response = http::problem(503, error.message);
+  response.headers["Retry-After"] = "1";
+  return response;
+}
+
+}  // namespace
+
+boost::asio::awaitable<Response> Service::sync(http::Request request) {
+  const Instant arrived = now();
+  const std::string node = request.params.at("node");
+  auto message = api::from_json_text<api::SyncRequest>(request.body);
+  if (!message) co_return http::problem(message.error());
+  const Result<bool> send_info = engine_.hello(node, *message, arrived);
+  publish();
+  if (!send_info && send_info.error().code == Errc::kInvalid)
+    co_return http::problem(send_info.error());
+
+  // Also those of an agent that another one has replaced: they are its last.
+  std::uint64_t acked = 0;
+  if (!message->batches.empty()) {
+    for (api::NumberedBatch& numbered : message->batches)
+      engine_.correct(node, numbered.batch, arrived);
+    auto append = [this, node, instance = message->instance, at = arrived.utc,
+                   batches = std::move(message->batches)] {
+      return store_->append(node, instance, batches, at);
+    };
+    auto appended = co_await store_worker_.run(std::move(append));
+    // No wait between here and apply(): what is stored is applied, even when the agent is gone.
+    if (!appended) {
+      store_failed(appended.error());
+      co_return unavailable(appended.error());
+    }
+    store_works();
+    metrics_.batches(appended->fresh.size(), appended->duplicates, appended->unknown);
+    if (appended->unknown > 0)
+      spdlog::warn("{} batches of {} are of runs that this store does not have: thrown away",
+                   appended->unknown, node);
+    for (const FaultDelta& delta : engine_.apply(node, message->instance, appended->fresh, now()))
+      metrics_.fault(delta);
+    publish();
+    acked = appended->acked;
+    if (send_info) acked_[node] = {message->instance, acked};
+  } else if (const auto known = acked_.find(node);
+             known != acked_.end() && known->second.first == message->instance) {
+    acked = known->second.second;
+  }
+  if (!send_info) co_return http::problem(send_info.error());
+
+  const SteadyTime handled = clock_.steady();
+  if (!*send_info) {
+    const auto wait = std::chrono::duration_cast<std::chrono::nanoseconds>(
+        std::chrono::duration<double>(message->waitSeconds));
+    co_await wait_for_news(node, *message,
+                           arrived.steady + std::min<std::chrono::nanoseconds>(wait, kLongestPoll));
+  }
+  const SteadyTime woken = clock_.steady();
+  if (!engine_.is_current(node, message->instance))
+    co_return http::problem(409, "another agent took over as " + node);
+
+  api::SyncResponse answer{.revision = engine_.revision(node),
+                           .ackedBatch = acked,
+                           .sendInfo = *send_info,
+                           .receivedAt = {arrived.utc},
+                           .runs = engine_.desired(node, message->instance)};
+  engine_.answered(node, message->instance, now());
+  publish();
+  answer.answeredAt = {clock_.utc()};
+  Response response{.body = api::to_json_text(answer)};
+  metrics_.sync(seconds(handled - arrived.steady) + seconds(clock_.steady() - woken));
+  co_return response;
+}
+
+boost::asio::awaitable<void> Service::wait_for_news(const std::string& node,
+                                                    const api::SyncRequest& message,
+                                                    SteadyTime until) {
+  const Held held(engine_, node);
+  // Unequal, not greater: a revision that we never gave is of another controller.
+  while (engine_.revision(node) == message.knownRevision &&
+         engine_.is_current(node, message.instance) && clock_.steady() < until && !closed_)
+    co_await node_signal(node).wait(until);
+}
+
+}  // namespace faultline::controller

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening, schema and writing.
+#include "controller/store/store.h"
+
+#include <boost/describe/enum_from_string.hpp>
+#include <boost/describe/enum_to_string.hpp>
+
+#include "controller/store/guard.h"
+
+namespace faultline::controller {
+namespace {
+
+constexpr std::chrono::milliseconds kBusy{2000};
+constexpr std::int64_t kPruneAtOnce = 8;
+
+// Number n - 1 makes version n of version n - 1.
+constexpr const char* kMigrations[kSchemaVersion] = {R"(
+  CREATE TABLE runs(
+    run TEXT PRIMARY KEY, name TEXT NOT NULL, asked_at INTEGER NOT NULL,
+    state TEXT NOT NULL, ending TEXT, reason TEXT NOT NULL,
+    changed_at INTEGER NOT NULL,
+    head TEXT NOT NULL) WITHOUT ROWID;
+  CREATE INDEX runs_by_name ON runs(name, asked_at);
+  CREATE INDEX runs_by_age ON runs(asked_at);
+  CREATE TABLE batches(
+    id INTEGER PRIMARY KEY,
+    run TEXT NOT NULL REFERENCES runs(run) ON DELETE CASCADE,
+    node TEXT NOT NULL, instance TEXT NOT NULL, number INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL, body TEXT NOT NULL,
+    UNIQUE(node, instance, number));
+  CREATE INDEX batches_by_run ON batches(run, id);
+  CREATE TABLE injections(
+    run TEXT NOT NULL REFERENCES runs(run) ON DELETE CASCADE,
+    pod TEXT NOT NULL, fault_index INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY(run, pod, fault_index)) WITHOUT ROWID;
+  CREATE TABLE instances(
+    node TEXT NOT NULL, instance TEXT NOT NULL, acked INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL, PRIMARY KEY(node, instance)) WITHOUT ROWID;
+  CREATE TABLE migrations(version INTEGER PRIMARY KEY, at INTEGER NOT NULL);
+  CREATE TABLE checks(id INTEGER PRIMARY KEY CHECK(id = 1), at INTEGER NOT NULL);
+)"};
+
+}  // namespace
+
+std::string state_text(api::RunState state) { return boost::describe::enum_to_string(state, "?"); }
+
+std::optional<api::RunState> state_of(const std::string& text) {
+  api::RunState state{};
+  if (!boost::describe::enum_from_string(text.c_str(), state)) return std::nullopt;
+  return state;
+}
+
+Store::Store(StoreOptions options) : options_(std::move(options)) {}
+Store::~Store() = default;
+
+Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
+  std::unique_ptr<Store> store(new Store(std::move(options)));
+  const StoreOptions& o = store->options_;
+  auto opened = store->guarded("opening", [&]() -> Result<> {
+    const int flags =
+        o.read_only ? SQLite::OPEN_READONLY : SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE;
+    store->db_ = std::make_unique<SQLite::Database>(o.path, flags | SQLite::OPEN_NOMUTEX,
+                                                    static_cast<int>(kBusy.count()));
+    SQLite::Database& db = *store->db_;
+    db.exec("PRAGMA foreign_keys = ON");
+    if (o.read_only) return {};
+    // Space of deleted runs is given back; only has an effect before the first table.
+    db.exec("PRAGMA auto_vacuum = INCREMENTAL");
+    db.exec("PRAGMA journal_mode = WAL");
+    db.exec("PRAGMA synchronous = NORMAL");
+    db.exec("PRAGMA journal_size_limit = 16777216");
+    if (o.max_pages > 0) db.exec("PRAGMA max_page_count = " + std::to_string(o.max_pages));
+    return store->migrate();
+  });
+  if (!opened) {
+    Error error = std::move(opened.error());
+    return fail(error.with_context(o.path));
+  }
+  return store;
+}
+
+Result<> Store::migrate() {
+  const int found = db_->execAndGet("PRAGMA user_version").getInt();
+  if (found > kSchemaVersion)
+    return fail(Errc::kInvalid, "written by a newer program (schema " + std::to_string(found) +
+                                    ", this one knows " + std::to_string(kSchemaVersion) +
+                                    "); use that one, or another --state-dir");
+  const int tables = db_->execAndGet("SELECT count(*) FROM sqlite_master").getInt();
+  if (found == 0 && tables > 0)
+    return fail(Errc::kInvalid, "is a database of something else; use another --state-dir");
+  for (int version = found; version < kSchemaVersion; ++version) {
+    SQLite::Transaction transaction(*db_);
+    db_->exec(kMigrations[version]);
+    SQLite::Statement note(*db_, "INSERT INTO migrations VALUES(?, unixepoch() * 1000000)");
+    note.bind(1, version + 1);
+    note.exec();
+    db_->exec("PRAGMA user_version = " + std::to_string(version + 1));
+    transaction.commit();
+  }
+  return {};
+}
+
+Result<> Store::insert(const api::RunRecord& head) {
+  return guarded("storing a run", [&]() -> Result<> {
+    const std::int64_t asked = micros(head.history.front().at.value);
+    SQLite::Statement row(*db_, "INSERT INTO runs VALUES(?, ?, ?, ?, NULL, ?, ?, ?)");
+    row.bind(1, head.run);
+    row.bind(2, head.experiment.metadata.name);
+    row.bind(3, asked);
+    row.bind(4, state_text(head.state));
+    row.bind(5, head.stateReason);
+    row.bind(6, asked);
+    row.bind(7, api::to_json_text(head));
+    row.exec();
+    return {};
+  });
+}
+
+Result<> Store::update(const api::RunRecord& head, std::optional<api::RunState> ending) {
+  return guarded("storing the state of a run", [&]() -> Result<> {
+    SQLite::Statement row(*db_,
+                          "UPDATE runs SET state = ?, ending = ?, reason = ?, changed_at = ?, "
+                          "head = ? WHERE run = ?");
+    row.bind(1, state_text(head.state));
+    if (ending) row.bind(2, state_text(*ending));
+    row.bind(3, head.stateReason);
+    row.bind(4, micros(head.history.back().at.value));
+    row.bind(5, api::to_json_text(head));
+    row.bind(6, head.run);
+    if (row.exec() == 0) return fail(Errc::kNotFound, "store: there is no run " + head.run);
+    return {};
+  });
+}
+
+Result<Appended> Store::append(const std::string& node, const std::string& instance,
+                               const std::vector<api::NumberedBatch>& batches, UtcTime now) {
+  return guarded("storing measurements", [&]() -> Result<Appended> {
+    Appended out;
+    SQLite::Transaction transaction(*db_, SQLite::TransactionBehavior::IMMEDIATE);
+    {
+      SQLite::Statement known(*db_, "SELECT acked FROM instances WHERE node = ? AND instance = ?");
+      known.bind(1, node);
+      known.bind(2, instance);
+      if (known.executeStep())
+        out.acked = static_cast<std::uint64_t>(known.getColumn(0).getInt64());
+    }
+    const std::uint64_t before = out.acked;
+    SQLite::Statement run(*db_, "SELECT 1 FROM runs WHERE run = ?");
+    SQLite::Statement row(*db_,
+                          "INSERT OR IGNORE INTO batches(run, node, instance, number, stored_at, "
+                          "body) VALUES(?, ?, ?, ?, ?, ?)");
+    SQLite::Statement injection(*db_, "INSERT OR REPLACE INTO injections VALUES(?, ?, ?, ?)");
+    for (const auto& [number, batch] : batches) {
+      if (number <= before) {
+        ++out.duplicates;
+        continue;
+      }
+      out.acked = std::max(out.acked, number);
+      run.reset();
+      run.bind(1, batch.run);
+      if (!run.executeStep()) {
+        ++out.unknown;
+        continue;
+      }
+      row.reset();
+      row.bind(1, batch.run);
+      row.bind(2, node);
+      row.bind(3, instance);
+      row.bind(4, static_cast<std::int64_t>(number));
+      row.bind(5, micros(now));
+      row.bind(6, api::to_json_text(batch));
+      if (row.exec() == 0) {
+        ++out.duplicates;
+        continue;
+      }
+      for (const api::InjectionStatus& status : batch.injections) {
+        injection.reset();
+        injection.bind(1, batch.run);
+        injection.bind(2, status.pod.id());
+        injection.bind(3, status.index);
+        injection.bind(4, api::to_json_text(status));
+        injection.exec();
+      }
+      out.fresh.push_back(batch);
+    }
+    if (out.acked > before) {
+      SQLite::Statement acked(*db_, "INSERT OR REPLACE INTO instances VALUES(?, ?, ?, ?)");
+      acked.bind(1, node);
+      acked.bind(2, instance);
+      acked.bind(3, static_cast<std::int64_t>(out.acked));
+      acked.bind(4, micros(now));
+      acked.exec();
+    }
+    transaction.commit();
+    return out;
+  });
+}
+
+Result<> Store::check(UtcTime now) {
+  return guarded("checking", [&]() -> Result<> {
+    SQLite::Statement row(*db_, "INSERT OR REPLACE INTO checks VALUES(1, ?)");
+    row.bind(1, micros(now));
+    row.exec();
+    return {};
+  });
+}
+
+Result<std::size_t> Store::prune(const Retention& retention, UtcTime now) {
+  return guarded("deleting old runs", [&]() -> Result<std::size_t> {
+    SQLite::Transaction transaction(*db_, SQLite::TransactionBehavior::IMMEDIATE);
+    SQLite::Statement old(
+        *db_,
+        "DELETE FROM runs WHERE run IN (SELECT run FROM runs WHERE state IN ('Completed', "
+        "'Aborted', 'Failed') AND (asked_at < ? OR run NOT IN (SELECT run FROM runs ORDER BY "
+        "asked_at DESC LIMIT ?)) ORDER BY asked_at LIMIT ?)");
+    const UtcTime oldest = now - retention.age;
+    old.bind(1, micros(oldest));
+    old.bind(2, retention.runs);
+    old.bind(3, kPruneAtOnce);
+    const auto deleted = static_cast<std::size_t>(old.exec());
+    SQLite::Statement instances(*db_,
+                                "DELETE FROM instances WHERE changed_at < ? AND NOT EXISTS (SELECT "
+                                "1 FROM batches b WHERE b.node = instances.node AND b.instance = "
+                                "instances.instance)");
+    instances.bind(1, micros(oldest));
+    instances.exec();
+    transaction.commit();
+    if (deleted > 0) db_->exec("PRAGMA incremental_vacuum(4096)");
+    return deleted;
+  });
+}
+
+}  // namespace faultline::controller
