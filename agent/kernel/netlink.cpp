@@ -7,7 +7,6 @@
 #include <linux/netlink.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
-#include <linux/veth.h>
 #include <net/if.h>
 #include <sys/socket.h>
 
@@ -126,19 +125,6 @@ class Netlink::Request {
   }
   void add(int type, std::uint32_t value) { add(type, &value, sizeof value); }
   void add(int type, const std::string& text) { add(type, text.c_str(), text.size() + 1); }
-  std::size_t begin(int type) {
-    const std::size_t at = bytes_.size();
-    add(type | NLA_F_NESTED, nullptr, 0);
-    return at;
-  }
-  void end(std::size_t at) {
-    const auto size = static_cast<unsigned short>(bytes_.size() - at);
-    std::memcpy(bytes_.data() + at, &size, sizeof size);
-  }
-  template <class Header>
-  void append_header(const Header& header) {
-    append(&header, sizeof header);
-  }
   std::span<const std::uint8_t> finish(std::uint32_t sequence) {
     nlmsghdr message{};
     std::memcpy(&message, bytes_.data(), sizeof message);
@@ -278,28 +264,6 @@ Result<> Netlink::set_tx_queue_length(IfIndex index, std::uint32_t packets) {
   Request request(RTM_NEWLINK, NLM_F_ACK, header);
   request.add(IFLA_TXQLEN, packets);
   return change(request, "cannot set the queue length of a device");
-}
-
-Result<> Netlink::remove(IfIndex index) {
-  ifinfomsg header{};
-  header.ifi_index = static_cast<int>(number(index));
-  Request request(RTM_DELLINK, NLM_F_ACK, header);
-  return change(request, "cannot remove a device");
-}
-
-Result<> Netlink::create_veth(const std::string& name, const std::string& peer_name) {
-  Request request(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
-  request.add(IFLA_IFNAME, name);
-  const auto info = request.begin(IFLA_LINKINFO);
-  request.add(IFLA_INFO_KIND, std::string("veth"));
-  const auto data = request.begin(IFLA_INFO_DATA);
-  const auto peer = request.begin(VETH_INFO_PEER);
-  request.append_header(ifinfomsg{});
-  request.add(IFLA_IFNAME, peer_name);
-  request.end(peer);
-  request.end(data);
-  request.end(info);
-  return change(request, "cannot create veth " + name);
 }
 
 Result<> Netlink::set_root_qdisc(IfIndex index, const std::string& kind) {

@@ -50,9 +50,6 @@ class Netlink {
   Result<> set_up(IfIndex index, bool up = true);
   Result<> set_mtu(IfIndex index, std::uint32_t mtu);
   Result<> set_tx_queue_length(IfIndex index, std::uint32_t packets);
-  Result<> remove(IfIndex index);
-  // A pair of veth devices, both in this namespace.
-  Result<> create_veth(const std::string& name, const std::string& peer_name);
   // Puts a qdisc of that kind ("fq") with its defaults at the root of the device. Errors: kNotFound
   // when the kernel has none of that kind.
   Result<> set_root_qdisc(IfIndex index, const std::string& kind);

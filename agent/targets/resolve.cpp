@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "agent/kernel/netns.h"
-#include "agent/targets/cgroup2.h"
+#include "agent/kernel/cgroup2.h"
 
 namespace faultline::agent {
 namespace {

@@ -15,7 +15,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include "agent/targets/cgroup2.h"
+#include "agent/kernel/cgroup2.h"
 #include "agent/targets/resolve.h"
 
 namespace faultline::test {

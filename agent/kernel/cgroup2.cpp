@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/targets/cgroup2.h"
+#include "agent/kernel/cgroup2.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>

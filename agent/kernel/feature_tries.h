@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// One function for each KernelFeature: does it once, for a moment, and leaves nothing: programs and
+// links are closed before it returns, a device of ours vanishes with its descriptor. They change
+// what happens to nobody: programs let everything pass.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+
+namespace faultline::agent::tries {
+
+Result<> btf();
+Result<> tcx();  // on lo, for some microseconds
+Result<> tun();
+// A program of the cgroup hook that calls bpf_set_retval. Loaded only: where it would be attached
+// is a pod's cgroup.
+Result<> cgroup_hook(std::uint32_t program_type, std::uint32_t attach_type);
+Result<> sockopt();
+Result<> sock_ops();
+Result<> tp_btf();
+Result<> trampoline();    // fentry, attached: some kernels load it and refuse that
+Result<> lsm();           // attached, and seen to act on a system call of this thread
+Result<> fmod_syscall();  // on swapon, which nobody calls
+Result<> kprobe();
+Result<> fq();  // at a device of ours
+Result<> iter_tcp();
+Result<> sock_diag();
+Result<> psi();
+
+}  // namespace faultline::agent::tries
