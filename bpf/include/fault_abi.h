@@ -99,6 +99,13 @@ struct fl_loss_config {
 };
 
 /* ---- socketError --------------------------------------------------------------------------------------------------- */
+#define FL_SOCK_SOCKET 0u /* streams: each operation has its own dice */
+#define FL_SOCK_BIND 1u
+#define FL_SOCK_CONNECT 2u
+#define FL_SOCK_SENDMSG 3u
+#define FL_SOCK_SETSOCKOPT 4u
+#define FL_SOCK_GETSOCKOPT 5u
+
 /* rodata fl_config */
 struct fl_sock_config {
 	__u32 error; /* errno, 1..4095 */
