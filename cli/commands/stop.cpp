@@ -37,7 +37,9 @@ Result<std::vector<std::string>> ask(const Invocation& call, const ControllerApi
     const auto record = api.run(call.arguments[0]);
     if (!record) return fail(record.error());
     if (!ended(record->state))
-      if (auto done = api.stop(record->run); !done) return fail(done.error());
+      // A conflict: it has ended by itself in between.
+      if (auto done = api.stop(record->run); !done && done.error().code != Errc::kConflict)
+        return fail(done.error());
     return std::vector{record->run};
   }
   const auto runs = api.runs();
