@@ -12,8 +12,15 @@ namespace {
 
 using api::RunState;
 
+// "3 s", "12.3 s": without the zeros that a measured value would have.
 std::string span_words(std::chrono::nanoseconds d) {
-  return report::seconds_words(std::chrono::duration<double>(d).count());
+  std::string words = report::seconds_words(std::chrono::duration<double>(d).count());
+  const std::size_t point = words.find('.'), unit = words.find(' ');
+  if (point == std::string::npos || unit == std::string::npos || point > unit) return words;
+  std::size_t end = unit;
+  while (words[end - 1] == '0') --end;
+  if (end - 1 == point) --end;
+  return words.erase(end, unit - end);
 }
 
 std::string during_words(RunStep step) {

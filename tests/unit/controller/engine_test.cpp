@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/engine/engine.h"
+
+#include <gmock/gmock.h>
+
+#include "fixtures.h"
+
+namespace faultline::controller::test {
+namespace {
+
+using api::RunEventKind;
+using api::RunState;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class EngineTest : public testing::Test {
+ protected:
+  EngineTest() : engine_({.first_revision = 1000, .random = [] { return 6; }}) {}
+
+  api::SyncRequest hello(const std::string& node, const std::string& instance = "a") {
+    api::SyncRequest request{.instance = instance};
+    request.info = node_info(node);
+    request.pods = {pod("shop", "payments-" + node, "", {{"app", "payments"}})};
+    return request;
+  }
+  void connect(const std::string& node, const std::string& instance = "a") {
+    ASSERT_TRUE(engine_.hello(node, hello(node, instance), clock_.now()));
+  }
+  std::string start(const std::string& more = "") {
+    auto head = engine_.prepare(experiment(more), "person", clock_.now());
+    if (!head) {
+      ADD_FAILURE() << head.error().message;
+      return "";
+    }
+    engine_.begin(head->run, clock_.now());
+    return head->run;
+  }
+  void report(const std::string& node, const std::string& run, RunEventKind kind) {
+    api::RunBatch batch{.run = run};
+    batch.events = {event(kind, clock_.now().utc)};
+    engine_.answered(node, "a", clock_.now());
+    engine_.apply(node, "a", {batch}, clock_.now());
+  }
+
+  HandClock clock_;
+  Engine engine_;
+};
+
+TEST_F(EngineTest, AsksAnUnknownAgentWhatItIs) {
+  api::SyncRequest request{.instance = "a"};
+  EXPECT_TRUE(*engine_.hello("n1", request, clock_.now()));
+  EXPECT_EQ(engine_.connected(clock_.now()), 0U) << "nothing is known of its pods";
+  EXPECT_FALSE(*engine_.hello("n1", hello("n1"), clock_.now()));
+  EXPECT_FALSE(*engine_.hello("n1", request, clock_.now())) << "once is enough";
+  EXPECT_TRUE(*engine_.hello("n1", {.instance = "b"}, clock_.now())) << "another process";
+}
+
+TEST_F(EngineTest, ANodeIsConnectedWhileItsSyncIsHeldAndForALeaseAfter) {
+  connect("n1");
+  engine_.hold("n1");
+  EXPECT_EQ(engine_.connected(clock_.after(seconds(20))), 1U);
+  engine_.release("n1");
+  engine_.answered("n1", "a", clock_.now());
+  EXPECT_EQ(engine_.connected(clock_.after(seconds(3))), 1U);
+  EXPECT_EQ(engine_.connected(clock_.after(milliseconds(1))), 0U);
+  EXPECT_EQ(engine_.plan(experiment(), clock_.now()).error().code, Errc::kUnavailable);
+}
+
+TEST_F(EngineTest, ANodeNameThatIsNoneIsRefused) {
+  for (const char* name : {"", "a b", "a/b", "a\n"})
+    EXPECT_EQ(engine_.hello(name, hello("n1"), clock_.now()).error().code, Errc::kInvalid) << name;
+}
+
+TEST_F(EngineTest, TwoAgentsWithOneNameAreToldSo) {
+  connect("n1", "a");
+  connect("n1", "b");
+  const auto back = engine_.hello("n1", hello("n1", "a"), clock_.now());
+  ASSERT_FALSE(back);
+  EXPECT_EQ(back.error().code, Errc::kConflict);
+  EXPECT_THAT(back.error().message, HasSubstr("another agent calls itself n1"));
+  EXPECT_TRUE(engine_.is_current("n1", "b"));
+  EXPECT_TRUE(engine_.hello("n1", hello("n1", "a"), clock_.after(seconds(4))))
+      << "b is gone: a may come back";
+}
+
+TEST_F(EngineTest, ARunRaisesTheRevisionOfItsNodesOnly) {
+  connect("n1");
+  api::SyncRequest other = hello("n2");
+  other.pods->at(0).labels["app"] = "other";
+  ASSERT_TRUE(engine_.hello("n2", other, clock_.now()));
+  (void)engine_.take_changes();
+  EXPECT_EQ(engine_.revision("n1"), 1000U);
+  const std::string run = start();
+  EXPECT_GT(engine_.revision("n1"), 1000U);
+  EXPECT_EQ(engine_.revision("n2"), 1000U);
+  const Changes changes = engine_.take_changes();
+  EXPECT_THAT(changes.nodes, testing::ElementsAre("n1"));
+  EXPECT_THAT(changes.runs, testing::ElementsAre(run));
+  EXPECT_EQ(engine_.desired("n1", "a").size(), 1U);
+  EXPECT_THAT(engine_.desired("n2", "a"), IsEmpty());
+  EXPECT_THAT(engine_.take_changes().nodes, IsEmpty()) << "told once";
+}
+
+TEST_F(EngineTest, APreparedRunHoldsItsPodsAndIsNotTold) {
+  connect("n1");
+  const auto head = engine_.prepare(experiment(), "person", clock_.now());
+  ASSERT_TRUE(head);
+  EXPECT_THAT(engine_.desired("n1", "a"), IsEmpty());
+  EXPECT_EQ(engine_.prepare(experiment(), "person", clock_.now()).error().code, Errc::kConflict);
+  engine_.drop(head->run);
+  EXPECT_TRUE(engine_.prepare(experiment(), "person", clock_.now()));
+}
+
+TEST_F(EngineTest, SeedZeroIsChosenAndRecorded) {
+  connect("n1");
+  const auto head = engine_.prepare(experiment("  seed: 0\n"), "person", clock_.now());
+  ASSERT_TRUE(head);
+  EXPECT_EQ(head->experiment.spec.seed, 7U);
+  EXPECT_EQ(engine_.plan(experiment("  seed: 9\n"), clock_.now()).error().code, Errc::kConflict);
+}
+
+TEST_F(EngineTest, RunsOfOneSecondHaveDifferentIds) {
+  connect("n1");
+  const auto first = engine_.prepare(experiment(), "person", clock_.now());
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->run, "slow-20261123T101502Z");
+  engine_.drop(first->run);
+  EXPECT_EQ(engine_.prepare(experiment(), "person", clock_.now())->run, "slow-20261123T101502Z-2");
+}
+
+TEST_F(EngineTest, ARunIsForgottenWhenItIsOverAndStored) {
+  connect("n1");
+  const std::string run = start();
+  EXPECT_THAT(engine_.unsaved(), IsEmpty()) << "it was stored before it began";
+  ASSERT_TRUE(engine_.stop("slow", "stopped by person", Recovery::kShort, clock_.now()));
+  EXPECT_THAT(engine_.unsaved(), Contains(run));
+  const std::uint64_t before_end = engine_.find(run)->head_version();
+  report("n1", run, RunEventKind::closed);
+  engine_.saved(run, before_end);
+  ASSERT_NE(engine_.find(run), nullptr) << "the end is not stored yet";
+  EXPECT_EQ(engine_.stop(run, "again", Recovery::kShort, clock_.now()).error().code,
+            Errc::kNotFound);
+  EXPECT_TRUE(engine_.prepare(experiment(), "person", clock_.now())) << "its pods are free";
+  engine_.saved(run, engine_.find(run)->head_version());
+  EXPECT_EQ(engine_.find(run), nullptr);
+}
+
+TEST_F(EngineTest, StoreFailureEndsAllRuns) {
+  connect("n1");
+  const std::string run = start();
+  engine_.fail_all("the controller cannot store what is measured: disk full", clock_.now());
+  EXPECT_THAT(engine_.desired("n1", "a"), IsEmpty());
+  report("n1", run, RunEventKind::closed);
+  EXPECT_EQ(engine_.find(run)->head().state, RunState::Failed);
+}
+
+// 100 requests a window, of which `errors` fail.
+api::RunBatch fault_window(const std::string& run, const api::PodRef& where, UtcTime end,
+                           double errors) {
+  api::RunBatch batch{.run = run, .phase = api::RunPhase::fault};
+  api::EffectWindow window{
+      .pod = where, .phase = api::RunPhase::fault, .from = {end - seconds(1)}, .to = {end}};
+  window.samples = {
+      {.metric = "request.errors", .labels = {}, .numerator = errors, .denominator = 100}};
+  batch.windows = {window};
+  return batch;
+}
+
+TEST_F(EngineTest, AbortWhenEndsTheFaultWithinASecondOfTheMeasurement) {
+  connect("n1");
+  const std::string run = start("  abortWhen: [{effect: request.errors, above: 50%}]\n");
+  const api::PodRef where = pod("shop", "payments-n1", "n1");
+  report("n1", run, RunEventKind::measuring);
+  for (int i = 0; i < 20; ++i) {
+    engine_.answered("n1", "a", clock_.after(milliseconds(500)));
+    engine_.tick(clock_.now());
+  }
+  api::RunBatch armed{.run = run};
+  api::InjectionStatus status = injection(where, 0, 0);
+  status.armedAt = {clock_.now().utc};
+  armed.injections = {status};
+  armed.events = {event(RunEventKind::armed, clock_.now().utc)};
+  engine_.apply("n1", "a", {armed}, clock_.now());
+  ASSERT_EQ(engine_.find(run)->step(), RunStep::kFault);
+
+  // 40 % is below the bound, however long it lasts.
+  for (int i = 0; i < 12; ++i) {
+    engine_.answered("n1", "a", clock_.after(seconds(1)));
+    engine_.apply("n1", "a", {fault_window(run, where, clock_.now().utc, 40)}, clock_.now());
+    engine_.tick(clock_.now());
+  }
+  EXPECT_EQ(engine_.find(run)->head().stateReason, "");
+  // All of them fail: the last five seconds decide, not the whole fault.
+  int took = 0;
+  while (engine_.find(run)->head().stateReason.empty() && ++took < 20) {
+    engine_.answered("n1", "a", clock_.after(seconds(1)));
+    engine_.apply("n1", "a", {fault_window(run, where, clock_.now().utc, 100)}, clock_.now());
+    engine_.tick(clock_.now());
+  }
+  EXPECT_LE(took, 2);
+  EXPECT_THAT(engine_.find(run)->head().stateReason,
+              HasSubstr("abortWhen request.errors above 50"));
+  EXPECT_EQ(engine_.find(run)->ending(), RunState::Aborted);
+}
+
+TEST_F(EngineTest, TimestampsAreMovedToOurClockAndPodsGetTheNodesName) {
+  api::SyncRequest request = hello("n1");
+  request.clockOffset = 2.0;
+  request.clockRoundTrip = 0.001;
+  ASSERT_TRUE(engine_.hello("n1", request, clock_.now()));
+  const std::string run = start();
+  api::RunBatch batch = fault_window(run, pod("shop", "payments-n1", "liar"), clock_.now().utc, 0);
+  engine_.correct("n1", batch, clock_.now());
+  EXPECT_EQ(batch.windows[0].to.value, clock_.now().utc - seconds(2));
+  EXPECT_EQ(batch.windows[0].pod.node, "n1");
+  EXPECT_DOUBLE_EQ(engine_.find(run)->head().nodes[0].clockOffset, 2.0);
+  EXPECT_NEAR(engine_.find(run)->head().nodes[0].clockUncertainty, 0.0005, 1e-9);
+}
+
+}  // namespace
+}  // namespace faultline::controller::test

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/store/store.h"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "controller/store/state_dir.h"
+#include "fixtures.h"
+
+namespace faultline::controller::test {
+namespace {
+
+using api::RunState;
+using testing::HasSubstr;
+
+class StoreTest : public testing::Test {
+ protected:
+  StoreTest() { open(); }
+  void open(std::int64_t max_pages = 0) {
+    store_.reset();
+    auto opened = Store::open({.path = path_, .max_pages = max_pages});
+    ASSERT_TRUE(opened) << opened.error().message;
+    store_ = std::move(*opened);
+  }
+  api::RunRecord head(const std::string& run, UtcTime at = UtcTime(seconds(1795428902))) {
+    api::RunRecord record{.run = run, .experiment = experiment(), .requestedBy = "person"};
+    record.history = {{RunState::Pending, {at}, ""}};
+    record.pods = {{pod("shop", "payments-0"), api::PodRole::target}};
+    record.matching = 1;
+    record.nodes = {{.node = "n1", .info = node_info("n1")}};
+    return record;
+  }
+  void end(const std::string& run, UtcTime at = UtcTime(seconds(1795428950))) {
+    api::RunRecord record = head(run);
+    record.state = RunState::Completed;
+    record.history.push_back({RunState::Completed, {at}, ""});
+    ASSERT_TRUE(store_->update(record, RunState::Completed));
+  }
+  static api::NumberedBatch batch(std::uint64_t number, const std::string& run,
+                                  std::uint64_t injected = 0) {
+    api::NumberedBatch numbered{.number = number, .batch = {.run = run}};
+    numbered.batch.injections = {injection(pod("shop", "payments-0"), 2 * injected, injected)};
+    numbered.batch.windows = {{.pod = pod("shop", "payments-0"),
+                               .from = {UtcTime(seconds(1795428902 + number))},
+                               .to = {UtcTime(seconds(1795428903 + number))}}};
+    return numbered;
+  }
+  Appended append(const std::vector<api::NumberedBatch>& batches,
+                  const std::string& instance = "a") {
+    auto appended = store_->append("n1", instance, batches, UtcTime(seconds(1795428910)));
+    if (!appended) {
+      ADD_FAILURE() << appended.error().message;
+      return {};
+    }
+    return std::move(*appended);
+  }
+
+  TempDir dir_;
+  std::string path_ = dir_.file("store.db");
+  std::unique_ptr<Store> store_;
+};
+
+TEST_F(StoreTest, ARunComesBackWithAllThatWasMeasured) {
+  ASSERT_TRUE(store_->insert(head("slow-1")));
+  append({batch(1, "slow-1", 5), batch(2, "slow-1", 9)});
+  api::NumberedBatch last = batch(3, "slow-1", 12);
+  last.batch.gaps = {{.node = "n1", .reason = "ring buffer full"}};
+  last.batch.events = {event(api::RunEventKind::closed)};
+  append({last});
+  end("slow-1");
+  open();  // as after a restart
+  const auto record = store_->load("slow-1");
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->state, RunState::Completed);
+  EXPECT_EQ(record->experiment.spec.seed, 42U);
+  EXPECT_EQ(record->history.size(), 2U);
+  ASSERT_EQ(record->nodes.size(), 1U);
+  EXPECT_EQ(record->nodes[0].info.kernel, "6.18");
+  EXPECT_EQ(record->nodes[0].windows.size(), 3U);
+  ASSERT_EQ(record->nodes[0].injections.size(), 1U) << "totals: the newest counts";
+  EXPECT_EQ(record->nodes[0].injections[0].injected, 12U);
+  EXPECT_EQ(record->nodes[0].gaps.size(), 1U);
+  EXPECT_TRUE(record->nodes[0].closed);
+  const auto listed = store_->list(10);
+  ASSERT_TRUE(listed);
+  ASSERT_EQ(listed->size(), 1U);
+  EXPECT_EQ(listed->at(0).injections.at(0).injected, 12U);
+}
+
+TEST_F(StoreTest, ABatchThatIsSentAgainIsStoredOnce) {
+  ASSERT_TRUE(store_->insert(head("slow-1")));
+  EXPECT_EQ(append({batch(1, "slow-1"), batch(2, "slow-1")}).acked, 2U);
+  const Appended again = append({batch(1, "slow-1"), batch(2, "slow-1"), batch(3, "slow-1")});
+  EXPECT_EQ(again.acked, 3U);
+  EXPECT_EQ(again.duplicates, 2U);
+  EXPECT_EQ(again.fresh.size(), 1U);
+  open();
+  EXPECT_EQ(append({batch(3, "slow-1")}).duplicates, 1U) << "also after a restart";
+  EXPECT_EQ(append({batch(1, "slow-1")}, "b").fresh.size(), 1U) << "another agent counts anew";
+  EXPECT_EQ(store_->load("slow-1")->nodes[0].windows.size(), 4U);
+}
+
+TEST_F(StoreTest, BatchesOfARunThatIsOverAreStillStored) {
+  ASSERT_TRUE(store_->insert(head("slow-1")));
+  end("slow-1");
+  EXPECT_EQ(append({batch(1, "slow-1", 7)}).fresh.size(), 1U);
+  EXPECT_EQ(store_->load("slow-1")->nodes[0].injections[0].injected, 7U);
+}
+
+TEST_F(StoreTest, BatchesOfAnUnknownRunAreAcknowledgedAndCounted) {
+  const Appended appended = append({batch(1, "gone-1")});
+  EXPECT_EQ(appended.acked, 1U) << "else the agent would send it for ever";
+  EXPECT_EQ(appended.unknown, 1U);
+  EXPECT_TRUE(appended.fresh.empty());
+}
+
+TEST_F(StoreTest, ARunOrTheNewestOfANameIsFound) {
+  ASSERT_TRUE(store_->insert(head("slow-1", UtcTime(seconds(1000)))));
+  ASSERT_TRUE(store_->insert(head("slow-2", UtcTime(seconds(2000)))));
+  EXPECT_EQ(*store_->find("slow-1"), "slow-1");
+  EXPECT_EQ(*store_->find("slow"), "slow-2");
+  EXPECT_EQ(store_->find("fast").error().code, Errc::kNotFound);
+  EXPECT_EQ(store_->insert(head("slow-1")).error().code, Errc::kConflict);
+}
+
+TEST_F(StoreTest, AfterAKillUnfinishedRunsAndTheirLastSignOfLifeAreFound) {
+  ASSERT_TRUE(store_->insert(head("over-1")));
+  end("over-1");
+  ASSERT_TRUE(store_->insert(head("slow-1")));
+  append({batch(1, "slow-1", 3)});
+  api::RunRecord stopping = head("stopping-1");
+  ASSERT_TRUE(store_->insert(stopping));
+  stopping.stateReason = "stopped by person";
+  ASSERT_TRUE(store_->update(stopping, RunState::Aborted));
+
+  // A copy of the files as they lie on the disk is what a killed controller leaves behind.
+  const std::string left = dir_.file("left.db");
+  for (const char* part : {"", "-wal"}) std::filesystem::copy_file(path_ + part, left + part);
+  auto later = Store::open({.path = left});
+  ASSERT_TRUE(later) << later.error().message;
+  const auto unfinished = (*later)->unfinished();
+  ASSERT_TRUE(unfinished) << unfinished.error().message;
+  ASSERT_EQ(unfinished->size(), 2U);
+  EXPECT_EQ(unfinished->at(0).head.run, "slow-1");
+  EXPECT_EQ(unfinished->at(0).last_seen, UtcTime(seconds(1795428910)));
+  EXPECT_EQ(unfinished->at(0).ending, std::nullopt);
+  EXPECT_EQ(unfinished->at(1).ending, RunState::Aborted);
+  EXPECT_EQ((*later)->load("slow-1")->nodes[0].injections[0].injected, 3U);
+}
+
+TEST_F(StoreTest, AFullDiskIsAnErrorAndNothingIsHalfStored) {
+  ASSERT_TRUE(store_->insert(head("slow-1")));
+  open(40);  // pages: SQLite then says what it says when the disk is full
+  std::uint64_t number = 0;
+  Result<Appended> appended = Appended{};
+  while (appended && number < 5000) {
+    std::vector<api::NumberedBatch> two = {batch(number + 1, "slow-1"),
+                                           batch(number + 2, "slow-1")};
+    appended = store_->append("n1", "a", two, UtcTime(seconds(1795428910)));
+    if (appended) number += 2;
+  }
+  ASSERT_FALSE(appended);
+  EXPECT_EQ(appended.error().code, Errc::kUnavailable);
+  EXPECT_THAT(appended.error().message, HasSubstr("full"));
+  EXPECT_EQ(store_->load("slow-1")->nodes[0].windows.size(), number) << "what was there stays";
+  open();  // there is room again
+  EXPECT_EQ(append({batch(number + 1, "slow-1"), batch(number + 2, "slow-1")}).fresh.size(), 2U)
+      << "the agent still has them";
+}
+
+TEST_F(StoreTest, OldRunsAreDeletedAndRunsUnderWayAreKept) {
+  const auto day = std::chrono::hours(24);
+  const UtcTime today(seconds(1795428902));
+  for (int i = 0; i < 12; ++i) {
+    const std::string run = "slow-" + std::to_string(i);
+    ASSERT_TRUE(store_->insert(head(run, today - i * day)));
+    if (i != 11) end(run);
+  }
+  append({batch(1, "slow-9")});
+  const auto prune = [&](Retention retention) {
+    std::size_t all = 0;
+    for (std::size_t n = 1; n > 0; all += n) {
+      const auto pruned = store_->prune(retention, today);
+      if (!pruned) {
+        ADD_FAILURE() << pruned.error().message;
+        break;
+      }
+      n = *pruned;
+      if (n == 0) break;
+    }
+    return all;
+  };
+  EXPECT_EQ(prune({.runs = 100, .age = 8 * day + std::chrono::hours(1)}), 2U) << "9 and 10 days";
+  EXPECT_EQ(store_->find("slow-9").error().code, Errc::kNotFound);
+  EXPECT_TRUE(store_->find("slow-11")) << "it is not over";
+  EXPECT_EQ(prune({.runs = 3, .age = 100 * day}), 6U);
+  EXPECT_EQ(store_->list(100)->size(), 4U);
+}
+
+TEST_F(StoreTest, AFileOfANewerProgramOrOfSomethingElseIsNotTouched) {
+  store_.reset();
+  const auto refused = [](const std::string& path) {
+    const auto opened = Store::open({.path = path});
+    EXPECT_FALSE(opened);
+    return opened ? std::string() : opened.error().message;
+  };
+  const std::string text = dir_.file("text.db");
+  std::ofstream(text) << std::string(5000, 'x');
+  EXPECT_THAT(refused(text), HasSubstr("not a database; move it away"));
+  EXPECT_THAT(refused(dir_.file("no/such/folder.db")), HasSubstr("unable to open"));
+}
+
+TEST(StateDir, IsHeldByOneController) {
+  TempDir dir;
+  const auto first = StateDir::open(dir.file("state"));
+  ASSERT_TRUE(first);
+  const auto second = StateDir::open(dir.file("state"));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Errc::kConflict);
+  EXPECT_THAT(second.error().message, HasSubstr("another controller uses"));
+  EXPECT_EQ(StateDir::open(dir.file("no/such")).error().code, Errc::kNotFound);
+}
+
+TEST(StateDir, IsFreeAgainAfterwards) {
+  TempDir dir;
+  EXPECT_TRUE(StateDir::open(dir.file("state")));
+  EXPECT_TRUE(StateDir::open(dir.file("state")));
+}
+
+}  // namespace
+}  // namespace faultline::controller::test

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/engine/targets.h"
+
+#include <gmock/gmock.h>
+
+#include <set>
+
+#include "controller/engine/dice.h"
+#include "fixtures.h"
+
+namespace faultline::controller::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::vector<std::string> ids(const std::vector<api::PodRef>& pods) {
+  std::vector<std::string> out;
+  for (const api::PodRef& pod : pods) out.push_back(pod.id());
+  return out;
+}
+
+// n1: payments-0, payments-1, checkout-0, cart-0..4; n2: payments-2, payments-3; and one of
+// kube-system that calls itself payments.
+Cluster shop() {
+  Cluster cluster;
+  KnownNode n1{"n1", node_info("n1"), {}}, n2{"n2", node_info("n2", {"networkLoss"}), {}};
+  const auto app = [](std::string name) {
+    return std::map<std::string, std::string>{{"app", std::move(name)}};
+  };
+  n1.pods = {pod("shop", "payments-0", "n1", app("payments")),
+             pod("shop", "payments-1", "n1", app("payments")),
+             pod("shop", "checkout-0", "n1", app("checkout")),
+             pod("kube-system", "dns-0", "n1", app("payments"))};
+  for (int i = 0; i < 5; ++i)
+    n1.pods.push_back(pod("shop", "cart-" + std::to_string(i), "n1", app("cart")));
+  n2.pods = {pod("shop", "payments-2", "n2", app("payments")),
+             pod("shop", "payments-3", "n2", app("payments")),
+             pod("shop", "idle-0", "n2", app("idle"))};
+  cluster.nodes = {n1, n2};
+  return cluster;
+}
+
+std::string target(const std::string& mode, const std::string& limits = "{maxPercent: 100}",
+                   const std::string& selector =
+                       "{namespaces: [shop], labelSelectors: {app: "
+                       "payments}}") {
+  return "  target: {selector: " + selector + ", mode: " + mode + "}\n  limits: " + limits + "\n";
+}
+
+std::string refusal(const std::string& spec, const Cluster& cluster, Errc code) {
+  const auto plan = resolve(experiment(spec), cluster);
+  EXPECT_FALSE(plan) << spec;
+  if (plan) return "";
+  EXPECT_EQ(plan.error().code, code) << plan.error().message;
+  EXPECT_EQ(plan.error().message.find('\n'), std::string::npos);
+  return plan.error().message;
+}
+
+struct ModeCase {
+  const char* mode;
+  std::size_t least, most;
+};
+class Modes : public testing::TestWithParam<ModeCase> {};
+
+TEST_P(Modes, ChooseAsManyAsTheySay) {
+  const auto [mode, least, most] = GetParam();
+  std::set<std::size_t> counts;
+  for (int seed = 1; seed <= 60; ++seed) {
+    const auto plan =
+        resolve(experiment(target(mode) + "  seed: " + std::to_string(seed) + "\n"), shop());
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_EQ(plan->matching, 4);
+    counts.insert(plan->targets.size());
+    for (const api::PodRef& pod : plan->targets) EXPECT_EQ(pod.labels.at("app"), "payments");
+  }
+  EXPECT_EQ(*counts.begin(), least);
+  EXPECT_EQ(*counts.rbegin(), most);
+}
+INSTANTIATE_TEST_SUITE_P(All, Modes,
+                         testing::Values(ModeCase{"one", 1, 1}, ModeCase{"all", 4, 4},
+                                         ModeCase{"fixed, value: \"3\"", 3, 3},
+                                         ModeCase{"fixed-percent, value: \"50\"", 2, 2},
+                                         ModeCase{"fixed-percent, value: \"74\"", 2, 2},
+                                         ModeCase{"random-max-percent, value: \"75\"", 1, 3},
+                                         ModeCase{"random-max-percent, value: \"10\"", 1, 1}));
+
+TEST(Targets, SameSeedChoosesTheSamePodsAndOtherSeedsOthers) {
+  std::set<std::string> chosen;
+  for (int seed = 1; seed <= 40; ++seed) {
+    const auto spec = experiment(target("one") + "  seed: " + std::to_string(seed) + "\n");
+    const auto first = resolve(spec, shop()), second = resolve(spec, shop());
+    ASSERT_TRUE(first && second);
+    EXPECT_EQ(ids(first->targets), ids(second->targets));
+    chosen.insert(first->targets[0].id());
+  }
+  EXPECT_EQ(chosen.size(), 4U) << "each pod has its turn";
+}
+
+TEST(Targets, SeedDecidesTheSameOnEveryMachine) {
+  // Written down once: a change would change what a recorded seed means.
+  Dice dice(42);
+  EXPECT_EQ(dice.next(), 13679457532755275413U);
+  const auto plan = resolve(experiment(target("fixed, value: \"2\"")), shop());
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->seed, 42U);
+}
+
+struct LimitCase {
+  const char* mode;
+  const char* limits;
+  std::int64_t allowed;
+  const char* raise;  // what the refusal asks for; empty: none
+};
+class LimitsOf4 : public testing::TestWithParam<LimitCase> {};
+
+TEST_P(LimitsOf4, AreEnforcedAndTheRefusalSaysWhatToRaise) {
+  const auto& c = GetParam();
+  const auto plan = resolve(experiment(target(c.mode, c.limits)), shop());
+  if (*c.raise == '\0') {
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_EQ(plan->allowed, c.allowed);
+    return;
+  }
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().code, Errc::kDenied);
+  EXPECT_THAT(plan.error().message, HasSubstr("blast radius"));
+  EXPECT_THAT(plan.error().message, HasSubstr("allow " + std::to_string(c.allowed) + " "));
+  EXPECT_THAT(plan.error().message, HasSubstr(std::string("raise ") + c.raise + ", or"));
+}
+INSTANTIATE_TEST_SUITE_P(
+    All, LimitsOf4,
+    testing::Values(
+        LimitCase{"all", "{maxPods: 4, maxPercent: 100}", 4, ""},
+        LimitCase{"all", "{maxPods: 3, maxPercent: 100}", 3, "spec.limits.maxPods to 4"},
+        LimitCase{"all", "{maxPods: 5, maxPercent: 50}", 2, "spec.limits.maxPercent to 100"},
+        LimitCase{"fixed, value: \"3\"", "{maxPods: 5, maxPercent: 50}", 2,
+                  "spec.limits.maxPercent to 75"},
+        LimitCase{"all", "{maxPods: 1, maxPercent: 50}", 1,
+                  "spec.limits.maxPods to 4 and spec.limits.maxPercent to 100"},
+        LimitCase{"one", "{maxPods: 5, maxPercent: 1}", 1, ""},
+        LimitCase{"fixed, value: \"2\"", "{maxPods: 5, maxPercent: 50}", 2, ""}));
+
+TEST(Targets, TheRaiseThatARefusalAsksForIsEnough) {
+  // 2 of 3 are 66.7 %: rounded the wrong way, the next try would be refused again.
+  Cluster cluster = shop();
+  cluster.nodes[1].pods.erase(cluster.nodes[1].pods.begin());
+  EXPECT_THAT(refusal(target("fixed, value: \"2\"", "{maxPercent: 50}"), cluster, Errc::kDenied),
+              HasSubstr("maxPercent to 67"));
+  EXPECT_TRUE(resolve(experiment(target("fixed, value: \"2\"", "{maxPercent: 67}")), cluster));
+}
+
+TEST(Targets, AllowedTargetsIsExactForPercentagesWithoutBinaryForm) {
+  EXPECT_EQ(api::allowed_targets({.maxPods = 100, .maxPercent = 58}, 50), 29);
+  EXPECT_EQ(api::allowed_targets({.maxPods = 100, .maxPercent = 57.9}, 50), 28);
+  EXPECT_EQ(api::allowed_targets({.maxPods = 5, .maxPercent = 50}, 1), 1);
+  EXPECT_EQ(api::allowed_targets({.maxPods = 5, .maxPercent = 50}, 3), 1);
+}
+
+TEST(Targets, ProtectedNamespacesAreNeverTargets) {
+  const std::string all = "{labelSelectors: {app: payments}}";
+  const auto plan = resolve(experiment(target("all", "{maxPercent: 100}", all)), shop());
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->matching, 4) << "the fifth is in kube-system";
+  EXPECT_THAT(ids(plan->targets), testing::Not(testing::Contains("kube-system/dns-0")));
+
+  EXPECT_THAT(
+      refusal(target("all", "{}", "{namespaces: [shop, kube-system]}"), shop(), Errc::kDenied),
+      HasSubstr("namespace kube-system is protected"));
+  EXPECT_THAT(refusal(target("all", "{}", "{pods: {faultline: [agent-0]}}"), shop(), Errc::kDenied),
+              HasSubstr("namespace faultline is protected"));
+  Cluster only_system = shop();
+  std::erase_if(only_system.nodes[0].pods,
+                [](const api::PodRef& p) { return p.name.starts_with("payments"); });
+  only_system.nodes.pop_back();
+  EXPECT_THAT(refusal(target("all", "{}", all), only_system, Errc::kDenied),
+              HasSubstr("only pods of the protected namespace kube-system match"));
+}
+
+TEST(Targets, ObservedPodsAreNotTargetsAndControlPodsAreNeither) {
+  const auto plan = resolve(
+      experiment(target("all", "{maxPercent: 100}", "{pods: {shop: [payments-0]}}") +
+                 "  observe: [{namespaces: [shop], labelSelectors: {app: checkout}}, {namespaces: "
+                 "[shop], labelSelectors: {app: payments}}]\n"),
+      shop());
+  ASSERT_TRUE(plan);
+  EXPECT_THAT(ids(plan->targets), ElementsAre("shop/payments-0"));
+  EXPECT_THAT(ids(plan->observed), ElementsAre("shop/checkout-0", "shop/payments-1",
+                                               "shop/payments-2", "shop/payments-3"));
+  EXPECT_THAT(ids(plan->control), ElementsAre("shop/cart-0", "shop/cart-1", "shop/cart-2"))
+      << "three, of the target's node, none of kube-system";
+}
+
+TEST(Targets, APodIsInOneRunAtATime) {
+  Cluster cluster = shop();
+  cluster.in_use["shop/payments-0"] = {"slow-1", api::PodRole::control};
+  cluster.in_use["shop/cart-0"] = {"slow-1", api::PodRole::target};
+  const std::string text = refusal(target("all"), cluster, Errc::kConflict);
+  EXPECT_THAT(text, HasSubstr("shop/payments-0, a target of this one, is a control pod of run "
+                              "slow-1"));
+  EXPECT_THAT(text, HasSubstr("faultline stop slow-1"));
+  const auto other =
+      resolve(experiment(target("all", "{}", "{pods: {shop: [payments-1]}}")), cluster);
+  ASSERT_TRUE(other);
+  EXPECT_THAT(ids(other->control), ElementsAre("shop/cart-1", "shop/cart-2", "shop/cart-3"))
+      << "control pods are taken from those that are free";
+}
+
+TEST(Targets, RefusalsNameTheRuleTheValueAndWhatToChange) {
+  EXPECT_THAT(refusal(target("fixed, value: \"5\""), shop(), Errc::kInvalid),
+              HasSubstr("spec.target.value: mode fixed asks for 5 of 4 pods that match"));
+  EXPECT_THAT(refusal(target("fixed-percent, value: \"20\""), shop(), Errc::kInvalid),
+              HasSubstr("20 % of 4 pods that match is less than one; raise it, or use mode one"));
+  EXPECT_THAT(
+      refusal(target("one", "{}", "{labelSelectors: {app: paymnts}}"), shop(), Errc::kNotFound),
+      HasSubstr("no pod matches spec.target.selector (app=paymnts"));
+  EXPECT_THAT(refusal("", Cluster{}, Errc::kUnavailable), HasSubstr("start faultline-agent"));
+  Cluster twice = shop();
+  twice.nodes[1].pods.push_back(twice.nodes[0].pods[0]);
+  twice.nodes[1].pods.back().node = "n2";
+  EXPECT_THAT(refusal(target("all"), twice, Errc::kConflict),
+              HasSubstr("shop/payments-0 is reported by two agents, n1 and n2"));
+}
+
+TEST(Targets, WhatNeedsAMonitoringIsRefusedNotIgnored) {
+  EXPECT_THAT(
+      refusal("  expect: {alerts: [{name: Slow, within: 60s}]}\n", shop(), Errc::kUnsupported),
+      HasSubstr("spec.expect.alerts is not supported by this controller: needs Prometheus, "
+                "which comes later"));
+  EXPECT_THAT(refusal("  expect: {signals: [{promql: up, equals: request.rate}]}\n", shop(),
+                      Errc::kUnsupported),
+              HasSubstr("spec.expect.signals is not supported"));
+  EXPECT_THAT(
+      refusal("  abortWhen: [{effect: request.errors, above: 50%}, {promql: up, below: \"1\"}]\n",
+              shop(), Errc::kUnsupported),
+      HasSubstr("spec.abortWhen[1].promql is not supported"));
+}
+
+TEST(Targets, AFaultThatANodeCannotArmIsNamedWithTheAgentsReason) {
+  Cluster cluster = shop();
+  cluster.nodes[1].info.faults.push_back({"networkLatency", false, "", "TUN/TAP: No such device"});
+  const auto plan = resolve(experiment(target("all")), cluster);
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(plan->unsupported.size(), 1U);
+  const auto refused = require_supported(*plan);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kUnsupported);
+  EXPECT_EQ(refused.error().message,
+            "networkLatency on n2: not supported by this agent: TUN/TAP: No such device");
+
+  const auto of_n1 =
+      resolve(experiment(target("all", "{}", "{pods: {shop: [payments-0]}}")), cluster);
+  ASSERT_TRUE(of_n1);
+  EXPECT_THAT(of_n1->unsupported, IsEmpty()) << "n2 has no target";
+  const auto unknown = resolve(experiment("  faults: [{processKill: {}}]\n" +
+                                          target("all", "{}", "{pods: {shop: [payments-0]}}")),
+                               cluster);
+  ASSERT_TRUE(unknown);
+  EXPECT_THAT(require_supported(*unknown).error().message,
+              HasSubstr("processKill on n1: not supported by this agent: it is not built into"));
+}
+
+}  // namespace
+}  // namespace faultline::controller::test
