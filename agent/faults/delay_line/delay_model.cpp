@@ -11,6 +11,11 @@ namespace {
 
 double phi(double z) { return 0.5 * std::erfc(-z / std::numbers::sqrt2); }
 
+std::chrono::nanoseconds to_ns(double seconds) {
+  const double longest = std::chrono::duration<double>(DelayModel::kMax).count();
+  return std::chrono::nanoseconds(std::llround(std::clamp(seconds, 0.0, longest) * 1e9));
+}
+
 }  // namespace
 
 DelayRandom::DelayRandom(std::uint64_t seed) {
@@ -89,15 +94,17 @@ std::chrono::nanoseconds DelayModel::next() {
     }
     seconds = quantile(u, z);
   }
-  const double longest = std::chrono::duration<double>(kMax).count();
-  return std::chrono::nanoseconds(std::llround(std::clamp(seconds, 0.0, longest) * 1e9));
+  return to_ns(seconds);
+}
+
+std::chrono::nanoseconds DelayModel::low() const {
+  if (jitter_ == 0) return to_ns(latency_);
+  return to_ns(distribution_ == api::Distribution::normal ? 0 : quantile(0, 0));
 }
 
 std::chrono::nanoseconds DelayModel::high() const {
-  constexpr double kU = 0.9999, kZ = 3.719;
-  const double seconds = jitter_ > 0 ? quantile(kU, kZ) : latency_;
-  const double longest = std::chrono::duration<double>(kMax).count();
-  return std::chrono::nanoseconds(std::llround(std::clamp(seconds, 0.0, longest) * 1e9));
+  constexpr double kU = 0.9999, kZ = 3.719;  // Phi(kZ) = kU
+  return to_ns(jitter_ > 0 ? quantile(kU, kZ) : latency_);
 }
 
 }  // namespace faultline::agent

@@ -44,6 +44,8 @@ class DelayModel {
   DelayModel(const api::NetworkLatency& spec, std::uint64_t seed);
   // Of the next packet; 0 .. kMax.
   std::chrono::nanoseconds next();
+  // No delay is shorter.
+  [[nodiscard]] std::chrono::nanoseconds low() const;
   // All but one in 10 000 delays are shorter: what queues are sized by.
   [[nodiscard]] std::chrono::nanoseconds high() const;
 

@@ -81,8 +81,9 @@ class DelayWorker {
   DelayQueue queue_;
   FlowOrder order_;
   KtimeNs flush_until_;  // while flushing: new packets are due then
-  bool readable_ = true;
-  bool full_ = false;
+  bool full_ = false;           // no memory for one more packet
+  const std::uint64_t unread_;  // ns a packet may wait in the TAP without being late
+  KtimeNs drained_;             // the TAP was empty then
 
   std::thread thread_;
   int wake_ = -1;  // eventfd
