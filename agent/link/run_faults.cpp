@@ -100,6 +100,8 @@ std::optional<std::string> Run::refusal_of(const Place& place) const {
 
 bool Run::arm_one(Place& place, Injection& injection, const PodMap& pods) {
   if (injection.state() == Injection::State::kBlocked) return false;
+  // It was armed, and will be when the pod comes back: not blocked.
+  if (!place.here && injection.state() == Injection::State::kDisarmed) return false;
   const api::Fault& fault = desired_.experiment.spec.faults[injection.index()];
   const api::NetworkFilter* filter = api::network_filter(fault);
   const bool by_peer = filter != nullptr && filter->peer;

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// Leases and limits, with doubles (link_doubles.h).
+#include <gmock/gmock.h>
+
+#include "agent/link/backoff.h"
+#include "agent/link/lease.h"
+#include "agent/link/limits.h"
+#include "link_doubles.h"
+
+namespace faultline::agent::test {
+namespace {
+
+using api::RunPhase;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+TEST(Lease, CountsFromWhenTheRequestWasSent) {
+  Lease lease;
+  const SteadyTime sent{100s};
+  lease.renew(sent, 3);
+  EXPECT_EQ(lease.deadline(), sent + 3s);
+  EXPECT_TRUE(lease.valid(sent + 2999ms));
+  EXPECT_FALSE(lease.valid(sent + 3s));
+  EXPECT_EQ(lease.kernel_deadline().ns, 103'000'000'000u);
+}
+
+TEST(Lease, AnOlderAnswerThatArrivesLaterDoesNotShortenIt) {
+  Lease lease;
+  lease.renew(SteadyTime{100s}, 3);
+  lease.renew(SteadyTime{99s}, 3);
+  EXPECT_EQ(lease.deadline(), SteadyTime{103s});
+}
+
+TEST(Lease, NonsenseOfTheControllerIsBounded) {
+  Lease lease;
+  lease.renew(SteadyTime{100s}, -5);
+  EXPECT_FALSE(lease.valid(SteadyTime{100s}));
+  lease.renew(SteadyTime{100s}, 1e18);
+  EXPECT_EQ(lease.deadline(), SteadyTime{3700s});
+}
+
+TEST(Backoff, DoublesToItsBoundAndStartsAnewAfterSuccess) {
+  Backoff backoff(1);
+  std::chrono::nanoseconds whole = 100ms;
+  for (int i = 0; i < 8; ++i, whole = std::min<std::chrono::nanoseconds>(whole * 2, 1s)) {
+    const auto pause = backoff.failure(1s);
+    EXPECT_GE(pause, whole / 2) << i;
+    EXPECT_LE(pause, whole) << i;
+  }
+  backoff.success();
+  EXPECT_LE(backoff.failure(1s), 100ms);
+}
+
+TEST(RunLease, EveryAnswerRenewsEveryFaultFromTheTimeOfTheRequest) {
+  Node node;
+  node.begin();
+  node.answer({Node::run(RunPhase::fault)});
+  const SteadyTime sent = node.clock.steady();
+  node.clock.move(400ms);
+  node.reconciler->answer({Node::run(RunPhase::fault)}, sent);
+  Lease expected;
+  expected.renew(sent, 3);
+  EXPECT_EQ(node.world.alive()[0]->deadline, expected.kernel_deadline());
+}
+
+TEST(RunLease, WithoutAnAnswerTheFaultsEndOnTimeAndItIsTold) {
+  Node node;
+  node.begin();
+  node.answer({Node::run(RunPhase::fault)});
+  const UtcTime armed = node.clock.utc();
+  node.pass(2950ms);
+  EXPECT_THAT(node.world.alive(), SizeIs(1));
+  node.pass(100ms);
+  EXPECT_THAT(node.world.alive(), IsEmpty());
+  EXPECT_THAT(node.events(), ElementsAre("measuring", "armed", "lease_expired"));
+  EXPECT_EQ(node.told.events.back().at.value, armed + 3s);
+  EXPECT_EQ(node.status().state, api::InjectionState::disarmed);
+  EXPECT_EQ(node.reconciler->counts().leases_expired, 1u);
+}
+
+TEST(RunLease, ALaterAnswerArmsAgainWithAGap) {
+  Node node;
+  node.begin();
+  node.answer({Node::run(RunPhase::fault)});
+  node.world.armed[0]->counters.injected = 5;
+  node.pass(4000ms);
+  EXPECT_TRUE(node.reconciler->wants_answer());
+  node.answer({Node::run(RunPhase::fault)});
+  EXPECT_THAT(node.events(), ElementsAre("measuring", "armed", "lease_expired", "armed"));
+  EXPECT_THAT(node.world.alive(), SizeIs(1));
+  EXPECT_EQ(node.status().injected, 5u);
+  ASSERT_THAT(node.told.gaps, SizeIs(1));
+  EXPECT_EQ(node.told.gaps[0].to.value - node.told.gaps[0].from.value, 1s);
+  EXPECT_FALSE(node.reconciler->wants_answer());
+}
+
+TEST(RunLease, ALaterAnswerThatWantsRecoveryDoesNotArm) {
+  Node node;
+  node.begin();
+  node.answer({Node::run(RunPhase::fault)});
+  node.pass(4000ms);
+  node.answer({Node::run(RunPhase::recovery)});
+  EXPECT_THAT(node.world.alive(), IsEmpty());
+  EXPECT_THAT(node.events(), ElementsAre("measuring", "armed", "lease_expired", "disarmed"));
+}
+
+// A process that was stopped gets its answer before its timers.
+TEST(RunLease, AnAnswerAfterTheDeadlineIsAnExpiryFirst) {
+  Node node;
+  node.begin();
+  node.answer({Node::run(RunPhase::fault)});
+  node.clock.move(10s);
+  node.answer({Node::run(RunPhase::fault)});
+  EXPECT_THAT(node.events(), ElementsAre("measuring", "armed", "lease_expired", "armed"));
+}
+
+TEST(RunLease, AnAnswerToAnOldRequestArmsNothing) {
+  Node node;
+  node.give();
+  const SteadyTime sent = node.clock.steady();
+  node.clock.move(15s);  // a long poll
+  node.reconciler->answer({Node::run(RunPhase::fault)}, sent);
+  EXPECT_THAT(node.world.armed, IsEmpty());
+  EXPECT_TRUE(node.reconciler->wants_answer());
+  node.answer({Node::run(RunPhase::fault)});
+  EXPECT_THAT(node.world.alive(), SizeIs(1));
+}
+
+TEST(RunLease, MeasuringStopsWhenNobodyAsksAndComesBackWithAGap) {
+  Node node;
+  node.begin();
+  node.pass(31s);
+  EXPECT_EQ(node.world.count("end shop/a"), 1);
+  node.answer({Node::run(RunPhase::baseline)});
+  EXPECT_EQ(node.world.count("measure shop/a"), 2);
+  EXPECT_THAT(node.told.gaps, SizeIs(2));
+  EXPECT_THAT(node.events(), ElementsAre("measuring"));
+}
+
+struct Refused {
+  const char* what;
+  std::function<void(api::DesiredRun&, Node&)> change;
+  const char* reason;
+};
+
+TEST(Limits, EachBrokenRuleBlocksEveryFaultAndIsNamed) {
+  const std::vector<Refused> table = {
+      {"more targets than allowed", [](auto& run, auto&) { run.targets = 2; },
+       "rule limits: 2 targets, allowed are 1 (maxPods 5, maxPercent 50 of 2 matching)"},
+      {"the controller's count is not believed when there are more here",
+       [](auto& run, auto&) { run.pods[1].role = api::PodRole::target; }, "rule limits: 2 targets"},
+      {"a pod the selector does not match",
+       [](auto&, auto& node) { node.pods[0].ref.labels["app"] = "checkout"; },
+       "rule target selector: it does not match shop/a"},
+      {"labels as this node sees them, not as the controller says",
+       [](auto& run, auto& node) {
+         node.pods[0].ref.labels.clear();
+         run.pods[0].pod.labels["app"] = "payments";
+       },
+       "rule target selector"},
+      {"an experiment that does not hold",
+       [](auto& run, auto&) { run.experiment.spec.limits.maxPercent = 0; },
+       "rule valid experiment"},
+      {"a pod of the node's own network",
+       [](auto&, auto& node) { node.pods[0].netns = NetnsId{77}; }, "rule host network"},
+  };
+  for (const Refused& row : table) {
+    Node node(NetnsId{77});
+    auto run = Node::run(RunPhase::fault);
+    row.change(run, node);
+    node.give();
+    node.answer({run});
+    EXPECT_THAT(node.world.armed, IsEmpty()) << row.what;
+    ASSERT_FALSE(node.told.injections.empty()) << row.what;
+    EXPECT_EQ(node.told.injections[0].state, api::InjectionState::blocked) << row.what;
+    EXPECT_THAT(node.told.injections[0].reason, HasSubstr(row.reason)) << row.what;
+    EXPECT_THAT(node.events(), Contains("blocked")) << row.what;
+  }
+}
+
+TEST(Limits, ProtectedNamespacesAreNeverTargets) {
+  for (const char* name_space : {"kube-system", "faultline"}) {
+    auto run = Node::run(RunPhase::fault);
+    const auto reason = pod_refusal(run, pod("a", 1, name_space), NetnsId{});
+    ASSERT_TRUE(reason);
+    EXPECT_THAT(*reason, HasSubstr("rule protected namespaces"));
+  }
+}
+
+TEST(Limits, APodIsATargetOfOneRunAtATime) {
+  Node node;
+  node.give();
+  node.answer({Node::run(RunPhase::fault),
+               Node::run(RunPhase::fault, experiment("[{networkLoss: {loss: 10%}}]"), "other")});
+  EXPECT_THAT(node.world.alive(), SizeIs(1));
+  EXPECT_EQ(node.status().reason, "rule one run a pod: it is a target of slow-1");
+}
+
+}  // namespace
+}  // namespace faultline::agent::test

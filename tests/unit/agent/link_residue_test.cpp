@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is to blame for what is left in the kernel, with a kernel that holds what it is told
+// (link_doubles.h).
+#include <gmock/gmock.h>
+
+#include "link_doubles.h"
+
+namespace faultline::agent::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+ObjectKey program(std::uint32_t id) { return {ObjectKind::program, id}; }
+
+struct Residue : testing::Test {
+  HeldKernel kernel;
+  ResidueLedger ledger{kernel};
+  void make(std::uint32_t id) {
+    kernel.ours.insert(program(id));
+    kernel.here.insert(program(id));
+  }
+  void drop(std::uint32_t id) {
+    kernel.ours.erase(program(id));
+    kernel.here.erase(program(id));
+  }
+};
+
+TEST_F(Residue, NothingIsLeftWhenAllIsGone) {
+  ledger.begin("run");
+  make(1);
+  ledger.claim("run");
+  drop(1);
+  EXPECT_THAT(ledger.left_of("run"), IsEmpty());
+}
+
+TEST_F(Residue, AnObjectOfTheRunThatIsStillHeldIsNamed) {
+  ledger.begin("run");
+  make(1);
+  ledger.claim("run");
+  EXPECT_THAT(ledger.left_of("run"), ElementsAre("object 1"));
+}
+
+TEST_F(Residue, AnObjectOfTheRunThatSomethingElseHoldsIsNamed) {
+  ledger.begin("run");
+  make(1);
+  ledger.claim("run");
+  kernel.here.clear();
+  kernel.elsewhere.insert(program(1));  // a descriptor that was handed on
+  EXPECT_THAT(ledger.left_of("run"), ElementsAre("object 1"));
+}
+
+TEST_F(Residue, AnotherRunOfThisAgentIsNotBlamed) {
+  ledger.begin("first");
+  make(1);
+  ledger.claim("first");
+  ledger.begin("second");
+  make(2);
+  ledger.claim("second");
+  drop(1);
+  EXPECT_THAT(ledger.left_of("first"), IsEmpty());
+  drop(2);
+  make(3);  // the second arms again
+  ledger.claim("second");
+  EXPECT_THAT(ledger.left_of("first"), IsEmpty());
+}
+
+TEST_F(Residue, AnotherAgentIsNotBlamed) {
+  ledger.begin("run");
+  kernel.ours.insert(program(9));
+  kernel.elsewhere.insert(program(9));
+  EXPECT_THAT(ledger.left_of("run"), IsEmpty());
+}
+
+TEST_F(Residue, WhatWasThereBeforeIsNotBlamed) {
+  kernel.ours.insert(program(9));
+  ledger.begin("run");
+  EXPECT_THAT(ledger.left_of("run"), IsEmpty());
+}
+
+TEST_F(Residue, WhatNobodyHoldsAndIsNewIsNamed) {
+  ledger.begin("run");
+  kernel.ours.insert({ObjectKind::device, 4});
+  EXPECT_THAT(ledger.left_of("run"), ElementsAre("object 4"));
+}
+
+TEST_F(Residue, IsAskedAgainUntilTheKernelHasFreedIt) {
+  Node node;
+  node.kernel.ours.insert(program(1));
+  node.begin();
+  const std::set<ObjectKey> late = {program(5)};
+  node.kernel.ours.insert(program(5));
+  node.kernel.here.insert(program(5));
+  node.answer({Node::run(api::RunPhase::fault)});
+  node.kernel.here.clear();
+  node.answer({});
+  node.pass(200ms);
+  EXPECT_TRUE(node.reconciler->active());  // in doubt
+  node.kernel.ours.erase(program(5));
+  node.pass(50ms);
+  EXPECT_FALSE(node.reconciler->active());
+  EXPECT_THAT(node.told.events.back().residue, IsEmpty());
+}
+
+TEST_F(Residue, IsToldWithTheEndOfTheRunWhenItStays) {
+  Node node;
+  node.begin();
+  node.kernel.ours.insert(program(5));
+  node.kernel.here.insert(program(5));
+  node.answer({Node::run(api::RunPhase::fault)});
+  node.answer({});
+  node.pass(1100ms);
+  EXPECT_FALSE(node.reconciler->active());
+  ASSERT_THAT(node.told.events.back().residue, SizeIs(1));
+  EXPECT_EQ(node.told.events.back().residue[0], "object 5");
+  EXPECT_EQ(node.reconciler->counts().residue, 1u);
+}
+
+}  // namespace
+}  // namespace faultline::agent::test
