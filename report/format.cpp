@@ -14,7 +14,7 @@ constexpr double kMinute = 60;
 std::string grouped(std::string digits) {
   const std::size_t end = std::min(digits.find('.'), digits.size());
   const std::size_t begin = digits.starts_with('-') ? 1 : 0;
-  for (std::size_t i = end; i > begin + 3; i -= 3) digits.insert(i - 3, " ");
+  for (std::size_t i = end; i > begin + 3; i -= 3) digits.insert(i - 3, 1, ' ');
   return digits;
 }
 

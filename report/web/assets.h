@@ -6,9 +6,9 @@
 
 namespace faultline::report::web {
 
-extern const std::string_view kUplotJs;   // vendor/uplot/uPlot.iife.min.js
-extern const std::string_view kUplotCss;  // vendor/uplot/uPlot.min.css
-extern const std::string_view kReportJs;  // web/report.js
-extern const std::string_view kReportCss; // web/report.css
+extern const std::string_view kUplotJs;    // vendor/uplot/uPlot.iife.min.js
+extern const std::string_view kUplotCss;   // vendor/uplot/uPlot.min.css
+extern const std::string_view kReportJs;   // web/report.js
+extern const std::string_view kReportCss;  // web/report.css
 
 }  // namespace faultline::report::web
