@@ -94,7 +94,7 @@ static __always_inline int fl_lose(struct __sk_buff *skb, __u32 direction)
 		return TCX_NEXT;
 	if (!fl_armed(&now))
 		return TCX_NEXT;
-	if (!fl_parse(skb, &packet) || fl_is_neighbour_discovery(&packet))
+	if (!fl_parse(skb, &packet) || fl_is_housekeeping(&packet))
 		return TCX_NEXT;
 	if (!fl_filter_match(&fl_filter, &packet, direction == FL_LOSS_TO))
 		return TCX_NEXT;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* A packet at a tc hook, as far as filters look: addresses, protocol, ports. And does it pass a fl_net_filter?
  *
- * Out of scope of every network fault, whatever the filter says: what is neither IPv4 nor IPv6 (ARP), and IPv6 neighbour
- * discovery. A path that is bad for data need not make neighbours unknown to each other. */
+ * Out of scope of every network fault, whatever the filter says: what is neither IPv4 nor IPv6 (ARP), IPv6 neighbour
+ * discovery, and multicast membership (MLD, IGMP). A path that is bad for data need not make neighbours unknown to each
+ * other, and a pod that is silent but for these has no traffic. */
 #ifndef FAULTLINE_PACKET_BPF_H
 #define FAULTLINE_PACKET_BPF_H
 
@@ -18,8 +19,9 @@
 #define FL_AUTH_HEADER 51
 #define FL_MAX_EXTENSIONS 8 /* IPv6 extension headers; a packet with more is out of scope */
 #define FL_MAX_VLANS 2      /* tags inside the packet; an offloaded one is not inside */
-#define FL_ND_FIRST 133     /* ICMPv6 types of neighbour discovery, RFC 4861 */
-#define FL_ND_LAST 137
+#define FL_HOUSE_FIRST 130  /* ICMPv6 types 130-132: MLD (RFC 2710), 133-137: neighbour discovery (RFC 4861) */
+#define FL_HOUSE_LAST 137
+#define FL_MLD2_REPORT 143  /* RFC 3810 */
 
 struct fl_packet {
 	__u64 saddr[2]; /* network byte order; IPv4 as ::ffff:a.b.c.d */
@@ -150,10 +152,19 @@ static __always_inline int fl_parse(struct __sk_buff *skb, struct fl_packet *p)
 	return 0;
 }
 
+static __always_inline int fl_is_housekeeping(const struct fl_packet *p)
+{
+	if (p->protocol == IPPROTO_IGMP)
+		return 1;
+	return p->protocol == FL_ICMPV6 && p->has_type &&
+	       ((p->icmp_type >= FL_HOUSE_FIRST && p->icmp_type <= FL_HOUSE_LAST) ||
+		p->icmp_type == FL_MLD2_REPORT);
+}
+
+/* The first name of fl_is_housekeeping(). */
 static __always_inline int fl_is_neighbour_discovery(const struct fl_packet *p)
 {
-	return p->protocol == FL_ICMPV6 && p->has_type && p->icmp_type >= FL_ND_FIRST &&
-	       p->icmp_type <= FL_ND_LAST;
+	return fl_is_housekeeping(p);
 }
 
 static __always_inline int fl_has_port(const volatile __u16 *list, __u32 n, __u16 a, __u16 b)
