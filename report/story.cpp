@@ -44,9 +44,12 @@ std::string effect_sentence(const api::Report& report) {
     return ranked.empty() ? "" : "No measured effect changed beyond chance.";
   const api::EffectReport& e = **clear;
   const api::Metric& metric = *api::find_metric(e.metric);
-  std::string text = "The clearest effect: " + metric_words(metric) + " of " + e.pod +
-                     " went from " + figure_words(main_figure(e.baseline, metric), metric) +
-                     " to " + figure_words(main_figure(e.fault, metric), metric);
+  const bool acted = std::ranges::any_of(
+      report.injections, [](const api::InjectionReport& row) { return row.injected > 0; });
+  std::string text = (acted ? "The clearest effect: " : "What changed most, for another reason: ") +
+                     metric_words(metric) + " of " + e.pod + " went from " +
+                     figure_words(main_figure(e.baseline, metric), metric) + " to " +
+                     figure_words(main_figure(e.fault, metric), metric);
   const std::string ratio = ratio_words(e, metric);
   if (!ratio.empty()) text += " (" + ratio + ")";
   return text + ".";

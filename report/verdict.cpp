@@ -118,8 +118,8 @@ void judge_rate(const Asked& asked, const api::InjectionStatus& status, api::Inj
   const api::Interval wide = clopper_pearson(rate * n, n, kVerdict);
   if (*asked.rate < wide.low || *asked.rate > wide.high)
     faults.push_back("asked " + percent_words(*asked.rate) + ", injected " + percent_words(rate) +
-                     "; by chance it would be within " + interval_words(wide) +
-                     " of what was asked in 999 of 1 000 runs");
+                     "; what was counted fits a rate of " + interval_words(wide) +
+                     " (99.9 % interval)");
 }
 
 void judge_latency(const Asked& asked, const api::InjectionStatus& status,
