@@ -126,8 +126,11 @@ std::string to_yaml(const Experiment& experiment) {
       Experiment fresh;
       fresh.spec.faults.push_back(std::visit(
           []<class T>(const T&) { return Fault{FaultSpec(T{})}; }, experiment.spec.faults[i].spec));
-      leave_out(faults->as_array()[i],
-                to_json(fresh).as_object().at("spec").as_object().at("faults").as_array()[0]);
+      // The fault's name stays, also when each of its fields is left out.
+      const boost::json::value with_defaults =
+          to_json(fresh).as_object().at("spec").as_object().at("faults").as_array()[0];
+      leave_out(faults->as_array()[i].as_object().begin()->value(),
+                with_defaults.as_object().begin()->value());
     }
   YAML::Emitter out;
   emit(out, value);

@@ -216,6 +216,17 @@ TEST(ParseExperiment, EachKeyWrongGivesOneClearLine) {
   }
 }
 
+TEST(ParseExperiment, AFaultWithDefaultsOnlyKeepsItsNameInYaml) {
+  const auto parsed = parse_experiment(
+      "apiVersion: faultline.dev/v1alpha1\nkind: Experiment\nmetadata: {name: a}\nspec:\n"
+      "  target: {selector: {namespaces: [shop]}}\n  faults: [{networkPartition: {}}]\n",
+      "good.yaml");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const auto again = parse_experiment(to_yaml(*parsed), "again.yaml");
+  ASSERT_TRUE(again) << again.error().message << "\n" << to_yaml(*parsed);
+  EXPECT_EQ(again->spec.faults.at(0).name(), "networkPartition");
+}
+
 TEST(ParseExperiment, RoundTripsThroughYamlAndJson) {
   const auto parsed = parse_experiment(kGood, "good.yaml");
   ASSERT_TRUE(parsed);
