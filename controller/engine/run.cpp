@@ -107,7 +107,7 @@ void Run::tick(Instant now) {
     for (auto& [node, member] : members_)
       if (!member.lost && !member.closed && now.steady - member.last_contact > times_.lease)
         lose(node, member,
-             node + " was lost " + during_words(step_) + ": nothing was heard of its agent for " +
+             node + " was lost " + during_words(step_) + ": no exchange with its agent for " +
                  span_words(times_.lease) +
                  (in(RunStep::kArming, RunStep::kDisarming)
                       ? "; the lease has ended the injection there"
@@ -333,7 +333,7 @@ void Run::rebind(const std::string& node, Member& member, const std::string& ins
 void Run::lose(const std::string& node, Member& member, std::string reason, Instant now) {
   member.lost = true;
   open_gap(node, member,
-           "nothing was heard of the agent; of this time the record has only what it could send "
+           "no exchange with the agent; of this time the record has only what it could send "
            "later");
   end_early(RunState::Failed, std::move(reason), Recovery::kShort, now);
 }

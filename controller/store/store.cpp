@@ -10,7 +10,7 @@
 namespace faultline::controller {
 namespace {
 
-constexpr std::chrono::milliseconds kBusy{2000};
+constexpr std::chrono::milliseconds kBusy{1000};  // a failure must show before a lease is over
 constexpr std::int64_t kPruneAtOnce = 8;
 
 // Number n - 1 makes version n of version n - 1.

@@ -181,8 +181,8 @@ TEST_F(RunTest, ALostNodeDuringTheFaultFailsTheRunAndLeavesAGap) {
   wait(seconds(3), {"n2"});
   EXPECT_EQ(reason(), "");
   wait(milliseconds(500), {"n2"});
-  EXPECT_THAT(reason(), HasSubstr("n2 was lost during the fault: nothing was heard of its agent "
-                                  "for 3 s; the lease has ended the injection there"));
+  EXPECT_THAT(reason(), HasSubstr("n2 was lost during the fault: no exchange with its agent for 3 "
+                                  "s; the lease has ended the injection there"));
   EXPECT_EQ(told("n1"), RunPhase::recovery) << "the others end it too, and measure what follows";
   report("n1", RunEventKind::disarmed);
   EXPECT_EQ(run_->head().state, RunState::Recovering);

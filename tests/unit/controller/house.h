@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole controller on loopback, and a double of an agent that talks to it over real HTTP. The
+// double injects nothing: it reports what an agent would report.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/json.hpp>
+#include <functional>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "controller/routes/service.h"
+#include "fixtures.h"
+#include "http/client.h"
+#include "http/token.h"
+
+namespace faultline::controller::test {
+
+struct HouseOptions {
+  std::string store_path;
+  std::uint16_t port = 0;
+  RunTimes times = {.lease = milliseconds(700),
+                    .answer = milliseconds(2000),
+                    .early_recovery = milliseconds(200)};
+};
+
+class House {
+ public:
+  explicit House(const HouseOptions& options) {
+    auto service = Service::open(loop_.get_executor(), clock_,
+                                 {.store_path = options.store_path,
+                                  .times = options.times,
+                                  .agent_token = "agent-token",
+                                  .person_token = "person-token"});
+    if (!service) {
+      ADD_FAILURE() << service.error().message;
+      return;
+    }
+    service_ = *service;
+    server_ = std::make_unique<http::Server>(
+        loop_.get_executor(), http::ServerOptions{.port = options.port, .max_body = 16 << 20});
+    server_->authenticator([](const http::Request& request) {
+      const std::string token = http::bearer(request);
+      return token == "agent-token"    ? std::string("agent")
+             : token == "person-token" ? std::string("person")
+                                       : std::string();
+    });
+    service_->add_routes(*server_);
+    const auto started = server_->start();
+    EXPECT_TRUE(started);
+    port_ = server_->port();
+    service_->start();
+    thread_ = std::thread([this] { loop_.run(); });
+  }
+  ~House() {
+    if (thread_.joinable()) end();
+  }
+  House(const House&) = delete;
+  House& operator=(const House&) = delete;
+
+  // As on SIGTERM. How long it took.
+  std::chrono::nanoseconds end() {
+    const auto began = clock_.steady();
+    boost::asio::co_spawn(loop_, ending(), boost::asio::use_future).get();
+    const auto took = clock_.steady() - began;
+    thread_.join();
+    return took;
+  }
+  // As kill -9: nothing is ended, told or written.
+  void kill() {
+    loop_.stop();
+    thread_.join();
+    service_.reset();
+    server_.reset();
+  }
+
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] http::ClientOptions client(const std::string& token) const {
+    return {.base_url = "http://127.0.0.1:" + std::to_string(port_), .bearer_token = token};
+  }
+  http::ClientResponse call(const std::string& method, const std::string& target,
+                            const std::string& body = "",
+                            const std::string& token = "person-token") const {
+    auto response = http::request_blocking(client(token), method, target, body, seconds(10));
+    if (!response) {
+      ADD_FAILURE() << method << " " << target << ": " << response.error().message;
+      return {};
+    }
+    return std::move(*response);
+  }
+  [[nodiscard]] boost::json::value get(const std::string& target) const {
+    return boost::json::parse(call("GET", target).body);
+  }
+  [[nodiscard]] api::RunRecord record(const std::string& run) const {
+    auto parsed =
+        api::from_json_text<api::RunRecord>(call("GET", "/api/v1/experiments/" + run).body);
+    if (parsed) return std::move(*parsed);
+    ADD_FAILURE() << parsed.error().message;
+    return {};
+  }
+  // Waits until the run is in this state; the record then.
+  api::RunRecord until(const std::string& run, api::RunState state,
+                       std::chrono::nanoseconds limit = seconds(10)) const {
+    const auto late = clock_.steady() + limit;
+    api::RunRecord last = record(run);
+    while (last.state != state && clock_.steady() < late) {
+      std::this_thread::sleep_for(milliseconds(10));
+      last = record(run);
+    }
+    EXPECT_EQ(last.state, state) << last.stateReason;
+    return last;
+  }
+
+ private:
+  boost::asio::awaitable<void> ending() {
+    co_await service_->end_runs(seconds(5));
+    co_await server_->stop(milliseconds(300));
+    service_->close();
+  }
+
+  SystemClock clock_;
+  boost::asio::io_context loop_{1};
+  std::shared_ptr<Service> service_;
+  std::unique_ptr<http::Server> server_;
+  std::uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+// A double of faultline-agent: reports each step of each run as soon as it is told.
+class AgentDouble {
+ public:
+  AgentDouble(http::ClientOptions client, std::string node, std::string instance = "a")
+      : client_(std::move(client)), node_(std::move(node)), instance_(std::move(instance)) {
+    pods_ = {pod("shop", "payments-" + node_, "", {{"app", "payments"}}),
+             pod("shop", "idle-" + node_, "", {{"app", "idle"}})};
+    thread_ = std::thread([this] { run(); });
+  }
+  ~AgentDouble() { end(); }
+  AgentDouble(const AgentDouble&) = delete;
+  AgentDouble& operator=(const AgentDouble&) = delete;
+
+  void end() {
+    ends_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  // The moment it was first told this phase, or that the run is gone (nullopt).
+  SteadyTime told_at(std::optional<api::RunPhase> phase) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = told_.find(phase);
+    return found == told_.end() ? SteadyTime{} : found->second;
+  }
+  [[nodiscard]] int refused() const { return refused_; }
+
+ private:
+  struct Known {
+    api::DesiredRun desired;
+    UtcTime measured_until;
+    bool measuring = false;
+  };
+
+  void run() {
+    std::uint64_t revision = 0;
+    bool describe = true;
+    while (!ends_) {
+      api::SyncRequest request{.instance = instance_,
+                               .knownRevision = revision,
+                               .waitSeconds = runs_.empty() ? 0.3 : 0.05,
+                               .sentAt = {clock_.utc()}};
+      if (describe) {
+        request.info = node_info(node_);
+        request.pods = pods_;
+      }
+      for (auto& [id, known] : runs_) measure(known);
+      request.batches = waiting_;
+      const auto response =
+          http::request_blocking(client_, "POST", "/api/v1/nodes/" + node_ + "/sync",
+                                 api::to_json_text(request), seconds(10));
+      const SteadyTime now = clock_.steady();
+      if (!response || response->status != 200) {
+        ++refused_;
+        std::this_thread::sleep_for(milliseconds(50));
+        continue;
+      }
+      const auto answer = api::from_json_text<api::SyncResponse>(response->body);
+      if (!answer) break;
+      revision = answer->revision;
+      describe = answer->sendInfo;
+      std::erase_if(waiting_,
+                    [&](const api::NumberedBatch& b) { return b.number <= answer->ackedBatch; });
+      obey(answer->runs, now);
+    }
+  }
+
+  void obey(const std::vector<api::DesiredRun>& wanted, SteadyTime now) {
+    for (const api::DesiredRun& desired : wanted) {
+      Known& known = runs_[desired.run];
+      const bool is_new = !known.measuring;
+      if (is_new) {
+        known = {desired, clock_.utc(), true};
+        report(desired, api::RunEventKind::measuring);
+      }
+      if (!is_new && known.desired.phase == desired.phase) continue;
+      known.desired = desired;
+      note(desired.phase, now);
+      if (desired.phase == api::RunPhase::fault) {
+        armed_at_ = clock_.utc();
+        report(desired, api::RunEventKind::armed);
+      }
+      if (desired.phase == api::RunPhase::recovery) report(desired, api::RunEventKind::disarmed);
+    }
+    std::erase_if(runs_, [&](const auto& known) {
+      for (const api::DesiredRun& desired : wanted)
+        if (desired.run == known.first) return false;
+      note(std::nullopt, now);
+      report(known.second.desired, api::RunEventKind::closed);
+      return true;
+    });
+  }
+
+  void note(std::optional<api::RunPhase> phase, SteadyTime now) {
+    const std::lock_guard lock(mutex_);
+    told_.emplace(phase, now);
+  }
+
+  // All that matched was hit; 50 ms each.
+  api::InjectionStatus status(const api::DesiredRun& desired) {
+    api::InjectionStatus status = injection(desired.pods.at(0).pod, 1000, 1000);
+    status.armedAt = {armed_at_};
+    status.firstInjectedAt = {armed_at_ + milliseconds(1)};
+    status.lastInjectedAt = {clock_.utc()};
+    status.addedLatency.add(0.050, 1000);
+    if (desired.phase == api::RunPhase::recovery) {
+      status.state = api::InjectionState::disarmed;
+      status.disarmedAt = {clock_.utc()};
+    }
+    return status;
+  }
+
+  void report(const api::DesiredRun& desired, api::RunEventKind kind) {
+    api::RunBatch batch{.run = desired.run, .phase = desired.phase};
+    if (kind == api::RunEventKind::armed || kind == api::RunEventKind::disarmed)
+      batch.injections = {status(desired)};
+    batch.events = {event(kind, clock_.utc())};
+    waiting_.push_back({++number_, std::move(batch)});
+  }
+
+  void measure(Known& known) {
+    const UtcTime now = clock_.utc();
+    api::RunBatch batch{.run = known.desired.run, .phase = known.desired.phase};
+    for (const api::RunPod& pod : known.desired.pods) {
+      api::EffectWindow window{.pod = pod.pod,
+                               .role = pod.role,
+                               .phase = known.desired.phase,
+                               .from = {known.measured_until},
+                               .to = {now}};
+      api::EffectSample sample{.metric = "request.latency",
+                               .labels = {{"side", "server"}, {"port", "8080"}},
+                               .histogram = api::Histogram{}};
+      sample.histogram->add(known.desired.phase == api::RunPhase::fault ? 0.052 : 0.002, 20);
+      window.samples = {sample};
+      batch.windows.push_back(std::move(window));
+    }
+    known.measured_until = now;
+    waiting_.push_back({++number_, std::move(batch)});
+  }
+
+  SystemClock clock_;
+  http::ClientOptions client_;
+  std::string node_, instance_;
+  std::vector<api::PodRef> pods_;
+  std::map<std::string, Known> runs_;
+  std::vector<api::NumberedBatch> waiting_;
+  std::uint64_t number_ = 0;
+  UtcTime armed_at_;
+  mutable std::mutex mutex_;
+  std::map<std::optional<api::RunPhase>, SteadyTime> told_;
+  std::atomic<int> refused_ = 0;
+  std::atomic<bool> ends_ = false;
+  std::thread thread_;
+};
+
+}  // namespace faultline::controller::test
