@@ -163,6 +163,7 @@ void Agent::give_pods() {
 }
 
 void Agent::answered(const api::SyncResponse& response, SteadyTime sent) {
+  if (ending_) return;  // the last words were taken; what is wanted is for the next agent
   const bool was = reconciler_.active();
   // A run that begins must find the pods as they are now, not as they were two seconds ago.
   if (!was && !response.runs.empty()) look_at_pods();
@@ -180,10 +181,15 @@ asio::awaitable<void> Agent::end() {
   pods_timer_.cancel();
   observe_timer_.cancel();
   link_->stop();
-  while (!link_ended_) co_await sleep(link_done_, kFlush);
-  if (!co_await link_->flush(kFlush))
-    spdlog::warn("the controller did not take the last measurements");
-  if (server_) co_await server_->stop(std::chrono::milliseconds(200));
+  // One await a statement: with awaits as conditions g++ 12 made code that ended in SIGILL.
+  while (!link_ended_) {
+    co_await sleep(link_done_, kFlush);
+  }
+  const bool told = co_await link_->flush(kFlush);
+  if (!told) spdlog::warn("the controller did not take the last measurements");
+  if (server_) {
+    co_await server_->stop(std::chrono::milliseconds(200));
+  }
 }
 
 void Agent::routes() {

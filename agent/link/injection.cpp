@@ -130,8 +130,11 @@ FaultCounters Injection::totals() const { return sum(before_, current_); }
 api::InjectionStatus Injection::status() {
   FaultCounters total = totals();
   // Each kernel time is mapped to UTC once, so that it reads the same in every batch.
-  if (!first_at_.set() && total.first_injected.ns != 0)
+  if (!first_at_.set() && total.first_injected.ns != 0) {
     first_at_ = {clock_.to_utc(total.first_injected)};
+    // arm() returns a moment after the kernel began: the first packet is the better witness.
+    armed_at_ = std::min(armed_at_, first_at_);
+  }
   if (total.last_injected.ns != 0 && total.last_injected != last_) {
     last_ = total.last_injected;
     last_at_ = total.last_injected == total.first_injected ? first_at_
