@@ -15,7 +15,7 @@ namespace {
 using http::Response;
 
 constexpr std::size_t kLargestExperiment = 1 << 20;  // bytes
-constexpr std::int64_t kListed = 100, kMostListed = 1000;
+constexpr std::uint64_t kListed = 100, kMostListed = 1000;
 
 // A query parameter that is true, false or left out.
 Result<bool> flag(const http::Request& request, const std::string& name) {
@@ -23,6 +23,13 @@ Result<bool> flag(const http::Request& request, const std::string& name) {
   if (value == request.query.end() || value->second == "false") return false;
   if (value->second == "true" || value->second.empty()) return true;
   return fail(Errc::kInvalid, name + " must be true or false, got \"" + value->second + "\"");
+}
+
+Result<std::uint64_t> number(const std::string& text, const std::string& name) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc{} && end == text.data() + text.size()) return value;
+  return fail(Errc::kInvalid, name + " must be a whole number, got \"" + text + "\"");
 }
 
 std::string query_or(const http::Request& request, const std::string& name, std::string other) {
@@ -39,6 +46,13 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
   if (!dry_run) co_return http::problem(dry_run.error());
   auto experiment = api::parse_experiment(request.body, query_or(request, "file", "experiment"));
   if (!experiment) co_return http::problem(experiment.error());
+
+  // What a plan showed is what is hit: its seed comes back with the experiment that had none.
+  if (const auto seed = request.query.find("seed"); seed != request.query.end()) {
+    const Result<std::uint64_t> asked = number(seed->second, "seed");
+    if (!asked) co_return http::problem(asked.error());
+    if (experiment->spec.seed == 0) experiment->spec.seed = *asked;
+  }
 
   if (*dry_run) {
     const Result<api::RunPlan> plan = engine_.plan(std::move(*experiment), now());
@@ -69,12 +83,11 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
 
 boost::asio::awaitable<Response> Service::list_experiments(http::Request request) {
   const std::string text = query_or(request, "limit", std::to_string(kListed));
-  std::int64_t limit = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
-  if (error != std::errc{} || end != text.data() + text.size() || limit < 1 || limit > kMostListed)
+  const Result<std::uint64_t> limit = number(text, "limit");
+  if (!limit || *limit < 1 || *limit > kMostListed)
     co_return http::problem(400, "limit must be a number from 1 to " + std::to_string(kMostListed) +
                                      ", got \"" + text + "\"");
-  auto list = [this, limit] { return reader_->list(limit); };
+  auto list = [this, most = static_cast<std::int64_t>(*limit)] { return reader_->list(most); };
   auto listed = co_await report_worker_.run(std::move(list));
   if (!listed) co_return http::problem(listed.error());
   // What is in memory is newer.

@@ -182,6 +182,20 @@ TEST_F(RoutesTest, DryRunTellsThePlanAndStartsNothing) {
   EXPECT_EQ(house_->call("GET", "/api/v1/experiments").body, "[]");
 }
 
+TEST_F(RoutesTest, AStartWithTheSeedOfThePlanUsesItUnlessTheExperimentHasOne) {
+  const auto agent_double = agent();
+  for (const auto& [seed, used] : {std::pair("  seed: 0\n", 77U), std::pair("  seed: 5\n", 5U)}) {
+    const auto response = house_->call("POST", "/api/v1/experiments?seed=77", body(seed));
+    ASSERT_EQ(response.status, 201) << response.body;
+    const std::string run(boost::json::parse(response.body).at("run").as_string());
+    EXPECT_EQ(house_->record(run).experiment.spec.seed, used);
+    house_->call("POST", "/api/v1/stop?now=true");
+    house_->until(run, RunState::Aborted);
+  }
+  EXPECT_THAT(refused(400, "POST", "/api/v1/experiments?seed=-1", body("")),
+              HasSubstr("seed must be a whole number"));
+}
+
 TEST_F(RoutesTest, EachMistakeHasItsStatusAndOneClearLine) {
   EXPECT_EQ(house_->call("GET", "/api/v1/nodes", "", "").status, 401);
   EXPECT_EQ(house_->call("GET", "/api/v1/nodes", "", "agent-token").status, 403);
