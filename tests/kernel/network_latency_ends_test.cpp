@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// However the delay line ends, packets pass untouched afterwards, none is lost that could be saved,
+// and nothing is left.
+#include <dirent.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <fstream>
+#include <iostream>
+#include <thread>
+
+#include "tests/kernel/support/arm.h"
+#include "tests/kernel/support/latency_probe.h"
+#include "tests/kernel/support/residue.h"
+#include "tests/kernel/support/test_pod.h"
+
+namespace faultline::test {
+namespace {
+
+using std::chrono::milliseconds;
+constexpr std::uint16_t kPort = 7200;
+constexpr double kUntouchedMs = 5;  // far below any delay asked here, far above a busy machine
+
+api::NetworkLatency latency(milliseconds ms, api::Direction direction = api::Direction::to) {
+  api::NetworkLatency fault;
+  fault.latency.value = ms;
+  fault.direction = direction;
+  return fault;
+}
+
+int descriptors() {
+  int n = 0;
+  DIR* dir = opendir("/proc/self/fd");
+  while (readdir(dir) != nullptr) ++n;
+  closedir(dir);
+  return n;
+}
+long resident_kb() {
+  std::ifstream file("/proc/self/status");
+  for (std::string word; file >> word;)
+    if (word == "VmRSS:") {
+      long kb = 0;
+      file >> kb;
+      return kb;
+    }
+  return -1;
+}
+int threads() {
+  int n = 0;
+  DIR* dir = opendir("/proc/self/task");
+  while (readdir(dir) != nullptr) ++n;
+  closedir(dir);
+  return n;
+}
+
+class NetworkLatencyEnds : public testing::Test {
+ protected:
+  // A process of its own that arms, says so, and holds the fault with leases of `lease`.
+  Child armed_elsewhere(milliseconds asked, milliseconds lease) {
+    Child child([&, pod = a_.pod()] {
+      const auto fault = arm(latency(asked, api::Direction::both), pod, {.lease = lease});
+      *armed_ = true;
+      for (;;) {
+        fault->renew(in(lease));
+        std::this_thread::sleep_for(milliseconds(50));
+      }
+      return 0;
+    });
+    for (int i = 0; i < 500 && !*armed_; ++i) std::this_thread::sleep_for(milliseconds(10));
+    return child;
+  }
+
+  ResidueCheck residue_;
+  TestNetwork net_;
+  TestPod a_{net_, "a"};
+  Shared<std::atomic<bool>> armed_;
+};
+
+TEST_F(NetworkLatencyEnds, KillLeavesTheNextPacketsUntouchedAndNothingBehind) {
+  Child child = armed_elsewhere(milliseconds(100), std::chrono::seconds(30));
+  ASSERT_TRUE(*armed_);
+  EXPECT_NEAR(ping(a_.ip4(), 20).median(), 200, 2);
+  child.signal(SIGKILL);
+  EXPECT_EQ(child.wait(), 128 + SIGKILL);
+  const Samples after = ping(a_.ip4(), 100);
+  EXPECT_LT(after.median(), 1);
+  EXPECT_LT(after.max(), kUntouchedMs);
+  EXPECT_THAT(residue_.left(), testing::IsEmpty());
+}
+
+TEST_F(NetworkLatencyEnds, AStoppedProcessStopsDelayingAtTheEndOfItsLease) {
+  Child child = armed_elsewhere(milliseconds(50), milliseconds(500));
+  ASSERT_TRUE(*armed_);
+  EXPECT_NEAR(ping(a_.ip4(), 20).median(), 100, 2);
+  child.signal(SIGSTOP);
+  std::this_thread::sleep_for(milliseconds(600));
+  const Samples stopped = ping(a_.ip4(), 100);
+  EXPECT_LT(stopped.median(), 1);
+  EXPECT_LT(stopped.max(), kUntouchedMs);
+  child.signal(SIGCONT);
+  std::this_thread::sleep_for(milliseconds(300));
+  EXPECT_NEAR(ping(a_.ip4(), 20).median(), 100, 2) << "it goes on when it is told to";
+}
+
+TEST_F(NetworkLatencyEnds, WhenTheLeaseRunsOutWhatIsHeldIsGivenBackInOrder) {
+  const auto receiver = udp_receiver(net_.host4(), kPort);
+  std::vector<agent::Fd> flow;
+  flow.push_back(a_.in_netns([&] { return udp_sender(net_.host4(), kPort); }));
+  // 8 s of delay, but a lease of 400 ms: the first 400 ms of the stream are held until then.
+  const auto fault = arm(latency(std::chrono::seconds(8)), a_.pod(), {.lease = milliseconds(400)});
+  const Samples s = one_way(flow, receiver, 800, milliseconds(1));
+  EXPECT_EQ(s.lost, 0);
+  EXPECT_LT(s.max(), 460);
+  const auto c = counters(*fault);
+  EXPECT_GT(c.injected, 100U);
+  EXPECT_LT(c.injected, 500U);
+  EXPECT_EQ(c.lost, 0U);
+}
+
+TEST_F(NetworkLatencyEnds, DisarmLosesNoPacketAndIsDoneIn50Ms) {
+  const auto receiver = udp_receiver(net_.host4(), kPort);
+  std::vector<agent::Fd> flow;
+  flow.push_back(a_.in_netns([&] { return udp_sender(net_.host4(), kPort); }));
+  auto spec = latency(milliseconds(500));
+  spec.jitter.value = milliseconds(200);
+  std::vector<double> last_ms;
+  for (int round = 0; round < 5; ++round) {
+    auto fault = arm(spec, a_.pod());
+    KtimeNs stop{};
+    const Samples s = one_way(flow, receiver, 4000, std::chrono::microseconds(250),
+                              milliseconds(1000), [&] {
+                                stop = SystemClock().ktime();
+                                const auto done = fault->disarm();
+                                EXPECT_TRUE(done) << done.error().message;
+                              });
+    EXPECT_EQ(s.lost, 0);
+    const auto c = counters(*fault);
+    EXPECT_EQ(c.lost, 0U);
+    EXPECT_GT(c.matched, 1500U);
+    last_ms.push_back(static_cast<double>(c.last_injected.ns - stop.ns) / 1e6);
+  }
+  std::cout << "last injected after stop, ms:";
+  for (const double ms : last_ms) std::cout << " " << ms;
+  std::cout << "\n";
+  EXPECT_THAT(last_ms, testing::Each(testing::Lt(50)));
+}
+
+TEST_F(NetworkLatencyEnds, WhatFindsNoRoomIsCountedAsLost) {
+  constexpr int kSent = 60000, kBytes = 8000;
+  const auto receiver = udp_receiver(net_.host4(), kPort);
+  must({"ip", "-n", a_.name(), "link", "set", "eth0", "mtu", "9000"});
+  must({"ip", "link", "set", a_.host_device(), "mtu", "9000"});
+  must({"ip", "link", "set", net_.bridge(), "mtu", "9000"});
+  const auto sender = a_.in_netns([&] { return udp_sender(net_.host4(), kPort); });
+  auto fault = arm(latency(std::chrono::seconds(9)), a_.pod());
+  // 480 MB: more than a line may hold, with the TAP's ring.
+  std::vector<char> data(kBytes);
+  for (int i = 0; i < kSent; ++i) {
+    EXPECT_EQ(::send(sender.get(), data.data(), data.size(), 0), kBytes) << "send must never fail";
+    if (i % 64 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  std::atomic<int> arrived = 0;
+  std::jthread reader([&](const std::stop_token& stop) {
+    timeval timeout{0, 100000};
+    ::setsockopt(receiver.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    while (!stop.stop_requested())
+      if (::recv(receiver.get(), data.data(), data.size(), 0) == kBytes) ++arrived;
+  });
+  const auto before = counters(*fault);
+  const auto done = fault->disarm();
+  std::this_thread::sleep_for(milliseconds(500));
+  reader.request_stop();
+  reader.join();
+  const auto c = counters(*fault);
+  std::cout << "sent " << kSent << ", arrived " << arrived << ", lost " << c.lost << "\n";
+  EXPECT_GT(before.lost, 0U) << "it is known while the fault is armed";
+  EXPECT_GT(c.lost, 1000U);
+  EXPECT_EQ(c.matched, static_cast<std::uint64_t>(kSent));
+  EXPECT_EQ(c.lost + static_cast<std::uint64_t>(arrived), static_cast<std::uint64_t>(kSent));
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().message, testing::HasSubstr("did not come out of the delay line"));
+}
+
+TEST_F(NetworkLatencyEnds, ADeviceThatVanishesTakesTheFaultWithIt) {
+  auto fault = arm(latency(milliseconds(20)), a_.pod());
+  EXPECT_NEAR(ping(a_.ip4(), 20).median(), 20, 1);
+  must({"ip", "link", "del", a_.host_device()});
+  EXPECT_TRUE(fault->read());
+  const auto done = fault->disarm();
+  EXPECT_TRUE(done) << done.error().message;
+  fault.reset();
+  EXPECT_THAT(residue_.left(), testing::IsEmpty());
+}
+
+TEST_F(NetworkLatencyEnds, AHundredCyclesLeaveNothingAndDoNotGrow) {
+  const auto cycle = [&] {
+    auto fault = arm(latency(milliseconds(5), api::Direction::both), a_.pod());
+    command({"ping", "-c", "2", "-i", "0.002", a_.ip4()});
+    EXPECT_TRUE(fault->disarm());
+  };
+  for (int i = 0; i < 10; ++i) cycle();
+  const int fds = descriptors(), tasks = threads();
+  const long kb = resident_kb();
+  for (int i = 0; i < 100; ++i) cycle();
+  std::cout << "resident " << kb << " -> " << resident_kb() << " kB\n";
+  EXPECT_EQ(descriptors(), fds);
+  EXPECT_EQ(threads(), tasks);
+  EXPECT_LT(resident_kb(), kb + 1024);
+  EXPECT_THAT(residue_.left(), testing::IsEmpty());
+}
+
+}  // namespace
+}  // namespace faultline::test
