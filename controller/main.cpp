@@ -162,13 +162,15 @@ Result<> run(const Options& options) {
   signals.async_wait([&](const boost::system::error_code& error, int number) {
     if (error) return;
     spdlog::info("ending: signal {}", number);
+    // Before end(), which without anything to wait for has run through, its cancel() too, when
+    // co_spawn() returns.
+    signals.async_wait([](const boost::system::error_code& again, int) {
+      if (!again) _exit(kCouldNotRun);  // twice: now; the leases end what is left
+    });
     boost::asio::co_spawn(loop, end(**service, server, signals),
                           [](const std::exception_ptr& failed) {
                             if (failed) std::rethrow_exception(failed);
                           });
-    signals.async_wait([](const boost::system::error_code& again, int) {
-      if (!again) _exit(kCouldNotRun);  // twice: now; the leases end what is left
-    });
   });
   if (auto started = server.start(); !started) {
     (*service)->close();
