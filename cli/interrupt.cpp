@@ -48,8 +48,9 @@ Interrupt::Interrupt() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   action.sa_handler = on_signal;  // without SA_RESTART: a read from the terminal ends
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     sigaction(kSignals[i], nullptr, &before[i]);
-    // nohup: stays ignored
-    if (before[i].sa_handler != SIG_IGN) sigaction(kSignals[i], &action, nullptr);
+    // nohup: stays ignored. A shell's "&" ignores SIGINT too, but who sends it to a fault means it.
+    if (kSignals[i] == SIGHUP && before[i].sa_handler == SIG_IGN) continue;
+    sigaction(kSignals[i], &action, nullptr);
   }
 }
 

@@ -81,7 +81,8 @@ void LiveView::update(const api::RunSummary& summary) {
     const auto [it, fresh] = counted_.try_emplace(window.pod.id(), window.from);
     if (!fresh && window.from <= it->second) continue;
     it->second = window.from;
-    baseline_[window.role].merge(latency_of(window));
+    if (const api::Histogram latency = latency_of(window); latency.count() > 0)
+      baseline_[window.role].merge(latency);
   }
 }
 
@@ -114,7 +115,8 @@ LiveView::Figures LiveView::figures(api::PodRole role) const {
     for (const api::EffectSample& sample : window.samples) {
       const bool ours = label(sample, "side") == side;
       if (sample.metric == "request.rate" && ours)
-        sum.requests_per_second += sample.value / seconds_of(window);
+        sum.requests_per_second =
+            sum.requests_per_second.value_or(0) + sample.value / seconds_of(window);
       if (sample.metric == "request.errors" && ours) {
         sum.failed += sample.numerator;
         sum.asked += sample.denominator;
@@ -191,12 +193,13 @@ std::string LiveView::effect() const {
       text += " (" + factor_words(*p99 / *before) + ")";
     parts.push_back(text);
   }
-  parts.push_back(report::number_words(now.requests_per_second) + " req/s");
+  if (now.requests_per_second)
+    parts.push_back(report::number_words(*now.requests_per_second) + " req/s");
   if (now.asked > 0) parts.push_back(report::percent_words(now.failed / now.asked, 2) + " errors");
   if (now.connects_failed > 0)
     parts.push_back(report::percent_words(now.connects_failed / now.connects, 3) +
                     " of connects fail");
-  return who(*role) + " " + report::join(parts, ", ");
+  return parts.empty() ? "" : who(*role) + " " + report::join(parts, ", ");
 }
 
 std::string LiveView::control() const {

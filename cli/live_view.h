@@ -29,8 +29,8 @@ class LiveView {
   // What the newest windows of pods of one role say.
   struct Figures {
     api::Histogram latency;  // of requests, as server where the pods answer any, else as client
-    double requests_per_second = 0;
-    double failed = 0, asked = 0;  // requests without an answer, of all
+    std::optional<double> requests_per_second;  // empty: not measured
+    double failed = 0, asked = 0;               // requests without an answer, of all
     double connects_failed = 0, connects = 0;
     bool any = false;
   };

@@ -61,8 +61,24 @@ bool every_fault_real(const api::RunRecord& record, const std::vector<api::Injec
   return std::ranges::all_of(acted, std::identity{});
 }
 
+// The controller ends a run early when every agent reported every fault as blocked: that is not a
+// run that broke, but a fault that was not real.
+bool nothing_could_be_armed(const api::RunRecord& record) {
+  std::size_t blocked = 0, targets = 0;
+  for (const api::NodeRecord& node : record.nodes)
+    for (const api::InjectionStatus& status : node.injections) {
+      if (status.state != api::InjectionState::blocked) return false;
+      ++blocked;
+    }
+  for (const api::RunPod& pod : record.pods)
+    if (pod.role == api::PodRole::target) ++targets;
+  return blocked > 0 && blocked >= targets * record.experiment.spec.faults.size();
+}
+
 api::RunVerdict verdict_of(const api::RunRecord& record, const api::Report& report, bool measured) {
   if (record.state == api::RunState::Aborted) return api::RunVerdict::aborted;
+  if (record.state == api::RunState::Failed && nothing_could_be_armed(record))
+    return api::RunVerdict::not_real;
   if (record.state != api::RunState::Completed) return api::RunVerdict::failed;
   if (!every_fault_real(record, report.injections)) return api::RunVerdict::not_real;
   if (!std::ranges::all_of(report.expectations, &api::ExpectationReport::met))

@@ -38,8 +38,8 @@ class ArmedLatency final : public ArmedFault {
 
 api::FaultSupport support(const FeatureProbe& features) {
   api::FaultSupport answer{.fault = "networkLatency", .mechanism = kMechanism};
-  for (const auto& [feature, what] : {std::pair{KernelFeature::kTcx, "tcx links"},
-                                      std::pair{KernelFeature::kTun, "TAP devices"}})
+  for (const auto& [feature, what] :
+       {std::pair{KernelFeature::kTcx, "tcx links"}, std::pair{KernelFeature::kTun, "TAP devices"}})
     if (!features.has(feature)) {
       answer.mechanism.clear();
       answer.reason = std::string("needs ") + what + ": " + features.reason(feature);
@@ -68,8 +68,8 @@ Result<std::unique_ptr<ArmedFault>> arm_network_latency(const api::Fault& fault,
     return fail(Errc::kUnsupported, pod.ref.id() + " has " + std::to_string(devices.size()) +
                                         " interfaces, at most " +
                                         std::to_string(FL_DELAY_MAX_DEVICES) + " are supported");
-  auto line = DelayLine::open(*spec, devices, context.peer_addresses, context.seed,
-                              context.deadline);
+  auto line =
+      DelayLine::open(*spec, devices, context.peer_addresses, context.seed, context.deadline);
   if (!line) return fail(line.error().with_context("networkLatency on " + pod.ref.id()));
   return std::make_unique<ArmedLatency>(std::move(*line));
 }

@@ -7,7 +7,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <string_view>
 
 #include "agent/kernel/netns.h"
 
@@ -18,28 +21,66 @@ namespace {
 // with link support" and 053c8e1f235d "bpf: Add generic attach/detach/query API for multi-progs").
 // Debian 12's headers are those of 6.1.
 constexpr std::uint32_t kTcxIngress = 46, kTcxEgress = 47;
-// Before the one that is named; with none named, before all.
-constexpr std::uint32_t kBefore = 1U << 3;
+// Before or behind the one that is named; with none named, before or behind all.
+constexpr std::uint32_t kBefore = 1U << 3, kAfter = 1U << 4;
+constexpr std::uint32_t kRelativeIsId = 1U << 5;
 
 struct TcxLinkCreate {  // union bpf_attr, link_create, with tcx of 6.6
   std::uint32_t program_fd = 0;
   std::uint32_t target_ifindex = 0;
   std::uint32_t attach_type = 0;
   std::uint32_t flags = 0;
-  std::uint32_t relative_fd = 0;
+  std::uint32_t relative = 0;  // a program's descriptor, or its id with kRelativeIsId
   std::uint32_t pad = 0;
   std::uint64_t expected_revision = 0;
 };
 static_assert(sizeof(TcxLinkCreate) == 32);
 
+struct TcxQuery {  // union bpf_attr, query, with tcx of 6.6
+  std::uint32_t target_ifindex = 0;
+  std::uint32_t attach_type = 0;
+  std::uint32_t query_flags = 0;
+  std::uint32_t attach_flags = 0;
+  std::uint64_t program_ids = 0;  // address of an array of u32
+  std::uint32_t count = 0;
+  std::uint32_t pad = 0;
+  std::uint64_t program_attach_flags = 0, link_ids = 0, link_attach_flags = 0;
+  std::uint64_t revision = 0;
+};
+static_assert(sizeof(TcxQuery) == 64);
+
+bool is_ours(std::uint32_t program_id) {
+  const Fd fd(bpf_prog_get_fd_by_id(program_id));
+  bpf_prog_info info{};
+  std::uint32_t size = sizeof info;
+  return fd.valid() && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0 &&
+         std::string_view(info.name).starts_with("fl_");
+}
+
+// The last program of ours in the chain; 0: none.
+std::uint32_t last_of_ours(IfIndex device, std::uint32_t attach_type) {
+  std::array<std::uint32_t, 64> ids{};  // as many as the kernel allows on one hook
+  TcxQuery attr;
+  attr.target_ifindex = number(device);
+  attr.attach_type = attach_type;
+  attr.program_ids = reinterpret_cast<std::uint64_t>(ids.data());
+  attr.count = ids.size();
+  if (::syscall(__NR_bpf, BPF_PROG_QUERY, &attr, sizeof attr) != 0) return 0;
+  for (std::size_t i = std::min<std::size_t>(attr.count, ids.size()); i-- > 0;)
+    if (is_ours(ids[i])) return ids[i];
+  return 0;
+}
+
 }  // namespace
 
-Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook) {
+Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook, TcxPlace place) {
   TcxLinkCreate attr;
   attr.program_fd = static_cast<std::uint32_t>(program_fd);
   attr.target_ifindex = number(device);
   attr.attach_type = hook == TcxHook::kIngress ? kTcxIngress : kTcxEgress;
   attr.flags = kBefore;
+  if (place == TcxPlace::kBehindOurs) attr.relative = last_of_ours(device, attr.attach_type);
+  if (attr.relative != 0) attr.flags = kAfter | kRelativeIsId;
   const long fd = ::syscall(__NR_bpf, BPF_LINK_CREATE, &attr, sizeof attr);
   if (fd >= 0) return Link(Fd(static_cast<int>(fd)));
   Error error = from_errno(errno, "cannot attach to device " + std::to_string(number(device)) +
@@ -54,10 +95,10 @@ Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook) {
 }
 
 Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook,
-                        const std::string& netns_path) {
+                        const std::string& netns_path, TcxPlace place) {
   auto inside = ScopedNetns::enter(netns_path);
   if (!inside) return fail(inside.error());
-  return attach_tcx(program_fd, device, hook);
+  return attach_tcx(program_fd, device, hook, place);
 }
 
 Result<Link> attach_cgroup(int program_fd, const std::string& cgroup_path,

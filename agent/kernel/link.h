@@ -28,14 +28,20 @@ class Link {
 
 enum class TcxHook { kIngress, kEgress };
 
-// At the head of the device's chain: before a CNI's programs and before ours of earlier. The device
-// is one of the calling thread's network namespace; the link stays when the thread leaves it.
-// Errors: kUnsupported on kernels before 6.6, kNotFound for no such device.
-Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook);
+// Where in the device's chain. Both are before a CNI's programs, which may end the chain.
+enum class TcxPlace {
+  kHead,        // before all others, ours of earlier too
+  kBehindOurs,  // behind those named fl_*, so that what they did is seen
+};
+
+// The device is one of the calling thread's network namespace; the link stays when the thread
+// leaves it. Errors: kUnsupported on kernels before 6.6, kNotFound for no such device.
+Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook,
+                        TcxPlace place = TcxPlace::kHead);
 
 // For the device of another namespace: enters it (ScopedNetns), attaches, comes back.
 Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook,
-                        const std::string& netns_path);
+                        const std::string& netns_path, TcxPlace place = TcxPlace::kHead);
 
 // `attach_type`: BPF_CGROUP_*. Runs for the cgroup and those below it, beside programs of others.
 Result<Link> attach_cgroup(int program_fd, const std::string& cgroup_path,

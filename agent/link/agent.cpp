@@ -125,8 +125,10 @@ asio::awaitable<void> Agent::tick_loop() {
 
 asio::awaitable<void> Agent::pods_loop() {
   while (!ending_) {
-    // In short steps, so that a run that begins does not wait for an idle pause.
-    co_await sleep(pods_timer_, reconciler_.active() ? kPodsBusy : kPodsIdle);
+    // A pod that is away is usually on its way back.
+    co_await sleep(pods_timer_, !reconciler_.active()       ? kPodsIdle
+                                : source_.missing().empty() ? kPodsBusy
+                                                            : kPodsAway);
     if (!ending_) look_at_pods();
   }
 }

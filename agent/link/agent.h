@@ -45,6 +45,7 @@ class Agent {
 
   static constexpr std::chrono::milliseconds kTick{50};       // while a run is up
   static constexpr std::chrono::milliseconds kPodsBusy{250};  // between looks at the pods
+  static constexpr std::chrono::milliseconds kPodsAway{50};   // while a pod of the file is away
   static constexpr std::chrono::milliseconds kPodsIdle{2000};
   static constexpr std::chrono::milliseconds kFlush{1000};
 

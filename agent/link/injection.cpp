@@ -99,6 +99,9 @@ void Injection::renew(KtimeNs deadline) {
   if (armed_) armed_->renew(deadline);
 }
 
+// A nanosecond after boot is over. 0 would be read as "never".
+void Injection::halt() { renew(KtimeNs{1}); }
+
 void Injection::disarm() {
   if (!armed_) return;
   if (auto ended = armed_->disarm(); !ended)

@@ -40,6 +40,8 @@ class Injection {
   // Another place, another chance.
   void unblock();
   void renew(KtimeNs deadline);
+  // Ends injecting with a plain store; disarm() follows.
+  void halt();
   // Final counters, then the end of the object. Nothing when it is not armed.
   void disarm();
   // Reads the counters; a failed read keeps the old ones and is counted in read_errors().

@@ -8,12 +8,14 @@
 #include <atomic>
 #include <thread>
 
-#include "tests/kernel/support/arm.h"
-#include "tests/kernel/support/residue.h"
-#include "tests/kernel/support/test_pod.h"
-#include "tests/kernel/support/udp.h"
+#include "testbed/arm.h"
+#include "testbed/residue.h"
+#include "testbed/test_pod.h"
+#include "testbed/udp.h"
 
 namespace faultline::test {
+
+using namespace testbed;  // NOLINT(google-build-using-namespace)
 namespace {
 
 using namespace std::chrono_literals;
@@ -142,7 +144,7 @@ TEST_F(Ending, ManyCyclesLeaveNoDescriptorsProgramsOrMemory) {
   };
   for (int i = 0; i < 10; ++i) cycle();
   const long memory = kilobytes(), open = descriptors();
-  for (int i = 0; i < 100; ++i) cycle();
+  for (int i = 0; i < 400; ++i) cycle();
   EXPECT_EQ(descriptors(), open);
   EXPECT_LT(kilobytes() - memory, 1024);
   EXPECT_THAT(residue_.left(), testing::IsEmpty());

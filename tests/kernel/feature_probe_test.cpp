@@ -9,10 +9,12 @@
 #include <filesystem>
 #include <iostream>
 
-#include "tests/kernel/support/residue.h"
-#include "tests/kernel/support/shell.h"
+#include "testbed/residue.h"
+#include "testbed/shell.h"
 
 namespace faultline::test {
+
+using namespace testbed;  // NOLINT(google-build-using-namespace)
 namespace {
 
 using agent::KernelFeature;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // TCP through the delay line: large segments stay whole, every byte and checksum is right.
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <arpa/inet.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -14,11 +14,13 @@
 #include <iostream>
 #include <thread>
 
-#include "tests/kernel/support/arm.h"
-#include "tests/kernel/support/residue.h"
-#include "tests/kernel/support/test_pod.h"
+#include "testbed/arm.h"
+#include "testbed/residue.h"
+#include "testbed/test_pod.h"
 
 namespace faultline::test {
+
+using namespace testbed;  // NOLINT(google-build-using-namespace)
 namespace {
 
 using std::chrono::milliseconds;
@@ -32,9 +34,7 @@ api::NetworkLatency latency(milliseconds ms, api::Direction direction) {
 }
 
 // A byte that depends on its place.
-unsigned char pattern(std::size_t i) {
-  return static_cast<unsigned char>((i * 2654435761u) >> 13);
-}
+unsigned char pattern(std::size_t i) { return static_cast<unsigned char>((i * 2654435761u) >> 13); }
 
 struct Address {
   sockaddr_storage storage{};

@@ -7,12 +7,14 @@
 #include <iostream>
 #include <thread>
 
-#include "tests/kernel/support/arm.h"
-#include "tests/kernel/support/latency_probe.h"
-#include "tests/kernel/support/residue.h"
-#include "tests/kernel/support/test_pod.h"
+#include "testbed/arm.h"
+#include "testbed/latency_probe.h"
+#include "testbed/residue.h"
+#include "testbed/test_pod.h"
 
 namespace faultline::test {
+
+using namespace testbed;  // NOLINT(google-build-using-namespace)
 namespace {
 
 using std::chrono::microseconds;

@@ -5,13 +5,15 @@
 #include <iostream>
 #include <numeric>
 
-#include "tests/kernel/support/arm.h"
-#include "tests/kernel/support/residue.h"
-#include "tests/kernel/support/stats.h"
-#include "tests/kernel/support/test_pod.h"
-#include "tests/kernel/support/udp.h"
+#include "testbed/arm.h"
+#include "testbed/residue.h"
+#include "testbed/stats.h"
+#include "testbed/test_pod.h"
+#include "testbed/udp.h"
 
 namespace faultline::test {
+
+using namespace testbed;  // NOLINT(google-build-using-namespace)
 namespace {
 
 constexpr std::uint32_t kMany = 60000;

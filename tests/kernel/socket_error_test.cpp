@@ -17,12 +17,14 @@
 #include <cstring>
 #include <map>
 
-#include "tests/kernel/support/arm.h"
-#include "tests/kernel/support/residue.h"
-#include "tests/kernel/support/stats.h"
-#include "tests/kernel/support/test_pod.h"
+#include "testbed/arm.h"
+#include "testbed/residue.h"
+#include "testbed/stats.h"
+#include "testbed/test_pod.h"
 
 namespace faultline::test {
+
+using namespace testbed;  // NOLINT(google-build-using-namespace)
 namespace {
 
 using api::SocketOperation;

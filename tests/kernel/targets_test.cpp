@@ -10,9 +10,11 @@
 #include "agent/kernel/netlink.h"
 #include "agent/targets/pods_file_source.h"
 #include "agent/targets/resolve.h"
-#include "tests/kernel/support/test_pod.h"
+#include "testbed/test_pod.h"
 
 namespace faultline::test {
+
+using namespace testbed;  // NOLINT(google-build-using-namespace)
 namespace {
 
 namespace fs = std::filesystem;

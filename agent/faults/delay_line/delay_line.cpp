@@ -31,17 +31,16 @@ std::size_t memory_for(const DelayModel& model) {
   constexpr double kBytesPerSecond = 25e9 / 8;
   constexpr double kLeast = 16 << 20;
   const double seconds = std::chrono::duration<double>(model.high()).count();
-  return static_cast<std::size_t>(std::clamp(seconds * kBytesPerSecond, kLeast,
-                                             static_cast<double>(DelayLine::kMostBytes)));
+  return static_cast<std::size_t>(
+      std::clamp(seconds * kBytesPerSecond, kLeast, static_cast<double>(DelayLine::kMostBytes)));
 }
 
 // Each line of this process marks its packets with its own mark, so that two on one device do not
 // take each other's for their own.
 std::uint32_t next_mark() {
   static std::atomic<std::uint32_t> last{0};
-  return (FL_MARK_PASS & ~0xfffu) | (1 + (last.fetch_add(1) + static_cast<std::uint32_t>(
-                                                                  ::getpid())) %
-                                             4095);
+  return (FL_MARK_PASS & ~0xfffu) |
+         (1 + (last.fetch_add(1) + static_cast<std::uint32_t>(::getpid())) % 4095);
 }
 
 std::uint64_t random_cookie() {

@@ -27,7 +27,7 @@ struct DelayLineCounters {
   std::uint64_t returned = 0;  // given back and past the hook
   std::uint64_t errors = 0;    // could not be taken: passed without delay
   std::uint64_t lost = 0;
-  KtimeNs first, last;         // first taken, last returned
+  KtimeNs first, last;  // first taken, last returned
 };
 
 class DelayLine {

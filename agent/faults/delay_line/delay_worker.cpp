@@ -5,9 +5,9 @@
 #include <linux/if_ether.h>
 #include <poll.h>
 #include <pthread.h>
+#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,8 +18,8 @@
 namespace faultline::agent {
 namespace {
 
-// <linux/virtio_net.h> is no C++: it has a member named class. virtio 1.0, 5.1.6; host byte order on
-// a TAP that was not told otherwise.
+// <linux/virtio_net.h> is no C++: it has a member named class. virtio 1.0, 5.1.6; host byte order
+// on a TAP that was not told otherwise.
 struct VnetHeader {
   std::uint8_t flags, gso_type;
   std::uint16_t hdr_len, gso_size, csum_start, csum_offset;
@@ -153,8 +153,8 @@ void DelayWorker::accept(std::byte* bytes, std::size_t size) {
   if (vnet.flags & kNeedsChecksum)
     vnet.csum_start = static_cast<std::uint16_t>(vnet.csum_start - kShift);
   if (vnet.hdr_len > kShift) vnet.hdr_len = static_cast<std::uint16_t>(vnet.hdr_len - kShift);
-  const std::uint16_t tag[2] = {
-      htons(ETH_P_8021Q), htons(static_cast<std::uint16_t>(FL_DELAY_LANE_TAG | meta.lane))};
+  const std::uint16_t tag[2] = {htons(ETH_P_8021Q),
+                                htons(static_cast<std::uint16_t>(FL_DELAY_LANE_TAG | meta.lane))};
   static_assert(sizeof(tag) == kTag);
   std::byte* start = bytes + kShift;
   std::memmove(start + kVnet, bytes + kVnet + kMeta, kMacs);

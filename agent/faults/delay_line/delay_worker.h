@@ -35,9 +35,9 @@ struct DelayLineStats {
 class DelayWorker {
  public:
   struct Options {
-    std::uint64_t cookie = 0;   // fl_delay_meta::cookie of our hook
-    fl_lease* lease = nullptr;  // mapped as long as we run; only read
-    std::size_t most_bytes = 0; // of packets held
+    std::uint64_t cookie = 0;    // fl_delay_meta::cookie of our hook
+    fl_lease* lease = nullptr;   // mapped as long as we run; only read
+    std::size_t most_bytes = 0;  // of packets held
   };
   // On disarm and when the lease ends, what is held leaves within this time, in order. Not at
   // once: a burst would overflow the receiver's buffer, and that loss would be ours.
@@ -80,7 +80,7 @@ class DelayWorker {
   PacketArena arena_;
   DelayQueue queue_;
   FlowOrder order_;
-  KtimeNs flush_until_;  // while flushing: new packets are due then
+  KtimeNs flush_until_;         // while flushing: new packets are due then
   bool full_ = false;           // no memory for one more packet
   const std::uint64_t unread_;  // ns a packet may wait in the TAP without being late
   KtimeNs drained_;             // the TAP was empty then

@@ -7,6 +7,7 @@
 #include <linux/if_tun.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <spdlog/spdlog.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,7 +15,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <spdlog/spdlog.h>
 #include <string_view>
 #include <utility>
 

@@ -122,7 +122,8 @@ TEST(DelayModel, FirstDelaysOfASeedStayWhatTheyWere) {
   DelayModel model(spec(20, 5, kUniform), 42);
   // From a second implementation of the published algorithms, in Python.
   const long expected[] = {15838630, 18789803, 21800434};
-  for (const long ns : expected) EXPECT_NEAR(static_cast<double>(model.next().count()), static_cast<double>(ns), 1);
+  for (const long ns : expected)
+    EXPECT_NEAR(static_cast<double>(model.next().count()), static_cast<double>(ns), 1);
 }
 
 TEST(DelayModel, CorrelationKeepsTheDistribution) {

@@ -10,9 +10,7 @@
 namespace faultline::agent {
 namespace {
 
-HeldPacket packet(std::uint64_t due, std::uint32_t id = 0) {
-  return {.due = {due}, .size = id};
-}
+HeldPacket packet(std::uint64_t due, std::uint32_t id = 0) { return {.due = {due}, .size = id}; }
 std::vector<std::uint32_t> drain(DelayQueue& queue) {
   std::vector<std::uint32_t> ids;
   while (!queue.empty()) ids.push_back(queue.pop().size);

@@ -54,7 +54,8 @@ struct World {
   std::string refuse;                         // arming fails with these words
   bool unreadable = false;                    // counters cannot be read
   std::string no_collector;                   // starting it fails with these words
-  std::map<std::string, double> packets;      // by pod: what the next take() reports
+  int late = 0;  // faults that still injected while another was being taken down
+  std::map<std::string, double> packets;  // by pod: what the next take() reports
 
   [[nodiscard]] std::vector<Armed*> alive() const {
     std::vector<Armed*> found;
@@ -82,6 +83,8 @@ class NotedFault final : public ArmedFault {
   }
   Result<> disarm() override {
     note_->disarmed = true;
+    for (const World::Armed* other : World::now->alive())
+      if (other->deadline.ns > 1) ++World::now->late;
     World::now->log.push_back("disarm " + note_->pod + " " + note_->fault);
     return {};
   }

@@ -57,6 +57,17 @@ TEST(Reconciler, ARunThatIsTakenAwayInItsFaultPhaseEndsAtOnce) {
   EXPECT_THAT(node.events(), ElementsAre("measuring", "armed", "disarmed", "closed"));
 }
 
+TEST(Reconciler, NoFaultWaitsForAnotherToBeTakenDown) {
+  const auto two = experiment("[{networkLatency: {latency: 20ms}}, {networkLoss: {loss: 10%}}]");
+  Node node;
+  node.begin(RunPhase::baseline, two);
+  node.answer({Node::run(RunPhase::fault, two)});
+  ASSERT_THAT(node.world.alive(), SizeIs(2));
+  node.answer({Node::run(RunPhase::recovery, two)});
+  EXPECT_THAT(node.world.alive(), IsEmpty());
+  EXPECT_EQ(node.world.late, 0);
+}
+
 TEST(Reconciler, RepeatingTheSameAnswerChangesNothing) {
   Node node;
   node.begin();

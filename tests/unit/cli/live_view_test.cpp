@@ -128,6 +128,14 @@ TEST(LiveView, TellsTheEndWithItsReason) {
   EXPECT_EQ(view.line(true), "  completed");
 }
 
+TEST(LiveView, WhatIsNotMeasuredIsNotShownAsNothing) {
+  LiveView view(experiment("{networkLatency: {latency: 50ms}}"));
+  api::EffectWindow cpu = window("a", api::PodRole::observed, kBase, 0, 1);
+  cpu.samples = {{.metric = "cpu.usage", .value = 0.5}};
+  view.update(summary(api::RunState::Baseline, {cpu}));
+  EXPECT_EQ(view.line(false), "  baseline   18/30 s");
+}
+
 TEST(LiveView, SurvivesNothingAtAll) {
   LiveView view(experiment(""));
   view.update(api::RunSummary{});

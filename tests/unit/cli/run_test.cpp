@@ -42,7 +42,7 @@ TEST_F(Run, ShowsThePlanFollowsAndReports) {
   EXPECT_EQ(run(controller), 0) << shell_.err.str();
   const std::string out = shell_.out.str();
   EXPECT_THAT(out,
-              HasSubstr("hits      shop/payments-0 on node-1 1 of 1 matching (limit 5, 50 %)"));
+              HasSubstr("hits      shop/payments-0 on node-1; 1 of 1 matching (limit 5, 50 %)"));
   EXPECT_THAT(out, HasSubstr("does      networkLatency 50 ms"));
   EXPECT_THAT(out, HasSubstr("compares  with shop/loadgen-0"));
   const std::size_t baseline = out.find("\n  baseline "), fault = out.find("\n  fault  "),

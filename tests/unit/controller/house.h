@@ -133,8 +133,12 @@ class House {
 // A double of faultline-agent: reports each step of each run as soon as it is told.
 class AgentDouble {
  public:
-  AgentDouble(http::ClientOptions client, std::string node, std::string instance = "a")
-      : client_(std::move(client)), node_(std::move(node)), instance_(std::move(instance)) {
+  AgentDouble(http::ClientOptions client, std::string node, std::string instance = "a",
+              bool blocks = false)
+      : client_(std::move(client)),
+        node_(std::move(node)),
+        instance_(std::move(instance)),
+        blocks_(blocks) {
     pods_ = {pod("shop", "payments-" + node_, "", {{"app", "payments"}}),
              pod("shop", "idle-" + node_, "", {{"app", "idle"}})};
     thread_ = std::thread([this] { run(); });
@@ -229,6 +233,13 @@ class AgentDouble {
   // All that matched was hit; 50 ms each.
   api::InjectionStatus status(const api::DesiredRun& desired) {
     api::InjectionStatus status = injection(desired.pods.at(0).pod, 1000, 1000);
+    if (blocks_) {
+      status = injection(desired.pods.at(0).pod, 0, 0);
+      status.armedAt = {};
+      status.state = api::InjectionState::blocked;
+      status.reason = "no host-side interface";
+      return status;
+    }
     status.armedAt = {armed_at_};
     status.firstInjectedAt = {armed_at_ + milliseconds(1)};
     status.lastInjectedAt = {clock_.utc()};
@@ -271,6 +282,7 @@ class AgentDouble {
   SystemClock clock_;
   http::ClientOptions client_;
   std::string node_, instance_;
+  bool blocks_ = false;  // every fault
   std::vector<api::PodRef> pods_;
   std::map<std::string, Known> runs_;
   std::vector<api::NumberedBatch> waiting_;

@@ -25,8 +25,9 @@ class RoutesTest : public testing::Test {
  protected:
   RoutesTest() { house_ = std::make_unique<House>(HouseOptions{.store_path = path_}); }
   std::unique_ptr<AgentDouble> agent(const std::string& node = "n1",
-                                     const std::string& instance = "a") {
-    auto agent = std::make_unique<AgentDouble>(house_->client("agent-token"), node, instance);
+                                     const std::string& instance = "a", bool blocks = false) {
+    auto agent =
+        std::make_unique<AgentDouble>(house_->client("agent-token"), node, instance, blocks);
     for (int i = 0; i < 500; ++i) {
       const boost::json::value nodes = house_->get("/api/v1/nodes");
       for (const auto& known : nodes.as_array())
@@ -156,6 +157,15 @@ TEST_F(RoutesTest, AStopReachesTheAgentAtOnce) {
   RecordProperty("stop_to_told_ms", std::to_string(1e3 * told));
   EXPECT_EQ(house_->get("/api/v1/reports/" + run).at("verdict"), "aborted");
   EXPECT_THAT(refused(409, "POST", "/api/v1/experiments/slow/stop"), HasSubstr("is over: Aborted"));
+}
+
+TEST_F(RoutesTest, AFaultThatNobodyCanArmEndsTheRunAsNotReal) {
+  const auto agent_double = agent("n1", "a", true);
+  const std::string run = start(kLong);
+  const api::RunRecord record = house_->until(run, RunState::Failed);
+  EXPECT_THAT(record.stateReason, HasSubstr("not real: no fault could be armed on any target "
+                                            "(networkLatency on shop/payments-n1: no host-side"));
+  EXPECT_EQ(house_->get("/api/v1/reports/" + run).at("verdict"), "not-real");
 }
 
 TEST_F(RoutesTest, StopAllEndsAllRuns) {

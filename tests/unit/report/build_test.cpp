@@ -262,6 +262,16 @@ TEST(Verdict, AFaultThatWasNeverReportedIsBlocked) {
   EXPECT_EQ(exit_code(report), 2);
 }
 
+TEST(Verdict, ARunThatEndedBecauseEveryFaultWasBlockedIsNotReal) {
+  api::RunRecord record = synthetic::slow_payments();
+  record.state = api::RunState::Failed;
+  EXPECT_EQ(build(record).verdict, api::RunVerdict::failed);
+  record.nodes[0].injections[0].state = api::InjectionState::blocked;
+  EXPECT_EQ(build(record).verdict, api::RunVerdict::not_real);
+  record.nodes[0].injections.clear();  // nobody said so: the run broke before
+  EXPECT_EQ(build(record).verdict, api::RunVerdict::failed);
+}
+
 TEST(Verdict, OnePodWithoutTrafficDoesNotMakeTheFaultUnreal) {
   api::RunRecord record = synthetic::slow_payments();
   record.pods.push_back({synthetic::pod("payments-1"), api::PodRole::target});

@@ -10,7 +10,7 @@
 #include <stdexcept>
 #include <utility>
 
-namespace faultline::test {
+namespace faultline::testbed {
 
 // A forked child that ends with the value of its function. Killed and waited for on destruction,
 // and killed by the kernel when the test dies.
@@ -49,4 +49,4 @@ class Shared {
   T* value_;
 };
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed

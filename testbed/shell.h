@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace faultline::test {
+namespace faultline::testbed {
 
 struct CommandResult {
   int status = -1;     // exit code; 128 + signal when killed
@@ -17,4 +17,4 @@ CommandResult command(const std::vector<std::string>& words);
 // As command(); throws std::runtime_error with the output unless the program succeeds.
 void must(const std::vector<std::string>& words);
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed

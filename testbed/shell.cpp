@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/kernel/support/shell.h"
+#include "testbed/shell.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <stdexcept>
 
-namespace faultline::test {
+namespace faultline::testbed {
 
 CommandResult command(const std::vector<std::string>& words) {
   int pipe_fds[2];
@@ -46,4 +46,4 @@ void must(const std::vector<std::string>& words) {
                            "): " + result.output);
 }
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "agent/kernel/fd.h"
-#include "tests/kernel/support/udp.h"
+#include "testbed/udp.h"
 
-namespace faultline::test {
+namespace faultline::testbed {
 
 struct Samples {
   std::vector<double> ms;  // in the order of arrival
@@ -35,4 +35,4 @@ Samples one_way(const std::vector<agent::Fd>& flows, const agent::Fd& receiver, 
 Samples one_way(agent::Fd sender, const agent::Fd& receiver, int count,
                 std::chrono::microseconds gap);
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/kernel/support/udp.h"
+#include "testbed/udp.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -15,7 +15,7 @@
 #include <thread>
 #include <utility>
 
-namespace faultline::test {
+namespace faultline::testbed {
 namespace {
 
 struct Address {
@@ -133,4 +133,4 @@ Delivery send_numbered(const agent::Fd& sender, const agent::Fd& receiver, std::
   return delivery;
 }
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed

@@ -11,10 +11,10 @@
 
 #include "agent/kernel/netns.h"
 #include "agent/targets/pod.h"
-#include "tests/kernel/support/child.h"
-#include "tests/kernel/support/shell.h"
+#include "testbed/child.h"
+#include "testbed/shell.h"
 
-namespace faultline::test {
+namespace faultline::testbed {
 
 // The bridge that pods hang on, with addresses of its own in the host's namespace.
 class TestNetwork {
@@ -82,4 +82,4 @@ void join_cgroup(const std::string& path);
 // Removes everything named for `pid`: processes in its cgroups are killed first.
 void sweep(int pid) noexcept;
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed

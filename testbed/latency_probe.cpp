@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/kernel/support/latency_probe.h"
+#include "testbed/latency_probe.h"
 
 #include <poll.h>
 #include <sys/prctl.h>
@@ -12,9 +12,9 @@
 #include <stdexcept>
 #include <thread>
 
-#include "tests/kernel/support/shell.h"
+#include "testbed/shell.h"
 
-namespace faultline::test {
+namespace faultline::testbed {
 namespace {
 
 struct Datagram {
@@ -110,4 +110,4 @@ Samples one_way(agent::Fd sender, const agent::Fd& receiver, int count,
   return one_way(flows, receiver, count, gap);
 }
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed

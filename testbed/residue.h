@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace faultline::test {
+namespace faultline::testbed {
 
 // BPF programs, maps and links named fl_*, and devices named fl-*, that were not there when this
 // was made and that no process outside of this test's family holds (people test on one machine).
@@ -22,4 +22,4 @@ class ResidueCheck {
   std::set<std::string> before_;
 };
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed

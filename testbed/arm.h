@@ -10,7 +10,7 @@
 
 #include "agent/faults/fault.h"
 
-namespace faultline::test {
+namespace faultline::testbed {
 
 inline KtimeNs in(std::chrono::nanoseconds from_now) {
   return {SystemClock().ktime().ns + static_cast<std::uint64_t>(from_now.count())};
@@ -48,4 +48,4 @@ inline agent::FaultCounters counters(const agent::ArmedFault& fault) {
   return *read;
 }
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/kernel/support/residue.h"
+#include "testbed/residue.h"
 
 #include <bpf/bpf.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 #include <string_view>
 #include <thread>
 
-namespace faultline::test {
+namespace faultline::testbed {
 namespace {
 
 namespace fs = std::filesystem;
@@ -124,4 +124,4 @@ std::vector<std::string> ResidueCheck::left() const {
   return left;
 }
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed

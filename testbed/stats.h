@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
-namespace faultline::test {
+namespace faultline::testbed {
 
 struct Interval {
   double low = 0, high = 0;
@@ -20,4 +20,4 @@ inline Interval binomial_interval(double p, std::uint64_t n) {
   return {p - half, p + half};
 }
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed

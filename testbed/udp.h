@@ -9,7 +9,7 @@
 
 #include "agent/kernel/fd.h"
 
-namespace faultline::test {
+namespace faultline::testbed {
 
 // UDP sockets of the calling thread's namespace; they stay in it. IPv4 or IPv6 by the address.
 agent::Fd udp_receiver(const std::string& address, std::uint16_t port);
@@ -28,4 +28,4 @@ struct Delivery {
 // buffer is large enough that nothing is lost there; it throws if the kernel says otherwise.
 Delivery send_numbered(const agent::Fd& sender, const agent::Fd& receiver, std::uint32_t count);
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/kernel/support/test_pod.h"
+#include "testbed/test_pod.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -18,7 +18,7 @@
 #include "agent/kernel/cgroup2.h"
 #include "agent/targets/resolve.h"
 
-namespace faultline::test {
+namespace faultline::testbed {
 namespace {
 
 namespace fs = std::filesystem;
@@ -194,4 +194,4 @@ CommandResult TestPod::exec(const std::vector<std::string>& words) const {
   return result;
 }
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed

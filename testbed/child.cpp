@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/kernel/support/child.h"
+#include "testbed/child.h"
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -10,7 +10,7 @@
 #include <cstdio>
 #include <exception>
 
-namespace faultline::test {
+namespace faultline::testbed {
 
 Child::Child(const std::function<int()>& body) : pid_(fork()) {
   if (pid_ < 0) throw std::runtime_error("fork failed");
@@ -42,4 +42,4 @@ int Child::wait() {
 
 void Child::signal(int number) const { kill(pid_, number); }
 
-}  // namespace faultline::test
+}  // namespace faultline::testbed
