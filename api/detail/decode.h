@@ -209,7 +209,9 @@ void decode_scalar(Decoder& d, const json::value& v, T& out, const FieldRule& ru
     text = number_text(v.to_number<double>());
   else if (v.is_int64() && (std::is_same_v<T, ByteSize> || (std::is_same_v<T, Duration>)))
     text = std::to_string(v.get_int64());
-  else if (!std::is_same_v<T, Probability> && v.is_number())
+  else if (v.is_double())
+    text = number_text(v.get_double());
+  else if (v.is_number())
     text = json::serialize(v);
   auto parsed = T::parse(text);
   if (!parsed) {
