@@ -137,7 +137,7 @@ std::string plan_text(const api::Experiment& experiment, const api::RunPlan& pla
                       const std::vector<api::NodeStatus>& nodes, std::size_t width) {
   Block block(experiment, width);
   const bool faults = !experiment.spec.faults.empty();
-  block.line(faults ? "hits" : "measures", some_of(pods_words(plan.targets)) + "   " +
+  block.line(faults ? "hits" : "measures", some_of(pods_words(plan.targets)) + "; " +
                                                std::to_string(plan.targets.size()) + " of " +
                                                std::to_string(plan.matching) + " matching (" +
                                                limit_words(plan.limit) + ")");

@@ -34,7 +34,7 @@ struct LinkOverLoopback : testing::Test {
 
   // The controller: what it got, and how it answers.
   std::vector<api::SyncRequest> got;
-  std::string good_token = "one";
+  std::string good_token = "one-token-of-sixteen";
   std::uint64_t revision = 1;
   std::function<void(api::SyncResponse&)> answer = [](api::SyncResponse&) {};
   std::chrono::milliseconds hold{0};  // at most, when the agent lets it wait
@@ -48,7 +48,7 @@ struct LinkOverLoopback : testing::Test {
   bool ended = false;
 
   void SetUp() override {
-    write_token("one");
+    write_token("one-token-of-sixteen");
     server.authenticator([this](const http::Request& request) {
       return http::bearer(request) == good_token ? "agent" : "";
     });
@@ -177,10 +177,10 @@ TEST_F(LinkOverLoopback, TriesAtLeastThreeTimesInALeaseWhileAFaultIsArmed) {
 }
 
 TEST_F(LinkOverLoopback, ReadsTheTokenAgainWhenItIsRefused) {
-  good_token = "two";
+  good_token = "another-token-of-sixteen";
   run_for(200ms);
   EXPECT_TRUE(answers.empty());
-  write_token("two");
+  write_token("another-token-of-sixteen");
   run_for(1000ms);
   EXPECT_FALSE(answers.empty());
 }
