@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "demo/acts.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <stdexcept>
+
+#include "api/codec.h"
+#include "api/report.h"
+#include "demo/cluster.h"
+#include "demo/program.h"
+#include "demo/words.h"
+
+namespace faultline::demo {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+// The phases as the report has them, on the stopwatch's clock.
+struct Phases {
+  Steady::time_point baseline, fault, fault_end, recovery, end;
+};
+
+class Times {
+ public:
+  explicit Times(const api::Report& report)
+      : report_(report), utc_(std::chrono::system_clock::now()), steady_(Steady::now()) {}
+  [[nodiscard]] Steady::time_point of(const std::string& key) const {
+    for (const api::TimelineEntry& entry : report_.timeline)
+      if (entry.key == key)
+        return steady_ - std::chrono::duration_cast<nanoseconds>(utc_ - entry.at.value);
+    throw std::runtime_error("the report of " + report_.run + " has no time for " + key);
+  }
+
+ private:
+  const api::Report& report_;
+  std::chrono::system_clock::time_point utc_;
+  Steady::time_point steady_;
+};
+
+Phases phases_of(const api::Report& report) {
+  const Times times(report);
+  // A request that straddles a border belongs to neither side.
+  constexpr milliseconds kBorder{300};
+  return {times.of("Baseline"), times.of("t1") + kBorder, times.of("Recovering") - kBorder,
+          times.of("Recovering") + kBorder, times.of("Completed")};
+}
+
+struct Measured {
+  std::vector<Probe> before, during, after;
+};
+
+Measured measured(const Prober& prober, const Phases& phases) {
+  return {prober.between(phases.baseline, phases.fault - milliseconds(600)),
+          prober.between(phases.fault, phases.fault_end),
+          prober.between(phases.recovery, phases.end)};
+}
+
+struct Ran {
+  int status = 0;
+  api::Report report;
+};
+
+// faultline run, seen by the person as it goes.
+Ran run(const Stage& stage, const std::string& name) {
+  const std::string file = stage.experiments + "/" + name + ".yaml";
+  const std::string folder = stage.reports + "/" + name;
+  std::filesystem::remove_all(folder);
+  typed("faultline run " + file + " --pods pods.yaml --report " + folder + " --yes");
+  auto child = launch({stage.programs + "/faultline", "run", file, "--pods", stage.shop.pods_file(),
+                       "--report", folder, "--yes"});
+  Ran ran;
+  ran.status = finish(child);
+  auto report = api::from_json_text<api::Report>(read_file(folder + "/report.json"));
+  if (!report)
+    throw std::runtime_error("faultline run ended with " + std::to_string(ran.status) +
+                             " and left no report that can be read: " + report.error().message);
+  ran.report = std::move(*report);
+  return ran;
+}
+
+const api::InjectionReport& only_injection(const api::Report& report) {
+  if (report.injections.size() != 1)
+    throw std::runtime_error("the report of " + report.run + " has " +
+                             std::to_string(report.injections.size()) + " injections, not one");
+  return report.injections.front();
+}
+
+bool confirmed(const Ran& ran) {
+  const api::InjectionReport& injection = only_injection(ran.report);
+  const bool real = injection.verdict == api::InjectionVerdict::confirmed;
+  const bool clean = ran.report.residue && ran.report.residue->empty();
+  return claim(
+      ran.status == 0 && real && clean,
+      "Faultline confirms its fault, met its expectations and left no residue" +
+          (ran.status == 0 && real && clean ? "."
+                                            : " (exit code " + std::to_string(ran.status) + ")."));
+}
+
+std::vector<std::string> row(const std::string& name, const Measured& m) {
+  return {name, ms_words(median(m.before)), ms_words(median(m.during)), ms_words(median(m.after))};
+}
+
+std::optional<std::vector<std::string>> reported_latency(const api::Report& report,
+                                                         const std::string& pod,
+                                                         const std::string& name) {
+  const auto words = [](const std::optional<api::PhaseStats>& stats) {
+    if (!stats || !stats->p50) return std::string("-");
+    return ms_words(nanoseconds(static_cast<std::int64_t>(*stats->p50 * 1e9)));
+  };
+  for (const api::EffectReport& e : report.effects) {
+    const auto side = e.labels.find("side");
+    if (e.pod != pod || e.metric != "request.latency" || side == e.labels.end() ||
+        side->second != "server")
+      continue;
+    return std::vector<std::string>{name, words(e.baseline), words(e.fault), words(e.recovery)};
+  }
+  return std::nullopt;
+}
+
+bool within(nanoseconds value, nanoseconds low, nanoseconds high) {
+  return value >= low && value <= high;
+}
+
+}  // namespace
+
+bool slow_payments(const Stage& stage) {
+  heading("1. payments answers 50 ms late");
+  paragraph(
+      "The packets that payments sends from port 8080 arrive 50 ms late, give or take 5 ms. "
+      "checkout "
+      "opens a new connection to payments for each request, so it waits twice: for the handshake, "
+      "and for the answer. Its customers should see about 100 ms more. catalog, on the same "
+      "bridge, "
+      "should see nothing.");
+  const Ran ran = run(stage, "slow-payments");
+  const Phases phases = phases_of(ran.report);
+  const Measured checkout = measured(stage.shop.checkout(), phases);
+  const Measured catalog = measured(stage.shop.catalog(), phases);
+
+  paragraph("");
+  paragraph(
+      "Meanwhile a stopwatch that knows nothing of Faultline asked checkout and catalog " +
+      std::to_string(checkout.before.size() + checkout.during.size() + checkout.after.size()) +
+      " times each. Medians:");
+  std::vector<std::vector<std::string>> rows{{"", "before", "during", "after"},
+                                             row("checkout, stopwatch", checkout)};
+  if (auto reported = reported_latency(ran.report, "shop/checkout-0", "checkout, report"))
+    rows.push_back(*reported);
+  rows.push_back(row("catalog, stopwatch", catalog));
+  table(rows);
+
+  const nanoseconds added = median(checkout.during) - median(checkout.before);
+  bool good = confirmed(ran);
+  good &= claim(within(added, milliseconds(90), milliseconds(130)),
+                "The customers of checkout waited " + ms_words(added) + " longer: 2 x 50 ms.");
+  good &= claim(median(checkout.after) < median(checkout.before) + milliseconds(10),
+                "When the fault was over, checkout was as fast as before.");
+  good &= claim(median(catalog.during) < median(catalog.before) + milliseconds(5),
+                "catalog, which nothing was done to, felt nothing.");
+  return good;
+}
+
+bool refused_connects(const Stage& stage) {
+  heading("2. Every second connection to payments is refused");
+  paragraph(
+      "Half of the connect() calls of checkout fail with ECONNREFUSED, as if payments were "
+      "restarting. No packet is touched: the kernel refuses before it sends one. nginx answers 502 "
+      "then.");
+  const Ran ran = run(stage, "refused-connects");
+  const Measured checkout = measured(stage.shop.checkout(), phases_of(ran.report));
+  paragraph("");
+  paragraph("The stopwatch counted the requests that were not answered with 200:");
+  const double during = failed_share(checkout.during);
+  table(
+      {{"", "before", "during", "after"},
+       {"checkout, stopwatch", percent_words(failed_share(checkout.before)), percent_words(during),
+        percent_words(failed_share(checkout.after))},
+       {"connect(), report", "", percent_words(only_injection(ran.report).rate.value_or(0)), ""}});
+  bool good = confirmed(ran);
+  // About 360 requests: 35 to 65 % is more than five standard deviations.
+  good &= claim(during > 0.35 && during < 0.65, "About half of the requests failed (asked: 50 %).");
+  good &= claim(failed_share(checkout.before) < 0.01 && failed_share(checkout.after) < 0.01,
+                "None failed before or after.");
+  return good;
+}
+
+namespace {
+
+// What the stopwatch saw of the agent's death.
+struct Recovery {
+  std::optional<Probe> first_fast;  // that began after the kill
+  std::size_t under_way = 0;        // at the kill
+  nanoseconds last_of_them{};       // from the kill to the end of the last
+};
+
+Recovery recovery_after(const Prober& prober, Steady::time_point kill, nanoseconds fast) {
+  Recovery seen;
+  for (const Probe& probe : prober.between(kill - std::chrono::seconds(5), Steady::now())) {
+    if (probe.begin < kill && probe.end() > kill) {
+      ++seen.under_way;
+      seen.last_of_them = std::max(seen.last_of_them, nanoseconds(probe.end() - kill));
+    }
+    if (probe.begin >= kill && probe.status == 200 && probe.took < fast &&
+        (!seen.first_fast || probe.begin < seen.first_fast->begin))
+      seen.first_fast = probe;
+  }
+  return seen;
+}
+
+}  // namespace
+
+bool killed_agent(const Stage& stage) {
+  heading("3. The agent is killed in the middle of a fault");
+  paragraph(
+      "A controller and an agent run as processes of their own now, and payments gets its 50 ms "
+      "again, for a minute. Then the agent gets kill -9: nobody is left who could clean up. But "
+      "all "
+      "that it put into the kernel hangs on its file descriptors and ends with them.");
+  const std::string state = stage.shop.folder() + "/cluster";
+  std::filesystem::create_directory(state);
+  Cluster cluster(stage.programs, state, stage.shop.pods_file());
+  const std::vector<std::string> where{"--controller", cluster.url(), "--token-file",
+                                       cluster.token_file()};
+  const auto faultline = [&](std::vector<std::string> words, const Output& output) {
+    words.insert(words.begin(), stage.programs + "/faultline");
+    words.insert(words.end(), where.begin(), where.end());
+    return launch(std::move(words), output);
+  };
+  const Prober& checkout = stage.shop.checkout();
+  const auto start = Steady::now();
+  const std::string file = stage.experiments + "/orphaned-fault.yaml";
+  const std::string folder = stage.reports + "/orphaned-fault";
+  std::filesystem::remove_all(folder);
+  typed("faultline run " + file + " --controller " + cluster.url() + " --yes &");
+  auto runs = faultline({"run", file, "--report", folder, "--yes"}, {state + "/run.log"});
+  const nanoseconds slow = milliseconds(80), fast = milliseconds(40);
+  nanoseconds before{}, during{};
+  const auto is_slow = [&] {
+    const auto now = Steady::now();
+    during = median(checkout.between(now - milliseconds(500), now));
+    if (during > slow) return true;
+    before = median(checkout.between(start, now));
+    return has_ended(runs);
+  };
+  if (!wait_for(is_slow, milliseconds(20'000)) || has_ended(runs))
+    throw std::runtime_error("the fault does not come; faultline run said:\n" +
+                             read_file(state + "/run.log"));
+  pause(milliseconds(1000));
+  const auto now = Steady::now();
+  during = median(checkout.between(now - milliseconds(900), now));
+  paragraph("The stopwatch sees checkout go from " + ms_words(before) + " to " + ms_words(during) +
+            ".");
+  typed("kill -9 " + std::to_string(cluster.agent_pid()) + "     # faultline-agent");
+  const auto kill = Steady::now();
+  cluster.kill_agent();
+  pause(milliseconds(3200));  // what was under way may wait for a retransmission, or give up
+  const Recovery seen = recovery_after(checkout, kill, fast);
+  const auto after = median(checkout.between(kill + milliseconds(500), Steady::now()));
+  bool good = true;
+  if (seen.first_fast)
+    good &=
+        claim(seen.first_fast->end() - kill < milliseconds(500),
+              "The first request that was fast again began " +
+                  ms_words(seen.first_fast->begin - kill) + " after the kill, and was answered " +
+                  ms_words(seen.first_fast->end() - kill) + " after it.");
+  else
+    good = claim(false, "No request that began after the kill was fast again.");
+  if (seen.under_way > 0)
+    paragraph(
+        "    " + std::to_string(seen.under_way) +
+        " requests of the stopwatch were under way. Their packets in the delay line were lost "
+        "with it; TCP sent them again, and the last was answered " +
+        ms_words(seen.last_of_them) + " after the kill.");
+  good &= claim(after < fast, "checkout takes " + ms_words(after) + " since.");
+
+  typed("faultline stop orphaned-fault --controller " + cluster.url());
+  auto stop = faultline({"stop", "orphaned-fault"}, {});
+  finish(stop);
+  const int status = finish(runs);
+  typed("faultline get orphaned-fault --controller " + cluster.url());
+  auto get = faultline({"get", "orphaned-fault"}, {});
+  good &= claim(finish(get) == 0, "The controller knows.");
+  (void)status;
+  return good;
+}
+
+}  // namespace faultline::demo

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// A controller and an agent as processes of their own, as on a real node.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "testbed/child.h"
+
+namespace faultline::demo {
+
+class Cluster {
+ public:
+  // `programs`: the folder of the executables. State and logs go to `folder`, which must exist.
+  // Returns when the agent has joined. Throws std::runtime_error with what they said.
+  Cluster(const std::string& programs, const std::string& folder, const std::string& pods_file);
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+  // SIGTERM to the agent, then to the controller; SIGKILL to one that does not end within 5 s.
+  ~Cluster();
+
+  [[nodiscard]] const std::string& url() const { return url_; }
+  [[nodiscard]] std::string token_file() const { return folder_ + "/person.token"; }
+  [[nodiscard]] pid_t agent_pid() const { return agent_->pid(); }
+  // kill -9, and waits until the kernel has ended it.
+  void kill_agent();
+
+ private:
+  [[nodiscard]] std::string log(const std::string& program) const;
+  std::string folder_, url_;
+  std::optional<testbed::Child> controller_, agent_;
+};
+
+}  // namespace faultline::demo

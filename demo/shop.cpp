@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "demo/shop.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+
+#include "demo/program.h"
+
+namespace faultline::demo {
+namespace {
+
+using std::chrono::milliseconds;
+
+void write_file(const std::string& path, const std::string& text) {
+  std::ofstream out(path);
+  out << text;
+  out.close();
+  if (!out) throw std::runtime_error("cannot write " + path);
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::string nginx_config(const std::string& folder, const std::string& location) {
+  std::string temp;
+  for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
+    temp += std::string("  ") + kind + "_temp_path " + folder + "/" + kind + ";\n";
+  return "daemon off;\nworker_processes 1;\npid " + folder + "/pid;\nerror_log " + folder +
+         "/error.log error;\nevents { worker_connections 512; }\nhttp {\n  access_log off;\n" +
+         temp + "  server {\n    listen " + std::to_string(kPort) +
+         ";\n    keepalive_requests 1000000;\n    location / { " + location + " }\n  }\n}\n";
+}
+
+// wrk sends as fast as it can; this makes four customers who think for 15 to 25 ms, so that the
+// machine is not saturated and a slow answer is the fault's and not the queue's.
+constexpr const char* kPace = "function delay() return math.random(15, 25) end\n";
+
+}  // namespace
+
+Shop::Shop()
+    : payments_(network_, "payments"),
+      checkout_(network_, "checkout"),
+      customers_(network_, "customers"),
+      catalog_(network_, "catalog"),
+      pods_file_(folder_.path() + "/pods.yaml") {
+  write_pods_file();
+  start_nginx(payments_, "payments", "return 200 \"paid\\n\";");
+  start_nginx(catalog_, "catalog", "return 200 \"shoes\\n\";");
+  // Without keepalive in an upstream block nginx opens a new connection for each request.
+  start_nginx(checkout_, "checkout",
+              "proxy_pass http://" + payments_.ip4() + ":" + std::to_string(kPort) + ";");
+  checkout_prober_ =
+      std::make_unique<Prober>(customers_.netns_path(), checkout_.ip4(), kPort, milliseconds(20));
+  catalog_prober_ =
+      std::make_unique<Prober>("/proc/self/ns/net", catalog_.ip4(), kPort, milliseconds(20));
+  wait_until_open();
+  start_customers();
+}
+
+void Shop::write_pods_file() const {
+  std::string text = "pods:\n";
+  const auto add = [&](const std::string& app, const testbed::TestPod& pod) {
+    text += "  - {namespace: shop, name: " + app + "-0, labels: {app: " + app +
+            "}, cgroup: " + pod.cgroup_path() + ", netns: " + pod.netns_path() + "}\n";
+  };
+  add("payments", payments_);
+  add("checkout", checkout_);
+  add("customers", customers_);
+  add("catalog", catalog_);
+  write_file(pods_file_, text);
+}
+
+void Shop::start_nginx(const testbed::TestPod& pod, const std::string& name,
+                       const std::string& location) {
+  const std::string folder = folder_.path() + "/" + name;
+  std::error_code ec;
+  std::filesystem::create_directory(folder, ec);
+  write_file(folder + "/nginx.conf", nginx_config(folder, location));
+  programs_.push_back(pod.start([&]() -> int {
+    setsid();  // Ctrl-C is for the demo; the pods outlive the run that it stops
+    become({"nginx", "-p", folder, "-c", folder + "/nginx.conf", "-e", folder + "/error.log"},
+           {folder + "/output.log"});
+  }));
+}
+
+void Shop::start_customers() {
+  const std::string pace = folder_.path() + "/pace.lua";
+  write_file(pace, kPace);
+  programs_.push_back(customers_.start([&]() -> int {
+    setsid();
+    become({"wrk", "--threads", "1", "--connections", "4", "--duration", "1h", "--script", pace,
+            "http://" + checkout_.ip4() + ":" + std::to_string(kPort) + "/"},
+           {folder_.path() + "/wrk.log"});
+  }));
+}
+
+void Shop::wait_until_open() {
+  const auto start = Steady::now();
+  const auto answers = [&](const Prober& prober) {
+    for (const Probe& probe : prober.between(start, Steady::now()))
+      if (probe.status == 200) return true;
+    return false;
+  };
+  if (wait_for([&] { return answers(*checkout_prober_) && answers(*catalog_prober_); },
+               milliseconds(10'000)))
+    return;
+  std::string said;
+  for (const char* name : {"payments", "checkout", "catalog"})
+    said += "\n" + std::string(name) + ": " + read_file(folder() + "/" + name + "/output.log");
+  throw std::runtime_error("the shop does not open within 10 s; its programs said:" + said);
+}
+
+}  // namespace faultline::demo
