@@ -41,6 +41,19 @@ void remove_cgroup(const fs::path& path) noexcept {
   std::fprintf(stderr, "test: cannot remove cgroup %s\n", path.c_str());
 }
 
+constexpr const char* kFolders = "/tmp";
+
+// Again when a process that is just being killed wrote to it meanwhile.
+void remove_folder(const fs::path& path) noexcept {
+  std::error_code ec;
+  for (int i = 0; i < 50; ++i) {
+    fs::remove_all(path, ec);
+    if (!ec) return;
+    usleep(20'000);
+  }
+  std::fprintf(stderr, "test: cannot remove folder %s\n", path.c_str());
+}
+
 // Waits for the test to end, however it ends, and then removes what it left.
 void start_sweeper() {
   static bool started = false;
@@ -84,6 +97,8 @@ void sweep(int pid) noexcept {
       if (ours(entry.path())) command({"ip", "netns", "del", entry.path().filename()});
     for (const auto& entry : fs::directory_iterator("/sys/class/net", ec))
       if (ours(entry.path())) command({"ip", "link", "del", entry.path().filename()});
+    for (const auto& entry : fs::directory_iterator(kFolders, ec))
+      if (ours(entry.path())) remove_folder(entry.path());
   } catch (const std::exception& e) {
     std::fprintf(stderr, "test: sweeping failed: %s\n", e.what());
   }
@@ -114,6 +129,14 @@ std::string TestNetwork::v6(int host) const {
                 static_cast<unsigned>(host));
   return text;
 }
+
+TestFolder::TestFolder() : path_(kFolders + ("/" + prefix(getpid())) + "-XXXXXX") {
+  start_sweeper();
+  if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error("cannot make a folder " + path_);
+  fs::permissions(path_, fs::perms(0755));
+}
+
+TestFolder::~TestFolder() { remove_folder(path_); }
 
 TestPod::TestPod(TestNetwork& network, const std::string& name)
     : network_(network),

@@ -76,10 +76,23 @@ class TestPod {
   std::string name_, ip4_, ip6_, host_device_, cgroup_;
 };
 
+// A folder under /tmp, flt<pid>-..., that everybody may read. Removed like the pods.
+class TestFolder {
+ public:
+  TestFolder();
+  TestFolder(const TestFolder&) = delete;
+  TestFolder& operator=(const TestFolder&) = delete;
+  ~TestFolder();
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 // A process moves itself. For bodies of Child that join late.
 void join_cgroup(const std::string& path);
 
-// Removes everything named for `pid`: processes in its cgroups are killed first.
+// Removes everything named for `pid`: processes in its cgroups are killed first, folders go last.
 void sweep(int pid) noexcept;
 
 }  // namespace faultline::testbed
