@@ -104,7 +104,7 @@ void sweep(int pid) noexcept {
   }
 }
 
-TestNetwork::TestNetwork() : bridge_(prefix(getpid()) + "br") {
+TestNetwork::TestNetwork() : pid_(getpid()), bridge_(prefix(getpid()) + "br") {
   start_sweeper();
   must({"ip", "link", "add", bridge_, "type", "bridge"});
   // Without this a bridge takes the lowest address of its ports and its own changes when one is
@@ -118,13 +118,12 @@ TestNetwork::TestNetwork() : bridge_(prefix(getpid()) + "br") {
 TestNetwork::~TestNetwork() { command({"ip", "link", "del", bridge_}); }
 
 std::string TestNetwork::v4(int host) const {
-  const int pid = getpid();
-  return "10." + std::to_string(100 + pid / 256 % 100) + "." + std::to_string(pid % 256) + "." +
+  return "10." + std::to_string(100 + pid_ / 256 % 100) + "." + std::to_string(pid_ % 256) + "." +
          std::to_string(host);
 }
 std::string TestNetwork::v6(int host) const {
   char text[64];
-  const unsigned pid = static_cast<unsigned>(getpid());
+  const auto pid = static_cast<unsigned>(pid_);
   std::snprintf(text, sizeof text, "fdfa:17:%x:%x::%x", pid >> 16, pid & 0xffff,
                 static_cast<unsigned>(host));
   return text;

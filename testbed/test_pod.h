@@ -31,6 +31,7 @@ class TestNetwork {
   friend class TestPod;
   [[nodiscard]] std::string v4(int host) const;
   [[nodiscard]] std::string v6(int host) const;
+  const int pid_;  // of the test: children see the same addresses
   std::string bridge_;
   int next_ = 2;
 };
