@@ -27,6 +27,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
+constexpr milliseconds kAgentEnd{5000};
+// With a run under way it would wait for an agent that is gone, to tell a store that goes too.
+constexpr milliseconds kControllerEnd{500};
+
 class Guardian {
  public:
   Guardian(const GuardianPlan& plan, int control, int status)
@@ -44,8 +48,8 @@ class Guardian {
       }
     else
       while (!end_wanted_) wait(milliseconds(-1));  // the command reads the logs first
-    end(agent_);
-    end(controller_);
+    end(agent_, kAgentEnd);
+    end(controller_, kControllerEnd);
     std::error_code ignored;
     std::filesystem::remove_all(plan_.folder, ignored);
   }
@@ -137,10 +141,10 @@ class Guardian {
     }
   }
 
-  static void end(Child& child) {
+  static void end(Child& child, milliseconds limit) {
     if (!child.fd.valid()) return;
     kill(child.pid, SIGTERM);
-    if (!gone_within(child, milliseconds(5000))) kill(child.pid, SIGKILL);
+    if (!gone_within(child, limit)) kill(child.pid, SIGKILL);
     while (waitpid(child.pid, nullptr, 0) < 0 && errno == EINTR) {
     }
     child.fd.reset();

@@ -109,7 +109,7 @@ TEST_F(Endings, KilledCommandLeavesNoFaultNoProcessAndNoFolder) {
   EXPECT_FALSE(empty_folder(temp_));
   run.signal(SIGKILL);
   EXPECT_EQ(run.wait(), 128 + SIGKILL);
-  EXPECT_TRUE(comes_true([&] { return descendants().empty() && empty_folder(temp_); }, 5s));
+  EXPECT_TRUE(comes_true([&] { return descendants().empty() && empty_folder(temp_); }, 3s));
   expect_untouched();
   expect_nothing_left();
 }
