@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "demo/acts.h"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -55,8 +53,8 @@ Phases phases_of(const api::Report& report) {
   const Times times(report);
   // A request that straddles a border belongs to neither side.
   constexpr milliseconds kBorder{300};
-  return {times.of("Baseline"), times.of("t1") + kBorder, times.of("Recovering") - kBorder,
-          times.of("Recovering") + kBorder, times.of("Completed")};
+  return {times.of("baseline"), times.of("t1") + kBorder, times.of("recovering") - kBorder,
+          times.of("recovering") + kBorder, times.of("completed")};
 }
 
 struct Measured {
@@ -100,14 +98,14 @@ const api::InjectionReport& only_injection(const api::Report& report) {
 }
 
 bool confirmed(const Ran& ran) {
-  const api::InjectionReport& injection = only_injection(ran.report);
-  const bool real = injection.verdict == api::InjectionVerdict::confirmed;
+  const bool real = only_injection(ran.report).verdict == api::InjectionVerdict::confirmed;
   const bool clean = ran.report.residue && ran.report.residue->empty();
-  return claim(
-      ran.status == 0 && real && clean,
-      "Faultline confirms its fault, met its expectations and left no residue" +
-          (ran.status == 0 && real && clean ? "."
-                                            : " (exit code " + std::to_string(ran.status) + ")."));
+  if (ran.status == 0 && real && clean)
+    return claim(true,
+                 "Faultline ended with exit code 0: its fault is confirmed, nothing is left.");
+  return claim(false,
+               "Faultline ended with exit code " + std::to_string(ran.status) +
+                   ": its report does not confirm the fault, or an expectation, or its end.");
 }
 
 std::vector<std::string> row(const std::string& name, const Measured& m) {
@@ -151,7 +149,7 @@ bool slow_payments(const Stage& stage) {
   const Measured checkout = measured(stage.shop.checkout(), phases);
   const Measured catalog = measured(stage.shop.catalog(), phases);
 
-  paragraph("");
+  blank();
   paragraph(
       "Meanwhile a stopwatch that knows nothing of Faultline asked checkout and catalog " +
       std::to_string(checkout.before.size() + checkout.during.size() + checkout.after.size()) +
@@ -182,7 +180,7 @@ bool refused_connects(const Stage& stage) {
       "then.");
   const Ran ran = run(stage, "refused-connects");
   const Measured checkout = measured(stage.shop.checkout(), phases_of(ran.report));
-  paragraph("");
+  blank();
   paragraph("The stopwatch counted the requests that were not answered with 200:");
   const double during = failed_share(checkout.during);
   table(
@@ -200,6 +198,9 @@ bool refused_connects(const Stage& stage) {
 
 namespace {
 
+constexpr milliseconds kStep{5};  // of the stopwatch around the kill
+constexpr milliseconds kSlow{80}, kFast{40};
+
 // What the stopwatch saw of the agent's death.
 struct Recovery {
   std::optional<Probe> first_fast;  // that began after the kill
@@ -207,18 +208,65 @@ struct Recovery {
   nanoseconds last_of_them{};       // from the kill to the end of the last
 };
 
-Recovery recovery_after(const Prober& prober, Steady::time_point kill, nanoseconds fast) {
+Recovery recovery_after(const Prober& prober, Steady::time_point kill) {
   Recovery seen;
   for (const Probe& probe : prober.between(kill - std::chrono::seconds(5), Steady::now())) {
     if (probe.begin < kill && probe.end() > kill) {
       ++seen.under_way;
       seen.last_of_them = std::max(seen.last_of_them, nanoseconds(probe.end() - kill));
     }
-    if (probe.begin >= kill && probe.status == 200 && probe.took < fast &&
+    if (probe.begin >= kill && probe.status == 200 && probe.took < kFast &&
         (!seen.first_fast || probe.begin < seen.first_fast->begin))
       seen.first_fast = probe;
   }
   return seen;
+}
+
+// Returns the median before. Throws std::runtime_error when the fault does not come.
+nanoseconds wait_until_slow(const Prober& checkout, const testbed::Child& run,
+                            const std::string& log, Steady::time_point start) {
+  nanoseconds before{};
+  const auto is_slow = [&] {
+    const auto now = Steady::now();
+    if (median(checkout.between(now - milliseconds(500), now)) > kSlow) return true;
+    before = median(checkout.between(start, now));
+    return has_ended(run);
+  };
+  if (!wait_for(is_slow, milliseconds(20'000)) || has_ended(run))
+    throw std::runtime_error("the fault does not come; faultline run said:\n" + read_file(log));
+  pause(milliseconds(1000));
+  return before;
+}
+
+bool fast_again(const Prober& checkout, Steady::time_point kill) {
+  const Recovery seen = recovery_after(checkout, kill);
+  if (!seen.first_fast) return claim(false, "No request that began after the kill was fast again.");
+  const auto after = median(checkout.between(kill + milliseconds(500), Steady::now()));
+  bool good = claim(
+      seen.first_fast->end() - kill < milliseconds(500),
+      "The first request that was fast again began " + ms_words(seen.first_fast->begin - kill) +
+          " after the kill and was answered " + ms_words(seen.first_fast->end() - kill) +
+          " after it. (The stopwatch asks every " + ms_words(kStep) + ".)");
+  if (seen.under_way > 0)
+    note(std::to_string(seen.under_way) +
+         " of its requests were under way. What waited in the delay line went down with the agent; "
+         "TCP sends that again, as after any loss: the last of them ended " +
+         ms_words(seen.last_of_them) + " after the kill.");
+  good &= claim(after < kFast, "checkout takes " + ms_words(after) + " since.");
+  return good;
+}
+
+// Of the run whose agent died. The controller must notice by itself.
+bool closed_truthfully(testbed::Child& run, const std::string& report_folder) {
+  if (!wait_for([&] { return has_ended(run); }, std::chrono::seconds(15)))
+    return claim(false, "The controller did not notice within 15 s that the agent is gone.");
+  finish(run);
+  const auto report = api::from_json_text<api::Report>(read_file(report_folder + "/report.json"));
+  const bool truthful = report && report->state == api::RunState::Failed && !report->residue;
+  return claim(truthful,
+               truthful ? "The controller noticed, closed the run as failed, and does not claim to "
+                          "know what it could not check."
+                        : "The run of a killed agent should have failed and did not.");
 }
 
 }  // namespace
@@ -233,68 +281,35 @@ bool killed_agent(const Stage& stage) {
   const std::string state = stage.shop.folder() + "/cluster";
   std::filesystem::create_directory(state);
   Cluster cluster(stage.programs, state, stage.shop.pods_file());
-  const std::vector<std::string> where{"--controller", cluster.url(), "--token-file",
-                                       cluster.token_file()};
-  const auto faultline = [&](std::vector<std::string> words, const Output& output) {
-    words.insert(words.begin(), stage.programs + "/faultline");
-    words.insert(words.end(), where.begin(), where.end());
-    return launch(std::move(words), output);
+  const auto faultline = [&](const std::vector<std::string>& words, const Output& output) {
+    std::vector<std::string> all{stage.programs + "/faultline"};
+    all.insert(all.end(), words.begin(), words.end());
+    for (const std::string& word : {std::string("--controller"), cluster.url(),
+                                    std::string("--token-file"), cluster.token_file()})
+      all.push_back(word);
+    return launch(all, output);
   };
-  const Prober& checkout = stage.shop.checkout();
+  const auto checkout = stage.shop.ask_checkout(kStep);
   const auto start = Steady::now();
   const std::string file = stage.experiments + "/orphaned-fault.yaml";
   const std::string folder = stage.reports + "/orphaned-fault";
   std::filesystem::remove_all(folder);
   typed("faultline run " + file + " --controller " + cluster.url() + " --yes &");
-  auto runs = faultline({"run", file, "--report", folder, "--yes"}, {state + "/run.log"});
-  const nanoseconds slow = milliseconds(80), fast = milliseconds(40);
-  nanoseconds before{}, during{};
-  const auto is_slow = [&] {
-    const auto now = Steady::now();
-    during = median(checkout.between(now - milliseconds(500), now));
-    if (during > slow) return true;
-    before = median(checkout.between(start, now));
-    return has_ended(runs);
-  };
-  if (!wait_for(is_slow, milliseconds(20'000)) || has_ended(runs))
-    throw std::runtime_error("the fault does not come; faultline run said:\n" +
-                             read_file(state + "/run.log"));
-  pause(milliseconds(1000));
+  auto run = faultline({"run", file, "--report", folder, "--yes"}, {state + "/run.log"});
+  const nanoseconds before = wait_until_slow(*checkout, run, state + "/run.log", start);
   const auto now = Steady::now();
-  during = median(checkout.between(now - milliseconds(900), now));
-  paragraph("The stopwatch sees checkout go from " + ms_words(before) + " to " + ms_words(during) +
-            ".");
-  typed("kill -9 " + std::to_string(cluster.agent_pid()) + "     # faultline-agent");
+  paragraph("checkout took " + ms_words(before) + ", and takes " +
+            ms_words(median(checkout->between(now - milliseconds(900), now))) + " now.");
+
+  typed("kill -9 " + std::to_string(cluster.agent_pid()) + "    # faultline-agent");
   const auto kill = Steady::now();
   cluster.kill_agent();
-  pause(milliseconds(3200));  // what was under way may wait for a retransmission, or give up
-  const Recovery seen = recovery_after(checkout, kill, fast);
-  const auto after = median(checkout.between(kill + milliseconds(500), Steady::now()));
-  bool good = true;
-  if (seen.first_fast)
-    good &=
-        claim(seen.first_fast->end() - kill < milliseconds(500),
-              "The first request that was fast again began " +
-                  ms_words(seen.first_fast->begin - kill) + " after the kill, and was answered " +
-                  ms_words(seen.first_fast->end() - kill) + " after it.");
-  else
-    good = claim(false, "No request that began after the kill was fast again.");
-  if (seen.under_way > 0)
-    paragraph(
-        "    " + std::to_string(seen.under_way) +
-        " requests of the stopwatch were under way. Their packets in the delay line were lost "
-        "with it; TCP sent them again, and the last was answered " +
-        ms_words(seen.last_of_them) + " after the kill.");
-  good &= claim(after < fast, "checkout takes " + ms_words(after) + " since.");
-
-  typed("faultline stop orphaned-fault --controller " + cluster.url());
-  auto stop = faultline({"stop", "orphaned-fault"}, {});
-  finish(stop);
-  const int status = finish(runs);
-  typed("faultline get orphaned-fault --controller " + cluster.url());
-  auto get = faultline({"get", "orphaned-fault"}, {});
-  good &= claim(finish(get) == 0, "The controller knows.");
-  (void)status;
+  pause(milliseconds(3200));  // what was under way ends, or gives up
+  bool good = fast_again(*checkout, kill);
+  good &= closed_truthfully(run, folder);
+  typed("faultline report orphaned-fault --controller " + cluster.url());
+  auto report = faultline({"report", "orphaned-fault"}, {});
+  finish(report);
   return good;
 }
 

@@ -58,12 +58,15 @@ Shop::Shop()
   // Without keepalive in an upstream block nginx opens a new connection for each request.
   start_nginx(checkout_, "checkout",
               "proxy_pass http://" + payments_.ip4() + ":" + std::to_string(kPort) + ";");
-  checkout_prober_ =
-      std::make_unique<Prober>(customers_.netns_path(), checkout_.ip4(), kPort, milliseconds(20));
+  checkout_prober_ = ask_checkout(milliseconds(20));
   catalog_prober_ =
       std::make_unique<Prober>("/proc/self/ns/net", catalog_.ip4(), kPort, milliseconds(20));
   wait_until_open();
   start_customers();
+}
+
+std::unique_ptr<Prober> Shop::ask_checkout(milliseconds interval) const {
+  return std::make_unique<Prober>(customers_.netns_path(), checkout_.ip4(), kPort, interval);
 }
 
 void Shop::write_pods_file() const {

@@ -27,6 +27,8 @@ class Shop {
   [[nodiscard]] const std::string& folder() const { return folder_.path(); }
   // Asks checkout as a customer does.
   [[nodiscard]] const Prober& checkout() const { return *checkout_prober_; }
+  // Another one, to see more exactly when something happened.
+  [[nodiscard]] std::unique_ptr<Prober> ask_checkout(std::chrono::milliseconds interval) const;
   // Asks catalog, which nothing is done to; this is also the traffic that catalog has.
   [[nodiscard]] const Prober& catalog() const { return *catalog_prober_; }
 

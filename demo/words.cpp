@@ -52,6 +52,8 @@ void heading(const std::string& text) {
       "\n");
 }
 
+void blank() { say("\n"); }
+
 void paragraph(const std::string& text) { say(wrapped(text, 3, 3)); }
 
 void typed(const std::string& command) { say("\n" + painted("$ " + command, "36") + "\n"); }
@@ -78,6 +80,8 @@ bool claim(bool shown, const std::string& text) {
   say("   " + painted(word, shown ? "32" : "31") + "  " + body);
   return shown;
 }
+
+void note(const std::string& text) { say(wrapped(text, 7, 7)); }
 
 std::string ms_words(std::chrono::nanoseconds time) {
   const double ms = std::chrono::duration<double, std::milli>(time).count();

@@ -11,6 +11,7 @@ namespace faultline::demo {
 
 // "1. Payments answers late", set apart.
 void heading(const std::string& text);
+void blank();
 // Wrapped and indented.
 void paragraph(const std::string& text);
 // "$ faultline run ...", as a person would type it.
@@ -19,6 +20,9 @@ void typed(const std::string& command);
 void table(const std::vector<std::vector<std::string>>& rows);
 // "ok" or "NOT SHOWN" before the text. Returns `shown`.
 bool claim(bool shown, const std::string& text);
+
+// As claim(), without a judgement.
+void note(const std::string& text);
 
 [[nodiscard]] std::string ms_words(std::chrono::nanoseconds time);  // "0.84 ms", "101 ms"
 [[nodiscard]] std::string percent_words(double share);              // "49.6 %"
