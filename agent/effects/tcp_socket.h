@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// connect.* and tcp.rtt, tcp.retransmits of the pod's sockets, by sockops and connect hooks on its
+// cgroup; other cgroups pay nothing.
+//
+//   connect.attempts   connect() on a TCP socket, counted when the kernel asks the cgroup's hooks
+//   connect.failures   {errno}: what a hook put (socketError), or the socket's own error when the
+//                      handshake failed (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH ...). "unknown": the
+//                      program gave up and closed the socket, or the kernel or a hook that runs
+//                      after ours refused at once (no route, no free port); the latter is known
+//                      half a second late. An errno is reported from when it first occurred.
+//   connect.errors     failed of all that ended in the window, opened or failed: a connect that
+//                      still waits is in neither
+//   connect.latency    first SYN to established
+//   tcp.rtt            one sample a round trip and socket, as the kernel takes them: from Linux
+//                      6.10 the sample itself, before that the smoothed one (srtt_us >> 3)
+//   tcp.retransmits    segments, SYNs included, SYN-ACKs not
+//
+// Connections that were there before are sampled by sock_diag at each take(), once for all that had
+// data acknowledged since the last one: the smoothed round trip, and the growth of retransmissions,
+// of which what falls between the last take() and the connection's end is not seen. No socket is
+// counted by both ways.
+//
+// MPTCP sockets are not seen. A connect that was under way when measuring began gives no latency,
+// and no failure.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/effects/effect.h"
+#include "agent/effects/histogram_reader.h"
+#include "agent/effects/tcp_diag.h"
+#include "agent/kernel/link.h"
+#include "agent/kernel/skeleton.h"
+#include "effect_abi_tcp.h"
+#include "tcp_socket.skel.h"
+
+namespace faultline::agent {
+
+class TcpSocketCollector final : public Collector {
+ public:
+  // Errors: kUnsupported with the kernel's words where it has no sockops or connect hooks; what
+  // loading or attaching said.
+  static Result<std::unique_ptr<TcpSocketCollector>> start(const Pod& pod,
+                                                           const CollectContext& context);
+  void take(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) override;
+  // Moves the connect hooks behind those of the pod's faults: a hook sees only what those before it
+  // did. (Hooks of cgroups above the pod's run after all of the pod's.)
+  Result<> faults_changed() override;
+
+ private:
+  using Hooks = std::array<Link, 2>;  // connect4, connect6
+
+  TcpSocketCollector(const Clock& clock, const Pod& pod, Skeleton<tcp_socket_bpf> skeleton);
+  Result<> attach();
+  Result<Hooks> attach_hooks();
+  Result<> find_old_connections();
+  void forget_fresh();
+  void take_old(api::Histogram& rtt, std::uint64_t& retransmits, std::vector<api::Gap>& gaps);
+  Result<> give_up_unsent();
+  void take_failures(const fl_tcp_counts& now, std::vector<api::EffectSample>& samples);
+  void take_losses(const fl_tcp_counts& now, std::vector<api::Gap>& gaps);
+
+  const Clock& clock_;
+  std::string cgroup_path_, netns_path_;
+  Skeleton<tcp_socket_bpf> skeleton_;
+  Link sockops_;
+  Hooks hooks_;
+  bool behind_ = true;    // hooks_ run after those of the pod's faults
+  bool starting_ = true;  // until the first take()
+  fl_tcp_counts before_{};
+  HistogramGrowth rtt_, connect_;
+  std::set<std::uint32_t> errors_seen_;
+  std::map<std::uint64_t, TcpDiagSocket> old_;  // by cookie: as of the last look
+  std::string old_unseen_;  // why connections from before are not measured; empty: they are
+};
+
+}  // namespace faultline::agent

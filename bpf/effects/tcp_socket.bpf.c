@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* tcp_socket: what the TCP sockets of one cgroup go through. Only ever counts.
+ *
+ *   fl_tcp_conn[46]  connect(): attempts, and those that a hook before ours refused
+ *   fl_tcp_ops       sockops: SYN, established, round trip, retransmission, failed handshake
+ *
+ * User space moves the connect hooks behind one that was attached later: it attaches them again, then detaches them where
+ * they were. In between one call may run them twice, which is told by fl_tcp_moved. */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "effect_abi_tcp.h"
+#include "hist.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define ALLOW 1
+#define SOCK_STREAM 1
+#define IPPROTO_TCP 6
+
+/* Kernel types, by CO-RE: only what is read. */
+struct sock {
+	int sk_err;
+} __attribute__((preserve_access_index));
+
+struct fl_tcp_counts fl_tcp_counts; /* .bss, mmapped */
+__u32 fl_tcp_moving;                /* the connect hooks may be there twice */
+__u32 fl_tcp_starting;              /* user space is looking for connections that were there before us */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct fl_hist);
+} fl_tcp_hists SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FL_TCP_CONNECTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct fl_tcp_connect);
+} fl_tcp_connects SEC(".maps");
+
+/* Cookies of connections that began while fl_tcp_starting. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FL_TCP_FRESH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u8);
+} fl_tcp_fresh SEC(".maps");
+
+/* ktime at which a connect() was counted while fl_tcp_moving, by cookie. The socket is locked while it is in connect(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FL_TCP_MOVED);
+	__type(key, __u64);
+	__type(value, __u64);
+} fl_tcp_moved SEC(".maps");
+
+static __always_inline void fl_count(__u64 *counter)
+{
+	__sync_fetch_and_add(counter, 1);
+}
+
+static __always_inline void fl_count_failed(__u32 error)
+{
+	if (error >= FL_TCP_ERRNOS)
+		error = 0;
+	fl_count(&fl_tcp_counts.failed[error]);
+}
+
+static __always_inline void fl_record(__u32 which, __u64 ns)
+{
+	struct fl_hist *h = bpf_map_lookup_elem(&fl_tcp_hists, &which);
+
+	if (!h) {
+		fl_count(&fl_tcp_counts.hist_failed);
+		return;
+	}
+	/* Per CPU, yet with atomics: a softirq can come between the instructions of a program in process context. */
+	fl_hist_add_shared(h, ns);
+}
+
+/* ---- connect() ------------------------------------------------------------------------------------------------------ */
+
+/* Takes back that a connect waits for its SYN; 0: none did. */
+static __always_inline int fl_take_unsent(__u64 cookie)
+{
+	struct fl_tcp_connect *connect = bpf_map_lookup_elem(&fl_tcp_connects, &cookie);
+
+	if (!connect || connect->syn_ns || bpf_map_delete_elem(&fl_tcp_connects, &cookie))
+		return 0;
+	__sync_fetch_and_add(&fl_tcp_counts.unsent, -1);
+	return 1;
+}
+
+/* Was this very call counted by our hook in its other place? */
+static __always_inline int fl_was_counted(__u64 cookie, __u64 now)
+{
+	__u64 *counted = bpf_map_lookup_elem(&fl_tcp_moved, &cookie);
+	int same_call;
+
+	if (!counted) {
+		if (*(volatile __u32 *)&fl_tcp_moving)
+			bpf_map_update_elem(&fl_tcp_moved, &cookie, &now, BPF_ANY);
+		return 0;
+	}
+	/* Older: the hook was there once after all, and this is the socket's next connect(). */
+	same_call = now - *counted < FL_TCP_SAME_CALL_NS;
+	bpf_map_delete_elem(&fl_tcp_moved, &cookie);
+	return same_call;
+}
+
+/* The kernel runs the hooks once a connect(), for a socket that is neither connected nor connecting. */
+static __always_inline int fl_connect(struct bpf_sock_addr *ctx)
+{
+	struct fl_tcp_connect connect = {};
+	__u64 cookie, now;
+	int refused;
+
+	if (ctx->type != SOCK_STREAM || ctx->protocol != IPPROTO_TCP)
+		return ALLOW;
+	refused = bpf_get_retval(); /* stays as it is: the errno that was put before us */
+	cookie = bpf_get_socket_cookie(ctx);
+	now = bpf_ktime_get_ns();
+	if (fl_was_counted(cookie, now)) {
+		if (refused < 0 && fl_take_unsent(cookie))
+			fl_count_failed((__u32)-refused);
+		return ALLOW;
+	}
+	fl_count(&fl_tcp_counts.attempts);
+	/* The attempt before on this socket came back without a packet: the kernel refused it after our hook. */
+	if (fl_take_unsent(cookie))
+		fl_count_failed(0);
+	if (refused < 0) {
+		fl_count_failed((__u32)-refused);
+		return ALLOW;
+	}
+	connect.asked_ns = now;
+	if (bpf_map_update_elem(&fl_tcp_connects, &cookie, &connect, BPF_ANY))
+		fl_count(&fl_tcp_counts.table_full);
+	else
+		__sync_fetch_and_add(&fl_tcp_counts.unsent, 1);
+	return ALLOW;
+}
+
+SEC("cgroup/connect4")
+int fl_tcp_conn4(struct bpf_sock_addr *ctx)
+{
+	return fl_connect(ctx);
+}
+
+SEC("cgroup/connect6")
+int fl_tcp_conn6(struct bpf_sock_addr *ctx)
+{
+	return fl_connect(ctx);
+}
+
+/* ---- sockops -------------------------------------------------------------------------------------------------------- */
+
+/* Others' flags stay: the flags belong to the socket, not to a program. */
+static __always_inline void fl_listen_to(struct bpf_sock_ops *ctx, __u32 flags)
+{
+	if (bpf_sock_ops_cb_flags_set(ctx, (int)(ctx->bpf_sock_ops_cb_flags | flags)))
+		fl_count(&fl_tcp_counts.flags_failed);
+}
+
+/* The first SYN is about to be sent. */
+static __always_inline void fl_syn(struct bpf_sock_ops *ctx)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx), now = bpf_ktime_get_ns();
+	struct fl_tcp_connect *known = bpf_map_lookup_elem(&fl_tcp_connects, &cookie);
+	struct fl_tcp_connect connect = { .syn_ns = now };
+
+	fl_listen_to(ctx, BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG);
+	if (known) {
+		if (!known->syn_ns)
+			__sync_fetch_and_add(&fl_tcp_counts.unsent, -1);
+		known->syn_ns = now;
+	} else {
+		/* The hook came after the call, or there was no room then, which is counted: there may be now. */
+		bpf_map_update_elem(&fl_tcp_connects, &cookie, &connect, BPF_ANY);
+	}
+}
+
+static __always_inline void fl_established(struct bpf_sock_ops *ctx)
+{
+	__u64 cookie;
+	__u8 one = 1;
+
+	fl_listen_to(ctx, BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG);
+	if (!*(volatile __u32 *)&fl_tcp_starting)
+		return;
+	cookie = bpf_get_socket_cookie(ctx);
+	if (bpf_map_update_elem(&fl_tcp_fresh, &cookie, &one, BPF_ANY))
+		fl_count(&fl_tcp_counts.fresh_full);
+}
+
+static __always_inline void fl_opened(struct bpf_sock_ops *ctx)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx), now = bpf_ktime_get_ns();
+	struct fl_tcp_connect *connect = bpf_map_lookup_elem(&fl_tcp_connects, &cookie);
+
+	fl_count(&fl_tcp_counts.opened);
+	if (!connect)
+		return; /* the SYN was sent before we came, or the table was full, which is counted */
+	if (connect->syn_ns)
+		fl_record(FL_TCP_CONNECT, now - connect->syn_ns);
+	bpf_map_delete_elem(&fl_tcp_connects, &cookie);
+}
+
+/* The handshake ended without a connection. The kernel has put the socket's error before it changes the state; there is none
+ * when the program gave up and closed the socket. */
+static __always_inline void fl_not_opened(struct bpf_sock_ops *ctx)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct bpf_sock *sk = ctx->sk;
+	struct tcp_sock *tcp;
+	int error = 0;
+
+	if (sk) {
+		tcp = bpf_skc_to_tcp_sock(sk);
+		if (tcp)
+			error = ((struct sock *)tcp)->sk_err; /* its first member is a struct sock */
+	}
+	fl_count_failed((__u32)error);
+	bpf_map_delete_elem(&fl_tcp_connects, &cookie);
+}
+
+SEC("sockops")
+int fl_tcp_ops(struct bpf_sock_ops *ctx)
+{
+	__u64 us;
+
+	switch (ctx->op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		fl_syn(ctx);
+		break;
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		fl_opened(ctx);
+		fl_established(ctx);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		fl_established(ctx);
+		break;
+	case BPF_SOCK_OPS_RTT_CB:
+		/* The kernel calls once a round trip, not once an ack. Since "bpf: add mrtt and srtt as
+		 * BPF_SOCK_OPS_RTT_CB args" (Linux 6.10) it gives the sample itself; before, there is the smoothed one. */
+		us = ctx->args[0];
+		if (!us)
+			us = ctx->srtt_us >> 3;
+		fl_record(FL_TCP_RTT, us * 1000);
+		break;
+	case BPF_SOCK_OPS_RETRANS_CB:
+		/* args: sequence number, segments, error of sending */
+		if (!ctx->args[2])
+			__sync_fetch_and_add(&fl_tcp_counts.retransmits, ctx->args[1]);
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		if (ctx->args[0] == BPF_TCP_SYN_SENT && ctx->args[1] == BPF_TCP_CLOSE)
+			fl_not_opened(ctx);
+		break;
+	}
+	return 1;
+}
