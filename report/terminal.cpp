@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kRows = 8;
 constexpr std::size_t kLabel = 13, kWord = 12;
+constexpr std::size_t kProse = 96;  // where sentences are wrapped; rows of figures are not
 
 enum class Paint { kNone, kGood, kWarn, kBad, kDim, kBold };
 
@@ -26,6 +27,19 @@ class Page {
   void line(std::string_view label, std::string_view word, Paint p, const std::string& rest) {
     out_ += "  " + padded(label, kLabel) + paint(padded(word, rest.empty() ? 0 : kWord), p) + rest +
             "\n";
+  }
+  // As line(), with a sentence of any length.
+  void prose(std::string_view label, std::string_view word, Paint p, const std::string& rest) {
+    std::size_t from = 0;
+    while (rest.size() - from > kProse) {
+      std::size_t blank = rest.rfind(' ', from + kProse);
+      if (blank == rest.npos || blank < from) break;  // one long word
+      line(label, word, p, rest.substr(from, blank - from));
+      from = blank + 1;
+      label = word = "";
+      p = Paint::kNone;
+    }
+    line(label, word, p, rest.substr(from));
   }
   void text(const std::string& line) { out_ += line + "\n"; }
   [[nodiscard]] std::string take() { return std::move(out_); }
@@ -68,7 +82,7 @@ void faults(const api::Report& report, Page& page) {
       text += ": " + acted_words(row);
     page.line("fault", verdict_word(row.verdict), paint_of(row.verdict), text);
     page.line("", "", Paint::kNone, page.paint("asked " + row.asked, Paint::kDim));
-    if (!row.reason.empty()) page.line("", "", Paint::kNone, row.reason);
+    if (!row.reason.empty()) page.prose("", "", Paint::kNone, row.reason);
   }
 }
 
@@ -115,6 +129,30 @@ void effects(const api::Report& report, Page& page) {
                          Paint::kDim));
 }
 
+// One row for each reason: a lost node makes the same gap for all of its pods.
+void gaps(const api::Report& report, Page& page) {
+  constexpr std::size_t kReasons = 3;
+  std::vector<std::pair<std::string, std::vector<std::string>>> reasons;  // and where
+  for (const api::Gap& gap : report.gaps) {
+    std::vector<std::string> where;
+    for (const std::string* part : {&gap.node, &gap.pod, &gap.metric})
+      if (!part->empty()) where.push_back(*part);
+    auto known = std::ranges::find(reasons, gap.reason, [](const auto& r) { return r.first; });
+    if (known == reasons.end()) known = reasons.insert(reasons.end(), {gap.reason, {}});
+    known->second.push_back(join(where, " "));
+  }
+  for (std::size_t i = 0; i < reasons.size() && i < kReasons; ++i) {
+    const auto& [reason, where] = reasons[i];
+    std::string text = where.front();
+    if (where.size() > 1) text += " and " + count_words(where.size() - 1) + " more";
+    page.prose(i == 0 ? "gaps" : "", count_words(where.size()), Paint::kWarn,
+               text + (text.empty() ? "" : ": ") + reason);
+  }
+  if (reasons.size() > kReasons)
+    page.line("", "", Paint::kNone,
+              count_words(reasons.size() - kReasons) + " other reasons in the report");
+}
+
 }  // namespace
 
 std::string to_terminal(const api::Report& report, bool color) {
@@ -122,27 +160,16 @@ std::string to_terminal(const api::Report& report, bool color) {
   faults(report, page);
   effects(report, page);
   for (const api::ExpectationReport& e : report.expectations)
-    page.line("expectation", e.met ? "met" : "missed", e.met ? Paint::kGood : Paint::kWarn,
-              e.text + "; measured " + e.measured);
+    page.prose("expectation", e.met ? "met" : "missed", e.met ? Paint::kGood : Paint::kWarn,
+               e.text + "; measured " + e.measured);
   if (!report.experiment.spec.faults.empty() && !report.recovery.text.empty())
-    page.line("recovery",
-              report.recovery.seconds ? seconds_words(*report.recovery.seconds, 2) : "-",
-              Paint::kNone, report.recovery.text);
+    page.prose("recovery",
+               report.recovery.seconds ? seconds_words(*report.recovery.seconds, 2) : "-",
+               Paint::kNone, report.recovery.text);
   const bool clean = report.residue && report.residue->empty();
   page.line("residue", residue_words(report), clean ? Paint::kGood : Paint::kBad, "");
-  constexpr std::size_t kGaps = 3;
-  for (std::size_t i = 0; i < report.gaps.size() && i < kGaps; ++i) {
-    const api::Gap& gap = report.gaps[i];
-    std::vector<std::string> where;
-    for (const std::string* part : {&gap.node, &gap.pod, &gap.metric})
-      if (!part->empty()) where.push_back(*part);
-    page.line(i == 0 ? "gaps" : "", count_words(i + 1), Paint::kWarn,
-              join(where, " ") + (where.empty() ? "" : ": ") + gap.reason);
-  }
-  if (report.gaps.size() > kGaps)
-    page.line("", "", Paint::kNone,
-              count_words(report.gaps.size() - kGaps) + " more in the report");
-  page.line("verdict", headline(report), paint_of(report), verdict_reason(report));
+  gaps(report, page);
+  page.prose("verdict", headline(report), paint_of(report), verdict_reason(report));
   return page.take();
 }
 
