@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <set>
+#include <vector>
 
 #include "cli/controller_api.h"
 #include "cli/text.h"
@@ -38,6 +39,18 @@ api::Histogram latency_of(const api::EffectWindow& window) {
     if (sample.metric == "request.latency" && sample.histogram && label(sample, "side") == side)
       all.merge(*sample.histogram);
   return all;
+}
+
+// The newest windows of a role. When some of its pods answer requests these stand for all: what
+// their callers feel is the same request once more.
+std::vector<const api::EffectWindow*> telling(const api::RunSummary& now, api::PodRole role) {
+  std::vector<const api::EffectWindow*> all, answering;
+  for (const api::EffectWindow& window : now.effects) {
+    if (window.role != role) continue;
+    all.push_back(&window);
+    if (side_of(window) == "server") answering.push_back(&window);
+  }
+  return answering.empty() ? all : answering;
 }
 
 double seconds_of(const api::EffectWindow& window) {
@@ -76,14 +89,16 @@ std::string asked_latency(const api::Fault& fault) {
 
 void LiveView::update(const api::RunSummary& summary) {
   now_ = summary;
-  for (const api::EffectWindow& window : now_.effects) {
-    if (window.phase != api::RunPhase::baseline) continue;
-    const auto [it, fresh] = counted_.try_emplace(window.pod.id(), window.from);
-    if (!fresh && window.from <= it->second) continue;
-    it->second = window.from;
-    if (const api::Histogram latency = latency_of(window); latency.count() > 0)
-      baseline_[window.role].merge(latency);
-  }
+  for (const api::PodRole role :
+       {api::PodRole::target, api::PodRole::observed, api::PodRole::control})
+    for (const api::EffectWindow* window : telling(now_, role)) {
+      if (window->phase != api::RunPhase::baseline) continue;
+      const auto [it, fresh] = counted_.try_emplace(window->pod.id(), window->from);
+      if (!fresh && window->from <= it->second) continue;
+      it->second = window->from;
+      if (const api::Histogram latency = latency_of(*window); latency.count() > 0)
+        baseline_[role].merge(latency);
+    }
 }
 
 std::string LiveView::phase() const {
@@ -108,15 +123,15 @@ std::string LiveView::phase() const {
 
 LiveView::Figures LiveView::figures(api::PodRole role) const {
   Figures sum;
-  for (const api::EffectWindow& window : now_.effects) {
-    if (window.role != role || seconds_of(window) <= 0) continue;
-    const std::string side = side_of(window);
-    sum.latency.merge(latency_of(window));
-    for (const api::EffectSample& sample : window.samples) {
+  for (const api::EffectWindow* window : telling(now_, role)) {
+    if (seconds_of(*window) <= 0) continue;
+    const std::string side = side_of(*window);
+    sum.latency.merge(latency_of(*window));
+    for (const api::EffectSample& sample : window->samples) {
       const bool ours = label(sample, "side") == side;
       if (sample.metric == "request.rate" && ours)
         sum.requests_per_second =
-            sum.requests_per_second.value_or(0) + sample.value / seconds_of(window);
+            sum.requests_per_second.value_or(0) + sample.value / seconds_of(*window);
       if (sample.metric == "request.errors" && ours) {
         sum.failed += sample.numerator;
         sum.asked += sample.denominator;
@@ -143,8 +158,7 @@ std::optional<api::PodRole> LiveView::shown_role() const {
 
 std::string LiveView::who(api::PodRole role) const {
   std::set<std::string> names;
-  for (const api::EffectWindow& window : now_.effects)
-    if (window.role == role) names.insert(window.pod.name);
+  for (const api::EffectWindow* window : telling(now_, role)) names.insert(window->pod.name);
   if (names.size() == 1) return *names.begin();
   return std::to_string(names.size()) +
          (role == api::PodRole::observed ? " observed pods" : " targets");
@@ -195,7 +209,7 @@ std::string LiveView::effect() const {
   }
   if (now.requests_per_second)
     parts.push_back(report::number_words(*now.requests_per_second) + " req/s");
-  if (now.asked > 0) parts.push_back(report::percent_words(now.failed / now.asked, 2) + " errors");
+  if (now.failed > 0) parts.push_back(report::percent_words(now.failed / now.asked, 2) + " errors");
   if (now.connects_failed > 0)
     parts.push_back(report::percent_words(now.connects_failed / now.connects, 3) +
                     " of connects fail");

@@ -118,6 +118,28 @@ TEST(LiveView, AProxyIsJudgedAsAServer) {
   EXPECT_THAT(view.line(false), HasSubstr("p99 499 ms"));
 }
 
+TEST(LiveView, ACallerDoesNotCountTheRequestsOfItsServerAgain) {
+  LiveView view(experiment("{networkLatency: {latency: 50ms}}"));
+  view.update(summary(api::RunState::Baseline,
+                      {window("shop", api::PodRole::observed, kBase, 0, 0.012),
+                       window("customer", api::PodRole::observed, kBase, 0, 0.5, "client")}));
+  EXPECT_THAT(view.line(false), HasSubstr("shop p99 11.9 ms"));
+  EXPECT_THAT(view.line(false), HasSubstr("412 req/s"));
+}
+
+TEST(LiveView, SaysErrorsOnlyWhenThereAreSome) {
+  LiveView view(experiment("{networkLatency: {latency: 50ms}}"));
+  api::EffectWindow w = window("a", api::PodRole::observed, kBase, 0, 0.012);
+  api::EffectSample errors{.metric = "request.errors", .labels = {{"side", "server"}}};
+  errors.denominator = 50;
+  w.samples.push_back(errors);
+  view.update(summary(api::RunState::Baseline, {w}));
+  EXPECT_THAT(view.line(false), Not(HasSubstr("errors")));
+  w.samples.back().numerator = 5;
+  view.update(summary(api::RunState::Baseline, {w}));
+  EXPECT_THAT(view.line(false), HasSubstr("10 % errors"));
+}
+
 TEST(LiveView, TellsTheEndWithItsReason) {
   LiveView view(experiment("{networkLatency: {latency: 50ms}}"));
   api::RunSummary now = summary(api::RunState::Aborted, {});
