@@ -160,6 +160,7 @@ bool slow_payments(const Stage& stage) {
     rows.push_back(*reported);
   rows.push_back(row("catalog, stopwatch", catalog));
   table(rows);
+  blank();
 
   const nanoseconds added = median(checkout.during) - median(checkout.before);
   bool good = confirmed(ran);
@@ -188,6 +189,7 @@ bool refused_connects(const Stage& stage) {
        {"checkout, stopwatch", percent_words(failed_share(checkout.before)), percent_words(during),
         percent_words(failed_share(checkout.after))},
        {"connect(), report", "", percent_words(only_injection(ran.report).rate.value_or(0)), ""}});
+  blank();
   bool good = confirmed(ran);
   // About 360 requests: 35 to 65 % is more than five standard deviations.
   good &= claim(during > 0.35 && during < 0.65, "About half of the requests failed (asked: 50 %).");
