@@ -262,6 +262,48 @@ TEST_F(EffectsTcp, RoundTripsOfNewConnectionsAreCountedOnceAtBothEnds) {
   EXPECT_THAT(at_server, testing::AllOf(testing::Ge(1U), testing::Le(kEchoes + 1U)));
 }
 
+TEST_F(EffectsTcp, ConnectionsThatBeginWhileMeasuringBeginsAreCountedOnce) {
+  const EchoServer server(b_, kPort);
+  struct State {
+    std::atomic<bool> stop = false, echo = false, done = false;
+    std::atomic<int> open = 0;
+  };
+  Shared<State> state;
+  Child client = a_.start([&] {
+    std::vector<Fd> kept;
+    const TcpAddress to(b_.ip4(), kPort);
+    for (; !state->stop && kept.size() < 900; state->open = static_cast<int>(kept.size())) {
+      kept.push_back(tcp_socket(to));
+      if (try_connect(kept.back(), to) != 0) return 1;
+    }
+    while (!state->echo) std::this_thread::sleep_for(milliseconds(1));
+    for (const Fd& fd : kept) {
+      char byte = 'x';
+      send(fd.get(), &byte, 1, 0);
+      if (recv(fd.get(), &byte, 1, MSG_WAITALL) != 1) return 1;
+    }
+    state->done = true;
+    pause();
+    return 0;
+  });
+  ASSERT_TRUE(wait_for([&] { return state->open > 20; }));
+  auto started = TcpSocketCollector::start(a_.pod(), {clock_, features_});
+  ASSERT_TRUE(started);
+  const int during = state->open;
+  std::this_thread::sleep_for(milliseconds(2));
+  state->stop = true;
+  const int last = state->open;
+  std::this_thread::sleep_for(milliseconds(20));
+  take(**started);
+  state->echo = true;
+  ASSERT_TRUE(wait_for([&] { return state->done.load(); }));
+  const auto samples = static_cast<int>(take(**started).histogram("tcp.rtt").count());
+  std::cout << samples << " samples of " << state->open << " connections, " << during
+            << " of them from before; opened when asked to stop: " << last << "\n";
+  EXPECT_LE(samples, state->open);
+  EXPECT_GE(samples, state->open * 9 / 10);
+}
+
 TEST_F(EffectsTcp, RetransmitsUnderLossAreThoseTheKernelCountsAndOnlyThePods) {
   const TestPod neighbour(net_, "c");
   const EchoServer server(b_, kPort);
