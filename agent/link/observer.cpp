@@ -56,7 +56,9 @@ void Observer::pods(const std::vector<Pod>& pods) {
 
 void Observer::faults_changed(const std::string& pod) {
   const auto it = watched_.find(pod);
-  if (it != watched_.end()) it->second.measurement->faults_changed();
+  if (it == watched_.end()) return;
+  it->second.measurement->faults_changed();
+  ledger_.claim(kOwner);
 }
 
 void Observer::take(Watched& watched) {

@@ -107,6 +107,10 @@ void Run::reconcile(const PodMap& pods) {
       disarmed_told_ = true;
     }
   }
+  claim();
+}
+
+void Run::claim() {
   if (std::exchange(unclaimed_, false)) deps_.ledger.claim(id());
 }
 

@@ -106,6 +106,8 @@ class Run {
   [[nodiscard]] std::optional<std::string> refusal_of(const Place& place) const;
   void disarm_all();
   void disarm_place(Place& place);
+  void tell_faults_changed(const std::string& pod);
+  void claim();
   void block(const Place& place, Injection& injection, std::string reason);
   void suspend();
   void cut(Place& place);

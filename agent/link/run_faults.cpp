@@ -84,7 +84,7 @@ bool Run::arm_place(Place& place, const PodMap& pods) {
   for (const auto& injection : place.injections) some |= arm_one(place, *injection, pods);
   if (!some) return false;
   unclaimed_ = true;
-  deps_.faults_changed(place.pod.pod.id());
+  tell_faults_changed(place.pod.pod.id());
   return true;
 }
 
@@ -157,7 +157,7 @@ void Run::disarm_all() {
       injection->disarm();
       if (changed.empty() || changed.back() != id) changed.push_back(id);
     }
-  for (const std::string& pod : changed) deps_.faults_changed(pod);
+  for (const std::string& pod : changed) tell_faults_changed(pod);
 }
 
 void Run::disarm_place(Place& place) {
@@ -166,7 +166,14 @@ void Run::disarm_place(Place& place) {
     some |= injection->state() == Injection::State::kArmed;
     injection->disarm();
   }
-  if (some) deps_.faults_changed(place.pod.pod.id());
+  if (some) tell_faults_changed(place.pod.pod.id());
+}
+
+// Collectors, also those of other runs, may attach anew when they hear of it, and their runs claim
+// that: what this run made until now must have its owner by then.
+void Run::tell_faults_changed(const std::string& pod) {
+  claim();
+  deps_.faults_changed(pod);
 }
 
 std::size_t Run::armed() const {

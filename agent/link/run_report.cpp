@@ -83,7 +83,9 @@ void Run::flush_gaps(const std::string& pod) {
 
 void Run::faults_changed(const std::string& pod) {
   const auto it = places_.find(pod);
-  if (it != places_.end() && it->second.measurement) it->second.measurement->faults_changed();
+  if (it == places_.end() || !it->second.measurement) return;
+  it->second.measurement->faults_changed();
+  deps_.ledger.claim(id());
 }
 
 std::optional<api::RunBatch> Run::drain() {

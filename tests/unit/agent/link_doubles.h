@@ -55,7 +55,8 @@ struct World {
   bool unreadable = false;                    // counters cannot be read
   std::string no_collector;                   // starting it fails with these words
   int late = 0;  // faults that still injected while another was being taken down
-  std::map<std::string, double> packets;  // by pod: what the next take() reports
+  std::map<std::string, double> packets;            // by pod: what the next take() reports
+  std::function<void(const void*)> renewed, ended;  // told the collector
 
   [[nodiscard]] std::vector<Armed*> alive() const {
     std::vector<Armed*> found;
@@ -116,7 +117,10 @@ class NotedCollector final : public Collector {
   explicit NotedCollector(std::string pod) : pod_(std::move(pod)) {
     World::now->log.push_back("measure " + pod_);
   }
-  ~NotedCollector() override { World::now->log.push_back("end " + pod_); }
+  ~NotedCollector() override {
+    World::now->log.push_back("end " + pod_);
+    if (World::now->ended) World::now->ended(this);
+  }
   void take(std::vector<api::EffectSample>& samples, std::vector<api::Gap>&) override {
     World::now->log.push_back("take " + pod_);
     api::EffectSample sample;
@@ -126,6 +130,7 @@ class NotedCollector final : public Collector {
   }
   Result<> faults_changed() override {
     World::now->log.push_back("changed " + pod_);
+    if (World::now->renewed) World::now->renewed(this);
     return {};
   }
 

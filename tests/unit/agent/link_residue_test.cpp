@@ -103,6 +103,44 @@ TEST_F(Residue, IsAskedAgainUntilTheKernelHasFreedIt) {
   EXPECT_THAT(node.told.events.back().residue, IsEmpty());
 }
 
+// A collector that attaches anew when faults change has other objects than those it started with.
+TEST_F(Residue, WhatACollectorMakesWhenFaultsChangeBelongsToItsOwnRun) {
+  Node node;
+  std::map<const void*, std::uint32_t> made;
+  std::uint32_t next = 100;
+  node.world.ended = [&](const void* collector) {
+    node.kernel.ours.erase(program(made[collector]));
+    node.kernel.here.erase(program(made[collector]));
+    made.erase(collector);
+  };
+  node.world.renewed = [&](const void* collector) {
+    node.world.ended(collector);
+    made[collector] = ++next;
+    node.kernel.ours.insert(program(next));
+    node.kernel.here.insert(program(next));
+  };
+  const auto observing = [](const char* id) {
+    auto run = Node::run(api::RunPhase::baseline, experiment(), id);
+    run.pods = {{pod("a").ref, api::PodRole::observed}};
+    return run;
+  };
+  const auto kept = observing("kept"), later = observing("later");
+  node.give();
+  node.answer({kept});
+  node.answer({Node::run(api::RunPhase::fault), kept});
+  node.answer({Node::run(api::RunPhase::recovery), kept});
+  node.answer({Node::run(api::RunPhase::recovery), kept, later});
+  node.answer({kept, later});
+  node.pass(1100ms, {kept, later});
+  node.answer({kept});
+  node.pass(1100ms, {kept});
+  EXPECT_EQ(node.reconciler->counts().residue, 0u);
+  node.answer({});
+  node.pass(1100ms);
+  EXPECT_FALSE(node.reconciler->active());
+  EXPECT_EQ(node.reconciler->counts().residue, 0u);
+}
+
 TEST_F(Residue, IsToldWithTheEndOfTheRunWhenItStays) {
   Node node;
   node.begin();
