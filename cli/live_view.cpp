@@ -197,11 +197,21 @@ std::string LiveView::acted() const {
 std::string LiveView::effect() const {
   const auto role = shown_role();
   if (!role) return "";
-  const Figures now = figures(*role);
+  std::string out = effect_on(*role);
+  // What the targets cannot open is the nearest cause of what the others feel.
+  if (const Figures hit = figures(api::PodRole::target);
+      *role != api::PodRole::target && hit.connects_failed > 0)
+    out += (out.empty() ? "" : "  ") + who(api::PodRole::target) + " " +
+           report::percent_words(hit.connects_failed / hit.connects, 3) + " of connects fail";
+  return out;
+}
+
+std::string LiveView::effect_on(api::PodRole role) const {
+  const Figures now = figures(role);
   std::vector<std::string> parts;
   if (const auto p99 = now.latency.quantile(0.99)) {
     std::string text = "p99 " + seconds_words(*p99, 3);
-    const auto it = baseline_.find(*role);
+    const auto it = baseline_.find(role);
     const auto before = it == baseline_.end() ? std::nullopt : it->second.quantile(0.99);
     if (before && *before > 0 && now_.state != api::RunState::Baseline)
       text += " (" + factor_words(*p99 / *before) + ")";
@@ -213,7 +223,7 @@ std::string LiveView::effect() const {
   if (now.connects_failed > 0)
     parts.push_back(report::percent_words(now.connects_failed / now.connects, 3) +
                     " of connects fail");
-  return parts.empty() ? "" : who(*role) + " " + report::join(parts, ", ");
+  return parts.empty() ? "" : who(role) + " " + report::join(parts, ", ");
 }
 
 std::string LiveView::control() const {

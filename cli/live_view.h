@@ -39,6 +39,7 @@ class LiveView {
   [[nodiscard]] std::string who(api::PodRole role) const;  // "checkout-0", "3 observed pods"
   [[nodiscard]] std::string acted() const;
   [[nodiscard]] std::string effect() const;
+  [[nodiscard]] std::string effect_on(api::PodRole role) const;
   [[nodiscard]] std::string control() const;
 
   api::Experiment experiment_;

@@ -127,6 +127,19 @@ TEST(LiveView, ACallerDoesNotCountTheRequestsOfItsServerAgain) {
   EXPECT_THAT(view.line(false), HasSubstr("412 req/s"));
 }
 
+TEST(LiveView, TellsTheConnectsThatTheTargetCouldNotMakeBesideWhatTheObservedFeel) {
+  LiveView view(experiment("{socketError: {operations: [connect], errno: ECONNREFUSED}}"));
+  api::EffectWindow target = window("proxy", api::PodRole::target, kFault, 0, 0.012);
+  api::EffectSample connects{.metric = "connect.errors"};
+  connects.numerator = 20;
+  connects.denominator = 50;
+  target.samples.push_back(connects);
+  view.update(summary(api::RunState::Injecting,
+                      {target, window("db", api::PodRole::observed, kFault, 0, 0.001)}));
+  EXPECT_THAT(view.line(false), HasSubstr("db p99"));
+  EXPECT_THAT(view.line(false), HasSubstr("proxy 40 % of connects fail"));
+}
+
 TEST(LiveView, SaysErrorsOnlyWhenThereAreSome) {
   LiveView view(experiment("{networkLatency: {latency: 50ms}}"));
   api::EffectWindow w = window("a", api::PodRole::observed, kBase, 0, 0.012);
