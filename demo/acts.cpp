@@ -248,7 +248,7 @@ bool fast_again(const Prober& checkout, Steady::time_point kill) {
       seen.first_fast->end() - kill < milliseconds(500),
       "The first request that was fast again began " + ms_words(seen.first_fast->begin - kill) +
           " after the kill and was answered " + ms_words(seen.first_fast->end() - kill) +
-          " after it. (The stopwatch asks every " + ms_words(kStep) + ".)");
+          " after it. (The stopwatch asks every " + std::to_string(kStep.count()) + " ms.)");
   if (seen.under_way > 0)
     note(std::to_string(seen.under_way) +
          " of its requests were under way. What waited in the delay line went down with the agent; "
