@@ -2,8 +2,11 @@
 #include "testbed/test_pod.h"
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,10 +28,34 @@ namespace fs = std::filesystem;
 
 std::string prefix(int pid) { return "flt" + std::to_string(pid); }
 
+bool is_of(int pid, const fs::path& path) {
+  const std::string name = path.filename(), mine = prefix(pid);
+  return name.starts_with(mine + "-") || name.starts_with(mine + "b");
+}
+
 std::string cgroup_root() {
   const auto mount = agent::find_cgroup2_mount();
   if (!mount) throw std::runtime_error(mount.error().message);
   return *mount;
+}
+
+// Is the device of this thread's namespace up with a carrier that the kernel has taken note of? It
+// does that later, and until then drops what is sent.
+bool running(const std::string& device) {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ifreq request{};
+  device.copy(request.ifr_name, IFNAMSIZ - 1);
+  const bool yes = ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_RUNNING) != 0;
+  close(fd);
+  return yes;
+}
+
+// Does the bridge pass on what comes from this port of it?
+bool forwards(const std::string& port) {
+  constexpr int kForwarding = 3;  // BR_STATE_FORWARDING
+  int state = -1;
+  std::ifstream("/sys/class/net/" + port + "/brport/state") >> state;
+  return state == kForwarding;
 }
 
 void remove_cgroup(const fs::path& path) noexcept {
@@ -83,13 +110,20 @@ void start_sweeper() {
 
 }  // namespace
 
+std::vector<std::string> left_of(int pid) {
+  std::vector<std::string> left;
+  for (const std::string& place : {cgroup_root(), std::string("/run/netns"),
+                                   std::string("/sys/class/net"), std::string(kFolders)}) {
+    std::error_code ec;
+    for (const auto& entry : fs::directory_iterator(place, ec))
+      if (is_of(pid, entry.path())) left.push_back(entry.path());
+  }
+  return left;
+}
+
 void sweep(int pid) noexcept {
   try {
-    const std::string mine = prefix(pid);
-    const auto ours = [&](const fs::path& p) {
-      const std::string name = p.filename();
-      return name.starts_with(mine + "-") || name.starts_with(mine + "b");
-    };
+    const auto ours = [&](const fs::path& p) { return is_of(pid, p); };
     std::error_code ec;
     for (const auto& entry : fs::directory_iterator(cgroup_root(), ec))
       if (ours(entry.path())) remove_cgroup(entry.path());
@@ -164,6 +198,14 @@ void TestPod::make() {
   must({"ip", "-n", name_, "addr", "add", ip4_ + "/24", "dev", "eth0"});
   must({"ip", "-n", name_, "addr", "add", ip6_ + "/64", "dev", "eth0", "nodad"});
   must({"ip", "-n", name_, "link", "set", "eth0", "up"});
+  // Not sooner: the first packets, and with them the question for a neighbour's address, may be lost.
+  for (int i = 0; i < 5000; ++i) {
+    if (running(host_device_) && forwards(host_device_) && running(network_.bridge_) &&
+        in_netns([] { return running("eth0"); }))
+      return;
+    usleep(1000);
+  }
+  throw std::runtime_error(host_device_ + " does not come up");
 }
 
 void TestPod::remove() noexcept {

@@ -26,6 +26,12 @@ class Endings : public EndToEnd {
     EXPECT_LT(pings.median(), 5);
     EXPECT_LT(pings.max(), kUntouchedMs);
   }
+  // The process of that name that this test has started.
+  static pid_t descendant(const std::string& name) {
+    for (const std::string& process : descendants())
+      if (process.ends_with(" " + name)) return std::stoi(process);
+    throw std::runtime_error("no " + name);
+  }
   // A new run on the same programs does what it is asked.
   void expect_works(Cluster& cluster) {
     Program run = cluster.command({"run", slow({.fault = "1s"}), "--report", report_folder()});
@@ -111,6 +117,27 @@ TEST_F(Endings, KilledCommandLeavesNoFaultNoProcessAndNoFolder) {
   EXPECT_EQ(run.wait(), 128 + SIGKILL);
   EXPECT_TRUE(comes_true([&] { return descendants().empty() && empty_folder(temp_); }, 3s));
   expect_untouched();
+  expect_nothing_left();
+}
+
+TEST_F(Endings, KilledCommandAndGuardianLeaveNoFaultAndNoProcess) {
+  Program run = run_privately(slow());
+  wait_for_fault(run);
+  kill(descendant("faultline-guard"), SIGKILL);
+  run.signal(SIGKILL);
+  EXPECT_EQ(run.wait(), 128 + SIGKILL);
+  EXPECT_TRUE(comes_true([&] { return descendants().empty(); }, 3s));
+  expect_untouched();
+  EXPECT_THAT(residue_.left(), testing::IsEmpty());
+}
+
+TEST_F(Endings, KilledAgentOfAPrivateRunEndsTheRunAndSaysSo) {
+  Program run = run_privately(slow());
+  wait_for_fault(run);
+  kill(descendant("faultline-agent"), SIGKILL);
+  expect_untouched();
+  EXPECT_EQ(run.wait(20s), 5);
+  EXPECT_THAT(run.out() + run.err(), testing::HasSubstr("agent"));
   expect_nothing_left();
 }
 

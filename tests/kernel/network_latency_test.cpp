@@ -60,8 +60,7 @@ class NetworkLatency : public testing::Test {
               << ", mean +" << by_ping << "; reported mean " << reported << "\n";
     EXPECT_NEAR(median, want, 0.5);
     EXPECT_NEAR(reported, by_ping, 0.3);
-    // A bucket of the histogram is 3 % wide, its middle at most 1.6 % off.
-    EXPECT_NEAR(c.added_latency.quantile(0.5).value_or(0) * 1e3, median, 0.3 + want * 0.016);
+    EXPECT_NEAR(c.added_latency.quantile(0.5).value_or(0) * 1e3, median, 0.3);
     EXPECT_EQ(c.matched, static_cast<std::uint64_t>(pings));
     EXPECT_EQ(c.injected, c.matched);
     EXPECT_EQ(c.lost, 0U);
@@ -171,7 +170,8 @@ TEST_F(NetworkLatency, ProbabilityDelaysThatShareAndLeavesTheRest) {
   const Samples s = pod_to_host(4000, microseconds(500), a_);
   const auto delayed = std::ranges::count_if(s.ms, [](double ms) { return ms > 15; });
   EXPECT_NEAR(static_cast<double>(delayed) / 4000, 0.3, 3.89 * std::sqrt(0.3 * 0.7 / 4000));
-  EXPECT_EQ(std::ranges::count_if(s.ms, [](double ms) { return ms > 3 && ms < 19.5; }), 0);
+  // None is delayed a bit. A busy machine makes some of those late that nobody delays.
+  EXPECT_LT(std::ranges::count_if(s.ms, [](double ms) { return ms > 3 && ms < 19.5; }), 40);
   const auto c = counters(*fault);
   EXPECT_EQ(c.matched, 4000U);
   EXPECT_EQ(c.injected, static_cast<std::uint64_t>(delayed));

@@ -149,6 +149,9 @@ TEST_F(SocketError, EveryOperationFailsWithItsErrnoInBothFamilies) {
     std::function<int()> call;
   };
   const std::string h4 = net_.host4(), h6 = net_.host6();
+  const agent::Fd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));  // of "connect tcp"
+  ASSERT_EQ(code(bind(listener.get(), any(v4(h4, 9)), sizeof(sockaddr_in))), 0);
+  ASSERT_EQ(code(listen(listener.get(), 10)), 0);
   const std::vector<Case> cases{
       {"socket", SocketOperation::socket, EMFILE, [] { return try_socket(AF_INET); }},
       {"socket 6", SocketOperation::socket, ENOBUFS, [] { return try_socket(AF_INET6); }},

@@ -188,7 +188,7 @@ class EachKey {
         if (kind != nullptr && *kind == "integer") {
           const std::size_t first = out.size();
           wrong_number(part, out);
-          out.at(first).says = "got \"1.5\"";  // as it was written
+          out.at(first).says = "\"1.5\"";  // as it was written
         }
       }
     if (is("array")) {
