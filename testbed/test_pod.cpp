@@ -198,7 +198,7 @@ void TestPod::make() {
   must({"ip", "-n", name_, "addr", "add", ip4_ + "/24", "dev", "eth0"});
   must({"ip", "-n", name_, "addr", "add", ip6_ + "/64", "dev", "eth0", "nodad"});
   must({"ip", "-n", name_, "link", "set", "eth0", "up"});
-  // Not sooner: the first packets, and with them the question for a neighbour's address, may be lost.
+  // Before that the first packets, and the question for a neighbour's address, may be lost.
   for (int i = 0; i < 5000; ++i) {
     if (running(host_device_) && forwards(host_device_) && running(network_.bridge_) &&
         in_netns([] { return running("eth0"); }))
