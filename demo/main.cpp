@@ -14,6 +14,7 @@
 #include "demo/program.h"
 #include "demo/words.h"
 #include "testbed/residue.h"
+#include "testbed/test_pod.h"
 
 namespace faultline::demo {
 namespace {
@@ -40,13 +41,19 @@ std::string count(const std::vector<std::string>& objects, const std::string& ki
 }
 
 bool nothing_left(const testbed::ResidueCheck& residue) {
-  heading("What is left in the kernel");
+  heading("What is left");
   const auto left = residue.left();
   for (const std::string& object : left) paragraph("left: " + object);
-  return claim(left.empty(), "Asked the kernel: " + count(left, "program", "BPF programs") + ", " +
-                                 count(left, "map", "maps") + " and " +
-                                 count(left, "link", "links") + " named fl_*, " +
-                                 count(left, "device", "devices") + " named fl-*.");
+  bool good =
+      claim(left.empty(), "Asked the kernel: " + count(left, "program", "BPF programs") + ", " +
+                              count(left, "map", "maps") + " and " + count(left, "link", "links") +
+                              " named fl_*, " + count(left, "device", "devices") + " named fl-*.");
+  const auto pods = testbed::left_of(getpid());
+  for (const std::string& path : pods) paragraph("left: " + path);
+  good &= claim(pods.empty(), pods.empty() ? "The pods are gone: no namespace, device, cgroup or "
+                                             "folder of theirs is left."
+                                           : "Something of the pods is left.");
+  return good;
 }
 
 int play(const std::string& reports) {

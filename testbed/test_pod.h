@@ -93,6 +93,9 @@ class TestFolder {
 // A process moves itself. For bodies of Child that join late.
 void join_cgroup(const std::string& path);
 
+// Paths of what is named for `pid`: cgroups, namespaces, devices, folders.
+[[nodiscard]] std::vector<std::string> left_of(int pid);
+
 // Removes everything named for `pid`: processes in its cgroups are killed first, folders go last.
 void sweep(int pid) noexcept;
 
