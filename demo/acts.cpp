@@ -82,10 +82,13 @@ Ran run(const Stage& stage, const std::string& name) {
                        "--report", folder, "--yes"});
   Ran ran;
   ran.status = finish(child);
+  if (!std::filesystem::exists(folder + "/report.json"))
+    throw std::runtime_error("faultline run ended with " + std::to_string(ran.status) +
+                             " and left no report");
   auto report = api::from_json_text<api::Report>(read_file(folder + "/report.json"));
   if (!report)
     throw std::runtime_error("faultline run ended with " + std::to_string(ran.status) +
-                             " and left no report that can be read: " + report.error().message);
+                             " and left a report that cannot be read: " + report.error().message);
   ran.report = std::move(*report);
   return ran;
 }
@@ -165,7 +168,8 @@ bool slow_payments(const Stage& stage) {
   const nanoseconds added = median(checkout.during) - median(checkout.before);
   bool good = confirmed(ran);
   good &= claim(within(added, milliseconds(90), milliseconds(130)),
-                "The customers of checkout waited " + ms_words(added) + " longer: 2 x 50 ms.");
+                "The customers of checkout waited " + ms_words(added) +
+                    " longer; 2 x 50 ms is what the fault should do.");
   good &= claim(median(checkout.after) < median(checkout.before) + milliseconds(10),
                 "When the fault was over, checkout was as fast as before.");
   good &= claim(median(catalog.during) < median(catalog.before) + milliseconds(5),
@@ -192,7 +196,9 @@ bool refused_connects(const Stage& stage) {
   blank();
   bool good = confirmed(ran);
   // About 360 requests: 35 to 65 % is more than five standard deviations.
-  good &= claim(during > 0.35 && during < 0.65, "About half of the requests failed (asked: 50 %).");
+  good &= claim(
+      during > 0.35 && during < 0.65,
+      percent_words(during) + " of the requests failed; half of the connects is what was asked.");
   good &= claim(failed_share(checkout.before) < 0.01 && failed_share(checkout.after) < 0.01,
                 "None failed before or after.");
   return good;
