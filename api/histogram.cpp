@@ -21,6 +21,21 @@ double low_ns(std::uint32_t index) {
   return std::ldexp(fraction, shift);
 }
 
+// The mean of a bucket that holds nearly all values, from the exact sum: a constant delay of 200 ms
+// is then told to the microsecond, not to 1.6 %. What the few others add is known by their middles,
+// so the error is at most a twentieth of a bucket's width.
+std::optional<double> mean_of_most(const Histogram& h, std::uint32_t index, std::uint64_t total) {
+  const auto in = static_cast<double>(h.buckets.at(index));
+  if (in < 0.9 * static_cast<double>(total)) return std::nullopt;
+  double rest = 0;
+  for (const auto& [other, n] : h.buckets)
+    if (other != index) rest += Histogram::bucket_mid(other) * static_cast<double>(n);
+  const double mean = (h.sum - rest) / in;
+  if (mean < Histogram::bucket_low(index) || mean > Histogram::bucket_high(index))
+    return std::nullopt;
+  return mean;
+}
+
 }  // namespace
 
 std::uint32_t Histogram::bucket_of_ns(std::uint64_t ns) {
@@ -84,7 +99,7 @@ std::optional<double> Histogram::quantile(double q) const {
   if (max >= bucket_low(found) && max > 0 &&
       (rank == total || max < mid || found == FL_HIST_BUCKETS - 1))
     return max;
-  return mid;
+  return mean_of_most(*this, found, total).value_or(mid);
 }
 
 }  // namespace faultline::api

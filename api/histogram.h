@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Log-linear histogram of durations: 32 steps to each power of two, as bpf/include/fault_abi.h
-// counts them, so that a value read back from the middle of its bucket is wrong by at most 1.6 %.
+// counts them, so that a value read back from the middle of its bucket is wrong by at most 1.6 %,
+// and by at most 3 % whatever is known of the bucket.
 // Not thread-safe; a value type.
 #pragma once
 

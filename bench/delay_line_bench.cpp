@@ -37,8 +37,8 @@ double gbit(const TestPod& pod, const TestNetwork& net, int flows, const std::st
   });
   std::this_thread::sleep_for(milliseconds(300));
   // -O: the first second, while windows grow, does not count.
-  const auto r = pod.exec(
-      {"iperf3", "-c", host, "-t", seconds, "-O", "1", "-P", std::to_string(flows), "-J"});
+  const auto r =
+      pod.exec({"iperf3", "-c", host, "-t", seconds, "-O", "1", "-P", std::to_string(flows), "-J"});
   server.wait();
   boost::system::error_code error;
   const auto json = boost::json::parse(r.output, error);

@@ -10,9 +10,9 @@
 
 #include "api/codec.h"
 #include "api/report.h"
-#include "demo/cluster.h"
 #include "demo/program.h"
 #include "demo/words.h"
+#include "testbed/cluster.h"
 
 namespace faultline::demo {
 namespace {
@@ -78,8 +78,8 @@ Ran run(const Stage& stage, const std::string& name) {
   const std::string folder = stage.reports + "/" + name;
   std::filesystem::remove_all(folder);
   typed("faultline run " + file + " --pods pods.yaml --report " + folder + " --yes");
-  auto child = launch({stage.programs + "/faultline", "run", file, "--pods", stage.shop.pods_file(),
-                       "--report", folder, "--yes"});
+  auto child = testbed::launch({stage.programs + "/faultline", "run", file, "--pods",
+                                stage.shop.pods_file(), "--report", folder, "--yes"});
   Ran ran;
   ran.status = finish(child);
   if (!std::filesystem::exists(folder + "/report.json"))
@@ -238,9 +238,9 @@ nanoseconds wait_until_slow(const Prober& checkout, const testbed::Child& run,
     const auto now = Steady::now();
     if (median(checkout.between(now - milliseconds(500), now)) > kSlow) return true;
     before = median(checkout.between(start, now));
-    return has_ended(run);
+    return testbed::has_ended(run);
   };
-  if (!wait_for(is_slow, milliseconds(20'000)) || has_ended(run))
+  if (!wait_for(is_slow, milliseconds(20'000)) || testbed::has_ended(run))
     throw std::runtime_error("the fault does not come; faultline run said:\n" + read_file(log));
   pause(milliseconds(1000));
   return before;
@@ -266,7 +266,7 @@ bool fast_again(const Prober& checkout, Steady::time_point kill) {
 
 // Of the run whose agent died. The controller must notice by itself.
 bool closed_truthfully(testbed::Child& run, const std::string& report_folder) {
-  if (!wait_for([&] { return has_ended(run); }, std::chrono::seconds(15)))
+  if (!wait_for([&] { return testbed::has_ended(run); }, std::chrono::seconds(15)))
     return claim(false, "The controller did not notice within 15 s that the agent is gone.");
   finish(run);
   const auto report = api::from_json_text<api::Report>(read_file(report_folder + "/report.json"));
@@ -288,14 +288,14 @@ bool killed_agent(const Stage& stage) {
       "that it put into the kernel hangs on its file descriptors and ends with them.");
   const std::string state = stage.shop.folder() + "/cluster";
   std::filesystem::create_directory(state);
-  Cluster cluster(stage.programs, state, stage.shop.pods_file());
-  const auto faultline = [&](const std::vector<std::string>& words, const Output& output) {
+  testbed::Cluster cluster(stage.programs, state, stage.shop.pods_file(), "payments-0");
+  const auto faultline = [&](const std::vector<std::string>& words, const testbed::Output& output) {
     std::vector<std::string> all{stage.programs + "/faultline"};
     all.insert(all.end(), words.begin(), words.end());
     for (const std::string& word : {std::string("--controller"), cluster.url(),
                                     std::string("--token-file"), cluster.token_file()})
       all.push_back(word);
-    return launch(all, output);
+    return testbed::launch(all, output);
   };
   const auto checkout = stage.shop.ask_checkout(kStep);
   const auto start = Steady::now();

@@ -90,8 +90,9 @@ void Shop::start_nginx(const testbed::TestPod& pod, const std::string& name,
   write_file(folder + "/nginx.conf", nginx_config(folder, location));
   programs_.push_back(pod.start([&]() -> int {
     setsid();  // Ctrl-C is for the demo; the pods outlive the run that it stops
-    become({"nginx", "-p", folder, "-c", folder + "/nginx.conf", "-e", folder + "/error.log"},
-           {folder + "/output.log"});
+    testbed::become(
+        {"nginx", "-p", folder, "-c", folder + "/nginx.conf", "-e", folder + "/error.log"},
+        {folder + "/output.log"});
   }));
 }
 
@@ -100,9 +101,9 @@ void Shop::start_customers() {
   write_file(pace, kPace);
   programs_.push_back(customers_.start([&]() -> int {
     setsid();
-    become({"wrk", "--threads", "1", "--connections", "4", "--duration", "1h", "--script", pace,
-            "http://" + checkout_.ip4() + ":" + std::to_string(kPort) + "/"},
-           {folder_.path() + "/wrk.log"});
+    testbed::become({"wrk", "--threads", "1", "--connections", "4", "--duration", "1h", "--script",
+                     pace, "http://" + checkout_.ip4() + ":" + std::to_string(kPort) + "/"},
+                    {folder_.path() + "/wrk.log"});
   }));
 }
 

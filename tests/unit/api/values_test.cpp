@@ -91,6 +91,16 @@ TEST(Histogram, BucketsAreThoseOfTheKernel) {
     EXPECT_DOUBLE_EQ(Histogram::bucket_high(i), Histogram::bucket_low(i + 1));
 }
 
+TEST(Histogram, AConstantIsToldExactly) {
+  Histogram h;
+  for (int i = 0; i < 98; ++i) h.add(0.2001);
+  h.add(0.05);
+  h.add(0.9);
+  EXPECT_NEAR(*h.quantile(0.5), 0.2001, 0.0003);
+  EXPECT_NEAR(*h.quantile(0.95), 0.2001, 0.0003);
+  EXPECT_DOUBLE_EQ(*h.quantile(1), 0.9);
+}
+
 TEST(Histogram, QuantilesAreWithinThePromisedError) {
   Histogram h;
   EXPECT_FALSE(h.quantile(0.5));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "demo/cluster.h"
+#include "testbed/cluster.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -9,15 +9,15 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "demo/program.h"
+#include "testbed/program.h"
 
-namespace faultline::demo {
+namespace faultline::testbed {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-void end(std::optional<testbed::Child>& child) noexcept {
+void end(std::optional<Child>& child) noexcept {
   if (!child) return;
   child->signal(SIGTERM);
   const auto limit = steady_clock::now() + std::chrono::seconds(5);
@@ -28,7 +28,7 @@ void end(std::optional<testbed::Child>& child) noexcept {
 }  // namespace
 
 Cluster::Cluster(const std::string& programs, const std::string& folder,
-                 const std::string& pods_file)
+                 const std::string& pods_file, const std::string& pod)
     : folder_(folder) {
   const std::string port_file = folder + "/port";
   controller_.emplace(launch({programs + "/faultline-controller", "--listen", "127.0.0.1:0",
@@ -36,7 +36,7 @@ Cluster::Cluster(const std::string& programs, const std::string& folder,
                              {log("controller")}));
   int port = 0;
   const auto listens = [&] { return std::ifstream(port_file) >> port || has_ended(*controller_); };
-  if (!wait_for(listens, milliseconds(10'000)) || port == 0) {
+  if (!wait_until(listens, milliseconds(10'000)) || port == 0) {
     std::ifstream said(log("controller"));
     std::ostringstream text;
     text << said.rdbuf();
@@ -44,20 +44,20 @@ Cluster::Cluster(const std::string& programs, const std::string& folder,
   }
   url_ = "http://127.0.0.1:" + std::to_string(port);
   agent_.emplace(launch({programs + "/faultline-agent", "--controller", url_, "--token-file",
-                         folder + "/agent.token", "--node", "demo-node", "--pods", pods_file},
+                         folder + "/agent.token", "--node", "node", "--pods", pods_file},
                         {log("agent")}));
   // Until the controller knows the pods.
   const auto joined = [&] {
-    testbed::Child nodes = launch({programs + "/faultline", "nodes", "--controller", url_,
-                                   "--token-file", token_file(), "--output", "json"},
-                                  {folder + "/nodes.json"});
+    Child nodes = launch({programs + "/faultline", "nodes", "--controller", url_, "--token-file",
+                          token_file(), "--output", "json"},
+                         {folder + "/nodes.json"});
     nodes.wait();
     std::ifstream file(folder + "/nodes.json");
     std::ostringstream text;
     text << file.rdbuf();
-    return text.str().find("payments-0") != std::string::npos || has_ended(*agent_);
+    return text.str().find(pod) != std::string::npos || has_ended(*agent_);
   };
-  if (!wait_for(joined, milliseconds(10'000)) || has_ended(*agent_)) {
+  if (!wait_until(joined, milliseconds(10'000)) || has_ended(*agent_)) {
     std::ifstream said(log("agent"));
     std::ostringstream text;
     text << said.rdbuf();
@@ -80,4 +80,4 @@ std::string Cluster::log(const std::string& program) const {
   return folder_ + "/" + program + ".log";
 }
 
-}  // namespace faultline::demo
+}  // namespace faultline::testbed

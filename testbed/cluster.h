@@ -7,13 +7,15 @@
 
 #include "testbed/child.h"
 
-namespace faultline::demo {
+namespace faultline::testbed {
 
 class Cluster {
  public:
   // `programs`: the folder of the executables. State and logs go to `folder`, which must exist.
-  // Returns when the agent has joined. Throws std::runtime_error with what they said.
-  Cluster(const std::string& programs, const std::string& folder, const std::string& pods_file);
+  // Returns when the agent has joined and the controller knows `pod`, one of the file. Throws
+  // std::runtime_error with what they said.
+  Cluster(const std::string& programs, const std::string& folder, const std::string& pods_file,
+          const std::string& pod);
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
   // SIGTERM to the agent, then to the controller; SIGKILL to one that does not end within 5 s.
@@ -28,7 +30,7 @@ class Cluster {
  private:
   [[nodiscard]] std::string log(const std::string& program) const;
   std::string folder_, url_;
-  std::optional<testbed::Child> controller_, agent_;
+  std::optional<Child> controller_, agent_;
 };
 
-}  // namespace faultline::demo
+}  // namespace faultline::testbed

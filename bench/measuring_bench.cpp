@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// What measuring costs those who are measured: requests per second of nginx under wrk, with all
+// collectors on both pods against none, by turns. Takes a window each second, as the agent does.
+// Prints one JSON line. Root; nginx and wrk of Debian.
+//
+// usage: measuring_bench [rounds] [seconds]
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/json.hpp>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <regex>
+#include <thread>
+
+#include "agent/effects/effect.h"
+#include "testbed/test_pod.h"
+
+namespace faultline::test {
+
+using namespace testbed;  // NOLINT(google-build-using-namespace)
+namespace {
+
+double requests_per_second(const TestPod& client, const std::string& url,
+                           const std::string& seconds) {
+  const auto r = client.exec({"wrk", "-t1", "-c16", "-d" + seconds + "s", url});
+  static const std::regex kRate(R"(Requests/sec:\s+([0-9.]+))");
+  std::smatch found;
+  if (!std::regex_search(r.output, found, kRate)) throw std::runtime_error("wrk: " + r.output);
+  return std::stod(found[1]);
+}
+
+// All collectors there are, on one pod; a thread takes a window each second.
+class Measuring {
+ public:
+  Measuring(const std::vector<agent::Pod>& pods, const agent::CollectContext& context) {
+    for (const agent::Pod& pod : pods)
+      for (const agent::CollectorType* type : agent::collector_registry()) {
+        auto started = type->start(pod, context);
+        if (!started)
+          throw std::runtime_error(std::string(type->name) + ": " + started.error().message);
+        collectors_.push_back(std::move(*started));
+      }
+    thread_ = std::thread([this] {
+      for (int tick = 1; !stop_; ++tick) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        if (tick % 20 == 0) take();
+      }
+    });
+  }
+  ~Measuring() {
+    stop_ = true;
+    thread_.join();
+    take();
+  }
+  Measuring(const Measuring&) = delete;
+  Measuring& operator=(const Measuring&) = delete;
+
+ private:
+  void take() {
+    std::vector<api::EffectSample> samples;
+    std::vector<api::Gap> gaps;
+    for (const auto& collector : collectors_) collector->take(samples, gaps);
+  }
+  std::vector<std::unique_ptr<agent::Collector>> collectors_;
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+int run(int rounds, const std::string& seconds) {
+  TestNetwork net;
+  TestPod server(net, "srv"), client(net, "cli");
+  const TestFolder folder;
+  const std::string config = folder.path() + "/nginx.conf";
+  std::ofstream(config) << "daemon off; worker_processes 1; pid " << folder.path()
+                        << "/pid; error_log " << folder.path()
+                        << "/log;\nevents {}\nhttp { access_log off; keepalive_requests 100000000; "
+                           "server { listen 8080; location / { return 200 \"ok\\n\"; } } }\n";
+  const Child nginx = server.start([&] {
+    ::execlp("nginx", "nginx", "-e", (folder.path() + "/log").c_str(), "-c", config.c_str(),
+             nullptr);
+    return 127;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  const std::string url = "http://" + server.ip4() + ":8080/";
+  const SystemClock clock;
+  const agent::FeatureProbe features;
+  requests_per_second(client, url, "1");
+  std::vector<double> ratios, off, on;
+  for (int round = 0; round < rounds; ++round) {
+    double with = 0, without = 0;
+    const auto measured = [&] {
+      const Measuring measuring({server.pod(), client.pod()}, {clock, features});
+      with = requests_per_second(client, url, seconds);
+    };
+    // By turns, so that a machine that slows down hits both.
+    if (round % 2 == 1) measured();
+    without = requests_per_second(client, url, seconds);
+    if (round % 2 == 0) measured();
+    ratios.push_back(with / without);
+    on.push_back(with);
+    off.push_back(without);
+  }
+  for (auto* values : {&ratios, &on, &off}) std::ranges::sort(*values);
+  const auto middle = static_cast<std::size_t>(rounds) / 2;
+  std::cout << boost::json::serialize(
+                   boost::json::object{{"bench", "measuring"},
+                                       {"rounds", rounds},
+                                       {"ratio_requests", ratios[middle]},
+                                       {"ratio_least", ratios.front()},
+                                       {"ratio_most", ratios.back()},
+                                       {"requests_per_second_with", on[middle]},
+                                       {"requests_per_second_without", off[middle]}})
+            << std::endl;
+  return 0;
+}
+
+}  // namespace
+}  // namespace faultline::test
+
+int main(int argc, char** argv) {
+  try {
+    return faultline::test::run(argc > 1 ? std::max(std::atoi(argv[1]), 1) : 7,
+                                argc > 2 ? argv[2] : "3");
+  } catch (const std::exception& e) {
+    std::cerr << "measuring_bench: " << e.what() << "\n";
+    return 1;
+  }
+}
