@@ -59,7 +59,7 @@ TEST(LiveView, ShowsTheEffectAgainstItsBaselineAndTheControl) {
     view.update(summary(api::RunState::Baseline,
                         {window("checkout-0", api::PodRole::observed, kBase, s, 0.012),
                          window("other-0", api::PodRole::control, kBase, s, 0.005)}));
-  EXPECT_THAT(view.line(false), HasSubstr("checkout-0 p99 11.9 ms"));
+  EXPECT_THAT(view.line(false), HasSubstr("checkout-0 p99 12.0 ms"));
   EXPECT_THAT(view.line(false), HasSubstr("412 req/s"));
   EXPECT_THAT(view.line(false), Not(HasSubstr("x1")));
 
@@ -71,7 +71,7 @@ TEST(LiveView, ShowsTheEffectAgainstItsBaselineAndTheControl) {
   view.update(now);
   const std::string line = view.line(true);
   EXPECT_THAT(line, StartsWith("  fault      18/30 s  ######----  "));
-  EXPECT_THAT(line, HasSubstr("7 412 of 7 412 delayed, +199.2 ms (asked 200 ms)"));
+  EXPECT_THAT(line, HasSubstr("7 412 of 7 412 delayed, +200.3 ms (asked 200 ms)"));
   EXPECT_THAT(line, HasSubstr("(x35)"));
   EXPECT_THAT(line, HasSubstr("control +0.0 ms"));
   EXPECT_THAT(view.line(false), Not(HasSubstr("####")));
@@ -115,7 +115,7 @@ TEST(LiveView, AProxyIsJudgedAsAServer) {
   both.samples.insert(both.samples.end(), client.samples.begin(), client.samples.end());
   view.update(summary(api::RunState::Baseline, {both}));
   EXPECT_THAT(view.line(false), HasSubstr("412 req/s"));
-  EXPECT_THAT(view.line(false), HasSubstr("p99 499 ms"));
+  EXPECT_THAT(view.line(false), HasSubstr("p99 500 ms"));
 }
 
 TEST(LiveView, ACallerDoesNotCountTheRequestsOfItsServerAgain) {
@@ -123,7 +123,7 @@ TEST(LiveView, ACallerDoesNotCountTheRequestsOfItsServerAgain) {
   view.update(summary(api::RunState::Baseline,
                       {window("shop", api::PodRole::observed, kBase, 0, 0.012),
                        window("customer", api::PodRole::observed, kBase, 0, 0.5, "client")}));
-  EXPECT_THAT(view.line(false), HasSubstr("shop p99 11.9 ms"));
+  EXPECT_THAT(view.line(false), HasSubstr("shop p99 12.0 ms"));
   EXPECT_THAT(view.line(false), HasSubstr("412 req/s"));
 }
 
