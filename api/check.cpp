@@ -110,7 +110,7 @@ class Check {
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
       if (error != std::errc{} || end != text.data() + text.size() || (number != number) ||
           number > 1e300 || number < -1e300)
-        add(path, "expected a number, got " + quoted(text));
+        add(path, "expected a number, got " + in_quotes(text));
       else if (metric != nullptr && number < 0)
         add(path, "must be at least 0, got " + text);
     }

@@ -18,7 +18,7 @@ Result<Cidr> Cidr::parse(std::string_view text) {
   const auto bad = [&](std::string_view why) {
     return fail(Errc::kInvalid,
                 "expected an address or network like \"10.0.0.0/8\" or \"fd00::/8\"" +
-                    std::string(why) + ", got " + detail::quoted(text));
+                    std::string(why) + ", got " + detail::in_quotes(text));
   };
   const std::size_t slash = text.find('/');
   const std::string host(text.substr(0, slash));

@@ -35,7 +35,7 @@ void Decoder::expected(std::string_view what, const json::value& got) {
       text += got.get_bool() ? "true" : "false";
       break;
     case json::kind::string:
-      text += quoted(got.get_string());
+      text += in_quotes(got.get_string());
       break;
     case json::kind::array:
       text += "a list";
@@ -77,7 +77,7 @@ void Decoder::missing(std::string_view key) {
 }
 
 void Decoder::unknown_word(const std::string& got, const std::vector<std::string_view>& valid) {
-  std::string text = "expected one of " + joined(valid) + ", got " + quoted(got);
+  std::string text = "expected one of " + joined(valid) + ", got " + in_quotes(got);
   const std::string nearest = nearest_word(got, valid);
   if (!nearest.empty() && valid.size() > 1) text += "; did you mean \"" + nearest + "\"?";
   problem(std::move(text));
@@ -95,7 +95,7 @@ bool Decoder::text_ok(const std::string& text, const FieldRule& rule) {
     return false;
   }
   if (!rule.pattern.empty() && !pattern_matches(rule.pattern, text)) {
-    problem("expected " + std::string(rule.pattern_words) + ", got " + quoted(text));
+    problem("expected " + std::string(rule.pattern_words) + ", got " + in_quotes(text));
     return false;
   }
   return true;

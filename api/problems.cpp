@@ -27,7 +27,7 @@ void append_key(std::string& path, std::string_view key) {
     return std::isalnum(c) != 0 || c == '_' || c == '-';
   });
   if (!plain) {
-    path += "[" + quoted(key) + "]";
+    path += "[" + in_quotes(key) + "]";
     return;
   }
   if (!path.empty()) path += '.';

@@ -31,7 +31,7 @@ bool matches(const Selector& selector, const PodRef& pod) {
 Result<Selector> parse_selector_words(std::string_view words) {
   const auto bad = [&](std::string_view why) {
     return fail(Errc::kInvalid, "expected a selector like shop/app=payments or shop/*" +
-                                    std::string(why) + ", got " + detail::quoted(words));
+                                    std::string(why) + ", got " + detail::in_quotes(words));
   };
   const std::size_t slash = words.find('/');
   if (slash == std::string_view::npos || slash == 0) return bad("");

@@ -14,7 +14,7 @@
 namespace faultline::api {
 namespace detail {
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr std::size_t kLimit = 60;
   static constexpr char kHex[] = "0123456789abcdef";
   std::string out = "\"";

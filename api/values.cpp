@@ -13,7 +13,7 @@
 namespace faultline::api {
 namespace {
 
-using detail::quoted;
+using detail::in_quotes;
 using detail::starts_with_digit;
 
 struct Unit {
@@ -68,7 +68,7 @@ std::string in_units(const Unit (&units)[N], std::size_t used, std::uint64_t val
 Result<Probability> Probability::parse(std::string_view text) {
   const auto bad = [&](std::string_view why) {
     return fail(Errc::kInvalid, "expected a probability like \"5%\" or 0.05" + std::string(why) +
-                                    ", got " + quoted(text));
+                                    ", got " + in_quotes(text));
   };
   std::string_view rest = text;
   const bool percent = rest.ends_with('%');
@@ -108,7 +108,7 @@ Result<ErrnoName> ErrnoName::parse(std::string_view text) {
     return fail(Errc::kInvalid, "expected the name of an errno: write " + name + " instead of " +
                                     std::string(text));
   }
-  return fail(Errc::kInvalid, "expected the name of an errno like \"EIO\", got " + quoted(text));
+  return fail(Errc::kInvalid, "expected the name of an errno like \"EIO\", got " + in_quotes(text));
 }
 
 std::string ErrnoName::format() const {
@@ -124,9 +124,9 @@ Result<BitRate> BitRate::parse(std::string_view text) {
     return fail(Errc::kInvalid,
                 "expected a rate like \"10mbit\" (bits per second) or \"10mbps\" (bytes per "
                 "second, as tc says it), got " +
-                    quoted(text));
+                    in_quotes(text));
   const double bits = std::round(*number * *factor);
-  if (bits > kExact) return fail(Errc::kInvalid, "rate is too large: " + quoted(text));
+  if (bits > kExact) return fail(Errc::kInvalid, "rate is too large: " + in_quotes(text));
   return BitRate{static_cast<std::uint64_t>(bits)};
 }
 
@@ -139,11 +139,11 @@ Result<ByteSize> ByteSize::parse(std::string_view text) {
   if (!number || !factor)
     return fail(
         Errc::kInvalid,
-        "expected a size in bytes like \"64Mi\", \"100M\" or \"4096\", got " + quoted(text));
+        "expected a size in bytes like \"64Mi\", \"100M\" or \"4096\", got " + in_quotes(text));
   const double bytes = *number * *factor;
-  if (bytes > kExact) return fail(Errc::kInvalid, "size is too large: " + quoted(text));
+  if (bytes > kExact) return fail(Errc::kInvalid, "size is too large: " + in_quotes(text));
   if (bytes != std::floor(bytes))
-    return fail(Errc::kInvalid, "size is not a whole number of bytes: " + quoted(text));
+    return fail(Errc::kInvalid, "size is not a whole number of bytes: " + in_quotes(text));
   return ByteSize{static_cast<std::uint64_t>(bytes)};
 }
 

@@ -10,7 +10,7 @@
 namespace faultline::api {
 namespace {
 
-using detail::quoted;
+using detail::in_quotes;
 using std::chrono::nanoseconds;
 
 struct TimeUnit {
@@ -43,7 +43,7 @@ std::string decimal(std::int64_t ns, std::int64_t unit) {
 Result<Duration> Duration::parse(std::string_view text) {
   const auto bad = [&](std::string_view why) {
     return fail(Errc::kInvalid, "expected a duration like \"200ms\" or \"1m30s\"" +
-                                    std::string(why) + ", got " + quoted(text));
+                                    std::string(why) + ", got " + in_quotes(text));
   };
   if (text == "0") return Duration{};
   if (text.starts_with('-')) return bad(", not negative");
@@ -101,7 +101,7 @@ Result<Timestamp> Timestamp::parse(std::string_view text) {
   using namespace std::chrono;
   const auto bad = [&] {
     return fail(Errc::kInvalid,
-                "expected a time like \"2026-11-23T10:15:02.123456Z\", got " + quoted(text));
+                "expected a time like \"2026-11-23T10:15:02.123456Z\", got " + in_quotes(text));
   };
   // Fixed places: YYYY-MM-DDThh:mm:ss, then [.digits] and Z or an offset.
   constexpr std::string_view kShape = "dddd-dd-ddTdd:dd:dd";

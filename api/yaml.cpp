@@ -90,7 +90,7 @@ class Reader {
     if (tag == "!" || tag == "tag:yaml.org,2002:str")  // "!": it was quoted
       return json::value(std::string_view(node.Scalar()));
     if (!tag.empty() && tag != "?" && !tag.starts_with("tag:yaml.org,2002:"))
-      problems_.add(path, "tags like " + quoted(tag) + " have no meaning here");
+      problems_.add(path, "tags like " + in_quotes(tag) + " have no meaning here");
     return plain_scalar(node.Scalar());
   }
 

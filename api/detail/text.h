@@ -10,7 +10,7 @@
 namespace faultline::api::detail {
 
 // In double quotes, control characters escaped, cut with "..." after 60 bytes: always one line.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string in_quotes(std::string_view text);
 
 [[nodiscard]] bool starts_with_digit(std::string_view text);
 

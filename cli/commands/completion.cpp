@@ -16,7 +16,7 @@ std::string joined(const std::vector<std::string_view>& words) {
 }
 
 // In single quotes, for any of the three shells.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "'";
   for (const char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
   return out + "'";
@@ -95,7 +95,7 @@ std::string zsh() {
       "_faultline() {\n"
       "  local -a commands=(\n";
   for (const Command& command : commands())
-    out += "    " + quoted(zsh_text(command.name) + ":" + zsh_text(command.summary)) + "\n";
+    out += "    " + in_quotes(zsh_text(command.name) + ":" + zsh_text(command.summary)) + "\n";
   out +=
       "  )\n"
       "  if (( CURRENT == 2 )); then _describe command commands; return; fi\n"
@@ -109,12 +109,12 @@ std::string zsh() {
       std::string spec = "--" + std::string(option.name) + "[" + zsh_text(option.help) + "]";
       if (!option.value.empty())
         spec += ":" + zsh_text(option.value) + ":" + zsh_offer(option.offer, option.choices);
-      out += " \\\n        " + quoted(spec);
+      out += " \\\n        " + in_quotes(spec);
     }
     out += " \\\n        '--help[this text]'";
     if (command.max_arguments > 0)
-      out += " \\\n        " + quoted("1:" + zsh_text(command.arguments) + ":" +
-                                      zsh_offer(command.offer, command.choices));
+      out += " \\\n        " + in_quotes("1:" + zsh_text(command.arguments) + ":" +
+                                         zsh_offer(command.offer, command.choices));
     out += " ;;\n";
   }
   return out +
@@ -129,11 +129,11 @@ std::string fish() {
       "complete -c faultline -f\n";
   for (const Command& command : commands()) {
     out += "complete -c faultline -n __fish_use_subcommand -a " + std::string(command.name) +
-           " -d " + quoted(command.summary) + "\n";
+           " -d " + in_quotes(command.summary) + "\n";
     const std::string when =
         "complete -c faultline -n '__fish_seen_subcommand_from " + std::string(command.name) + "'";
     const auto offer = [](Offer what, const std::vector<std::string_view>& choices) {
-      if (!choices.empty()) return " -a " + quoted(joined(choices));
+      if (!choices.empty()) return " -a " + in_quotes(joined(choices));
       if (what == Offer::kFile) return std::string(" -F");
       if (what == Offer::kFolder) return std::string(" -a '(__fish_complete_directories)'");
       return std::string();
@@ -144,7 +144,7 @@ std::string fish() {
       out += when + " -l " + std::string(option.name);
       if (option.letter) out += " -s " + std::string(1, option.letter);
       if (!option.value.empty()) out += " -r" + offer(option.offer, option.choices);
-      out += " -d " + quoted(option.help) + "\n";
+      out += " -d " + in_quotes(option.help) + "\n";
     }
   }
   return out;

@@ -133,23 +133,48 @@ void DelayLine::renew(KtimeNs deadline) {
   if (!closed_) renew_lease(programs_->skeleton->bss->fl_lease, deadline);
 }
 
-Result<> DelayLine::close() {
-  if (closed_) return {};
-  constexpr auto kPatience = std::chrono::milliseconds(500);
+// All taken packets have come back when they have passed the hook again; those that were lost on
+// the way are known but for the kernel's own queues, for which there is the patience.
+Result<DelayLineCounters> DelayLine::wait_for_returns() const {
+  constexpr auto kPatience = std::chrono::milliseconds(500);  // without one that comes back
+  constexpr auto kMost = std::chrono::milliseconds(1500);
   constexpr auto kStep = std::chrono::microseconds(500);
-  disarm_lease(programs_->skeleton->bss->fl_lease);
-  worker_->flush();
-  // All taken packets have come back when they have passed the hook again; those that were lost on
-  // the way are known but for the kernel's own queues, for which there is the patience.
-  const auto end = std::chrono::steady_clock::now() + kPatience;
+  const auto end = std::chrono::steady_clock::now() + kMost;
+  auto patient_until = std::chrono::steady_clock::now() + kPatience;
+  std::uint64_t returned = 0;
   Result<DelayLineCounters> counters = this->counters();
-  while (counters && counters->returned + counters->lost < counters->taken &&
-         std::chrono::steady_clock::now() < end) {
+  while (counters && counters->returned + counters->lost < counters->taken) {
+    const auto now = std::chrono::steady_clock::now();
+    if (counters->returned > returned) patient_until = now + kPatience;
+    if (now > std::min(end, patient_until)) break;
+    returned = counters->returned;
     std::this_thread::sleep_for(kStep);
     counters = this->counters();
   }
-  detach();
+  return counters;
+}
+
+Result<DelayLineCounters> DelayLine::wait_until_quiet(Result<DelayLineCounters> counters) const {
+  constexpr auto kQuiet = std::chrono::milliseconds(20);
+  for (int i = 0; i < 25 && counters && counters->returned < counters->taken; ++i) {
+    const std::uint64_t returned = counters->returned;
+    std::this_thread::sleep_for(kQuiet);
+    counters = this->counters();
+    if (counters && counters->returned == returned) break;
+  }
+  return counters;
+}
+
+Result<> DelayLine::close() {
+  if (closed_) return {};
+  disarm_lease(programs_->skeleton->bss->fl_lease);
+  worker_->flush();
+  Result<DelayLineCounters> counters = wait_for_returns();
   worker_->stop();
+  // What the worker wrote last may be in the kernel's queues; without our hooks it would arrive
+  // uncounted.
+  counters = wait_until_quiet(std::move(counters));
+  detach();
   closed_ = true;
   if (!counters) return fail(counters.error());
   // Once more, because the last of them may have passed since.

@@ -60,6 +60,9 @@ class DelayLine {
                 const std::vector<std::string>& peers, std::uint64_t seed);
   Result<> attach(const api::NetworkLatency& spec, const std::vector<IfIndex>& devices);
   void detach();
+  [[nodiscard]] Result<DelayLineCounters> wait_for_returns() const;
+  [[nodiscard]] Result<DelayLineCounters> wait_until_quiet(
+      Result<DelayLineCounters> counters) const;
   [[nodiscard]] Result<DelayLineCounters> read_kernel() const;
 
   // In this order: links go first, then the worker, then programs and TAP.
