@@ -39,7 +39,7 @@ struct RunPlan {
   Mode mode = Mode::one;
   Limits limit;
   std::vector<UnsupportedFault> unsupported;  // empty: the run can start
-  std::uint64_t seed = 0;  // that chose: a start with ?seed= hits the same pods
+  std::uint64_t seed = 0;                     // that chose: a start with ?seed= hits the same pods
 };
 BOOST_DESCRIBE_STRUCT(RunPlan, (),
                       (matching, allowed, targets, observed, control, mode, limit, unsupported,

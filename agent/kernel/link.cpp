@@ -94,8 +94,8 @@ Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook, TcxPlace p
   return fail(std::move(error));
 }
 
-Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook,
-                        const std::string& netns_path, TcxPlace place) {
+Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook, const std::string& netns_path,
+                        TcxPlace place) {
   auto inside = ScopedNetns::enter(netns_path);
   if (!inside) return fail(inside.error());
   return attach_tcx(program_fd, device, hook, place);

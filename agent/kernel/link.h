@@ -40,8 +40,8 @@ Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook,
                         TcxPlace place = TcxPlace::kHead);
 
 // For the device of another namespace: enters it (ScopedNetns), attaches, comes back.
-Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook,
-                        const std::string& netns_path, TcxPlace place = TcxPlace::kHead);
+Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook, const std::string& netns_path,
+                        TcxPlace place = TcxPlace::kHead);
 
 // `attach_type`: BPF_CGROUP_*. Runs for the cgroup and those below it, beside programs of others.
 Result<Link> attach_cgroup(int program_fd, const std::string& cgroup_path,

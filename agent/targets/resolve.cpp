@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/kernel/netns.h"
 #include "agent/kernel/cgroup2.h"
+#include "agent/kernel/netns.h"
 
 namespace faultline::agent {
 namespace {
