@@ -4,13 +4,16 @@
 #include <malloc.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <cxxopts.hpp>
 #include <fstream>
 #include <optional>
@@ -147,7 +150,18 @@ Result<> need_root() {
   return fail(Errc::kDenied, "needs root: it loads BPF programs and enters the namespaces of pods");
 }
 
+// A pod takes about 40 descriptors, and faults want high ones (Fd::move_up); the usual soft limit
+// is 1024. Nothing here uses select(2).
+void lift_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    spdlog::warn("cannot raise the limit of descriptors: {}", std::strerror(errno));
+}
+
 Result<> run(const Options& options) {
+  lift_descriptor_limit();
   const SystemClock clock;
   const FeatureProbe features;
   auto source = PodsFileSource::open(options.pods, options.agent.link.node);

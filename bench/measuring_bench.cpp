@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What measuring costs those who are measured: requests per second of nginx under wrk, with all
-// collectors on both pods against none, by turns. Takes a window each second, as the agent does.
-// Prints one JSON line. Root; nginx and wrk of Debian.
+// collectors on the server's pod, or on both pods, against none, by turns. Takes a window each
+// second, as the agent does. Prints one JSON line. Root; nginx and wrk of Debian.
 //
 // usage: measuring_bench [rounds] [seconds]
 #include <unistd.h>
@@ -90,30 +90,33 @@ int run(int rounds, const std::string& seconds) {
   const SystemClock clock;
   const agent::FeatureProbe features;
   requests_per_second(client, url, "1");
-  std::vector<double> ratios, off, on;
+  std::vector<double> one, both, off;
   for (int round = 0; round < rounds; ++round) {
-    double with = 0, without = 0;
-    const auto measured = [&] {
-      const Measuring measuring({server.pod(), client.pod()}, {clock, features});
-      with = requests_per_second(client, url, seconds);
+    double without = 0, with_one = 0, with_both = 0;
+    const auto measured = [&](const std::vector<agent::Pod>& pods) {
+      const Measuring measuring(pods, {clock, features});
+      return requests_per_second(client, url, seconds);
     };
-    // By turns, so that a machine that slows down hits both.
-    if (round % 2 == 1) measured();
+    // By turns, so that a machine that slows down hits all.
+    if (round % 2 == 1) with_both = measured({server.pod(), client.pod()});
+    with_one = measured({server.pod()});
     without = requests_per_second(client, url, seconds);
-    if (round % 2 == 0) measured();
-    ratios.push_back(with / without);
-    on.push_back(with);
+    if (round % 2 == 0) with_both = measured({server.pod(), client.pod()});
+    one.push_back(with_one / without);
+    both.push_back(with_both / without);
     off.push_back(without);
   }
-  for (auto* values : {&ratios, &on, &off}) std::ranges::sort(*values);
+  for (auto* values : {&one, &both, &off}) std::ranges::sort(*values);
   const auto middle = static_cast<std::size_t>(rounds) / 2;
+  const auto spread = [&](const std::vector<double>& ratios) {
+    return boost::json::object{
+        {"median", ratios[middle]}, {"least", ratios.front()}, {"most", ratios.back()}};
+  };
   std::cout << boost::json::serialize(
                    boost::json::object{{"bench", "measuring"},
                                        {"rounds", rounds},
-                                       {"ratio_requests", ratios[middle]},
-                                       {"ratio_least", ratios.front()},
-                                       {"ratio_most", ratios.back()},
-                                       {"requests_per_second_with", on[middle]},
+                                       {"ratio_server_measured", spread(one)},
+                                       {"ratio_both_measured", spread(both)},
                                        {"requests_per_second_without", off[middle]}})
             << std::endl;
   return 0;

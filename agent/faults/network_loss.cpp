@@ -58,6 +58,7 @@ Result<> attach_to(const network_loss_bpf& object, const Pod& pod, std::vector<L
     auto link = attach_tcx(bpf_program__fd(object.progs.fl_loss_to), interface.host_index,
                            TcxHook::kIngress);
     if (!link) return fail(link.error().with_context(interface.host_name));
+    link->move_up();
     links.push_back(std::move(*link));
   }
   return {};
@@ -68,6 +69,7 @@ Result<> attach_from(const network_loss_bpf& object, const Pod& pod, std::vector
     auto link = attach_tcx(bpf_program__fd(object.progs.fl_loss_from), interface.pod_index,
                            TcxHook::kIngress, pod.netns_path);
     if (!link) return fail(link.error().with_context(interface.name + " in the pod"));
+    link->move_up();
     links.push_back(std::move(*link));
   }
   return {};

@@ -168,6 +168,7 @@ Result<std::unique_ptr<ArmedFault>> arm_socket_error(const api::SocketError& spe
         attach_cgroup(bpf_program__fd(program), pod.cgroup_path,
                       static_cast<std::uint32_t>(bpf_program__expected_attach_type(program)));
     if (!link) return fail(link.error().with_context(bpf_program__name(program)));
+    link->move_up();
     links.push_back(std::move(*link));
   }
   arm_lease(object.bss->fl_lease, context.deadline);

@@ -19,6 +19,8 @@ class Link {
   Link() = default;
   explicit Link(Fd fd) : fd_(std::move(fd)) {}
   void detach() { fd_.reset(); }
+  // For a fault: goes before everything else when the process dies (Fd::move_up).
+  void move_up() { fd_.move_up(); }
   [[nodiscard]] bool attached() const { return fd_.valid(); }
   [[nodiscard]] int fd() const { return fd_.get(); }
 

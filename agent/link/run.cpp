@@ -29,7 +29,9 @@ Run::Run(const RunDeps& deps, api::DesiredRun desired, UtcTime unseen_since)
     : deps_(deps), desired_(std::move(desired)), phase_(desired_.phase) {
   const SteadyTime now = deps_.clock.steady();
   last_answer_ = next_cut_ = now + kWindow;
-  if (phase_ == api::RunPhase::fault) {
+  // Without a baseline every run begins with its faults.
+  if (phase_ == api::RunPhase::fault &&
+      desired_.experiment.spec.phases.baseline.value > std::chrono::nanoseconds(0)) {
     idle_since_ = unseen_since;
     idle_reason_ = "the agent did not have the run: it was started, or reached, only now";
   }
@@ -88,16 +90,10 @@ void Run::adopt_pods() {
 void Run::reconcile(const PodMap& pods) {
   if (closing_ || suspended_) return;
   for (auto& [id, place] : places_) settle(place, pods);
-  if (!measuring_told_) {
-    std::size_t here = 0;
-    for (const auto& [id, place] : places_) here += place.measurement ? 1 : 0;
-    event(api::RunEventKind::measuring, "",
-          counted(here, "pod") +
-              (here == places_.size() ? "" : " of " + std::to_string(places_.size())));
-    measuring_told_ = true;
-  }
+  if (!fault_is_due()) measure_all();
   if (phase_ == api::RunPhase::fault) {
     arm_all(pods);
+    measure_all();
   } else {
     disarm_all();
     wants_answer_ = false;
@@ -108,6 +104,22 @@ void Run::reconcile(const PodMap& pods) {
     }
   }
   claim();
+}
+
+bool Run::fault_is_due() const {
+  return phase_ == api::RunPhase::fault && !desired_.experiment.spec.faults.empty();
+}
+
+void Run::measure_all() {
+  for (auto& [id, place] : places_)
+    if (place.here && !place.measurement) measure(place);
+  if (measuring_told_) return;
+  std::size_t here = 0;
+  for (const auto& [id, place] : places_) here += place.measurement ? 1 : 0;
+  event(api::RunEventKind::measuring, "",
+        counted(here, "pod") +
+            (here == places_.size() ? "" : " of " + std::to_string(places_.size())));
+  measuring_told_ = true;
 }
 
 void Run::claim() {
@@ -139,7 +151,10 @@ void Run::settle(Place& place, const PodMap& pods) {
   const bool moved = !place.here && place.known;
   place.here = it->second;  // labels and addresses may have changed
   place.known = true;
-  if (!place.measurement) measure(place);
+  if (!place.measurement && !place.unseen && fault_is_due()) {
+    place.unseen = deps_.clock.utc();
+    place.fault_first = true;
+  }
   if (!moved) return;
   for (const auto& injection : place.injections) injection->unblock();
   std::string text = "the pod is here anew and is measured again";
@@ -159,7 +174,10 @@ void Run::measure(Place& place) {
   gap.pod = place.pod.pod.id();
   gap.from = {*std::exchange(place.unseen, std::nullopt)};
   gap.to = {utc_of(place.measurement->since())};
-  gap.reason = "the pod was not measured: it was away, restarting, or the controller was silent";
+  gap.reason = std::exchange(place.fault_first, false)
+                   ? "the faults came first, no baseline was asked for: measuring began after them"
+                   : "the pod was not measured: it was away, restarting, or the controller was "
+                     "silent";
   add_gap(std::move(gap));
 }
 

@@ -4,7 +4,10 @@
 // often as one likes. Owned by Reconciler. Not thread-safe.
 //
 // Order, so that windows are true: collectors run before a fault is armed; when faults come, the
-// window is cut before the first is armed; when they go, after the last was disarmed.
+// window is cut before the first is armed; when they go, after the last was disarmed. Where a fault
+// is due at once (no baseline was asked for, the pod came back within the fault) it is armed first:
+// hanging up collectors takes several grace periods of the kernel, and the time until they measure
+// is a gap.
 #pragma once
 
 #include <functional>
@@ -92,11 +95,13 @@ class Run {
     std::vector<std::unique_ptr<Injection>> injections;
     bool known = false;             // was here at least once
     std::optional<UtcTime> unseen;  // not measured since
+    bool fault_first = false;       // and that is because its faults came first
   };
   using Places = std::map<std::string, Place>;
 
   void adopt_pods();
   void settle(Place& place, const PodMap& pods);
+  void measure_all();
   void measure(Place& place);
   void stop_measuring(Place& place);
   void arm_all(const PodMap& pods);
@@ -117,6 +122,7 @@ class Run {
   void close_idle_gap();
   void event(api::RunEventKind kind, std::string pod, std::string text);
   void check_residue();
+  [[nodiscard]] bool fault_is_due() const;
   [[nodiscard]] UtcTime utc_of(SteadyTime t) const;
 
   const RunDeps& deps_;

@@ -128,7 +128,7 @@ struct Rules<Phases> {
   static constexpr std::string_view help =
       "Lengths of the phases. Without faults, fault is still the measuring time.";
   static constexpr FieldRule fields[] = {
-      {.key = "baseline", .help = "Measured before the faults; 0s: none.", .example = "\"10s\""},
+      {.key = "baseline", .help = "Measured before the faults; 0s: none, and the faults come first.", .example = "\"10s\""},
       {.key = "fault",
        .help = "How long the faults last, counted from when the last was armed.",
        .min = 0,

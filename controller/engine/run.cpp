@@ -84,6 +84,9 @@ Run::Run(api::RunRecord head, RunTimes times, Instant now)
                            .last_contact_utc = now.utc,
                            .measuring_by = now.steady + times_.answer};
   if (head_.history.empty()) mark(RunState::Pending, "", now);
+  // Nobody waits for a baseline that was not asked for: the faults come first, as fast as they can.
+  if (head_.experiment.spec.phases.baseline.value <= std::chrono::nanoseconds(0))
+    enter(RunStep::kArming, now);
 }
 
 Run Run::interrupted(api::RunRecord head, std::optional<RunState> ending, UtcTime last_seen,

@@ -12,6 +12,8 @@
 //   kClosing    as before   nothing          reported `closed`              a time-out: Failed
 //   kOver       the ending
 //
+// Without a baseline (0s) a run begins with kArming, still Pending, and is measured from then on.
+//
 // A stop or a failure sets the ending at once. Where a fault may be armed it goes on with
 // kDisarming and a short recovery, so that the record shows whether the effects went away; else
 // with kClosing.

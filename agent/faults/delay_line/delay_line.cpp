@@ -104,6 +104,7 @@ Result<> DelayLine::attach(const api::NetworkLatency& spec, const std::vector<If
     auto attached = attach_tcx(bpf_program__fd(program), device, hook);
     if (!attached) return fail(attached.error());
     links_.push_back(std::move(*attached));
+    links_.back().move_up();
     return {};
   };
   // The way back before the way in.

@@ -90,15 +90,16 @@ Result<> talk(int netlink, Request& request, std::string_view what, F&& handle) 
 
 Result<TapDevice> TapDevice::create(std::uint32_t queue_packets) {
   TapDevice tap;
-  tap.fd_ = ::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  if (tap.fd_ < 0) return fail(from_errno(errno, "open /dev/net/tun"));
+  tap.fd_ = Fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!tap.fd_.valid()) return fail(from_errno(errno, "open /dev/net/tun"));
   ifreq request{};
   request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
   std::strcpy(request.ifr_name, "fl-d%d");
-  if (::ioctl(tap.fd_, TUNSETIFF, &request)) return fail(from_errno(errno, "make a TAP device"));
+  if (::ioctl(tap.fd_.get(), TUNSETIFF, &request))
+    return fail(from_errno(errno, "make a TAP device"));
   tap.name_ = request.ifr_name;
-  tap.netlink_ = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  if (tap.netlink_ < 0) return fail(from_errno(errno, "open rtnetlink"));
+  tap.netlink_ = Fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!tap.netlink_.valid()) return fail(from_errno(errno, "open rtnetlink"));
   auto done = tap.configure(queue_packets);
   if (!done) return fail(done.error().with_context(tap.name_));
   return tap;
@@ -106,13 +107,15 @@ Result<TapDevice> TapDevice::create(std::uint32_t queue_packets) {
 
 Result<> TapDevice::configure(std::uint32_t queue_packets) {
   int header = kVnetHeader;
-  if (::ioctl(fd_, TUNSETVNETHDRSZ, &header)) return fail(from_errno(errno, "TUNSETVNETHDRSZ"));
-  if (::ioctl(fd_, TUNSETOFFLOAD, kBasicOffloads | TUN_F_USO4 | TUN_F_USO6) &&
-      ::ioctl(fd_, TUNSETOFFLOAD, kBasicOffloads))
+  if (::ioctl(fd_.get(), TUNSETVNETHDRSZ, &header))
+    return fail(from_errno(errno, "TUNSETVNETHDRSZ"));
+  if (::ioctl(fd_.get(), TUNSETOFFLOAD, kBasicOffloads | TUN_F_USO4 | TUN_F_USO6) &&
+      ::ioctl(fd_.get(), TUNSETOFFLOAD, kBasicOffloads))
     return fail(from_errno(errno, "TUNSETOFFLOAD"));
   ifreq request{};
   name_.copy(request.ifr_name, sizeof(request.ifr_name) - 1);
-  if (::ioctl(netlink_, SIOCGIFINDEX, &request)) return fail(from_errno(errno, "SIOCGIFINDEX"));
+  if (::ioctl(netlink_.get(), SIOCGIFINDEX, &request))
+    return fail(from_errno(errno, "SIOCGIFINDEX"));
   index_ = static_cast<std::uint32_t>(request.ifr_ifindex);
 
   // No qdisc: the TAP's own ring is the queue, and a packet sent while it is down is nobody's.
@@ -124,7 +127,7 @@ Result<> TapDevice::configure(std::uint32_t queue_packets) {
   qdisc.body(tc);
   qdisc.attribute(TCA_KIND, "noqueue", sizeof("noqueue"));
   // A kernel that will not is one lock a packet slower, no more.
-  if (auto done = talk(netlink_, qdisc, "noqueue", [](nlmsghdr*) {}); !done)
+  if (auto done = talk(netlink_.get(), qdisc, "noqueue", [](nlmsghdr*) {}); !done)
     spdlog::debug("{}: {}", name_, done.error().message);
 
   // One message: no address of its own, room for any packet of the pod, a long ring, and up.
@@ -144,18 +147,7 @@ Result<> TapDevice::configure(std::uint32_t queue_packets) {
   link.attribute(IFLA_INET6_ADDR_GEN_MODE, &none, sizeof(none));
   link.close(inet6);
   link.close(families);
-  return talk(netlink_, link, "set up", [](nlmsghdr*) {});
-}
-
-TapDevice::TapDevice(TapDevice&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)),
-      netlink_(std::exchange(other.netlink_, -1)),
-      index_(other.index_),
-      name_(std::move(other.name_)) {}
-
-TapDevice::~TapDevice() {
-  if (fd_ >= 0) ::close(fd_);
-  if (netlink_ >= 0) ::close(netlink_);
+  return talk(netlink_.get(), link, "set up", [](nlmsghdr*) {});
 }
 
 Result<std::uint64_t> TapDevice::dropped() const {
@@ -167,7 +159,7 @@ Result<std::uint64_t> TapDevice::dropped() const {
   request.body(body);
   std::uint64_t dropped = 0;
   bool found = false;
-  auto done = talk(netlink_, request, name_ + ": statistics", [&](nlmsghdr* head) {
+  auto done = talk(netlink_.get(), request, name_ + ": statistics", [&](nlmsghdr* head) {
     int left = static_cast<int>(head->nlmsg_len - NLMSG_LENGTH(sizeof(if_stats_msg)));
     auto* attr = reinterpret_cast<rtattr*>(payload(head) + NLMSG_ALIGN(sizeof(if_stats_msg)));
     for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 
+#include "agent/kernel/fd.h"
 #include "base/result.h"
 
 namespace faultline::agent {
@@ -23,11 +24,7 @@ class TapDevice {
   // talking of its own accord. `queue_packets`: how many may wait for our read().
   static Result<TapDevice> create(std::uint32_t queue_packets);
 
-  TapDevice(TapDevice&& other) noexcept;
-  TapDevice& operator=(TapDevice&&) = delete;
-  ~TapDevice();
-
-  [[nodiscard]] int fd() const { return fd_; }  // non-blocking
+  [[nodiscard]] int fd() const { return fd_.get(); }  // non-blocking
   [[nodiscard]] std::uint32_t index() const { return index_; }
   [[nodiscard]] const std::string& name() const { return name_; }
   // Packets the kernel threw away because nobody read fast enough. Errors: as netlink says.
@@ -37,8 +34,7 @@ class TapDevice {
   TapDevice() = default;
   Result<> configure(std::uint32_t queue_packets);
 
-  int fd_ = -1;
-  int netlink_ = -1;
+  Fd fd_, netlink_;
   std::uint32_t index_ = 0;
   std::string name_;
 };

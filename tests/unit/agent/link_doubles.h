@@ -57,6 +57,7 @@ struct World {
   int late = 0;  // faults that still injected while another was being taken down
   std::map<std::string, double> packets;            // by pod: what the next take() reports
   std::function<void(const void*)> renewed, ended;  // told the collector
+  std::function<void()> arming;                     // before a fault is armed
 
   [[nodiscard]] std::vector<Armed*> alive() const {
     std::vector<Armed*> found;
@@ -98,6 +99,7 @@ class NotedFault final : public ArmedFault {
 inline Result<std::unique_ptr<ArmedFault>> arm_noted(const api::Fault& fault, const Pod& pod,
                                                      const ArmContext& context) {
   if (!World::now->refuse.empty()) return fail(Errc::kUnsupported, World::now->refuse);
+  if (World::now->arming) World::now->arming();
   World::now->armed.push_back(std::make_unique<World::Armed>(World::Armed{pod.ref.id(),
                                                                           std::string(fault.name()),
                                                                           pod.cgroup,

@@ -28,6 +28,19 @@ TEST(Reconciler, MeasuresEveryPodBeforeItArmsAny) {
   EXPECT_LT(node.world.index("measure shop/b"), node.world.index("arm shop/a networkLatency"));
 }
 
+TEST(Reconciler, WithoutABaselineTheFaultComesFirstAndWhatWasNotMeasuredIsAGap) {
+  Node node;
+  auto run = Node::run(RunPhase::fault);
+  run.experiment.spec.phases.baseline = {0s};
+  node.world.arming = [&] { node.clock.move(20ms); };
+  node.give();
+  node.answer({run});
+  EXPECT_LT(node.world.index("arm shop/a networkLatency"), node.world.index("measure shop/a"));
+  EXPECT_THAT(node.events(), ElementsAre("armed", "measuring"));
+  ASSERT_THAT(node.told.gaps, SizeIs(2));  // a pod each
+  EXPECT_THAT(node.told.gaps[0].reason, HasSubstr("the faults came first"));
+}
+
 TEST(Reconciler, GoesThroughAWholeRunAndProvesItLeftNothing) {
   Node node;
   node.begin();
@@ -81,10 +94,11 @@ TEST(Reconciler, MeasuresTellCollectorsOfEveryRunThatFaultsChanged) {
   node.give();
   auto other = Node::run(RunPhase::baseline, experiment(), "other");
   other.pods = {{pod("a").ref, api::PodRole::observed}};
+  node.answer({Node::run(RunPhase::baseline), other});
   node.answer({Node::run(RunPhase::fault), other});
-  EXPECT_EQ(node.world.count("changed shop/a"), 1);  // the other was not there yet
+  EXPECT_EQ(node.world.count("changed shop/a"), 2);
   node.answer({Node::run(RunPhase::recovery), other});
-  EXPECT_EQ(node.world.count("changed shop/a"), 3);
+  EXPECT_EQ(node.world.count("changed shop/a"), 4);
 }
 
 TEST(Reconciler, UnknownFaultIsBlockedAndTheOthersAreArmed) {
@@ -115,7 +129,7 @@ TEST(Reconciler, ARunFirstSeenInItsFaultPhaseIsArmedWithAGap) {
   Node node;
   node.clock.move(4s);
   node.begin(RunPhase::fault);
-  EXPECT_THAT(node.events(), ElementsAre("measuring", "armed"));
+  EXPECT_THAT(node.events(), ElementsAre("armed", "measuring"));
   ASSERT_THAT(node.told.gaps, SizeIs(1));
   EXPECT_EQ(node.told.gaps[0].to.value - node.told.gaps[0].from.value, 4s);
 }
