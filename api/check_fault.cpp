@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/detail/check.h"
 #include "api/detail/type_name.h"
+#include "api/syscalls.h"
 
 namespace faultline::api::detail {
 namespace {
@@ -18,7 +19,9 @@ class FaultCheck {
   }
 
   void operator()(const NetworkLatency& f) { jitter(f.latency, f.jitter, f.distribution); }
+  void operator()(const SyscallError& f) { calls(f); }
   void operator()(const SyscallLatency& f) {
+    calls(f);
     jitter(f.latency, f.jitter, f.distribution);
     if (f.spin && f.latency.value + f.jitter.value > std::chrono::milliseconds(1))
       add("spin", "is only for latencies up to 1ms in all");
@@ -65,6 +68,14 @@ class FaultCheck {
     if (distribution == Distribution::uniform && jitter > latency)
       add("jitter", "must be at most latency (" + latency.format() +
                         ") for distribution uniform, got " + jitter.format());
+  }
+  void calls(const SyscallFilter& f) {
+    for (std::size_t i = 0; i < f.syscalls.size(); ++i)
+      if (const auto known = expand_syscalls({f.syscalls[i]}); !known)
+        add("syscalls[" + std::to_string(i) + "]", known.error().message);
+    if (f.path.empty()) return;
+    if (const auto pattern = parse_path_pattern(f.path); !pattern)
+      add("path", pattern.error().message + ", got \"" + f.path + "\"");
   }
   void tcp_only(const NetworkFilter& f, const std::string& why) {
     if (f.protocol == Protocol::udp || f.protocol == Protocol::icmp) add("protocol", why);

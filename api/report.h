@@ -74,6 +74,7 @@ struct InjectionReport {
   std::optional<Interval> rateCi95;
   std::optional<LatencyQuantiles> addedLatency;
   std::map<std::string, std::uint64_t> byErrno;
+  std::map<std::string, EventCount> byCall;
   Timestamp firstInjectedAt;
   Timestamp lastInjectedAt;
   InjectionVerdict verdict = InjectionVerdict::blocked;
@@ -81,7 +82,7 @@ struct InjectionReport {
 };
 BOOST_DESCRIBE_STRUCT(InjectionReport, (),
                       (pod, node, fault, mechanism, asked, askedRate, askedLatency, matched,
-                       injected, errors, lost, rate, rateCi95, addedLatency, byErrno,
+                       injected, errors, lost, rate, rateCi95, addedLatency, byErrno, byCall,
                        firstInjectedAt, lastInjectedAt, verdict, reason))
 
 struct PhaseStats {

@@ -90,6 +90,12 @@ BOOST_DESCRIBE_ENUM(InjectionState, armed, blocked, disarmed)
 
 // Counters are totals since the run was armed on this pod; a batch carries the newest value, never
 // a difference.
+struct EventCount {
+  std::uint64_t matched = 0;
+  std::uint64_t injected = 0;
+};
+BOOST_DESCRIBE_STRUCT(EventCount, (), (matched, injected))
+
 struct InjectionStatus {
   PodRef pod;
   std::string fault;       // networkLatency
@@ -103,6 +109,7 @@ struct InjectionStatus {
       0;  // events our own helpers failed on: passed unchanged, or lost where `lost` says so
   std::uint64_t lost = 0;  // packets a latency fault lost (queue full): spoils the verdict
   std::map<std::string, std::uint64_t> byErrno;  // what applications were told: {"ETIMEDOUT": 10}
+  std::map<std::string, EventCount> byCall;      // system-call faults: {"openat": ...}
   Histogram addedLatency;  // measured, per injected event; latency faults only
   Timestamp armedAt;
   Timestamp disarmedAt;
@@ -111,7 +118,8 @@ struct InjectionStatus {
 };
 BOOST_DESCRIBE_STRUCT(InjectionStatus, (),
                       (pod, fault, index, mechanism, state, reason, matched, injected, errors, lost,
-                       byErrno, addedLatency, armedAt, disarmedAt, firstInjectedAt, lastInjectedAt))
+                       byErrno, byCall, addedLatency, armedAt, disarmedAt, firstInjectedAt,
+                       lastInjectedAt))
 
 // One metric of one pod in one window. Which of value, histogram, numerator/denominator is set
 // follows from the metric.

@@ -207,6 +207,9 @@ std::string injection_card(const api::InjectionReport& row, const api::Fault* fa
     out += "<div><dt>helper errors</dt><dd>" + typeset_count(row.errors) + "</dd></div>";
   for (const auto& [name, n] : row.byErrno)
     out += "<div><dt>" + escape(name) + "</dt><dd>" + typeset_count(n) + "</dd></div>";
+  for (const auto& [name, n] : row.byCall)
+    out += "<div><dt>" + escape(name) + "</dt><dd>" + typeset_count(n.injected) + " of " +
+           typeset_count(n.matched) + "</dd></div>";
   if (!row.mechanism.empty())
     out += "<div><dt>made by</dt><dd>" + escape(row.mechanism) + "</dd></div>";
   if (!row.node.empty()) out += "<div><dt>node</dt><dd>" + escape(row.node) + "</dd></div>";

@@ -29,6 +29,7 @@ api::InjectionReport row_of(const api::Fault& fault, const api::InjectionStatus&
                            .errors = status.errors,
                            .lost = status.lost,
                            .byErrno = status.byErrno,
+                           .byCall = status.byCall,
                            .firstInjectedAt = status.firstInjectedAt,
                            .lastInjectedAt = status.lastInjectedAt};
   judge(fault, status, row);

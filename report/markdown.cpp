@@ -106,6 +106,9 @@ void injections(const api::Report& report, std::string& out) {
     for (const auto& [name, n] : row.byErrno)
       out += "- Applications of " + cell(row.pod) + " were told " + cell(name) + " " +
              plural(n, "time", "times") + ".\n";
+    for (const auto& [name, n] : row.byCall)
+      out += "- " + cell(name) + " of " + cell(row.pod) + ": " + count_words(n.injected) + " of " +
+             count_words(n.matched) + " matched calls were hit.\n";
   }
   out += "\n";
 }

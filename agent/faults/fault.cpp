@@ -5,10 +5,33 @@
 
 namespace faultline::agent {
 
+KtimeNs earliest(KtimeNs a, KtimeNs b) {
+  if (a.ns == 0) return b;
+  if (b.ns == 0) return a;
+  return std::min(a, b);
+}
+
 const FaultType* find_fault(std::string_view name) {
   const auto faults = fault_registry();
   const auto found = std::ranges::find(faults, name, &FaultType::name);
   return found == faults.end() ? nullptr : *found;
+}
+
+FaultCounters sum(const FaultCounters& a, const FaultCounters& b) {
+  FaultCounters s = a;
+  s.matched += b.matched;
+  s.injected += b.injected;
+  s.errors += b.errors;
+  s.lost += b.lost;
+  s.first_injected = earliest(a.first_injected, b.first_injected);
+  s.last_injected = std::max(a.last_injected, b.last_injected);
+  for (const auto& [name, n] : b.by_errno) s.by_errno[name] += n;
+  for (const auto& [name, n] : b.by_call) {
+    s.by_call[name].matched += n.matched;
+    s.by_call[name].injected += n.injected;
+  }
+  s.added_latency.merge(b.added_latency);
+  return s;
 }
 
 }  // namespace faultline::agent

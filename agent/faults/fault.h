@@ -31,8 +31,14 @@ struct FaultCounters {
   std::uint64_t matched = 0, injected = 0, errors = 0, lost = 0;
   KtimeNs first_injected, last_injected;  // 0: none yet
   std::map<std::string, std::uint64_t> by_errno;
+  std::map<std::string, api::EventCount> by_call;  // of system-call faults
   api::Histogram added_latency;
 };
+
+// 0: never.
+[[nodiscard]] KtimeNs earliest(KtimeNs a, KtimeNs b);
+// Of two that counted different events.
+[[nodiscard]] FaultCounters sum(const FaultCounters& a, const FaultCounters& b);
 
 // Alive means injected, destroyed means reverted: the destructor detaches everything and logs what
 // it could not. Used from one thread; may own worker threads of its own.

@@ -9,25 +9,6 @@
 namespace faultline::agent {
 namespace {
 
-KtimeNs earliest(KtimeNs a, KtimeNs b) {
-  if (a.ns == 0) return b;
-  if (b.ns == 0) return a;
-  return std::min(a, b);
-}
-
-FaultCounters sum(const FaultCounters& a, const FaultCounters& b) {
-  FaultCounters s = a;
-  s.matched += b.matched;
-  s.injected += b.injected;
-  s.errors += b.errors;
-  s.lost += b.lost;
-  s.first_injected = earliest(a.first_injected, b.first_injected);
-  s.last_injected = std::max(a.last_injected, b.last_injected);
-  for (const auto& [name, n] : b.by_errno) s.by_errno[name] += n;
-  s.added_latency.merge(b.added_latency);
-  return s;
-}
-
 // A total read a moment later is never smaller; per-CPU counters that are read one after the other
 // can make it look so.
 void advance(FaultCounters& to, FaultCounters read) {
@@ -38,6 +19,10 @@ void advance(FaultCounters& to, FaultCounters read) {
   read.first_injected = earliest(read.first_injected, to.first_injected);
   read.last_injected = std::max(read.last_injected, to.last_injected);
   for (const auto& [name, n] : to.by_errno) read.by_errno[name] = std::max(read.by_errno[name], n);
+  for (const auto& [name, n] : to.by_call) {
+    api::EventCount& now = read.by_call[name];
+    now = {std::max(now.matched, n.matched), std::max(now.injected, n.injected)};
+  }
   if (read.added_latency.count() < to.added_latency.count()) read.added_latency = to.added_latency;
   to = std::move(read);
 }
@@ -157,6 +142,7 @@ api::InjectionStatus Injection::status() {
   s.errors = total.errors;
   s.lost = total.lost;
   s.byErrno = std::move(total.by_errno);
+  s.byCall = std::move(total.by_call);
   s.addedLatency = std::move(total.added_latency);
   s.armedAt = armed_at_;
   s.disarmedAt = disarmed_at_;

@@ -227,14 +227,14 @@ struct Rules<SyscallFilter> {
   static constexpr std::string_view help = "Which system calls; all given filters must match.";
   static constexpr FieldRule fields[] = {
       {.key = "syscalls",
-       .help = "Names of system calls.",
+       .help = "Names of system calls, or groups of them: file, io, memory, network, process.",
        .required = true,
        .not_empty = true,
        .pattern = "^[a-z][a-z0-9_-]{0,63}$",
        .pattern_words = "the name of a system call",
        .example = "[\"openat\", \"read\"]"},
       {.key = "path",
-       .help = "Only calls on files with this path: a prefix, or a pattern with *.",
+       .help = "Only calls on this file or below this directory of the pod; the last part may hold one *.",
        .pattern = kAbsolutePathOrGlob,
        .pattern_words = "an absolute path or a pattern with *",
        .example = "\"/var/lib/data\""},

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/faults/syscalls/attach.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string_view>
+
+#include "agent/kernel/counters.h"
+#include "agent/kernel/fd.h"
+#include "agent/kernel/program_copy.h"
+
+namespace faultline::agent {
+namespace {
+
+constexpr std::string_view kSection = "lsm/";
+
+std::string_view hook_of(const bpf_program* program) {
+  std::string_view section = bpf_program__section_name(program);
+  if (!section.starts_with(kSection)) return {};
+  section.remove_prefix(kSection.size());
+  return section;
+}
+
+bool serves(const bpf_program* program, const std::vector<PlannedCall>& calls) {
+  const std::string_view hook = hook_of(program);
+  return std::ranges::any_of(calls, [&](const PlannedCall& call) {
+    return call.rung == SyscallRung::kSecurity && call.hook->name == hook;
+  });
+}
+
+auto first_on_call(const std::vector<PlannedCall>& calls) {
+  return std::ranges::find(calls, SyscallRung::kSystemCall, &PlannedCall::rung);
+}
+
+}  // namespace
+
+void choose_programs(bpf_object* object, bpf_program* on_call,
+                     const std::vector<PlannedCall>& calls, bool lsm) {
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object) {
+    if (hook_of(program).empty()) continue;
+    const bool wanted = serves(program, calls);
+    bpf_program__set_autoload(program, wanted);
+    if (!wanted || lsm) continue;
+    bpf_program__set_type(program, BPF_PROG_TYPE_TRACING);
+    bpf_program__set_expected_attach_type(program, BPF_MODIFY_RETURN);
+    bpf_program__set_attach_target(program, 0,
+                                   ("security_" + std::string(hook_of(program))).c_str());
+  }
+  const auto first = first_on_call(calls);
+  bpf_program__set_autoload(on_call, first != calls.end());
+  if (first != calls.end())
+    bpf_program__set_attach_target(on_call, 0, syscall_function(*first->call).c_str());
+}
+
+Result<std::vector<Link>> attach_programs(bpf_object* object, const bpf_program* on_call,
+                                          const std::vector<PlannedCall>& calls) {
+  std::vector<Link> links;
+  const auto hang = [&](int program_fd, std::string_view name) -> Result<> {
+    auto link = attach_tracing(program_fd);
+    if (!link) return fail(link.error().with_context(std::string(name)));
+    link->move_up();
+    links.push_back(std::move(*link));
+    return {};
+  };
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object) {
+    if (!bpf_program__autoload(program) || hook_of(program).empty()) continue;
+    if (auto done = hang(bpf_program__fd(program), hook_of(program)); !done)
+      return fail(done.error());
+  }
+  const auto first = first_on_call(calls);
+  for (auto call = first; call != calls.end(); ++call) {
+    if (call->rung != SyscallRung::kSystemCall) continue;
+    if (call == first) {
+      if (auto done = hang(bpf_program__fd(on_call), call->call->name); !done)
+        return fail(done.error());
+      continue;
+    }
+    // The link keeps the copy.
+    const auto copy = load_copy(on_call, call->function_id);
+    if (!copy) return fail(copy.error().with_context(std::string(call->call->name)));
+    if (auto done = hang(copy->get(), call->call->name); !done) return fail(done.error());
+  }
+  return links;
+}
+
+Result<> put_cgroup(int map_fd, const std::string& cgroup_path) {
+  const Fd cgroup(::open(cgroup_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!cgroup.valid()) return fail(from_errno(errno, "cannot open cgroup " + cgroup_path));
+  const std::uint32_t zero = 0;
+  const int fd = cgroup.get();
+  if (const int rc = bpf_map_update_elem(map_fd, &zero, &fd, BPF_ANY); rc != 0)
+    return fail(from_libbpf(rc, "cannot put the cgroup into the map"));
+  return {};
+}
+
+Result<FaultCounters> read_call_counters(int counters_fd, int calls_fd,
+                                         const std::vector<PlannedCall>& calls) {
+  const auto all = read_counters(counters_fd);
+  if (!all) return fail(all.error());
+  FaultCounters out;
+  out.matched = all->matched;
+  out.injected = all->injected;
+  out.errors = all->errors;
+  out.first_injected = {all->first_ns};
+  out.last_injected = {all->last_ns};
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    if (calls[i].rung == SyscallRung::kCgroup) continue;
+    const auto cpus = read_per_cpu<fl_call_counters>(calls_fd, static_cast<std::uint32_t>(i));
+    if (!cpus) return fail(cpus.error());
+    api::EventCount& sum = out.by_call[std::string(calls[i].call->name)];
+    for (const fl_call_counters& cpu : *cpus) {
+      sum.matched += cpu.matched;
+      sum.injected += cpu.injected;
+    }
+  }
+  return out;
+}
+
+}  // namespace faultline::agent

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a kernel test needs of its kernel. Where it is missing the test is skipped with the kernel's
+// own reason; tests/vm shows that another kernel runs it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "agent/kernel/feature_probe.h"
+
+namespace faultline::testbed {
+
+// Of this kernel; each feature is tried once.
+inline const agent::FeatureProbe& features() {
+  static const agent::FeatureProbe probe;
+  return probe;
+}
+
+// "needs: cannot load an LSM program: Operation not permitted"; empty where it is there.
+inline std::string missing(agent::KernelFeature feature) {
+  return features().has(feature) ? std::string() : "needs: " + features().reason(feature);
+}
+
+}  // namespace faultline::testbed
+
+// In a test or SetUp(): returns from it.
+#define FAULTLINE_NEEDS(feature)                                                  \
+  if (const std::string why = faultline::testbed::missing(feature); !why.empty()) \
+  GTEST_SKIP() << why
