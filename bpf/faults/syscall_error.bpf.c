@@ -11,8 +11,9 @@ char LICENSE[] SEC("license") = "GPL";
 
 const volatile __u8 fl_stand_in[FL_HOOKS]; /* by hook: the first call asked for that it serves, or FL_CALL_NONE */
 
+/* long, as the calls are: the upper half of the register counts. */
 SEC("fmod_ret")
-int BPF_PROG(fl_call, struct pt_regs *regs, int ret)
+long BPF_PROG(fl_call, struct pt_regs *regs, int ret)
 {
 	struct fl_object object = {};
 	__u32 index;
