@@ -17,6 +17,7 @@
 #include <fstream>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "agent/kernel/cgroup2.h"
 #include "agent/targets/resolve.h"
@@ -83,10 +84,9 @@ void remove_folder(const fs::path& path) noexcept {
 
 // Waits for the test to end, however it ends, and then removes what it left.
 void start_sweeper() {
-  static bool started = false;
-  if (started) return;
-  started = true;
+  static pid_t started_for = 0;  // not of the parent that this process was forked from
   const pid_t test = getpid();
+  if (std::exchange(started_for, test) == test) return;
   const int watched = static_cast<int>(syscall(SYS_pidfd_open, test, 0));
   if (watched < 0) throw std::runtime_error("pidfd_open failed");
   const pid_t child = fork();
