@@ -26,6 +26,11 @@ enum class KernelFeature {
   kTrampoline,  // fentry, fexit, fmod_ret
   kLsm,
   kFmodRetSyscall,
+  kSleepableLsm,
+  kSleepableSyscall,  // fentry that may sleep, on a system call
+  kTaskFromPid,
+  kTaskWork,  // a program has a function of its own called when the task leaves the kernel
+  kFuse,
   kKprobe,
   kFq,
   kIterTcp,

@@ -14,6 +14,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -46,6 +47,13 @@ constexpr bpf_insn move(std::uint8_t reg, std::int32_t value) {
 }
 constexpr bpf_insn call(std::int32_t helper) {
   return {.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = helper};
+}
+constexpr bpf_insn call_kernel(std::int32_t function_id) {
+  return {.code = BPF_JMP | BPF_CALL,
+          .dst_reg = 0,
+          .src_reg = BPF_PSEUDO_KFUNC_CALL,
+          .off = 0,
+          .imm = function_id};
 }
 constexpr bpf_insn leave() {
   return {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0};
@@ -87,6 +95,7 @@ Result<> only_load(const Spec& spec, std::span<const bpf_insn> code, const std::
 // What programs attach to, looked up together: reading the kernel's BTF takes 30 ms and 10 MB.
 struct BtfIds {
   int tracepoint = -ENOENT, function = -ENOENT, lsm = -ENOENT, syscall = -ENOENT, iter = -ENOENT;
+  int task_from_pid = -ENOENT, task_release = -ENOENT, task_work = -ENOENT;
 };
 
 const BtfIds& btf_ids() {
@@ -104,23 +113,29 @@ const BtfIds& btf_ids() {
     found.lsm = function("bpf_lsm_socket_socketpair");
     found.syscall = function(kRareSyscall);
     found.iter = function("bpf_iter_tcp");
+    found.task_from_pid = function("bpf_task_from_pid");
+    found.task_release = function("bpf_task_release");
+    found.task_work = function("bpf_task_work_schedule_resume_impl");
     return found;
   }();
   return ids;
 }
 
 Result<Fd> load_tracing(bpf_prog_type type, std::uint32_t attach_type, int btf_id,
-                        std::span<const bpf_insn> code, const std::string& what) {
+                        std::span<const bpf_insn> code, const std::string& what,
+                        std::uint32_t flags = 0) {
   if (btf_id < 0) return fail(Errc::kUnsupported, "the kernel's BTF does not name " + what);
-  return load(
-      {.type = type, .attach_type = attach_type, .btf_id = static_cast<std::uint32_t>(btf_id)},
-      code, "cannot load " + what);
+  return load({.type = type,
+               .attach_type = attach_type,
+               .btf_id = static_cast<std::uint32_t>(btf_id),
+               .flags = flags},
+              code, "cannot load " + what);
 }
 
 Result<> load_and_attach(bpf_prog_type type, std::uint32_t attach_type, int btf_id,
-                         const std::string& what) {
+                         const std::string& what, std::uint32_t flags = 0) {
   constexpr std::array code{move(0, 0), leave()};
-  const auto program = load_tracing(type, attach_type, btf_id, code, what);
+  const auto program = load_tracing(type, attach_type, btf_id, code, what, flags);
   if (!program) return fail(program.error());
   const auto link = attach_tracing(program->get());
   if (!link) return fail(from_errno(link.error().sys_errno, "cannot attach " + what));
@@ -224,6 +239,53 @@ Result<> lsm() {
 Result<> fmod_syscall() {
   return load_and_attach(BPF_PROG_TYPE_TRACING, BPF_MODIFY_RETURN, btf_ids().syscall,
                          std::string("an fmod_ret program on ") + kRareSyscall);
+}
+
+Result<> sleepable_lsm() {
+  if (auto called = lsm(); !called) return called;
+  constexpr std::array code{move(0, 0), leave()};
+  const auto program = load_tracing(BPF_PROG_TYPE_LSM, BPF_LSM_MAC, btf_ids().lsm, code,
+                                    "an LSM program that sleeps", BPF_F_SLEEPABLE);
+  if (!program) return fail(program.error());
+  return {};
+}
+
+Result<> sleepable_syscall() {
+  return load_and_attach(BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, btf_ids().syscall,
+                         std::string("an fentry program that sleeps on ") + kRareSyscall,
+                         BPF_F_SLEEPABLE);
+}
+
+Result<> task_from_pid() {
+  const BtfIds& ids = btf_ids();
+  if (ids.task_from_pid < 0 || ids.task_release < 0)
+    return fail(Errc::kUnsupported, "the kernel's BTF does not name bpf_task_from_pid");
+  const std::array code{
+      move(1, 1),
+      call_kernel(ids.task_from_pid),
+      bpf_insn{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 2, .imm = 0},
+      bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 1, .src_reg = 0, .off = 0, .imm = 0},
+      call_kernel(ids.task_release),
+      move(0, 0),
+      leave()};
+  const auto program = load_tracing(BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, ids.tracepoint, code,
+                                    "a program that calls bpf_task_from_pid");
+  if (!program) return fail(program.error());
+  return {};
+}
+
+Result<> task_work() {
+  if (btf_ids().task_work < 0)
+    return fail(Errc::kUnsupported, "the kernel's BTF does not name bpf_task_work_schedule_resume");
+  return {};
+}
+
+Result<> fuse() {
+  const Fd device(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  if (!device.valid()) return fail(from_errno(errno, "cannot open /dev/fuse"));
+  const Fd filesystem(static_cast<int>(::syscall(SYS_fsopen, "fuse", FSOPEN_CLOEXEC)));
+  if (!filesystem.valid()) return fail(from_errno(errno, "cannot make a FUSE file system"));
+  return {};
 }
 
 Result<> kprobe() {

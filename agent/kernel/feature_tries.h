@@ -19,9 +19,14 @@ Result<> cgroup_hook(std::uint32_t program_type, std::uint32_t attach_type);
 Result<> sockopt();
 Result<> sock_ops();
 Result<> tp_btf();
-Result<> trampoline();    // fentry, attached: some kernels load it and refuse that
-Result<> lsm();           // attached, and seen to act on a system call of this thread
-Result<> fmod_syscall();  // on swapon, which nobody calls
+Result<> trampoline();         // fentry, attached: some kernels load it and refuse that
+Result<> lsm();                // attached, and seen to act on a system call of this thread
+Result<> fmod_syscall();       // on swapon, which nobody calls
+Result<> sleepable_lsm();      // as lsm(), then loaded
+Result<> sleepable_syscall();  // on swapon
+Result<> task_from_pid();      // loaded only
+Result<> task_work();          // whether the kernel names it: there is nothing to try without a map
+Result<> fuse();               // /dev/fuse, and a file system that is not mounted
 Result<> kprobe();
 Result<> fq();  // at a device of ours
 Result<> iter_tcp();

@@ -4,16 +4,15 @@
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <poll.h>
-#include <pthread.h>
-#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
+
+#include "agent/kernel/timing_thread.h"
 
 namespace faultline::agent {
 namespace {
@@ -87,15 +86,7 @@ void DelayWorker::stop() {
 }
 
 void DelayWorker::run() {
-  ::pthread_setname_np(::pthread_self(), "fl-delay");
-  // On a busy node this is the difference between 0.1 ms and 4 ms late (docs/decisions/0007). The
-  // lowest real-time priority; where it is not permitted, the usual one has to do.
-  sched_param priority{};
-  priority.sched_priority = 1;
-  if (const int error = ::pthread_setschedparam(::pthread_self(), SCHED_RR, &priority))
-    spdlog::debug("{}: no real-time priority: {}", tap_.name(), std::strerror(error));
-  // The default lets every timed wait be 50 us late.
-  ::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+  be_timing_thread("fl-delay");
   while (!stop_.load(std::memory_order_acquire)) {
     const KtimeNs now = now_ns();
     const bool ending = flushing_.load(std::memory_order_acquire) || now.ns >= lease();

@@ -85,8 +85,9 @@ Result<FuseChannel::Request> FuseChannel::next() {
   const ssize_t got = ::read(fd_.get(), buffer_.data(), buffer_.size() - 1);
   if (got < 0) {
     if (errno == ENODEV) return Request{.what = What::kEnded};
+    if (errno == EAGAIN) return Request{.what = What::kNone};
     // ENOENT: the request was taken back while we asked for it.
-    if (errno == EAGAIN || errno == EINTR || errno == ENOENT) return Request{};
+    if (errno == EINTR || errno == ENOENT) return Request{};
     return fail(from_errno(errno, "cannot read /dev/fuse"));
   }
   const auto size = static_cast<std::size_t>(got);

@@ -19,13 +19,14 @@ class FuseChannel {
   static constexpr const char* kFile = "pages";  // its name, in the root
 
   enum class What {
-    kNothing,    // there was none, or it was answered here
+    kNone,       // there is none now
+    kAnswered,   // by this
     kRead,       // of the file: to be answered with refuse()
     kInterrupt,  // whoever waits for `unique` got a signal
     kEnded,      // the connection was ended: nobody waits any more, and nobody will
   };
   struct Request {
-    What what = What::kNothing;
+    What what = What::kAnswered;
     std::uint64_t unique = 0;
     std::uint64_t offset = 0;  // bytes, of kRead
     pid_t thread = 0;          // that waits, of kRead, in the pid namespace of who mounted it
@@ -33,8 +34,9 @@ class FuseChannel {
 
   // `file_bytes`: size of the file. Errors: /dev/fuse is missing or may not be opened.
   static Result<FuseChannel> open(std::uint64_t file_bytes);
-  // To be polled for reading, and given to mount(2). Belongs to this; closing it ends the
-  // connection.
+  // Ends the connection: nobody waits any more.
+  void close() { fd_.reset(); }
+  // To be polled for reading, and given to mount(2). Belongs to this.
   [[nodiscard]] int fd() const { return fd_.get(); }
   // Does not block. Errors: what read(2) said.
   Result<Request> next();

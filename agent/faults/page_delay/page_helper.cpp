@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -29,9 +28,9 @@
 namespace faultline::agent {
 namespace {
 
-constexpr const char* kMount = "/pages";       // in the helper's namespace
-constexpr const char* kFile = "/pages/pages";  // kMount / FuseChannel::kFile
-constexpr long kCheck = 50'000'000;            // ns between two looks at the server's life
+constexpr const char* kMount = "/pages";           // in the helper's namespace
+constexpr const char* kFile = "/pages/pages";      // kMount / FuseChannel::kFile
+constexpr long kCheck = 50'000'000;                // ns between two looks at the server's life
 constexpr std::uint64_t kFirstPidNs = 0xEFFFFFFC;  // PROC_PID_INIT_INO, include/linux/proc_ns.h
 
 struct Report {
@@ -46,6 +45,7 @@ struct Range {
 
 struct Task {
   int fuse, report;
+  const char* mount_options;
   std::uint64_t bytes;
   pid_t parent;
   const std::uint64_t* free_at;
@@ -77,7 +77,8 @@ std::vector<Range> bpf_memory() {
 }
 
 void close_all_but(int a, int b) {
-  const auto low = static_cast<unsigned>(std::min(a, b)), high = static_cast<unsigned>(std::max(a, b));
+  const auto low = static_cast<unsigned>(std::min(a, b)),
+             high = static_cast<unsigned>(std::max(a, b));
   const auto close_between = [](unsigned first, unsigned last) {
     if (first <= last) (void)::syscall(SYS_close_range, first, last, 0);
   };
@@ -93,16 +94,15 @@ void mount_alone(const Task& task) {
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
     give_up(task, "make mounts private");
   // Over a directory that every root has; only this process sees it.
-  if (::mount("fl-delay", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=700") !=
-      0)
+  if (::mount("fl-delay", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+              "size=64k,mode=700") != 0)
     give_up(task, "mount a tmpfs");
   if (::chdir("/proc") != 0 || ::mkdir("pages", 0700) != 0) give_up(task, "make the mount point");
   if (::syscall(SYS_pivot_root, ".", ".") != 0) give_up(task, "pivot_root");
-  if (::umount2(".", MNT_DETACH) != 0 || ::chdir("/") != 0) give_up(task, "leave the host's mounts");
-  char options[96];
-  std::snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other",
-                task.fuse);
-  if (::mount("fl-delay", kMount, "fuse", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0)
+  if (::umount2(".", MNT_DETACH) != 0 || ::chdir("/") != 0)
+    give_up(task, "leave the host's mounts");
+  if (::mount("fl-delay", kMount, "fuse", MS_NOSUID | MS_NODEV | MS_NOEXEC, task.mount_options) !=
+      0)
     give_up(task, "mount FUSE");
 }
 
@@ -146,17 +146,23 @@ std::uint64_t now_ns() {
   ::close(task.fuse);
   (void)!::write(task.report, &report, sizeof report);
   ::close(task.report);
+  // From now on the end of the agent is a reason to end the connection: another process may have
+  // been forked with a copy of its descriptor, which keeps it open.
+  ::prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0);
   const timespec check = {0, kCheck};
-  while (now_ns() < std::atomic_ref(*const_cast<std::uint64_t*>(task.free_at)).load())
-    ::nanosleep(&check, nullptr);
-  // MNT_FORCE ends the connection first (fuse_umount_begin()); that it then is busy does not matter.
+  while (::getppid() == task.parent &&
+         now_ns() < std::atomic_ref(*const_cast<std::uint64_t*>(task.free_at)).load() &&
+         ::sigtimedwait(&all, nullptr, &check) < 0) {
+  }
+  // MNT_FORCE ends the connection first (fuse_umount_begin()); that it then is busy does not
+  // matter.
   ::umount2(kMount, MNT_FORCE);
   ::_exit(0);
 }
 
 // BPF finds the helper by its number in the first pid namespace.
 Result<> check_pid_namespace() {
-  struct stat ns{};
+  struct stat ns {};
   if (::stat("/proc/self/ns/pid", &ns) == 0 && ns.st_ino != kFirstPidNs)
     return fail(Errc::kUnsupported,
                 "the agent runs in a pid namespace of its own: give its pod hostPID: true");
@@ -177,8 +183,11 @@ Result<> PageHelper::launch(int fuse, std::uint64_t bytes, KtimeNs free_at) {
   report_ = Fd(ends[0]);
   const Fd write_end(ends[1]);
   const std::vector<Range> foreign = bpf_memory();
+  const std::string options =
+      "fd=" + std::to_string(fuse) + ",rootmode=40000,user_id=0,group_id=0,allow_other";
   const Task task{.fuse = fuse,
                   .report = write_end.get(),
+                  .mount_options = options.c_str(),
                   .bytes = bytes,
                   .parent = ::getpid(),
                   .free_at = free_at_,
@@ -187,7 +196,7 @@ Result<> PageHelper::launch(int fuse, std::uint64_t bytes, KtimeNs free_at) {
   pid_ = ::fork();
   if (pid_ < 0) return fail(from_errno(errno, "fork"));
   if (pid_ == 0) helper(task);
-  process_ = Fd(::pidfd_open(pid_, 0));
+  process_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   if (!process_.valid()) return fail(from_errno(errno, "pidfd_open"));
   return {};
 }
@@ -200,6 +209,10 @@ Result<PageHelper::Pages> PageHelper::pages() {
   if (report.error != 0)
     return fail(from_errno(report.error, std::string("helper process: ") + report.what));
   return Pages{.base = report.base, .pid = pid_};
+}
+
+void PageHelper::end() {
+  if (pid_ > 0) ::kill(pid_, SIGUSR1);
 }
 
 void PageHelper::postpone(KtimeNs free_at) {

@@ -41,6 +41,8 @@ class PageHelper {
   Result<Pages> pages();
   // Readable when it has ended.
   [[nodiscard]] int ended() const { return process_.get(); }
+  // It ends the connection and then itself.
+  void end();
   // A plain store.
   void postpone(KtimeNs free_at);
 
