@@ -11,15 +11,23 @@ std::string_view Fault::name() const {
   return std::visit([]<class T>(const T&) { return detail::kFaultName<T>; }, spec);
 }
 
-const NetworkFilter* network_filter(const Fault& fault) {
+namespace {
+
+template <class Part>
+const Part* part_of(const Fault& fault) {
   return std::visit(
-      []<class T>(const T& spec) -> const NetworkFilter* {
-        if constexpr (std::is_base_of_v<NetworkFilter, T>)
+      []<class T>(const T& spec) -> const Part* {
+        if constexpr (std::is_base_of_v<Part, T>)
           return &spec;
         else
           return nullptr;
       },
       fault.spec);
 }
+
+}  // namespace
+
+const NetworkFilter* network_filter(const Fault& fault) { return part_of<NetworkFilter>(fault); }
+const SyscallFilter* syscall_filter(const Fault& fault) { return part_of<SyscallFilter>(fault); }
 
 }  // namespace faultline::api

@@ -203,5 +203,7 @@ struct Fault {
 
 // The network filter of a fault that has one, else nullptr. Owned by the fault.
 [[nodiscard]] const NetworkFilter* network_filter(const Fault& fault);
+// The same for system calls.
+[[nodiscard]] const SyscallFilter* syscall_filter(const Fault& fault);
 
 }  // namespace faultline::api

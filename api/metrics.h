@@ -26,7 +26,7 @@ struct Metric {
 
 // Labels in EffectSample::labels: request.* have {side: server|client, port: "8080"};
 // connect.failures has {errno}; net.* have {direction: to|from} as faults mean it (to: what the pod
-// sends).
+// sends); syscall.* have {call}, syscall.failures {errno} too.
 inline constexpr std::array kMetrics = {
     Metric{"request.latency", MetricKind::kHistogram, "s",
            "time from a request's last data packet to its answer's first", true},
@@ -46,6 +46,11 @@ inline constexpr std::array kMetrics = {
     Metric{"tcp.resets", MetricKind::kCounter, "1", "TCP resets sent or received", true},
     Metric{"net.packets", MetricKind::kCounter, "1", "packets", false},
     Metric{"net.bytes", MetricKind::kCounter, "B", "bytes with link-layer headers", false},
+    Metric{"syscall.latency", MetricKind::kHistogram, "s",
+           "time within a system call, by call; those that the run's faults name", true},
+    Metric{"syscall.rate", MetricKind::kCounter, "1", "system calls that returned, by call", false},
+    Metric{"syscall.failures", MetricKind::kCounter, "1",
+           "system calls that returned an error, by call and errno", true},
     Metric{"cpu.usage", MetricKind::kGauge, "cores", "CPU time used per second", false},
     Metric{"cpu.runqueue", MetricKind::kGauge, "s",
            "mean wait for a CPU each time a thread was scheduled", true},

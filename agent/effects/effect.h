@@ -19,6 +19,9 @@ namespace faultline::agent {
 struct CollectContext {
   const Clock& clock;
   const FeatureProbe& features;
+  // Of the run's faults, as in SyscallFilter: only these are measured, because a program on a call
+  // costs every process of the node.
+  std::vector<std::string> syscalls{};
 };
 
 // Alive means measuring. Used from one thread.
@@ -37,6 +40,7 @@ class Collector {
 
 struct CollectorType {
   std::string_view name;
+  // nullptr: of what it measures nothing was asked for.
   Result<std::unique_ptr<Collector>> (*start)(const Pod& pod, const CollectContext& context);
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/kernel/cgroup2.h"
 
+#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
@@ -75,6 +76,16 @@ Result<CgroupId> cgroup_id(const std::string& path) {
   if (!S_ISDIR(info.st_mode)) return fail(Errc::kInvalid, path + " is not a directory");
   // The inode number is the id since Linux 5.5 (commit 743210386c03), on 64-bit machines.
   return CgroupId{info.st_ino};
+}
+
+Result<> put_cgroup(int map_fd, const std::string& cgroup_path) {
+  const Fd cgroup(::open(cgroup_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!cgroup.valid()) return fail(from_errno(errno, "cannot open cgroup " + cgroup_path));
+  const std::uint32_t zero = 0;
+  const int fd = cgroup.get();
+  if (const int rc = bpf_map_update_elem(map_fd, &zero, &fd, BPF_ANY); rc != 0)
+    return fail(from_libbpf(rc, "cannot put the cgroup into the map"));
+  return {};
 }
 
 }  // namespace faultline::agent

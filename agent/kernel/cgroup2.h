@@ -19,4 +19,7 @@ Result<std::string> find_cgroup2_mount();  // of this process
 // the cgroup2 mount, for those who gave a cgroup v1 path).
 Result<CgroupId> cgroup_id(const std::string& path);
 
+// Makes the cgroup the one entry of a BPF_MAP_TYPE_CGROUP_ARRAY: what is below it is under it.
+Result<> put_cgroup(int map_fd, const std::string& cgroup_path);
+
 }  // namespace faultline::agent

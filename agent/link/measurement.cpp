@@ -13,7 +13,7 @@ Measurement::Measurement(const Pod& place, std::span<const CollectorType* const>
   for (const CollectorType* type : types) {
     auto started = type->start(place, context);
     if (started) {
-      collectors_.push_back({type, std::move(*started)});
+      if (*started) collectors_.push_back({type, std::move(*started)});
       continue;
     }
     spdlog::warn("{}: collector {} does not run: {}", pod_, type->name, started.error().message);

@@ -15,6 +15,15 @@ std::string counted(std::size_t n, std::string_view word) {
   return std::to_string(n) + " " + std::string(word) + (n == 1 ? "" : "s");
 }
 
+// The calls that the faults of the run name.
+std::vector<std::string> syscalls_of(const api::DesiredRun& run) {
+  std::vector<std::string> calls;
+  for (const api::Fault& fault : run.experiment.spec.faults)
+    if (const api::SyscallFilter* filter = api::syscall_filter(fault))
+      calls.insert(calls.end(), filter->syscalls.begin(), filter->syscalls.end());
+  return calls;
+}
+
 }  // namespace
 
 bool same_attachments(const Pod& a, const Pod& b) {
@@ -166,8 +175,9 @@ void Run::settle(Place& place, const PodMap& pods) {
 }
 
 void Run::measure(Place& place) {
-  place.measurement = std::make_unique<Measurement>(*place.here, deps_.collectors,
-                                                    CollectContext{deps_.clock, deps_.features});
+  place.measurement = std::make_unique<Measurement>(
+      *place.here, deps_.collectors,
+      CollectContext{deps_.clock, deps_.features, syscalls_of(desired_)});
   unclaimed_ = true;
   if (!place.unseen) return;
   api::Gap gap;

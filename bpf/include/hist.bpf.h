@@ -7,12 +7,22 @@
 #include <bpf/bpf_helpers.h>
 #include "fault_abi.h"
 
-/* For a histogram that only one CPU writes. */
-static __always_inline void fl_hist_add(struct fl_hist *h, __u64 ns)
+/* To be checked against FL_HIST_BUCKETS, which the verifier wants. Kept in one register: else the compiler checks one copy and uses
+ * the other, and the verifier of Linux 6.1 does not follow. */
+static __always_inline __u32 fl_hist_bucket_checked(__u64 ns)
 {
 	__u32 bucket = fl_hist_bucket(ns);
 
-	if (bucket >= FL_HIST_BUCKETS) /* never; the verifier does not see it */
+	asm volatile("" : "+r"(bucket));
+	return bucket;
+}
+
+/* For a histogram that only one CPU writes. */
+static __always_inline void fl_hist_add(struct fl_hist *h, __u64 ns)
+{
+	__u32 bucket = fl_hist_bucket_checked(ns);
+
+	if (bucket >= FL_HIST_BUCKETS)
 		return;
 	h->slots[bucket]++;
 	h->sum_ns += ns;
@@ -24,7 +34,7 @@ static __always_inline void fl_hist_add(struct fl_hist *h, __u64 ns)
 /* For one that all CPUs share, at the rate of requests. */
 static __always_inline void fl_hist_add_shared(struct fl_hist *h, __u64 ns)
 {
-	__u32 bucket = fl_hist_bucket(ns);
+	__u32 bucket = fl_hist_bucket_checked(ns);
 	__u64 max;
 	int i;
 

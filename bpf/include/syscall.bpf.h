@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include "fault_guard.bpf.h"
 #include "syscall_abi.h"
+#include "syscall_regs.bpf.h"
 
 #define FL_PATH_DEPTH 48 /* parts of a path and mounts that are walked up */
 #define PF_IO_WORKER 0x00000010
@@ -42,11 +43,9 @@ struct files_struct { struct fdtable *fdt; } __attribute__((preserve_access_inde
 #if defined(__TARGET_ARCH_x86)
 struct thread_info { __u32 status; } __attribute__((preserve_access_index));
 struct task_struct { struct thread_info thread_info; unsigned int flags; struct files_struct *files; } __attribute__((preserve_access_index));
-struct pt_regs { unsigned long di, si, dx, r10, r8, r9, orig_ax; } __attribute__((preserve_access_index));
 #define FL_NR_IO_URING_ENTER 426
 #else
 struct task_struct { unsigned int flags; struct files_struct *files; } __attribute__((preserve_access_index));
-struct pt_regs { __u64 regs[31]; __u64 orig_x0; __s32 syscallno; } __attribute__((preserve_access_index));
 #define FL_NR_IO_URING_ENTER 426
 #endif
 
@@ -75,33 +74,6 @@ static __always_inline __u32 fl_index_of(__u64 number)
 	if (number >= FL_CALL_NUMBERS)
 		return FL_CALL_NONE;
 	return fl_config.index_of[number];
-}
-
-static __always_inline __u64 fl_argument(struct pt_regs *regs, int n)
-{
-#if defined(__TARGET_ARCH_x86)
-	switch (n) {
-	case 0: return BPF_CORE_READ(regs, di);
-	case 1: return BPF_CORE_READ(regs, si);
-	case 2: return BPF_CORE_READ(regs, dx);
-	}
-#else
-	switch (n) {
-	case 0: return BPF_CORE_READ(regs, orig_x0);
-	case 1: return BPF_CORE_READ(regs, regs[1]);
-	case 2: return BPF_CORE_READ(regs, regs[2]);
-	}
-#endif
-	return 0;
-}
-
-static __always_inline __u64 fl_number(struct pt_regs *regs)
-{
-#if defined(__TARGET_ARCH_x86)
-	return BPF_CORE_READ(regs, orig_ax);
-#else
-	return (__u32)BPF_CORE_READ(regs, syscallno);
-#endif
 }
 
 /* The call the task is in, as the index of one that was asked for. What is not a native system call (io_uring, a 32-bit

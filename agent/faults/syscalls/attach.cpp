@@ -3,10 +3,8 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <fcntl.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <string_view>
 
 #include "agent/kernel/counters.h"
@@ -87,16 +85,6 @@ Result<std::vector<Link>> attach_programs(bpf_object* object, const bpf_program*
     if (auto done = hang(copy->get(), call->call->name); !done) return fail(done.error());
   }
   return links;
-}
-
-Result<> put_cgroup(int map_fd, const std::string& cgroup_path) {
-  const Fd cgroup(::open(cgroup_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!cgroup.valid()) return fail(from_errno(errno, "cannot open cgroup " + cgroup_path));
-  const std::uint32_t zero = 0;
-  const int fd = cgroup.get();
-  if (const int rc = bpf_map_update_elem(map_fd, &zero, &fd, BPF_ANY); rc != 0)
-    return fail(from_libbpf(rc, "cannot put the cgroup into the map"));
-  return {};
 }
 
 Result<FaultCounters> read_call_counters(int counters_fd, int calls_fd,

@@ -8,6 +8,7 @@
 
 #include "agent/faults/fault.h"
 #include "agent/faults/syscalls/plan.h"
+#include "agent/kernel/cgroup2.h"
 #include "agent/kernel/link.h"
 
 struct bpf_object;
@@ -23,9 +24,6 @@ void choose_programs(bpf_object* object, bpf_program* on_call,
 // After load. Errors: with the name of what could not be attached.
 Result<std::vector<Link>> attach_programs(bpf_object* object, const bpf_program* on_call,
                                           const std::vector<PlannedCall>& calls);
-
-// Puts the pod's cgroup into the map fl_pod.
-Result<> put_cgroup(int map_fd, const std::string& cgroup_path);
 
 // The maps fl_counters and fl_calls, with by_call by name.
 Result<FaultCounters> read_call_counters(int counters_fd, int calls_fd,

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "agent/faults/syscalls/calls.h"
 #include "agent/kernel/feature_probe.h"
 #include "agent/kernel/kernel_btf.h"
+#include "agent/kernel/syscalls.h"
 #include "agent/targets/pod.h"
 #include "api/fault.h"
 

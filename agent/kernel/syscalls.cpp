@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/faults/syscalls/calls.h"
+#include "agent/kernel/syscalls.h"
 
 #include <sys/syscall.h>
 

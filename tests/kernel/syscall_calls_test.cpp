@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// The effects of system calls against what the calling process counted, and against strace.
+#include "agent/effects/syscall_calls.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "testbed/arm.h"
+#include "testbed/emulated.h"
+#include "testbed/needs.h"
+#include "testbed/residue.h"
+#include "testbed/test_pod.h"
+
+namespace faultline::test {
+
+using namespace testbed;  // NOLINT(google-build-using-namespace)
+namespace {
+
+using agent::KernelFeature;
+
+class SyscallCalls : public testing::Test {
+ protected:
+  void SetUp() override { FAULTLINE_NEEDS(KernelFeature::kTrampoline); }
+
+  [[nodiscard]] std::unique_ptr<agent::Collector> watch(std::vector<std::string> calls) const {
+    static const SystemClock clock;
+    auto started = agent::kSyscallCalls.start(pod_.pod(), {clock, features(), std::move(calls)});
+    if (!started) throw std::runtime_error(started.error().message);
+    return std::move(*started);
+  }
+  static std::vector<api::EffectSample> take(agent::Collector& collector) {
+    std::vector<api::EffectSample> samples;
+    std::vector<api::Gap> gaps;
+    collector.take(samples, gaps);
+    EXPECT_THAT(gaps, testing::IsEmpty());
+    return samples;
+  }
+  static double value(const std::vector<api::EffectSample>& samples, const std::string& metric,
+                      const std::map<std::string, std::string>& labels) {
+    for (const auto& s : samples)
+      if (s.metric == metric && s.labels == labels) return s.value;
+    return 0;
+  }
+
+  ResidueCheck residue_;
+  TestNetwork net_;
+  TestPod pod_{net_, "a"}, other_{net_, "b"};
+  TestFolder folder_;
+};
+
+TEST_F(SyscallCalls, CountsAndErrnosAreThoseThatTheProgramSawAndOnlyThePods) {
+  const auto collector = watch({"openat", "pread64"});
+  const auto work = [&] {
+    for (int i = 0; i < 40; ++i) (void)::open("/does/not/exist", O_RDONLY | O_CLOEXEC);
+    for (int i = 0; i < 30; ++i) ::close(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    char byte = 0;
+    for (int i = 0; i < 20; ++i) (void)!::pread(-1, &byte, 1, 0);
+    return 0;
+  };
+  other_.run(work);
+  work();
+  EXPECT_EQ(value(take(*collector), "syscall.rate", {{"call", "openat"}}), 0) << "others' calls";
+  pod_.run([] { return 0; });
+  const double entering = value(take(*collector), "syscall.rate", {{"call", "openat"}});
+  pod_.run(work);
+  const auto samples = take(*collector);
+  EXPECT_EQ(value(samples, "syscall.rate", {{"call", "openat"}}), 70 + entering);
+  EXPECT_EQ(value(samples, "syscall.rate", {{"call", "pread64"}}), 20);
+  EXPECT_EQ(value(samples, "syscall.failures", {{"call", "openat"}, {"errno", "ENOENT"}}), 40);
+  EXPECT_EQ(value(samples, "syscall.failures", {{"call", "pread64"}, {"errno", "EBADF"}}), 20);
+}
+
+TEST_F(SyscallCalls, LatencyIsWhatTheCallerWaits) {
+  const auto collector = watch({"read"});
+  constexpr int kCalls = 20;
+  pod_.run([] {
+    int ends[2];
+    if (::pipe(ends) != 0) return 1;
+    std::thread writer([&] {
+      for (int i = 0; i < kCalls; ++i) {
+        ::usleep(30'000);
+        (void)!::write(ends[1], "x", 1);
+      }
+    });
+    char byte = 0;
+    for (int i = 0; i < kCalls; ++i) (void)!::read(ends[0], &byte, 1);
+    writer.join();
+    return 0;
+  });
+  for (const auto& s : take(*collector))
+    if (s.metric == "syscall.latency") {
+      EXPECT_EQ(s.histogram->count(), static_cast<std::uint64_t>(kCalls));
+      EXPECT_NEAR(*s.histogram->quantile(0.5) * 1e3, 30, within_ms(3));
+    }
+}
+
+// ---- a real database
+
+struct DatabaseRun {
+  std::atomic<int> go, failed, other_failures, committed;
+};
+
+// Inserts in a transaction each; counts those that SQLite could not make durable.
+int insert_rows(const std::string& file, int rows, DatabaseRun& run) {
+  while (run.go == 0) ::usleep(1000);
+  sqlite3* db = nullptr;
+  if (sqlite3_open(file.c_str(), &db) != SQLITE_OK) return 1;
+  sqlite3_extended_result_codes(db, 1);
+  sqlite3_exec(db, "pragma synchronous=full; create table if not exists t(x)", nullptr, nullptr,
+               nullptr);
+  for (int i = 0; i < rows; ++i) {
+    const int rc = sqlite3_exec(db, "insert into t values(1)", nullptr, nullptr, nullptr);
+    if (rc == SQLITE_OK)
+      ++run.committed;
+    else if (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC)
+      ++run.failed;
+    else
+      ++run.other_failures;
+  }
+  return 0;  // no close: it would sync again
+}
+
+TEST_F(SyscallCalls, ADatabaseUnderFailingSyncsSaysSoAndStraceCountsTheSame) {
+  FAULTLINE_NEEDS(KernelFeature::kFmodRetSyscall);
+  const std::string file = folder_.path() + "/rows.db", trace = folder_.path() + "/trace";
+  Shared<DatabaseRun> run;
+  // No inode of memory: fsync must be one that could fail.
+  Child database = pod_.start([&] { return insert_rows(file, fewer(2000), *run); });
+  Child tracer([&] {
+    const std::string pid = std::to_string(database.pid());
+    ::execlp("strace", "strace", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o", trace.c_str(),
+             "-p", pid.c_str(), nullptr);
+    return 127;
+  });
+  const auto traced = [&] {
+    std::ifstream status("/proc/" + std::to_string(database.pid()) + "/status");
+    for (std::string line; std::getline(status, line);)
+      if (line.starts_with("TracerPid:")) return line.find_first_of("123456789") != line.npos;
+    return false;
+  };
+  for (int i = 0; i < 2000 && !traced(); ++i) ::usleep(5000);
+  ASSERT_TRUE(traced()) << "strace is needed";
+
+  const auto collector = watch({"fsync", "fdatasync"});
+  api::SyscallError spec;
+  spec.syscalls = {"fsync", "fdatasync"};
+  spec.errno_ = {EIO};
+  spec.probability = {0.01};
+  const auto fault = arm(spec, pod_.pod());
+  ASSERT_TRUE(collector->faults_changed());
+  run->go = 1;
+  EXPECT_EQ(database.wait(), 0);
+  tracer.wait();
+
+  int calls = 0, errors = 0;
+  std::ifstream in(trace);
+  for (std::string line; std::getline(in, line);) {
+    calls += line.find("sync(") != line.npos ? 1 : 0;
+    errors += line.find("EIO") != line.npos ? 1 : 0;
+  }
+  const auto c = counters(*fault);
+  const auto samples = take(*collector);
+  std::cout << calls << " syncs, " << errors << " failed by strace; " << run->committed
+            << " rows committed, " << run->failed << " not\n";
+  EXPECT_GT(errors, 0);
+  EXPECT_EQ(c.matched, static_cast<std::uint64_t>(calls));
+  EXPECT_EQ(c.injected, static_cast<std::uint64_t>(errors));
+  EXPECT_EQ(value(samples, "syscall.failures", {{"call", "fsync"}, {"errno", "EIO"}}) +
+                value(samples, "syscall.failures", {{"call", "fdatasync"}, {"errno", "EIO"}}),
+            errors);
+  EXPECT_GT(run->failed, 0) << "SQLite tells its caller";
+  EXPECT_LE(run->failed, errors);
+  EXPECT_EQ(run->other_failures, 0);
+}
+
+}  // namespace
+}  // namespace faultline::test
