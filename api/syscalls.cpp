@@ -178,13 +178,13 @@ Result<std::vector<const Syscall*>> expand_syscalls(const std::vector<std::strin
 
 Result<PathPattern> parse_path_pattern(std::string_view text) {
   if (text.empty() || text.front() != '/') return fail(Errc::kInvalid, "must begin with /");
+  while (text.size() > 1 && text.ends_with('/')) text.remove_suffix(1);
   for (const std::string_view part : {"/../", "/./", "//"})
     if ((std::string(text) + "/").find(part) != std::string::npos && text != "/")
       return fail(Errc::kInvalid, "must not hold " + std::string(part));
   PathPattern pattern;
   const std::size_t star = text.find('*');
   if (star == std::string_view::npos) {
-    while (text.size() > 1 && text.ends_with('/')) text.remove_suffix(1);
     pattern.directory = text;
     return pattern;
   }
