@@ -15,6 +15,8 @@
 #include "agent/effects/packet_flow.h"
 #include "agent/kernel/fd.h"
 #include "testbed/arm.h"
+#include "testbed/emulated.h"
+#include "testbed/needs.h"
 #include "testbed/residue.h"
 #include "testbed/test_pod.h"
 
@@ -108,6 +110,8 @@ void ask(const Fd& fd, int count, Asked& asked) {
 
 class PacketFlow : public testing::Test {
  protected:
+  void SetUp() override { FAULTLINE_NEEDS(agent::KernelFeature::kTcx); }
+
   using Samples = std::vector<api::EffectSample>;
 
   std::unique_ptr<agent::Collector> measure(const TestPod& pod) {
@@ -214,8 +218,8 @@ TEST_F(PacketFlow, BothSidesAgreeWithTheClientsStopwatch) {
   EXPECT_EQ(value(server_samples, "request.rate", client_side_), -1);
   EXPECT_EQ(value(client_samples, "request.rate", server_side_), -1);
   // What the stopwatch has more is the way through the sockets and a wake-up.
-  EXPECT_NEAR(median_ms(server_samples, "server"), asked_->median(), 0.5);
-  EXPECT_NEAR(median_ms(client_samples, "client"), asked_->median(), 0.5);
+  EXPECT_NEAR(median_ms(server_samples, "server"), asked_->median(), within_ms(0.5));
+  EXPECT_NEAR(median_ms(client_samples, "client"), asked_->median(), within_ms(0.5));
   EXPECT_GE(median_ms(client_samples, "client"), 2.9);
   const auto* errors = find(client_samples, "request.errors", client_side_);
   ASSERT_NE(errors, nullptr);
@@ -250,8 +254,8 @@ TEST_F(PacketFlow, ADelayIsSeenOnBothSides) {
       EXPECT_GE(asked_->median(), 20.9);
       const Samples server_samples = take(*of_server), client_samples = take(*of_client);
       EXPECT_EQ(value(server_samples, "request.rate", server_side_), 30);
-      EXPECT_NEAR(median_ms(server_samples, "server"), asked_->median(), 0.8);
-      EXPECT_NEAR(median_ms(client_samples, "client"), asked_->median(), 0.8);
+      EXPECT_NEAR(median_ms(server_samples, "server"), asked_->median(), within_ms(0.8));
+      EXPECT_NEAR(median_ms(client_samples, "client"), asked_->median(), within_ms(0.8));
     }
 }
 
@@ -265,8 +269,8 @@ TEST_F(PacketFlow, ADelayOfTheClientIsNotTheServers) {
   ASSERT_TRUE(of_client->faults_changed());
   ask_from_client(30);
   ASSERT_EQ(asked_->answered, 30);
-  EXPECT_NEAR(median_ms(take(*of_client), "client"), asked_->median(), 0.8);
-  EXPECT_LT(median_ms(take(*of_server), "server"), 5);
+  EXPECT_NEAR(median_ms(take(*of_client), "client"), asked_->median(), within_ms(0.8));
+  EXPECT_LT(median_ms(take(*of_server), "server"), within_ms(5));
 }
 
 TEST_F(PacketFlow, LostAndRepeatedSegmentsAreOneRequest) {

@@ -15,6 +15,7 @@
 
 #include "agent/effects/tcp_socket.h"
 #include "testbed/arm.h"
+#include "testbed/needs.h"
 #include "testbed/residue.h"
 #include "testbed/test_pod.h"
 

@@ -18,6 +18,7 @@
 #include <iostream>
 #include <thread>
 
+#include "testbed/emulated.h"
 #include "testbed/tcp.h"
 
 namespace faultline::test {
@@ -37,6 +38,7 @@ double median(std::vector<double> values) {
 }
 
 TEST_F(EffectsTcp, ConnectLatencyIsWhatTheProgramWaitsForWhenTheServerAnswersLate) {
+  FAULTLINE_NEEDS(agent::KernelFeature::kTcx);
   constexpr int kConnects = 60;
   const EchoServer server(b_, kPort);
   const auto collector = measure(a_);
@@ -58,15 +60,16 @@ TEST_F(EffectsTcp, ConnectLatencyIsWhatTheProgramWaitsForWhenTheServerAnswersLat
   ASSERT_EQ(h.count(), static_cast<std::uint64_t>(kConnects));
   const double reported = *h.quantile(0.5), seen = median({waited->begin(), waited->end()});
   std::cout << "connect median " << reported * 1e3 << " ms, stopwatch " << seen * 1e3 << " ms\n";
-  EXPECT_NEAR(reported, 0.020, 0.002);
-  EXPECT_NEAR(reported, seen, 0.001);
+  EXPECT_NEAR(reported, 0.020, within_ms(2) / 1e3);
+  EXPECT_NEAR(reported, seen, within_ms(1) / 1e3);
   EXPECT_EQ(t.counter("connect.attempts"), kConnects);
   EXPECT_EQ(t.failures(), Failures());
   EXPECT_EQ(t.errors(), Fraction(0, kConnects));
-  EXPECT_NEAR(*t.histogram("tcp.rtt").quantile(0.5), 0.020, 0.002) << "of the SYNs";
+  EXPECT_NEAR(*t.histogram("tcp.rtt").quantile(0.5), 0.020, within_ms(2) / 1e3) << "of the SYNs";
 }
 
 TEST_F(EffectsTcp, HandshakesThatFailAreCountedByTheErrnoTheProgramGot) {
+  FAULTLINE_NEEDS(agent::KernelFeature::kTcx);
   constexpr int kRefused = 30;
   const EchoServer server(b_, kPort);
   const auto collector = measure(a_);
@@ -98,6 +101,7 @@ TEST_F(EffectsTcp, HandshakesThatFailAreCountedByTheErrnoTheProgramGot) {
 }
 
 TEST_F(EffectsTcp, ProgramThatGivesUpAndKernelThatRefusesAtOnceAreUnknown) {
+  FAULTLINE_NEEDS(agent::KernelFeature::kTcx);
   const EchoServer server(b_, kPort);
   const auto collector = measure(a_);
   {
@@ -163,6 +167,7 @@ TEST_F(EffectsTcp, ConnectThatKeepsItsSynForTheFirstDataHasNotFailed) {
 }
 
 TEST_F(EffectsTcp, ConnectThatWaitsForAnAnswerIsNeitherOpenNorFailedYet) {
+  FAULTLINE_NEEDS(agent::KernelFeature::kTcx);
   const EchoServer server(b_, kPort);
   const auto collector = measure(a_);
   const auto fault = arm(latency(milliseconds(1500)), b_.pod());
@@ -261,6 +266,7 @@ TEST_F(EffectsTcp, ProcessesOutsideTheCgroupAddNothing) {
 }
 
 TEST_F(EffectsTcp, ConnectsThatFindNoRoomToBeTimedAreToldAsAGap) {
+  FAULTLINE_NEEDS(agent::KernelFeature::kTcx);
   constexpr int kConnects = FL_TCP_CONNECTS + 200;
   const auto collector = measure(a_);
   const auto fault = arm(loss(1), a_.pod());

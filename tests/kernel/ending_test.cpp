@@ -9,6 +9,8 @@
 #include <thread>
 
 #include "testbed/arm.h"
+#include "testbed/emulated.h"
+#include "testbed/needs.h"
 #include "testbed/residue.h"
 #include "testbed/test_pod.h"
 #include "testbed/udp.h"
@@ -27,6 +29,8 @@ struct Progress {
 
 class Ending : public testing::Test {
  protected:
+  void SetUp() override { FAULTLINE_NEEDS(agent::KernelFeature::kTcx); }
+
   // Arms all faults of this kernel layer, and renews their leases until it is stopped.
   Child owner(std::chrono::nanoseconds lease, Progress& progress) {
     const agent::Pod pod = a_.pod();
@@ -144,7 +148,7 @@ TEST_F(Ending, ManyCyclesLeaveNoDescriptorsProgramsOrMemory) {
   };
   for (int i = 0; i < 10; ++i) cycle();
   const long memory = kilobytes(), open = descriptors();
-  for (int i = 0; i < 500; ++i) cycle();  // a thousand faults start and stop
+  for (int i = 0; i < fewer(500); ++i) cycle();  // natively a thousand faults start and stop
   EXPECT_EQ(descriptors(), open);
   EXPECT_LT(kilobytes() - memory, 1024);
   EXPECT_THAT(residue_.left(), testing::IsEmpty());

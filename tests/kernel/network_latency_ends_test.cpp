@@ -13,7 +13,9 @@
 #include <thread>
 
 #include "testbed/arm.h"
+#include "testbed/emulated.h"
 #include "testbed/latency_probe.h"
+#include "testbed/needs.h"
 #include "testbed/residue.h"
 #include "testbed/test_pod.h"
 
@@ -24,7 +26,8 @@ namespace {
 
 using std::chrono::milliseconds;
 constexpr std::uint16_t kPort = 7200;
-constexpr double kUntouchedMs = 5;  // far below any delay asked here, far above a busy machine
+const double kUntouchedMs =
+    testbed::within_ms(5);  // far below any delay asked here, far above a busy machine
 
 api::NetworkLatency latency(milliseconds ms, api::Direction direction = api::Direction::to) {
   api::NetworkLatency fault;
@@ -60,6 +63,8 @@ int threads() {
 
 class NetworkLatencyEnds : public testing::Test {
  protected:
+  void SetUp() override { FAULTLINE_NEEDS(agent::KernelFeature::kTcx); }
+
   // A process of its own that arms, says so, and holds the fault with leases of `lease`.
   Child armed_elsewhere(milliseconds asked, milliseconds lease) {
     Child child([&, pod = a_.pod()] {
@@ -84,11 +89,11 @@ class NetworkLatencyEnds : public testing::Test {
 TEST_F(NetworkLatencyEnds, KillLeavesTheNextPacketsUntouchedAndNothingBehind) {
   Child child = armed_elsewhere(milliseconds(100), std::chrono::seconds(30));
   ASSERT_TRUE(*armed_);
-  EXPECT_NEAR(ping(a_.ip4(), 20).median(), 200, 2);
+  EXPECT_NEAR(ping(a_.ip4(), 20).median(), 200, within_ms(2));
   child.signal(SIGKILL);
   EXPECT_EQ(child.wait(), 128 + SIGKILL);
   const Samples after = ping(a_.ip4(), 100);
-  EXPECT_LT(after.median(), 1);
+  EXPECT_LT(after.median(), within_ms(1));
   EXPECT_LT(after.max(), kUntouchedMs);
   EXPECT_THAT(residue_.left(), testing::IsEmpty());
 }
@@ -96,15 +101,15 @@ TEST_F(NetworkLatencyEnds, KillLeavesTheNextPacketsUntouchedAndNothingBehind) {
 TEST_F(NetworkLatencyEnds, AStoppedProcessStopsDelayingAtTheEndOfItsLease) {
   Child child = armed_elsewhere(milliseconds(50), milliseconds(500));
   ASSERT_TRUE(*armed_);
-  EXPECT_NEAR(ping(a_.ip4(), 20).median(), 100, 2);
+  EXPECT_NEAR(ping(a_.ip4(), 20).median(), 100, within_ms(2));
   child.signal(SIGSTOP);
   std::this_thread::sleep_for(milliseconds(600));
   const Samples stopped = ping(a_.ip4(), 100);
-  EXPECT_LT(stopped.median(), 1);
+  EXPECT_LT(stopped.median(), within_ms(1));
   EXPECT_LT(stopped.max(), kUntouchedMs);
   child.signal(SIGCONT);
   std::this_thread::sleep_for(milliseconds(300));
-  EXPECT_NEAR(ping(a_.ip4(), 20).median(), 100, 2) << "it goes on when it is told to";
+  EXPECT_NEAR(ping(a_.ip4(), 20).median(), 100, within_ms(2)) << "it goes on when it is told to";
 }
 
 TEST_F(NetworkLatencyEnds, WhenTheLeaseRunsOutWhatIsHeldIsGivenBackInOrder) {
@@ -123,6 +128,7 @@ TEST_F(NetworkLatencyEnds, WhenTheLeaseRunsOutWhatIsHeldIsGivenBackInOrder) {
 }
 
 TEST_F(NetworkLatencyEnds, DisarmLosesNoPacketAndIsDoneIn50Ms) {
+  FAULTLINE_NEEDS_REAL_TIME;
   const auto receiver = udp_receiver(net_.host4(), kPort);
   std::vector<agent::Fd> flow;
   flow.push_back(a_.in_netns([&] { return udp_sender(net_.host4(), kPort); }));
@@ -151,6 +157,7 @@ TEST_F(NetworkLatencyEnds, DisarmLosesNoPacketAndIsDoneIn50Ms) {
 }
 
 TEST_F(NetworkLatencyEnds, WhatFindsNoRoomIsCountedAsLost) {
+  FAULTLINE_NEEDS_REAL_TIME;
   constexpr int kSent = 60000, kBytes = 8000;
   const auto receiver = udp_receiver(net_.host4(), kPort);
   must({"ip", "-n", a_.name(), "link", "set", "eth0", "mtu", "9000"});
@@ -188,7 +195,7 @@ TEST_F(NetworkLatencyEnds, WhatFindsNoRoomIsCountedAsLost) {
 
 TEST_F(NetworkLatencyEnds, ADeviceThatVanishesTakesTheFaultWithIt) {
   auto fault = arm(latency(milliseconds(20)), a_.pod());
-  EXPECT_NEAR(ping(a_.ip4(), 20).median(), 20, 1);
+  EXPECT_NEAR(ping(a_.ip4(), 20).median(), 20, within_ms(1));
   must({"ip", "link", "del", a_.host_device()});
   EXPECT_TRUE(fault->read());
   const auto done = fault->disarm();
@@ -206,7 +213,7 @@ TEST_F(NetworkLatencyEnds, ManyCyclesLeaveNothingAndDoNotGrow) {
   for (int i = 0; i < 10; ++i) cycle();
   const int fds = descriptors(), tasks = threads();
   const long kb = resident_kb();
-  for (int i = 0; i < 200; ++i) cycle();
+  for (int i = 0; i < fewer(200); ++i) cycle();
   std::cout << "resident " << kb << " -> " << resident_kb() << " kB\n";
   EXPECT_EQ(descriptors(), fds);
   EXPECT_EQ(threads(), tasks);

@@ -8,7 +8,9 @@
 #include <thread>
 
 #include "testbed/arm.h"
+#include "testbed/emulated.h"
 #include "testbed/latency_probe.h"
+#include "testbed/needs.h"
 #include "testbed/residue.h"
 #include "testbed/test_pod.h"
 
@@ -36,6 +38,8 @@ double mean_added_ms(const agent::FaultCounters& c) {
 
 class NetworkLatency : public testing::Test {
  protected:
+  void SetUp() override { FAULTLINE_NEEDS(agent::KernelFeature::kTcx); }
+
   Samples pod_to_host(int count, std::chrono::microseconds gap, const TestPod& pod, bool v6 = false,
                       std::uint16_t source_port = 0) {
     const std::string host = v6 ? net_.host6() : net_.host4();
@@ -48,7 +52,8 @@ class NetworkLatency : public testing::Test {
     return one_way(udp_sender(pod.ip4(), kPort), receiver, count, gap);
   }
   // What `asked` adds to the round trip, by ping, and what the fault says it was.
-  void expect_added(milliseconds asked, int pings, const std::string& address) {
+  void expect_added(milliseconds asked, int most, const std::string& address) {
+    const int pings = fewer(most);
     const Samples before = ping(address, pings);
     auto fault = arm(latency(asked), a_.pod());
     const Samples during = ping(address, pings);
@@ -58,9 +63,9 @@ class NetworkLatency : public testing::Test {
     const double by_ping = during.mean() - before.mean(), reported = mean_added_ms(c);
     std::cout << asked.count() << " ms asked, " << address << ": ping median +" << median
               << ", mean +" << by_ping << "; reported mean " << reported << "\n";
-    EXPECT_NEAR(median, want, 0.5);
-    EXPECT_NEAR(reported, by_ping, 0.3);
-    EXPECT_NEAR(c.added_latency.quantile(0.5).value_or(0) * 1e3, median, 0.3);
+    EXPECT_NEAR(median, want, within_ms(0.5));
+    EXPECT_NEAR(reported, by_ping, within_ms(0.3));
+    EXPECT_NEAR(c.added_latency.quantile(0.5).value_or(0) * 1e3, median, within_ms(0.3));
     EXPECT_EQ(c.matched, static_cast<std::uint64_t>(pings));
     EXPECT_EQ(c.injected, c.matched);
     EXPECT_EQ(c.lost, 0U);
@@ -92,15 +97,19 @@ TEST_F(NetworkLatency, AddsOneSecond) { expect_added(milliseconds(1000), 200, a_
 TEST_F(NetworkLatency, AddsOneMs) { expect_added(milliseconds(1), 400, a_.ip4()); }
 
 TEST_F(NetworkLatency, UniformJitterHasItsDeviation) {
+  FAULTLINE_NEEDS_REAL_TIME;
   expect_deviation(api::Distribution::uniform, 2 / std::sqrt(3.0));
 }
 TEST_F(NetworkLatency, NormalJitterHasItsDeviation) {
+  FAULTLINE_NEEDS_REAL_TIME;
   expect_deviation(api::Distribution::normal, 2);
 }
 TEST_F(NetworkLatency, ParetoJitterHasItsDeviation) {
+  FAULTLINE_NEEDS_REAL_TIME;
   expect_deviation(api::Distribution::pareto, 2);
 }
 TEST_F(NetworkLatency, CorrelationKeepsTheDeviation) {
+  FAULTLINE_NEEDS_REAL_TIME;
   expect_deviation(api::Distribution::normal, 2, 0.5);
 }
 
@@ -114,8 +123,8 @@ TEST_F(NetworkLatency, DirectionIsWhatThePodSendsReceivesOrBoth) {
     const auto fault = arm(latency(milliseconds(20), c.direction), a_.pod());
     const Samples to = pod_to_host(100, milliseconds(1), a_);
     const Samples from = host_to_pod(100, milliseconds(1), a_);
-    EXPECT_NEAR(to.median(), c.to, 0.5);
-    EXPECT_NEAR(from.median(), c.from, 0.5);
+    EXPECT_NEAR(to.median(), c.to, within_ms(0.5));
+    EXPECT_NEAR(from.median(), c.from, within_ms(0.5));
     EXPECT_EQ(to.lost + from.lost, 0);
     EXPECT_EQ(counters(*fault).matched, (c.to > 0 ? 100U : 0U) + (c.from > 0 ? 100U : 0U));
   }
@@ -144,7 +153,7 @@ TEST_F(NetworkLatency, FiltersHitAndMiss) {
     c.set(spec);
     const auto fault = arm(spec, a_.pod());
     const Samples s = pod_to_host(50, milliseconds(1), a_, false, 5555);
-    EXPECT_NEAR(s.median(), c.hit ? 20 : 0, 0.5) << c.what;
+    EXPECT_NEAR(s.median(), c.hit ? 20 : 0, within_ms(0.5)) << c.what;
     EXPECT_EQ(counters(*fault).matched, c.hit ? 50U : 0U) << c.what;
   }
 }
@@ -164,6 +173,7 @@ TEST_F(NetworkLatency, FlowsKeepTheirOrderUnderJitterAndOvertakeEachOther) {
 }
 
 TEST_F(NetworkLatency, ProbabilityDelaysThatShareAndLeavesTheRest) {
+  FAULTLINE_NEEDS_REAL_TIME;
   auto spec = latency(milliseconds(20));
   spec.probability = {0.3};
   const auto fault = arm(spec, a_.pod());
@@ -179,10 +189,10 @@ TEST_F(NetworkLatency, ProbabilityDelaysThatShareAndLeavesTheRest) {
 
 TEST_F(NetworkLatency, NeighbourOnTheSameBridgeIsNotDelayed) {
   TestPod b(net_, "b");
-  const Samples before = ping(b.ip4(), 400);
+  const Samples before = ping(b.ip4(), fewer(400));
   const auto fault = arm(latency(milliseconds(50), api::Direction::both), a_.pod());
-  const Samples during = ping(b.ip4(), 400);
-  EXPECT_NEAR(during.median(), before.median(), 0.1);
+  const Samples during = ping(b.ip4(), fewer(400));
+  EXPECT_NEAR(during.median(), before.median(), within_ms(0.1));
   EXPECT_EQ(counters(*fault).matched, 0U);
 }
 
@@ -190,7 +200,7 @@ TEST_F(NetworkLatency, TwoOnOnePodAddUp) {
   const auto first = arm(latency(milliseconds(10)), a_.pod());
   const auto second = arm(latency(milliseconds(20)), a_.pod());
   const Samples s = pod_to_host(200, milliseconds(1), a_);
-  EXPECT_NEAR(s.median(), 30, 0.7);
+  EXPECT_NEAR(s.median(), 30, within_ms(0.7));
   EXPECT_EQ(counters(*first).matched, 200U);
   EXPECT_EQ(counters(*second).matched, 200U);
 }
@@ -205,8 +215,8 @@ TEST_F(NetworkLatency, AllInterfacesOfThePodAreDelayed) {
   const auto pod = a_.pod();
   ASSERT_EQ(pod.interfaces.size(), 2U);
   const auto fault = arm(latency(milliseconds(20), api::Direction::both), pod);
-  EXPECT_NEAR(ping("198.18.7.2", 100).median(), 40, 1);
-  EXPECT_NEAR(ping(a_.ip4(), 100).median(), 40, 1);
+  EXPECT_NEAR(ping("198.18.7.2", 100).median(), 40, within_ms(1));
+  EXPECT_NEAR(ping(a_.ip4(), 100).median(), 40, within_ms(1));
 }
 
 TEST_F(NetworkLatency, PodWithoutAHostSideDeviceIsRefused) {
