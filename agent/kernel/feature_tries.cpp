@@ -115,7 +115,8 @@ const BtfIds& btf_ids() {
     found.iter = function("bpf_iter_tcp");
     found.task_from_pid = function("bpf_task_from_pid");
     found.task_release = function("bpf_task_release");
-    found.task_work = function("bpf_task_work_schedule_resume_impl");
+    found.task_work = function("bpf_task_work_schedule_resume");
+    if (found.task_work < 0) found.task_work = function("bpf_task_work_schedule_resume_impl");
     return found;
   }();
   return ids;
@@ -241,13 +242,17 @@ Result<> fmod_syscall() {
                          std::string("an fmod_ret program on ") + kRareSyscall);
 }
 
-Result<> sleepable_lsm() {
-  if (auto called = lsm(); !called) return called;
+Result<> sleepable_hook(int function_id) {
   constexpr std::array code{move(0, 0), leave()};
-  const auto program = load_tracing(BPF_PROG_TYPE_LSM, BPF_LSM_MAC, btf_ids().lsm, code,
+  const auto program = load_tracing(BPF_PROG_TYPE_LSM, BPF_LSM_MAC, function_id, code,
                                     "an LSM program that sleeps", BPF_F_SLEEPABLE);
   if (!program) return fail(program.error());
   return {};
+}
+
+Result<> sleepable_lsm() {
+  if (auto called = lsm(); !called) return called;
+  return sleepable_hook(btf_ids().lsm);
 }
 
 Result<> sleepable_syscall() {

@@ -19,10 +19,12 @@ Result<> cgroup_hook(std::uint32_t program_type, std::uint32_t attach_type);
 Result<> sockopt();
 Result<> sock_ops();
 Result<> tp_btf();
-Result<> trampoline();         // fentry, attached: some kernels load it and refuse that
-Result<> lsm();                // attached, and seen to act on a system call of this thread
-Result<> fmod_syscall();       // on swapon, which nobody calls
-Result<> sleepable_lsm();      // as lsm(), then loaded
+Result<> trampoline();     // fentry, attached: some kernels load it and refuse that
+Result<> lsm();            // attached, and seen to act on a system call of this thread
+Result<> fmod_syscall();   // on swapon, which nobody calls
+Result<> sleepable_lsm();  // as lsm(), then loaded
+// The same for one hook, by the BTF id of bpf_lsm_<hook>: not all may sleep.
+Result<> sleepable_hook(int function_id);
 Result<> sleepable_syscall();  // on swapon
 Result<> task_from_pid();      // loaded only
 Result<> task_work();          // whether the kernel names it: there is nothing to try without a map

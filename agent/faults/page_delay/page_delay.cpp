@@ -75,16 +75,16 @@ Result<> PageDelay::check() const {
   return health_;
 }
 
-api::Histogram PageDelay::served() const {
+api::Histogram served(fl_waits& waits) {
   api::Histogram histogram;
   for (std::uint32_t i = 0; i < FL_HIST_BUCKETS; ++i)
-    if (const auto n = std::atomic_ref(waits_.served.slots[i]).load(std::memory_order_relaxed))
+    if (const auto n = std::atomic_ref(waits.served.slots[i]).load(std::memory_order_relaxed))
       histogram.buckets[i] = n;
   const auto seconds = [](__u64& ns) {
     return static_cast<double>(std::atomic_ref(ns).load(std::memory_order_relaxed)) / 1e9;
   };
-  histogram.sum = seconds(waits_.served.sum_ns);
-  histogram.max = seconds(waits_.served.max_ns);
+  histogram.sum = seconds(waits.served.sum_ns);
+  histogram.max = seconds(waits.served.max_ns);
   return histogram;
 }
 

@@ -28,6 +28,9 @@
 
 namespace faultline::agent {
 
+// How long the waits really lasted, of those that did not end early. From any thread.
+[[nodiscard]] api::Histogram served(fl_waits& waits);
+
 // Owned and called by one thread. Alive means serving, destroyed means that nobody waits, the
 // helper has ended, and its mount with it.
 class PageDelay {
@@ -45,8 +48,6 @@ class PageDelay {
 
   // Errors: it does not serve any more, and why; calls go on without a delay since.
   [[nodiscard]] Result<> check() const;
-  // How long the waits really lasted, of those that did not end early.
-  [[nodiscard]] api::Histogram served() const;
 
  private:
   // Whoever waits: unique and page of the read, and the thread.

@@ -14,13 +14,11 @@
 namespace faultline::agent {
 namespace {
 
-constexpr std::string_view kSection = "lsm/";
-
 std::string_view hook_of(const bpf_program* program) {
-  std::string_view section = bpf_program__section_name(program);
-  if (!section.starts_with(kSection)) return {};
-  section.remove_prefix(kSection.size());
-  return section;
+  const std::string_view section = bpf_program__section_name(program);
+  for (const std::string_view begins : {"lsm/", "lsm.s/"})
+    if (section.starts_with(begins)) return section.substr(begins.size());
+  return {};
 }
 
 bool serves(const bpf_program* program, const std::vector<PlannedCall>& calls) {

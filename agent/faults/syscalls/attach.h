@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loading and attaching the programs of a system-call fault as its plan says: one program for the
 // calls' own functions, loaded once a call, and one program a security hook, in section
-// "lsm/<hook>".
+// "lsm/<hook>" or "lsm.s/<hook>".
 #pragma once
 
 #include <vector>

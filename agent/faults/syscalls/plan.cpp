@@ -37,6 +37,8 @@ std::string not_on_security(const api::SyscallFilter& spec, const api::Syscall& 
   if (!reasons.security.empty()) return reasons.security;
   if (btf == nullptr || btf->function("bpf_lsm_" + std::string(hook->name)) < 0)
     return "this kernel has no security hook " + std::string(hook->name);
+  if (reasons.hook)
+    if (const std::string reason = reasons.hook(*hook); !reason.empty()) return reason;
   if (spec.fd != api::FdKind::any && hook->sees != HookSees::kFile)
     return "the security hook " + std::string(hook->name) + " sees no descriptor";
   if (!spec.path.empty() && hook->sees == HookSees::kNothing)

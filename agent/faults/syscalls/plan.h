@@ -3,6 +3,7 @@
 // programs share. Chosen by what the kernel can do, never by its version.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ struct PlannedCall {
 // What a rung needs, by the kind of fault; the reason is empty where it is there.
 struct RungReasons {
   std::string system_call, security, cgroup;
+  // Of one hook; not set: the same for all.
+  std::function<std::string(const SecurityHook&)> hook{};
 };
 
 struct SyscallPlan {

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/faults/syscall_latency.h"
+
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <utility>
+
+#include "agent/faults/page_delay/page_delay.h"
+#include "agent/faults/syscalls/attach.h"
+#include "agent/faults/syscalls/plan.h"
+#include "agent/kernel/feature_tries.h"
+#include "agent/kernel/lease.h"
+#include "agent/kernel/program_copy.h"
+#include "agent/kernel/skeleton.h"
+#include "syscall_latency_abi.h"
+// After the types of its globals.
+#include "syscall_latency.skel.h"
+
+namespace faultline::agent {
+namespace {
+
+using std::chrono::nanoseconds;
+
+constexpr nanoseconds kLongestSpin = std::chrono::milliseconds(1);
+// Programs at the end of one call, each of which lets one task a CPU wait. Each costs every process
+// some ten nanoseconds a call, and the kernel takes 38 on one function.
+constexpr int kExits = 8;
+
+// How programs on the call itself make it wait.
+enum class Way { kTaskWork, kExit, kSpin };
+
+struct Ladder {
+  Way way;
+  RungReasons reasons;
+};
+
+std::string words(Way way) {
+  switch (way) {  // no default: a new way must be thought about here
+    case Way::kTaskWork:
+      return "fentry + task work";
+    case Way::kExit:
+      return "fentry + fexit.s";
+    case Way::kSpin:
+      return "spin by fentry";
+  }
+  return {};
+}
+
+std::string security_words(Way way) { return way == Way::kSpin ? "spin by lsm.s" : "lsm.s"; }
+
+Ladder waiting(const FeatureProbe& features) {
+  Ladder ladder{.way = Way::kTaskWork, .reasons = {}};
+  RungReasons& reasons = ladder.reasons;
+  reasons.cgroup = "a program there cannot wait";
+  for (const KernelFeature needed : {KernelFeature::kTaskFromPid, KernelFeature::kFuse})
+    if (reasons.system_call.empty()) reasons.system_call = features.reason(needed);
+  reasons.security = reasons.system_call;
+  if (reasons.security.empty()) reasons.security = features.reason(KernelFeature::kSleepableLsm);
+  if (!reasons.system_call.empty()) return ladder;
+  if (features.has(KernelFeature::kTaskWork) && features.has(KernelFeature::kTrampoline))
+    return ladder;
+  ladder.way = Way::kExit;
+  reasons.system_call = features.reason(KernelFeature::kSleepableSyscall);
+  return ladder;
+}
+
+Ladder spinning(const FeatureProbe& features) {
+  return {.way = Way::kSpin,
+          .reasons = {.system_call = features.reason(KernelFeature::kTrampoline),
+                      .security = features.reason(KernelFeature::kSleepableLsm),
+                      .cgroup = "a program there cannot wait"}};
+}
+
+struct Plan {
+  Way way;
+  SyscallPlan calls;
+};
+
+Result<Plan> plan(const api::SyscallLatency& spec, const FeatureProbe& features) {
+  const KernelBtf* btf = nullptr;
+  const auto loaded = KernelBtf::load();
+  if (loaded) btf = &*loaded;
+  const auto attempt = [&](Ladder ladder) -> Result<Plan> {
+    ladder.reasons.hook = [btf](const SecurityHook& hook) -> std::string {
+      const int id = btf->function("bpf_lsm_" + std::string(hook.name));
+      if (tries::sleepable_hook(id)) return {};
+      return "a program at the security hook " + std::string(hook.name) + " may not sleep";
+    };
+    auto calls = plan_calls(spec, ladder.reasons, btf);
+    if (!calls) return fail(calls.error());
+    return Plan{ladder.way, std::move(*calls)};
+  };
+  auto planned = attempt(waiting(features));
+  if (planned || planned.error().code != Errc::kUnsupported) return planned;
+  if (!spec.spin) {
+    planned.error().message += "; `spin: true` would hold the CPU instead, for at most 1 ms";
+    return planned;
+  }
+  if (spec.latency.value + spec.jitter.value > kLongestSpin) {
+    planned.error().message += "; to spin it is too long: latency and jitter may be 1 ms together";
+    return planned;
+  }
+  return attempt(spinning(features));
+}
+
+// The depth of the pod's cgroup: programs that sleep compare ids at that level.
+Result<std::uint32_t> level_of(const std::string& cgroup) {
+  const auto mount = find_cgroup2_mount();
+  if (!mount) return fail(mount.error());
+  struct stat root {};
+  if (::stat(mount->c_str(), &root) != 0)
+    return fail(from_errno(errno, "cannot look at " + *mount));
+  if (root.st_ino != 1)
+    return fail(Errc::kUnsupported, *mount + " does not show the root of the cgroup hierarchy");
+  std::error_code error;
+  const auto below = std::filesystem::relative(cgroup, *mount, error);
+  if (error || below.empty() || *below.begin() == "..")
+    return fail(Errc::kInvalid, cgroup + " is not below " + *mount);
+  return static_cast<std::uint32_t>(std::distance(below.begin(), below.end()));
+}
+
+api::NetworkLatency as_latency(const api::SyscallLatency& spec) {
+  api::NetworkLatency same;
+  same.latency = spec.latency;
+  same.jitter = spec.jitter;
+  same.distribution = spec.distribution;
+  return same;
+}
+
+// Puts the kernel's function where the program has FL_CALL_SCHEDULE.
+Result<> call_schedule(bpf_program* program) {
+  const auto btf = KernelBtf::load();
+  if (!btf) return fail(btf.error());
+  int id = btf->function("bpf_task_work_schedule_resume");
+  if (id < 0) id = btf->function("bpf_task_work_schedule_resume_impl");
+  const bpf_insn* code = bpf_program__insns(program);
+  std::vector<bpf_insn> changed(code, code + bpf_program__insn_cnt(program));
+  for (bpf_insn& insn : changed)
+    if (insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0 && insn.imm == FL_CALL_SCHEDULE) {
+      insn.src_reg = BPF_PSEUDO_KFUNC_CALL;
+      insn.imm = id;
+    }
+  if (const int rc = bpf_program__set_insns(program, changed.data(), changed.size()); rc != 0)
+    return fail(from_libbpf(rc, "cannot prepare fl_call_work"));
+  return {};
+}
+
+class ArmedSyscallLatency final : public ArmedFault {
+ public:
+  explicit ArmedSyscallLatency(Plan plan)
+      : plan_(std::move(plan)),
+        mechanism_(describe_plan(plan_.calls, words(plan_.way), security_words(plan_.way))) {}
+
+  Result<> hang_up(const api::SyscallLatency& spec, const Pod& pod, const ArmContext& context) {
+    auto skeleton = Skeleton<syscall_latency_bpf>::open("syscall_latency");
+    if (!skeleton) return fail(skeleton.error());
+    skeleton_.emplace(std::move(*skeleton));
+    if (auto done = configure(spec, pod, context); !done) return done;
+    if (auto done = load(); !done) return done;
+    syscall_latency_bpf& object = **skeleton_;
+    if (auto put = put_cgroup(bpf_map__fd(object.maps.fl_pod), pod.cgroup_path); !put) return put;
+    arm_lease(object.bss->fl_lease, context.deadline);
+    if (plan_.way != Way::kSpin) {
+      auto delay = PageDelay::start(object.bss->fl_waits, object.bss->fl_lease,
+                                    DelayModel(as_latency(spec), context.seed));
+      if (!delay) return fail(delay.error());
+      delay_ = std::move(*delay);
+    }
+    return attach();
+  }
+
+  void renew(KtimeNs deadline) override {
+    renew_lease((*skeleton_)->bss->fl_lease, deadline);
+    if (warned_ || !delay_) return;
+    if (const auto serving = delay_->check(); !serving) {
+      warned_ = true;
+      spdlog::warn("syscallLatency: {}; calls are not delayed any more", serving.error().message);
+    }
+  }
+
+  Result<FaultCounters> read() const override {
+    auto counters = read_call_counters(bpf_map__fd((*skeleton_)->maps.fl_counters),
+                                       bpf_map__fd((*skeleton_)->maps.fl_calls), plan_.calls.calls);
+    if (!counters) return counters;
+    fl_waits& waits = (*skeleton_)->bss->fl_waits;
+    counters->errors += std::atomic_ref(waits.errors).load(std::memory_order_relaxed);
+    counters->added_latency = served(waits);
+    return counters;
+  }
+
+  Result<> disarm() override {
+    disarm_lease((*skeleton_)->bss->fl_lease);
+    links_.clear();
+    const Result<> served_to_the_end = delay_ ? delay_->check() : Result<>{};
+    delay_.reset();
+    return served_to_the_end;
+  }
+  std::string mechanism() const override { return mechanism_; }
+
+ private:
+  [[nodiscard]] bpf_program* on_call() const {
+    const auto& programs = (*skeleton_)->progs;
+    switch (plan_.way) {  // no default: a new way must be thought about here
+      case Way::kTaskWork:
+        return programs.fl_call_work;
+      case Way::kExit:
+        return programs.fl_call_mark;
+      case Way::kSpin:
+        return programs.fl_call_spin;
+    }
+    return nullptr;
+  }
+
+  Result<> configure(const api::SyscallLatency& spec, const Pod& pod, const ArmContext& context) {
+    const auto config = make_call_config(spec, 0, plan_.calls.calls, pod);
+    if (!config) return fail(config.error());
+    const auto level = level_of(pod.cgroup_path);
+    if (!level) return fail(level.error());
+    auto& rodata = *(*skeleton_)->rodata;
+    rodata.fl_config = *config;
+    rodata.fl_seed = context.seed;
+    rodata.fl_latency.pod = number(pod.cgroup);
+    rodata.fl_latency.level = *level;
+    fill_stand_in(plan_.calls.calls, rodata.fl_stand_in);
+    if (plan_.way != Way::kSpin) return {};
+    rodata.fl_latency.spins = 1;
+    DelayModel model(as_latency(spec), context.seed);
+    for (auto& ns : rodata.fl_latency.spin_ns)
+      ns = static_cast<std::uint32_t>(std::min(model.next(), kLongestSpin).count());
+    return {};
+  }
+
+  Result<> load() {
+    const auto& programs = (*skeleton_)->progs;
+    for (bpf_program* program : {programs.fl_call_work, programs.fl_call_mark,
+                                 programs.fl_call_exit, programs.fl_call_spin})
+      bpf_program__set_autoload(program, false);
+    choose_programs((*skeleton_)->obj, on_call(), plan_.calls.calls, true);
+    const auto first =
+        std::ranges::find(plan_.calls.calls, SyscallRung::kSystemCall, &PlannedCall::rung);
+    if (first != plan_.calls.calls.end()) {
+      if (plan_.way == Way::kTaskWork)
+        if (auto done = call_schedule(programs.fl_call_work); !done) return done;
+      if (plan_.way == Way::kExit) {
+        bpf_program__set_autoload(programs.fl_call_exit, true);
+        bpf_program__set_attach_target(programs.fl_call_exit, 0,
+                                       syscall_function(*first->call).c_str());
+      }
+    }
+    return skeleton_->load();
+  }
+
+  Result<> attach() {
+    // The end of the call first, so that no mark waits for one that is not there yet.
+    for (const PlannedCall& call : plan_.calls.calls)
+      for (int i = 0; i < kExits && plan_.way == Way::kExit; ++i) {
+        if (call.rung != SyscallRung::kSystemCall) break;
+        const auto copy = load_copy((*skeleton_)->progs.fl_call_exit, call.function_id);
+        if (!copy) return fail(copy.error().with_context(std::string(call.call->name)));
+        auto link = attach_tracing(copy->get());
+        if (!link) return fail(link.error().with_context(std::string(call.call->name)));
+        link->move_up();
+        links_.push_back(std::move(*link));
+      }
+    auto links = attach_programs((*skeleton_)->obj, on_call(), plan_.calls.calls);
+    if (!links) return fail(links.error());
+    for (Link& link : *links) links_.push_back(std::move(link));
+    return {};
+  }
+
+  const Plan plan_;
+  const std::string mechanism_;
+  // In this order: links go first, then those who wait are freed, then the programs.
+  std::optional<Skeleton<syscall_latency_bpf>> skeleton_;
+  std::unique_ptr<PageDelay> delay_;
+  std::vector<Link> links_;
+  bool warned_ = false;
+};
+
+Result<std::unique_ptr<ArmedFault>> arm_latency(const api::SyscallLatency& spec, const Pod& pod,
+                                                const ArmContext& context) {
+  auto planned = plan(spec, context.features);
+  if (!planned) return fail(planned.error());
+  for (const std::string& call : planned->calls.left_out)
+    spdlog::info("syscallLatency on {}: left out {}", pod.ref.id(), call);
+  auto armed = std::make_unique<ArmedSyscallLatency>(std::move(*planned));
+  if (auto hung = armed->hang_up(spec, pod, context); !hung) return fail(hung.error());
+  return armed;
+}
+
+Result<std::unique_ptr<ArmedFault>> arm(const api::Fault& fault, const Pod& pod,
+                                        const ArmContext& context) {
+  const auto* spec = std::get_if<api::SyscallLatency>(&fault.spec);
+  if (spec == nullptr) return fail(Errc::kInternal, "syscallLatency was given another fault");
+  auto armed = arm_latency(*spec, pod, context);
+  if (!armed) return fail(armed.error().with_context("syscallLatency on " + pod.ref.id()));
+  return armed;
+}
+
+// Supported when a rung is there; arm() tells about each call that is asked for.
+api::FaultSupport support(const FeatureProbe& features) {
+  api::FaultSupport answer{.fault = "syscallLatency"};
+  std::string missing;
+  const auto rung = [&](const std::string& name, const std::string& reason) {
+    if (reason.empty())
+      answer.mechanism += (answer.mechanism.empty() ? "" : ", ") + name;
+    else
+      missing += (missing.empty() ? "" : "; ") + name + ": " + reason;
+  };
+  const Ladder wait = waiting(features), spin = spinning(features);
+  rung(words(wait.way), wait.reasons.system_call);
+  rung(security_words(wait.way), wait.reasons.security);
+  rung("spin (only when asked for)", spin.reasons.system_call);
+  answer.supported = !answer.mechanism.empty();
+  if (!answer.supported) answer.reason = missing;
+  return answer;
+}
+
+}  // namespace
+
+const FaultType kSyscallLatency{"syscallLatency", support, arm};
+
+}  // namespace faultline::agent

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* syscallLatency: system calls of a pod take longer. How a program waits is page_delay.bpf.h; where, one of:
+ *
+ *   fl_call_work   fentry on the call; a function of ours waits when the task leaves the kernel
+ *   fl_call_mark   fentry on the call, which marks the task, and
+ *   fl_call_exit   fexit on it, which waits. Of a tracing program only one runs at a time on a CPU, also while it sleeps, so user
+ *                  space attaches several; who finds none of them free goes on at once and is counted as an error
+ *   fl_<hook>      a security hook, which waits there: LSM programs have no such bound
+ *   fl_call_spin   fentry on the call, which holds the CPU
+ *
+ * User space loads one more of each for each call. */
+#include "syscall.bpf.h"
+#include "page_delay.bpf.h"
+#include "syscall_latency_abi.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+const volatile struct fl_latency_config fl_latency;
+const volatile __u8 fl_stand_in[FL_HOOKS]; /* by hook: the first call asked for that it serves, or FL_CALL_NONE */
+
+/* ---- is it one? ------------------------------------------------------------------------------------------------------ */
+
+/* FL_CALL_NONE: no. */
+static __always_inline __u32 fl_hit_call(struct pt_regs *regs, __u64 *now)
+{
+	struct fl_object object = {};
+	__u32 index;
+	int arg;
+
+	if (!fl_in_pod())
+		return FL_CALL_NONE;
+	index = fl_index_of(fl_number(regs));
+	if (index >= FL_CALLS)
+		return FL_CALL_NONE;
+	arg = fl_config.fd_arg[index];
+	if (arg >= 0 && (fl_config.path.on || fl_config.fd_kind != FL_FD_ANY)) {
+		object.file = fl_file_of((__u32)fl_argument(regs, arg));
+		if (!object.file)
+			return FL_CALL_NONE;
+	}
+	return fl_call_hit(index, &object, now) ? index : FL_CALL_NONE;
+}
+
+/* ---- when the task leaves the kernel --------------------------------------------------------------------------------- */
+
+struct bpf_map { __u32 id; } __attribute__((preserve_access_index));
+struct bpf_task_work { __u64 opaque; } __attribute__((aligned(8))); /* the kernel knows it by its name */
+
+struct fl_after {
+	struct bpf_task_work work;
+	__u64 since;
+	__u32 index;
+	__u32 _pad;
+};
+
+/* By page. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_WAIT_PAGES);
+	__type(key, __u32);
+	__type(value, struct fl_after);
+} fl_afters SEC(".maps");
+
+static int (*const fl_schedule)(struct task_struct *task, struct bpf_task_work *work, void *map,
+				int (*then)(struct bpf_map *map, void *key, void *value), void *program) = (void *)FL_CALL_SCHEDULE;
+
+static int fl_after_call(struct bpf_map *map, void *key, void *value)
+{
+	struct fl_after *after = value;
+	__u32 page = *(__u32 *)key;
+
+	if (fl_wait_at(page, after->since))
+		fl_call_done(after->index, after->since);
+	return 0;
+}
+
+SEC("fentry")
+int BPF_PROG(fl_call_work, struct pt_regs *regs)
+{
+	struct fl_after *after;
+	__u32 index, page;
+	__u64 now;
+
+	index = fl_hit_call(regs, &now);
+	if (index >= FL_CALLS)
+		return 0;
+	page = fl_wait_page(now);
+	after = bpf_map_lookup_elem(&fl_afters, &page);
+	if (!after) /* there was no page */
+		return 0;
+	after->since = now;
+	after->index = index;
+	if (fl_schedule(bpf_get_current_task_btf(), &after->work, &fl_afters, fl_after_call, NULL)) {
+		fl_wait_release(page);
+		fl_wait_error();
+	}
+	return 0;
+}
+
+/* ---- at the end of the call ------------------------------------------------------------------------------------------ */
+
+struct fl_mark {
+	__u64 since; /* 0: nobody is to wait */
+	__u32 index;
+	__u32 _pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct fl_mark);
+} fl_marks SEC(".maps");
+
+SEC("fentry")
+int BPF_PROG(fl_call_mark, struct pt_regs *regs)
+{
+	struct fl_mark *mark;
+	__u32 index;
+	__u64 now;
+
+	index = fl_hit_call(regs, &now);
+	if (index >= FL_CALLS)
+		return 0;
+	mark = bpf_task_storage_get(&fl_marks, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!mark || mark->since) /* no memory, or none was free for the call before this one */
+		fl_wait_error();
+	if (!mark)
+		return 0;
+	mark->index = index;
+	mark->since = now;
+	return 0;
+}
+
+static __always_inline bool fl_in_pod_asleep(void)
+{
+	return bpf_get_current_ancestor_cgroup_id(fl_latency.level) == fl_latency.pod;
+}
+
+SEC("fexit.s")
+int BPF_PROG(fl_call_exit, struct pt_regs *regs, long ret)
+{
+	struct fl_mark *mark;
+	__u32 index, page;
+	__u64 since;
+
+	if (!fl_in_pod_asleep())
+		return 0;
+	mark = bpf_task_storage_get(&fl_marks, bpf_get_current_task_btf(), 0, 0);
+	if (!mark || !mark->since)
+		return 0;
+	since = mark->since;
+	index = mark->index;
+	mark->since = 0;
+	page = fl_wait_page(since);
+	if (page < FL_WAIT_PAGES && fl_wait_at(page, since))
+		fl_call_done(index, since);
+	return 0;
+}
+
+/* ---- now, with the CPU ----------------------------------------------------------------------------------------------- */
+
+#define FL_SPIN_STEPS (1 << 22) /* more than 1 ms anywhere */
+
+struct fl_spin {
+	__u64 until;
+};
+
+static int fl_spin_step(__u32 i, struct fl_spin *spin)
+{
+	return bpf_ktime_get_ns() >= spin->until;
+}
+
+static __always_inline void fl_spin(__u32 index, __u64 now)
+{
+	__u64 n = __sync_fetch_and_add(&fl_waits.next, 1);
+	struct fl_spin spin = { .until = now + fl_latency.spin_ns[n & (FL_SPINS - 1)] };
+
+	bpf_loop(FL_SPIN_STEPS, fl_spin_step, &spin, 0);
+	fl_hist_add_shared(&fl_waits.served, bpf_ktime_get_ns() - now);
+	fl_call_done(index, now);
+}
+
+SEC("fentry")
+int BPF_PROG(fl_call_spin, struct pt_regs *regs)
+{
+	__u32 index;
+	__u64 now;
+
+	index = fl_hit_call(regs, &now);
+	if (index < FL_CALLS)
+		fl_spin(index, now);
+	return 0;
+}
+
+/* ---- at a security hook ---------------------------------------------------------------------------------------------- */
+
+static __always_inline int fl_hook(__u32 hook, const struct fl_object *object)
+{
+	struct file *file = object->file;
+	__u32 index, page;
+	__u64 now;
+
+	if (!fl_in_pod_asleep())
+		return 0;
+	/* The file below a file of an overlay: the call was seen with the one that the program knows. */
+	if (file && BPF_CORE_READ(file, f_mode) & (FMODE_BACKING | FMODE_NOACCOUNT))
+		return 0;
+	index = fl_call_now(fl_stand_in[hook]);
+	if (index >= FL_CALLS || !fl_call_hit(index, object, &now))
+		return 0;
+	if (fl_latency.spins) {
+		fl_spin(index, now);
+		return 0;
+	}
+	page = fl_wait_page(now);
+	if (page < FL_WAIT_PAGES && fl_wait_at(page, now))
+		fl_call_done(index, now);
+	return 0;
+}
+
+#define FL_LSM "lsm.s/"
+#include "syscall_hooks.bpf.h"

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* What syscall_latency.bpf.c and user space share. As fault_abi.h. */
+#ifndef FAULTLINE_SYSCALL_LATENCY_ABI_H
+#define FAULTLINE_SYSCALL_LATENCY_ABI_H
+
+#include "fault_abi.h"
+
+/* In place of the call of bpf_task_work_schedule_resume(): kernels have it under two names and with two types, of which libbpf
+ * can take only one. User space puts the right call there. A number that no helper has. */
+#define FL_CALL_SCHEDULE 0x0fa17002
+
+#define FL_SPINS 1024u /* delays to choose from; a power of two */
+
+/* rodata fl_latency */
+struct fl_latency_config {
+	__u64 pod;   /* id of the pod's cgroup, for programs that sleep: they may not use the map fl_pod */
+	__u32 level; /* of that cgroup, the root's is 0 */
+	__u32 spins; /* 1: security hooks spin, too */
+	__u32 spin_ns[FL_SPINS];
+};
+
+FL_STATIC_ASSERT(offsetof(struct fl_latency_config, spin_ns) == 16, "fl_latency_config.spin_ns");
+FL_STATIC_ASSERT(sizeof(struct fl_latency_config) == 16 + 4 * FL_SPINS, "fl_latency_config");
+
+#endif
