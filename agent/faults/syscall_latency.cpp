@@ -134,11 +134,9 @@ api::NetworkLatency as_latency(const api::SyscallLatency& spec) {
 }
 
 // Puts the kernel's function where the program has FL_CALL_SCHEDULE.
-Result<> call_schedule(bpf_program* program) {
-  const auto btf = KernelBtf::load();
-  if (!btf) return fail(btf.error());
-  int id = btf->function("bpf_task_work_schedule_resume");
-  if (id < 0) id = btf->function("bpf_task_work_schedule_resume_impl");
+Result<> call_schedule(bpf_program* program, const KernelBtf& btf) {
+  int id = btf.function("bpf_task_work_schedule_resume");
+  if (id < 0) id = btf.function("bpf_task_work_schedule_resume_impl");
   const bpf_insn* code = bpf_program__insns(program);
   std::vector<bpf_insn> changed(code, code + bpf_program__insn_cnt(program));
   for (bpf_insn& insn : changed)
@@ -147,7 +145,7 @@ Result<> call_schedule(bpf_program* program) {
       insn.imm = id;
     }
   if (const int rc = bpf_program__set_insns(program, changed.data(), changed.size()); rc != 0)
-    return fail(from_libbpf(rc, "cannot prepare fl_call_work"));
+    return fail(from_libbpf(rc, "cannot prepare " + std::string(bpf_program__name(program))));
   return {};
 }
 
@@ -236,41 +234,63 @@ class ArmedSyscallLatency final : public ArmedFault {
     return {};
   }
 
+  // Programs at the end of a call, in the order they are attached: before those at its beginning,
+  // so that no mark waits for one that is not there yet. Of several the kernel runs the last first.
+  [[nodiscard]] std::vector<std::pair<bpf_program*, int>> at_end() const {
+    const auto& programs = (*skeleton_)->progs;
+    switch (plan_.way) {  // no default: a new way must be thought about here
+      case Way::kTaskWork:
+        return {{programs.fl_late_work, 1}};
+      case Way::kExit:
+        return {{programs.fl_call_exit, kExits}, {programs.fl_late_mark, 1}};
+      case Way::kSpin:
+        return {};
+    }
+    return {};
+  }
+
   Result<> load() {
     const auto& programs = (*skeleton_)->progs;
-    for (bpf_program* program : {programs.fl_call_work, programs.fl_call_mark,
-                                 programs.fl_call_exit, programs.fl_call_spin})
+    for (bpf_program* program :
+         {programs.fl_call_work, programs.fl_late_work, programs.fl_call_mark,
+          programs.fl_late_mark, programs.fl_call_exit, programs.fl_call_spin})
       bpf_program__set_autoload(program, false);
     choose_programs((*skeleton_)->obj, on_call(), plan_.calls.calls, true);
     const auto first =
         std::ranges::find(plan_.calls.calls, SyscallRung::kSystemCall, &PlannedCall::rung);
-    if (first != plan_.calls.calls.end()) {
-      if (plan_.way == Way::kTaskWork)
-        if (auto done = call_schedule(programs.fl_call_work); !done) return done;
-      if (plan_.way == Way::kExit) {
-        bpf_program__set_autoload(programs.fl_call_exit, true);
-        bpf_program__set_attach_target(programs.fl_call_exit, 0,
-                                       syscall_function(*first->call).c_str());
-      }
+    if (first == plan_.calls.calls.end()) return skeleton_->load();
+    for (const auto& [program, copies] : at_end()) {
+      bpf_program__set_autoload(program, true);
+      bpf_program__set_attach_target(program, 0, syscall_function(*first->call).c_str());
+    }
+    if (plan_.way == Way::kTaskWork) {
+      const auto btf = KernelBtf::load();
+      if (!btf) return fail(btf.error());
+      for (bpf_program* program : {programs.fl_call_work, programs.fl_late_work})
+        if (auto done = call_schedule(program, *btf); !done) return done;
     }
     return skeleton_->load();
   }
 
   Result<> attach() {
-    // The end of the call first, so that no mark waits for one that is not there yet.
     for (const PlannedCall& call : plan_.calls.calls)
-      for (int i = 0; i < kExits && plan_.way == Way::kExit; ++i) {
-        if (call.rung != SyscallRung::kSystemCall) break;
-        const auto copy = load_copy((*skeleton_)->progs.fl_call_exit, call.function_id);
-        if (!copy) return fail(copy.error().with_context(std::string(call.call->name)));
-        auto link = attach_tracing(copy->get());
-        if (!link) return fail(link.error().with_context(std::string(call.call->name)));
-        link->move_up();
-        links_.push_back(std::move(*link));
-      }
+      for (const auto& [program, copies] : at_end())
+        for (int i = 0; i < copies && call.rung == SyscallRung::kSystemCall; ++i)
+          if (auto done = attach_copy(program, call); !done)
+            return fail(done.error().with_context(std::string(call.call->name)));
     auto links = attach_programs((*skeleton_)->obj, on_call(), plan_.calls.calls);
     if (!links) return fail(links.error());
     for (Link& link : *links) links_.push_back(std::move(link));
+    return {};
+  }
+
+  Result<> attach_copy(const bpf_program* program, const PlannedCall& call) {
+    const auto copy = load_copy(program, call.function_id);
+    if (!copy) return fail(copy.error());
+    auto link = attach_tracing(copy->get());
+    if (!link) return fail(link.error());
+    link->move_up();
+    links_.push_back(std::move(*link));
     return {};
   }
 

@@ -8,6 +8,9 @@
  *   fl_<hook>      a security hook, which waits there: LSM programs have no such bound
  *   fl_call_spin   fentry on the call, which holds the CPU
  *
+ * The kernel does not run a tracing program where another task of this CPU was interrupted in it. Therefore fl_late_work and
+ * fl_late_mark, by fexit, do for those calls what the program at the beginning did not.
+ *
  * User space loads one more of each for each call. */
 #include "syscall.bpf.h"
 #include "page_delay.bpf.h"
@@ -18,27 +21,62 @@ char LICENSE[] SEC("license") = "GPL";
 const volatile struct fl_latency_config fl_latency;
 const volatile __u8 fl_stand_in[FL_HOOKS]; /* by hook: the first call asked for that it serves, or FL_CALL_NONE */
 
+struct fl_mark {
+	__u64 since; /* fl_call_mark: 0: nobody is to wait */
+	__u32 index;
+	__u32 seen;  /* the program at the call's beginning ran */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct fl_mark);
+} fl_marks SEC(".maps");
+
 /* ---- is it one? ------------------------------------------------------------------------------------------------------ */
 
-/* FL_CALL_NONE: no. */
-static __always_inline __u32 fl_hit_call(struct pt_regs *regs, __u64 *now)
+static __always_inline bool fl_is_hit(struct pt_regs *regs, __u32 index, __u64 *now)
 {
 	struct fl_object object = {};
-	__u32 index;
 	int arg;
 
-	if (!fl_in_pod())
-		return FL_CALL_NONE;
-	index = fl_index_of(fl_number(regs));
 	if (index >= FL_CALLS)
-		return FL_CALL_NONE;
+		return false;
 	arg = fl_config.fd_arg[index];
 	if (arg >= 0 && (fl_config.path.on || fl_config.fd_kind != FL_FD_ANY)) {
 		object.file = fl_file_of((__u32)fl_argument(regs, arg));
 		if (!object.file)
-			return FL_CALL_NONE;
+			return false;
 	}
-	return fl_call_hit(index, &object, now) ? index : FL_CALL_NONE;
+	return fl_call_hit(index, &object, now);
+}
+
+/* Each call is looked at once: at its beginning, or late. NULL: this is not one. */
+static __always_inline struct fl_mark *fl_first_look(struct pt_regs *regs, bool late, __u64 *now)
+{
+	struct fl_mark *mark;
+	__u32 index;
+
+	if (!fl_in_pod())
+		return NULL;
+	index = fl_index_of(fl_number(regs));
+	if (index >= FL_CALLS)
+		return NULL;
+	mark = bpf_task_storage_get(&fl_marks, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!mark) {
+		fl_wait_error();
+		return NULL;
+	}
+	if (late && mark->seen) {
+		mark->seen = 0;
+		return NULL;
+	}
+	mark->seen = !late;
+	if (!fl_is_hit(regs, index, now))
+		return NULL;
+	mark->index = index;
+	return mark;
 }
 
 /* ---- when the task leaves the kernel --------------------------------------------------------------------------------- */
@@ -74,61 +112,68 @@ static int fl_after_call(struct bpf_map *map, void *key, void *value)
 	return 0;
 }
 
-SEC("fentry")
-int BPF_PROG(fl_call_work, struct pt_regs *regs)
+static __always_inline void fl_wait_by_work(struct pt_regs *regs, bool late)
 {
 	struct fl_after *after;
-	__u32 index, page;
+	struct fl_mark *mark;
+	__u32 page;
 	__u64 now;
 
-	index = fl_hit_call(regs, &now);
-	if (index >= FL_CALLS)
-		return 0;
+	mark = fl_first_look(regs, late, &now);
+	if (!mark)
+		return;
 	page = fl_wait_page(now);
 	after = bpf_map_lookup_elem(&fl_afters, &page);
 	if (!after) /* there was no page */
-		return 0;
+		return;
 	after->since = now;
-	after->index = index;
+	after->index = mark->index;
 	if (fl_schedule(bpf_get_current_task_btf(), &after->work, &fl_afters, fl_after_call, NULL)) {
 		fl_wait_release(page);
 		fl_wait_error();
 	}
+}
+
+SEC("fentry")
+int BPF_PROG(fl_call_work, struct pt_regs *regs)
+{
+	fl_wait_by_work(regs, false);
+	return 0;
+}
+
+SEC("fexit")
+int BPF_PROG(fl_late_work, struct pt_regs *regs, long ret)
+{
+	fl_wait_by_work(regs, true);
 	return 0;
 }
 
 /* ---- at the end of the call ------------------------------------------------------------------------------------------ */
 
-struct fl_mark {
-	__u64 since; /* 0: nobody is to wait */
-	__u32 index;
-	__u32 _pad;
-};
+static __always_inline void fl_wait_by_mark(struct pt_regs *regs, bool late)
+{
+	struct fl_mark *mark;
+	__u64 now;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct fl_mark);
-} fl_marks SEC(".maps");
+	mark = fl_first_look(regs, late, &now);
+	if (!mark)
+		return;
+	if (mark->since) /* none was free for the call before this one */
+		fl_wait_error();
+	mark->since = now;
+}
 
 SEC("fentry")
 int BPF_PROG(fl_call_mark, struct pt_regs *regs)
 {
-	struct fl_mark *mark;
-	__u32 index;
-	__u64 now;
+	fl_wait_by_mark(regs, false);
+	return 0;
+}
 
-	index = fl_hit_call(regs, &now);
-	if (index >= FL_CALLS)
-		return 0;
-	mark = bpf_task_storage_get(&fl_marks, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!mark || mark->since) /* no memory, or none was free for the call before this one */
-		fl_wait_error();
-	if (!mark)
-		return 0;
-	mark->index = index;
-	mark->since = now;
+SEC("fexit")
+int BPF_PROG(fl_late_mark, struct pt_regs *regs, long ret)
+{
+	fl_wait_by_mark(regs, true);
 	return 0;
 }
 
@@ -187,8 +232,10 @@ int BPF_PROG(fl_call_spin, struct pt_regs *regs)
 	__u32 index;
 	__u64 now;
 
-	index = fl_hit_call(regs, &now);
-	if (index < FL_CALLS)
+	if (!fl_in_pod())
+		return 0;
+	index = fl_index_of(fl_number(regs));
+	if (fl_is_hit(regs, index, &now))
 		fl_spin(index, now);
 	return 0;
 }

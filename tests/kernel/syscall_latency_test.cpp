@@ -211,7 +211,7 @@ TEST_F(SyscallLatencyOnCall, ThreadsWaitAtOnce) {
   const auto fault = arm(latency({"pread64"}, 50ms), pod_.pod());
   const int number = 8;
   const double took = ms_of([&] { EXPECT_EQ(threads_in_pod(number, reading()).wait(), 0); });
-  EXPECT_EQ(counters(*fault).injected, static_cast<std::uint64_t>(number));
+  EXPECT_GE(counters(*fault).injected, static_cast<std::uint64_t>(number - 1));
   EXPECT_LT(took, number * 50 / 2);
 }
 
@@ -220,15 +220,16 @@ TEST_F(SyscallLatencyOnCall, AThousandWaitAtOnce) {
   auto fault = arm(latency({"pread64"}, 9s), pod_.pod());
   Child waiting = threads_in_pod(1000, reading());
   wait_for_ready(1000);
-  // A tracing program is not run where another task of this CPU was interrupted in it.
-  EXPECT_LT(memory_->done, 50);
+  // A few of those that begin at once on one CPU no program sees, neither at the call's beginning
+  // nor at its end (docs/decisions/0009).
+  EXPECT_LE(memory_->done, 20);
   EXPECT_LT(ms_of([&] {
               EXPECT_TRUE(fault->disarm());
               EXPECT_EQ(waiting.wait(), 0);
             }),
             7000)
       << "ending the fault frees them";
-  EXPECT_GT(counters(*fault).matched, 950U);
+  EXPECT_GE(counters(*fault).matched, 980U);
   EXPECT_EQ(counters(*fault).errors, 0U);
 }
 
@@ -246,7 +247,7 @@ TEST_F(SyscallLatencyOnCall, WhoCannotWaitIsCounted) {
                 .wait(),
             0);
   const auto c = counters(*fault);
-  EXPECT_GT(c.matched, 2U * kThreads * 9 / 10);
+  EXPECT_GE(c.matched, 2U * kThreads * 98 / 100);
   EXPECT_GT(c.errors, 0U);
   EXPECT_LT(c.injected, c.matched);
 }
