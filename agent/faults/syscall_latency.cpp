@@ -86,7 +86,7 @@ Result<Plan> plan(const api::SyscallLatency& spec, const FeatureProbe& features)
   const KernelBtf* btf = nullptr;
   const auto loaded = KernelBtf::load();
   if (loaded) btf = &*loaded;
-  const auto attempt = [&](Ladder ladder) -> Result<Plan> {
+  const auto attempt = [&](Ladder&& ladder) -> Result<Plan> {
     ladder.reasons.hook = [btf](const SecurityHook& hook) -> std::string {
       const int id = btf->function("bpf_lsm_" + std::string(hook.name));
       if (tries::sleepable_hook(id)) return {};

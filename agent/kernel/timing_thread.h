@@ -6,7 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 
-#include <cstring>
+#include <system_error>
 
 namespace faultline::agent {
 
@@ -18,7 +18,7 @@ inline void be_timing_thread(const char* name) {
   sched_param priority{};
   priority.sched_priority = 1;
   if (const int error = ::pthread_setschedparam(::pthread_self(), SCHED_RR, &priority))
-    spdlog::debug("{}: no real-time priority: {}", name, std::strerror(error));
+    spdlog::debug("{}: no real-time priority: {}", name, std::generic_category().message(error));
   // The default lets every timed wait be 50 us late.
   ::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 }

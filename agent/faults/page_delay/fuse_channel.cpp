@@ -12,8 +12,8 @@
 namespace faultline::agent {
 namespace {
 
-constexpr std::uint64_t kFileId = 2;              // FUSE_ROOT_ID is 1
-constexpr std::uint64_t kForever = 365 * 86400U;  // seconds that names and attributes stay true
+constexpr std::uint64_t kFileId = 2;            // FUSE_ROOT_ID is 1
+constexpr std::uint64_t kForever = 31'536'000;  // seconds that names and attributes stay true
 constexpr std::size_t kBuffer = std::size_t{64} << 10;
 constexpr std::uint32_t kMinor = 31;
 

@@ -40,7 +40,8 @@ struct Report {
 };
 
 struct Range {
-  std::uintptr_t begin, end;
+  void* begin;
+  std::size_t size;
 };
 
 struct Task {
@@ -58,10 +59,11 @@ std::vector<Range> bpf_memory() {
   std::vector<Range> ranges;
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
-    Range range{};
+    void *begin = nullptr, *end = nullptr;
     if (line.find("anon_inode:bpf-map") != std::string::npos &&
-        std::sscanf(line.c_str(), "%lx-%lx", &range.begin, &range.end) == 2)
-      ranges.push_back(range);
+        std::sscanf(line.c_str(), "%p-%p", &begin, &end) == 2)
+      ranges.push_back(
+          {begin, static_cast<std::size_t>(static_cast<char*>(end) - static_cast<char*>(begin))});
   }
   return ranges;
 }
@@ -133,12 +135,11 @@ std::uint64_t now_ns() {
   ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
   sigset_t all;
   sigfillset(&all);
-  ::sigprocmask(SIG_SETMASK, &all, nullptr);  // Ctrl-C is for the agent
+  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);  // Ctrl-C is for the agent
   ::setsid();
   close_all_but(task.fuse, task.report);
   for (std::size_t i = 0; i < task.n_foreign; ++i)
-    ::munmap(reinterpret_cast<void*>(task.foreign[i].begin),
-             task.foreign[i].end - task.foreign[i].begin);
+    ::munmap(task.foreign[i].begin, task.foreign[i].size);
   mount_alone(task);
   Report report;
   report.base = map_pages(task);
