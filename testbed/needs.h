@@ -17,9 +17,10 @@ inline const agent::FeatureProbe& features() {
   return probe;
 }
 
-// "needs: cannot load an LSM program: Operation not permitted"; empty where it is there.
+// "needs: BPF LSM (cannot load an LSM program: Operation not permitted)"; empty where it is there.
 inline std::string missing(agent::KernelFeature feature) {
-  return features().has(feature) ? std::string() : "needs: " + features().reason(feature);
+  if (features().has(feature)) return {};
+  return "needs: " + features().name(feature) + " (" + features().reason(feature) + ")";
 }
 
 }  // namespace faultline::testbed

@@ -89,6 +89,10 @@ const std::string& FeatureProbe::reason(KernelFeature feature) const {
   return find_or_try(feature, known_).reason;
 }
 
+const std::string& FeatureProbe::name(KernelFeature feature) const {
+  return find_or_try(feature, known_).name;
+}
+
 std::vector<api::Feature> FeatureProbe::probe_all() const {
   std::vector<api::Feature> all;
   for (const Row& row : kRows) all.push_back(find_or_try(row.feature, known_));

@@ -45,6 +45,8 @@ class FeatureProbe {
   [[nodiscard]] bool has(KernelFeature feature) const;
   // Why not, in the kernel's words; empty when has().
   [[nodiscard]] const std::string& reason(KernelFeature feature) const;
+  // As `faultline probe` calls it: "tcx links". Tries it, as has() does.
+  [[nodiscard]] const std::string& name(KernelFeature feature) const;
   // All of them, in order, for `faultline probe`.
   [[nodiscard]] std::vector<api::Feature> probe_all() const;
 
