@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-#include "agent/effects/histogram_reader.h"
+#include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/counters.h"
 #include "agent/kernel/link.h"
 #include "agent/kernel/netns.h"

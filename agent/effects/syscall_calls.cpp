@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-#include "agent/effects/histogram_reader.h"
+#include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/cgroup2.h"
 #include "agent/kernel/kernel_btf.h"
 #include "agent/kernel/link.h"

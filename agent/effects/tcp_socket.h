@@ -32,7 +32,7 @@
 #include <vector>
 
 #include "agent/effects/effect.h"
-#include "agent/effects/histogram_reader.h"
+#include "agent/kernel/histogram_reader.h"
 #include "agent/effects/tcp_diag.h"
 #include "agent/kernel/link.h"
 #include "agent/kernel/skeleton.h"

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "agent/faults/delay_line/delay_line.h"
+#include "agent/faults/edt/edt_line.h"
 
 namespace faultline::agent {
 namespace {
@@ -46,6 +47,7 @@ api::FaultSupport support(const FeatureProbe& features) {
       return answer;
     }
   answer.supported = true;
+  if (features.has(KernelFeature::kFq)) answer.mechanism = kEdtMechanism;
   return answer;
 }
 
@@ -68,9 +70,15 @@ Result<std::unique_ptr<ArmedFault>> arm_network_latency(const api::Fault& fault,
     return fail(Errc::kUnsupported, pod.ref.id() + " has " + std::to_string(devices.size()) +
                                         " interfaces, at most " +
                                         std::to_string(FL_DELAY_MAX_DEVICES) + " are supported");
+  const std::string where = "networkLatency on " + pod.ref.id();
+  if (context.features.has(KernelFeature::kFq)) {
+    auto armed = arm_edt(*spec, devices, context);
+    if (!armed) return fail(armed.error().with_context(where));
+    return armed;
+  }
   auto line =
       DelayLine::open(*spec, devices, context.peer_addresses, context.seed, context.deadline);
-  if (!line) return fail(line.error().with_context("networkLatency on " + pod.ref.id()));
+  if (!line) return fail(line.error().with_context(where));
   return std::make_unique<ArmedLatency>(std::move(*line));
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// networkLatency by the delay line ("delay-line"): packets that match are taken off the pod's
-// host-side device by tcx, wait in a queue of ours behind a TAP, and are put back where they were
-// taken. Nothing is changed in the pod, and no qdisc anywhere.
+// networkLatency: packets that match are taken off the pod's host-side device by tcx, wait, and are
+// put back where they were taken. They wait in the kernel, in fq on a device of ours ("edt"), or,
+// where there is no fq, in a queue of ours behind a TAP ("delay-line"). Nothing is changed in the
+// pod, and no qdisc but our own device's.
 //
 // Out of scope, so never matched: what is not IPv4 or IPv6 (ARP), IPv6 neighbour discovery, and
 // packets with a VLAN tag. With `probability` below 1 the packets that are not chosen pass at once,

@@ -7,10 +7,12 @@
 #include <linux/netlink.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/veth.h>
 #include <net/if.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <span>
 #include <string_view>
@@ -125,6 +127,22 @@ class Netlink::Request {
   }
   void add(int type, std::uint32_t value) { add(type, &value, sizeof value); }
   void add(int type, const std::string& text) { add(type, text.c_str(), text.size() + 1); }
+  // What is added until close() is inside; `header` comes first in it.
+  [[nodiscard]] std::size_t nest(int type) {
+    const std::size_t at = bytes_.size();
+    add(type | NLA_F_NESTED, nullptr, 0);
+    return at;
+  }
+  template <class Header>
+  [[nodiscard]] std::size_t nest(int type, const Header& header) {
+    const std::size_t at = nest(type);
+    append(&header, sizeof header);
+    return at;
+  }
+  void close(std::size_t nest) {
+    const auto size = static_cast<unsigned short>(bytes_.size() - nest);
+    std::memcpy(bytes_.data() + nest + offsetof(rtattr, rta_len), &size, sizeof size);
+  }
   std::span<const std::uint8_t> finish(std::uint32_t sequence) {
     nlmsghdr message{};
     std::memcpy(&message, bytes_.data(), sizeof message);
@@ -273,6 +291,57 @@ Result<> Netlink::set_root_qdisc(IfIndex index, const std::string& kind) {
   Request request(RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, header);
   request.add(TCA_KIND, kind);
   return change(request, "cannot set qdisc " + kind);
+}
+
+Result<> Netlink::set_root_fq(IfIndex index, std::uint32_t packets) {
+  tcmsg header{};
+  header.tcm_ifindex = static_cast<int>(number(index));
+  header.tcm_parent = TC_H_ROOT;
+  Request request(RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, header);
+  request.add(TCA_KIND, "fq");
+  const std::size_t options = request.nest(TCA_OPTIONS);
+  request.add(TCA_FQ_PLIMIT, packets);
+  request.add(TCA_FQ_FLOW_PLIMIT, packets);
+  request.close(options);
+  return change(request, "cannot set qdisc fq");
+}
+
+Result<> Netlink::set_up_quietly(IfIndex index, std::uint32_t mtu) {
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(number(index));
+  header.ifi_flags = IFF_UP | IFF_NOARP;
+  header.ifi_change = IFF_UP | IFF_NOARP | IFF_MULTICAST;
+  Request request(RTM_NEWLINK, NLM_F_ACK, header);
+  request.add(IFLA_MTU, mtu);
+  const std::size_t families = request.nest(IFLA_AF_SPEC);
+  const std::size_t inet6 = request.nest(AF_INET6);
+  const std::uint8_t none = IN6_ADDR_GEN_MODE_NONE;
+  request.add(IFLA_INET6_ADDR_GEN_MODE, &none, sizeof none);
+  request.close(inet6);
+  request.close(families);
+  return change(request, "cannot set a device up");
+}
+
+Result<> Netlink::add_veth(const std::string& name, const std::string& peer_name, int netns_fd) {
+  Request request(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
+  request.add(IFLA_IFNAME, name);
+  const std::size_t info = request.nest(IFLA_LINKINFO);
+  request.add(IFLA_INFO_KIND, "veth");
+  const std::size_t data = request.nest(IFLA_INFO_DATA);
+  const std::size_t peer = request.nest(VETH_INFO_PEER, ifinfomsg{});
+  request.add(IFLA_IFNAME, peer_name);
+  request.add(IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns_fd));
+  request.close(peer);
+  request.close(data);
+  request.close(info);
+  return change(request, "cannot make a veth pair");
+}
+
+Result<> Netlink::remove(IfIndex index) {
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(number(index));
+  Request request(RTM_DELLINK, NLM_F_ACK, header);
+  return change(request, "cannot remove a device");
 }
 
 }  // namespace faultline::agent

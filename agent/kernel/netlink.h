@@ -53,6 +53,14 @@ class Netlink {
   // Puts a qdisc of that kind ("fq") with its defaults at the root of the device. Errors: kNotFound
   // when the kernel has none of that kind.
   Result<> set_root_qdisc(IfIndex index, const std::string& kind);
+  // fq with room for `packets`, all of which may be of one flow.
+  Result<> set_root_fq(IfIndex index, std::uint32_t packets);
+  // Up, and not talking of its own accord: no ARP, no multicast, no address.
+  Result<> set_up_quietly(IfIndex index, std::uint32_t mtu);
+  // A veth pair, `name` here and `peer_name` in the namespace that `netns_fd` is open on; both
+  // down.
+  Result<> add_veth(const std::string& name, const std::string& peer_name, int netns_fd);
+  Result<> remove(IfIndex index);
 
  private:
   explicit Netlink(Fd socket) : socket_(std::move(socket)) {}

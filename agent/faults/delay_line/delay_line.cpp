@@ -10,6 +10,7 @@
 #include <random>
 #include <thread>
 
+#include "agent/faults/delay_line/pass_mark.h"
 #include "agent/kernel/counters.h"
 #include "agent/kernel/dice.h"
 #include "agent/kernel/lease.h"
@@ -33,14 +34,6 @@ std::size_t memory_for(const DelayModel& model) {
   const double seconds = std::chrono::duration<double>(model.high()).count();
   return static_cast<std::size_t>(
       std::clamp(seconds * kBytesPerSecond, kLeast, static_cast<double>(DelayLine::kMostBytes)));
-}
-
-// Each line of this process marks its packets with its own mark, so that two on one device do not
-// take each other's for their own.
-std::uint32_t next_mark() {
-  static std::atomic<std::uint32_t> last{0};
-  return (FL_MARK_PASS & ~0xfffu) |
-         (1 + (last.fetch_add(1) + static_cast<std::uint32_t>(::getpid())) % 4095);
 }
 
 std::uint64_t random_cookie() {
@@ -89,7 +82,7 @@ Result<> DelayLine::load(const api::NetworkLatency& spec, const std::vector<IfIn
   config.cookie = random_cookie();
   config.threshold = fl_threshold(spec.probability.value);
   config.tap_ifindex = tap_.index();
-  config.mark = next_mark();
+  config.mark = next_pass_mark();
   std::transform(devices.begin(), devices.end(), config.ifindex,
                  [](IfIndex device) { return number(device); });
   config.filter = *filter;

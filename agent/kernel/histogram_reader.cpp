@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/effects/histogram_reader.h"
+#include "agent/kernel/histogram_reader.h"
 
 #include <algorithm>
 

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* networkLatency by EDT: what its programs and user space share beside fl_delay_config (fault_abi.h), whose tap_ifindex is the
+ * near end of our veth pair here. */
+#ifndef FAULTLINE_EDT_ABI_H
+#define FAULTLINE_EDT_ABI_H
+
+#include "fault_abi.h"
+
+#define FL_EDT_FLOWS 65536u  /* slots that keep flows in order under jitter; a power of two */
+#define FL_EDT_DELAYS 65536u /* delays drawn beforehand, used in turn; a power of two */
+
+/* What a packet carries through the pair, which clears mark and tstamp on its way through another namespace, in three fields
+ * that it leaves alone: lane and the upper part of the time of arrival in the VLAN tag, the lower part in tc_index, the delay
+ * in the hash, whose low bits choose the queue in fq. */
+#define FL_EDT_UNIT_SHIFT 10 /* of times of arrival: 1.024 us; they come round after 275 s */
+#define FL_EDT_HIGH_BITS 12
+#define FL_EDT_FLOW_BITS 10        /* of the hash; fq looks at no more */
+#define FL_EDT_DELAY_SHIFT 14      /* of the delay in the hash: 16.4 us; 68 s at most */
+#define FL_EDT_PACKET_OVERHEAD 768 /* bytes of an sk_buff beside its data, about */
+
+/* rodata fl_edt */
+struct fl_edt_config {
+	__u64 hop_ns;     /* no packet waits longer at once: how soon all are out when the lease has ended */
+	__s64 most_bytes; /* in the line; a packet that finds no room passes without delay and counts as an error */
+	__u32 delays;     /* used entries of fl_edt_delays, FL_EDT_DELAYS or 1 */
+	__u32 ordered;    /* flows need fl_edt_last to stay in order */
+};
+
+FL_STATIC_ASSERT(sizeof(struct fl_edt_config) == 24, "fl_edt_config");
+
+#endif
