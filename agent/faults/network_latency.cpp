@@ -38,16 +38,18 @@ class ArmedLatency final : public ArmedFault {
 };
 
 api::FaultSupport support(const FeatureProbe& features) {
-  api::FaultSupport answer{.fault = "networkLatency", .mechanism = kMechanism};
-  for (const auto& [feature, what] :
-       {std::pair{KernelFeature::kTcx, "tcx links"}, std::pair{KernelFeature::kTun, "TAP devices"}})
-    if (!features.has(feature)) {
-      answer.mechanism.clear();
-      answer.reason = std::string("needs ") + what + ": " + features.reason(feature);
-      return answer;
-    }
-  answer.supported = true;
-  if (features.has(KernelFeature::kFq)) answer.mechanism = kEdtMechanism;
+  api::FaultSupport answer{.fault = "networkLatency"};
+  if (!features.has(KernelFeature::kTcx)) {
+    answer.reason = "needs tcx links: " + features.reason(KernelFeature::kTcx);
+  } else if (features.has(KernelFeature::kFq)) {
+    answer.mechanism = kEdtMechanism;
+  } else if (features.has(KernelFeature::kTun)) {
+    answer.mechanism = kMechanism;
+  } else {
+    answer.reason = "edt needs the qdisc fq: " + features.reason(KernelFeature::kFq) +
+                    "; delay-line needs TAP devices: " + features.reason(KernelFeature::kTun);
+  }
+  answer.supported = answer.reason.empty();
   return answer;
 }
 

@@ -293,7 +293,7 @@ Result<> Netlink::set_root_qdisc(IfIndex index, const std::string& kind) {
   return change(request, "cannot set qdisc " + kind);
 }
 
-Result<> Netlink::set_root_fq(IfIndex index, std::uint32_t packets) {
+Result<> Netlink::set_root_fq(IfIndex index, std::uint32_t packets, std::uint32_t queue_mask) {
   tcmsg header{};
   header.tcm_ifindex = static_cast<int>(number(index));
   header.tcm_parent = TC_H_ROOT;
@@ -302,6 +302,7 @@ Result<> Netlink::set_root_fq(IfIndex index, std::uint32_t packets) {
   const std::size_t options = request.nest(TCA_OPTIONS);
   request.add(TCA_FQ_PLIMIT, packets);
   request.add(TCA_FQ_FLOW_PLIMIT, packets);
+  request.add(TCA_FQ_ORPHAN_MASK, queue_mask);
   request.close(options);
   return change(request, "cannot set qdisc fq");
 }

@@ -53,8 +53,9 @@ class Netlink {
   // Puts a qdisc of that kind ("fq") with its defaults at the root of the device. Errors: kNotFound
   // when the kernel has none of that kind.
   Result<> set_root_qdisc(IfIndex index, const std::string& kind);
-  // fq with room for `packets`, all of which may be of one flow.
-  Result<> set_root_fq(IfIndex index, std::uint32_t packets);
+  // fq with room for `packets`, all of which may be of one flow; `queue_mask`: the bits of a
+  // packet's hash that choose its queue, where no socket does.
+  Result<> set_root_fq(IfIndex index, std::uint32_t packets, std::uint32_t queue_mask);
   // Up, and not talking of its own accord: no ARP, no multicast, no address.
   Result<> set_up_quietly(IfIndex index, std::uint32_t mtu);
   // A veth pair, `name` here and `peer_name` in the namespace that `netns_fd` is open on; both

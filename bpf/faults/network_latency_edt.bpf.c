@@ -21,7 +21,6 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define TC_ACT_SHOT 2
 #define DELIVERY_MONO 1 /* BPF_SKB_TSTAMP_DELIVERY_MONO */
-#define SLACK_NS 20000  /* not worth another round */
 
 const volatile struct fl_edt_config fl_edt;
 const volatile __u64 fl_edt_delays[FL_EDT_DELAYS]; /* ns */
@@ -44,6 +43,11 @@ struct {
 	__type(value, struct fl_hist);
 } fl_edt_added SEC(".maps");
 
+static __always_inline __u64 fl_edt_up_to_grid(__u64 ns)
+{
+	return (ns + FL_EDT_GRID - 1) & ~(FL_EDT_GRID - 1);
+}
+
 static __always_inline __u64 fl_edt_due(__u64 now, __u32 flow)
 {
 	__u32 slot = 0, mine = flow & (FL_EDT_FLOWS - 1);
@@ -53,8 +57,12 @@ static __always_inline __u64 fl_edt_due(__u64 now, __u32 flow)
 	if (fl_edt.delays > 1)
 		slot = __sync_fetch_and_add(&fl_edt_drawn, 1) & (FL_EDT_DELAYS - 1);
 	due = now + fl_edt_delays[slot];
-	if (!fl_edt.ordered)
+	if (fl_edt.order == FL_EDT_ORDER_NONE)
 		return due;
+	if (fl_edt.order == FL_EDT_ORDER_GRID)
+		due = fl_edt_up_to_grid(due - FL_EDT_GRID / 2);
+	if (due < now)
+		due = now;
 	last = bpf_map_lookup_elem(&fl_edt_last, &mine);
 	if (!last)
 		return due;
@@ -80,10 +88,22 @@ static __always_inline void fl_edt_no_longer_ours(struct __sk_buff *skb)
 	bpf_set_hash_invalid(skb);
 }
 
+/* Until when to wait now, and in which of fq's queues. fq wakes a queue when its first packet was due when it looked: one that
+ * comes later and is due sooner would wait for that. So those with a whole round before them have queues of their own; within
+ * one kind, packets of a flow are due in order. */
+static __always_inline int fl_edt_schedule(struct __sk_buff *skb, __u64 now, __u64 due, __u32 hash)
+{
+	__u64 round = now + fl_edt.hop_ns;
+
+	bpf_set_hash(skb, (hash & ~1u) | (due > round));
+	return bpf_skb_set_tstamp(skb, due > round ? round : due, DELIVERY_MONO);
+}
+
 /* 0: a clone is on its way. */
 static __always_inline int fl_edt_send(struct __sk_buff *skb, __u64 now, __u64 due, __u32 flow, __u32 lane)
 {
-	__u64 unit = now >> FL_EDT_UNIT_SHIFT, hop = now + fl_edt.hop_ns;
+	__u64 unit = now >> FL_EDT_UNIT_SHIFT;
+	__u32 delay = (due - (unit << FL_EDT_UNIT_SHIFT)) >> FL_EDT_DELAY_SHIFT; /* from what is known later */
 	__u16 tag = (lane << FL_EDT_HIGH_BITS) | ((unit >> 16) & ((1u << FL_EDT_HIGH_BITS) - 1));
 
 	if (__sync_fetch_and_add(&fl_edt_bytes, fl_edt_weight(skb)) > fl_edt.most_bytes)
@@ -91,9 +111,8 @@ static __always_inline int fl_edt_send(struct __sk_buff *skb, __u64 now, __u64 d
 	if (bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), tag))
 		goto back;
 	skb->tc_index = unit & 0xffff;
-	bpf_set_hash(skb, (((due - now) >> FL_EDT_DELAY_SHIFT) << FL_EDT_FLOW_BITS) |
-				  (flow & ((1u << FL_EDT_FLOW_BITS) - 1)));
-	if (bpf_skb_set_tstamp(skb, due < hop ? due : hop, DELIVERY_MONO) ||
+	if (fl_edt_schedule(skb, now, due,
+			    (delay << FL_EDT_QUEUE_BITS) | (flow & ((1u << FL_EDT_QUEUE_BITS) - 1))) ||
 	    bpf_clone_redirect(skb, fl_config.tap_ifindex, 0)) {
 		bpf_skb_set_tstamp(skb, 0, 0);
 		fl_edt_no_longer_ours(skb);
@@ -153,8 +172,8 @@ int fl_edt_turn(struct __sk_buff *skb)
 SEC("tc")
 int fl_edt_return(struct __sk_buff *skb)
 {
-	const __u64 round = 1ull << (16 + FL_EDT_HIGH_BITS);
-	__u64 now, unit, arrived, due, waited;
+	const __u64 comes_round = 1ull << (16 + FL_EDT_HIGH_BITS);
+	__u64 now, unit, arrived, due;
 	__u32 tag, lane, ifindex, zero = 0;
 	struct fl_hist *hist;
 	int armed;
@@ -166,13 +185,12 @@ int fl_edt_return(struct __sk_buff *skb)
 		now = bpf_ktime_get_ns();
 	tag = skb->vlan_tci;
 	unit = ((__u64)(tag & ((1u << FL_EDT_HIGH_BITS) - 1)) << 16) | (skb->tc_index & 0xffff);
-	waited = (((now >> FL_EDT_UNIT_SHIFT) - unit) & (round - 1)) << FL_EDT_UNIT_SHIFT;
-	arrived = now - waited;
-	due = arrived + ((__u64)(skb->hash >> FL_EDT_FLOW_BITS) << FL_EDT_DELAY_SHIFT);
-	if (armed && due > now + SLACK_NS) {
-		if (!bpf_skb_set_tstamp(skb, due < now + fl_edt.hop_ns ? due : now + fl_edt.hop_ns, DELIVERY_MONO))
-			return bpf_redirect(fl_config.tap_ifindex, 0);
-	}
+	unit = ((now >> FL_EDT_UNIT_SHIFT) - unit) & (comes_round - 1);
+	arrived = ((now >> FL_EDT_UNIT_SHIFT) - unit) << FL_EDT_UNIT_SHIFT;
+	due = arrived + ((__u64)(skb->hash >> FL_EDT_QUEUE_BITS) << FL_EDT_DELAY_SHIFT);
+	due = fl_edt.order == FL_EDT_ORDER_GRID ? fl_edt_up_to_grid(due) : due + FL_EDT_GRID / 2;
+	if (armed && (skb->hash & 1) && due > now && !fl_edt_schedule(skb, now, due, skb->hash))
+		return bpf_redirect(fl_config.tap_ifindex, 0);
 	lane = (tag >> FL_EDT_HIGH_BITS) & 0xf;
 	ifindex = fl_config.ifindex[(lane >> 1) & (FL_DELAY_MAX_DEVICES - 1)];
 	__sync_fetch_and_add(&fl_edt_bytes, -fl_edt_weight(skb));
@@ -181,7 +199,7 @@ int fl_edt_return(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	hist = bpf_map_lookup_elem(&fl_edt_added, &zero);
 	if (hist)
-		fl_hist_add(hist, waited);
+		fl_hist_add(hist, now - arrived);
 	skb->mark = fl_config.mark;
 	return bpf_redirect(ifindex, (lane & 1) == FL_DELAY_FROM ? 0 : BPF_F_INGRESS);
 }

@@ -143,9 +143,15 @@ void draw_delays(const api::NetworkLatency& spec, std::uint64_t seed, network_la
   DelayModel model(spec, seed);
   const bool jitter = spec.jitter.value.count() > 0;
   o.rodata->fl_edt.delays = jitter ? FL_EDT_DELAYS : 1;
-  o.rodata->fl_edt.ordered = jitter;
-  for (std::uint32_t i = 0; i < o.rodata->fl_edt.delays; ++i)
-    o.rodata->fl_edt_delays[i] = static_cast<std::uint64_t>(model.next().count());
+  std::uint64_t longest = 0;
+  for (std::uint32_t i = 0; i < o.rodata->fl_edt.delays; ++i) {
+    const auto delay = static_cast<std::uint64_t>(model.next().count());
+    o.rodata->fl_edt_delays[i] = delay;
+    longest = std::max(longest, delay);
+  }
+  if (jitter)
+    o.rodata->fl_edt.order =
+        longest > o.rodata->fl_edt.hop_ns ? FL_EDT_ORDER_GRID : FL_EDT_ORDER_EXACT;
 }
 
 }  // namespace
@@ -161,10 +167,10 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,
   if (!skeleton) return fail(skeleton.error());
   network_latency_edt_bpf& object = **skeleton;
   object.rodata->fl_seed = context.seed;
-  draw_delays(spec, context.seed, object);
   auto& edt = object.rodata->fl_edt;
   edt.hop_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(kEdtHop).count());
   edt.most_bytes = static_cast<std::int64_t>(DelayLine::kMostBytes);
+  draw_delays(spec, context.seed, object);
   auto& config = object.rodata->fl_config;
   config.threshold = fl_threshold(spec.probability.value);
   config.tap_ifindex = number(pair->near_end());

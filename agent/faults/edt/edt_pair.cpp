@@ -13,6 +13,7 @@
 
 #include "agent/kernel/netlink.h"
 #include "agent/kernel/netns.h"
+#include "edt_abi.h"
 
 namespace faultline::agent {
 namespace {
@@ -71,7 +72,8 @@ Result<> EdtPair::configure(std::uint32_t packets) {
   const auto near = netlink->link(name);
   if (!near) return fail(near.error());
   near_ = near->index;
-  if (auto done = netlink->set_root_fq(near_, packets); !done) return done;
+  if (auto done = netlink->set_root_fq(near_, packets, (1U << FL_EDT_QUEUE_BITS) - 1); !done)
+    return done;
   {
     const auto inside = ScopedNetns::enter(far_netns());
     if (!inside) return fail(inside.error());
