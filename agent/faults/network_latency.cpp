@@ -43,6 +43,8 @@ api::FaultSupport support(const FeatureProbe& features) {
     answer.reason = "needs tcx links: " + features.reason(KernelFeature::kTcx);
   } else if (features.has(KernelFeature::kFq)) {
     answer.mechanism = kEdtMechanism;
+    if (features.has(KernelFeature::kTun))
+      answer.mechanism += std::string(", ") + kMechanism + " (with jitter)";
   } else if (features.has(KernelFeature::kTun)) {
     answer.mechanism = kMechanism;
   } else {
@@ -73,7 +75,9 @@ Result<std::unique_ptr<ArmedFault>> arm_network_latency(const api::Fault& fault,
                                         " interfaces, at most " +
                                         std::to_string(FL_DELAY_MAX_DEVICES) + " are supported");
   const std::string where = "networkLatency on " + pod.ref.id();
-  if (context.features.has(KernelFeature::kFq)) {
+  // With jitter the delay line: what fq lets go on two CPUs may meet in another order, and the
+  // order within a flow is promised (docs/decisions/0011-edt.md).
+  if (context.features.has(KernelFeature::kFq) && spec->jitter.value.count() == 0) {
     auto armed = arm_edt(*spec, devices, context);
     if (!armed) return fail(armed.error().with_context(where));
     return armed;

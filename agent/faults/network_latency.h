@@ -3,6 +3,7 @@
 // put back where they were taken. They wait in the kernel, in fq on a device of ours ("edt"), or,
 // where there is no fq, in a queue of ours behind a TAP ("delay-line"). Nothing is changed in the
 // pod, and no qdisc but our own device's.
+// With jitter it is the delay line always: it keeps the order within a flow.
 //
 // Out of scope, so never matched: what is not IPv4 or IPv6 (ARP), IPv6 neighbour discovery, and
 // packets with a VLAN tag. With `probability` below 1 the packets that are not chosen pass at once,
