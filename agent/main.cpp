@@ -18,6 +18,8 @@
 #include <fstream>
 #include <optional>
 
+#include "agent/kernel/undo_journal.h"
+#include "agent/kernel/watchdog.h"
 #include "agent/link/agent.h"
 #include "agent/link/node_info.h"
 #include "agent/targets/pods_file_source.h"
@@ -162,6 +164,8 @@ void lift_descriptor_limit() {
 
 Result<> run(const Options& options) {
   lift_descriptor_limit();
+  if (const std::size_t undone = UndoJournal::here().sweep(); undone > 0)
+    spdlog::warn("undone: {} filters that an agent left when it ended", undone);
   const SystemClock clock;
   const FeatureProbe features;
   auto source = PodsFileSource::open(options.pods, options.agent.link.node);
@@ -224,4 +228,7 @@ int program(int argc, char** argv) {
 }  // namespace
 }  // namespace faultline::agent
 
-int main(int argc, char** argv) { return faultline::agent::program(argc, argv); }
+int main(int argc, char** argv) {
+  if (const auto code = faultline::agent::run_as_watchdog(argc, argv)) return *code;
+  return faultline::agent::program(argc, argv);
+}

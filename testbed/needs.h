@@ -23,9 +23,19 @@ inline std::string missing(agent::KernelFeature feature) {
   return "needs: " + features().name(feature) + " (" + features().reason(feature) + ")";
 }
 
+// As missing(), for programs on a device's packets: by tcx links or by clsact filters.
+inline std::string missing_tc() {
+  const std::string tcx = missing(agent::KernelFeature::kTcx);
+  const std::string clsact = missing(agent::KernelFeature::kClsact);
+  return tcx.empty() || clsact.empty() ? std::string() : tcx + "; or " + clsact.substr(7);
+}
+
 }  // namespace faultline::testbed
 
 // In a test or SetUp(): returns from it.
 #define FAULTLINE_NEEDS(feature)                                                  \
   if (const std::string why = faultline::testbed::missing(feature); !why.empty()) \
   GTEST_SKIP() << why
+
+#define FAULTLINE_NEEDS_TC() \
+  if (const std::string why = faultline::testbed::missing_tc(); !why.empty()) GTEST_SKIP() << why

@@ -9,8 +9,8 @@
 #include <string>
 #include <utility>
 
-#include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/counters.h"
+#include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/link.h"
 #include "agent/kernel/netns.h"
 #include "agent/kernel/skeleton.h"
@@ -68,20 +68,20 @@ class PacketFlow final : public Collector {
       // Without a host-side device the pod's own is the only place there is.
       if (interface.host_index == IfIndex{}) {
         if (auto done = hang(links_, attach_tcx(bpf_program__fd(object.progs.fl_flow_out_to),
-                                                interface.pod_index, TcxHook::kEgress,
-                                                pod_.netns_path, TcxPlace::kBehindOurs));
+                                                interface.pod_index, TcHook::kEgress,
+                                                pod_.netns_path, TcPlace::kBehindOurs));
             !done)
           return done;
         if (auto done =
                 hang(links_, attach_tcx(bpf_program__fd(object.progs.fl_flow_out_from),
-                                        interface.pod_index, TcxHook::kIngress, pod_.netns_path));
+                                        interface.pod_index, TcHook::kIngress, pod_.netns_path));
             !done)
           return done;
         continue;
       }
       if (auto done = hang(
               links_, attach_tcx(bpf_program__fd(object.progs.fl_flow_out_to), interface.host_index,
-                                 TcxHook::kIngress, TcxPlace::kBehindOurs));
+                                 TcHook::kIngress, TcPlace::kBehindOurs));
           !done)
         return fail(done.error().with_context(interface.host_name));
     }
@@ -110,14 +110,13 @@ class PacketFlow final : public Collector {
   }
 
   Result<> attach_inside(const packet_flow_bpf& object, const PodInterface& interface) {
-    if (auto done =
-            hang(links_, attach_tcx(bpf_program__fd(object.progs.fl_flow_in_to),
-                                    interface.pod_index, TcxHook::kEgress, pod_.netns_path));
+    if (auto done = hang(links_, attach_tcx(bpf_program__fd(object.progs.fl_flow_in_to),
+                                            interface.pod_index, TcHook::kEgress, pod_.netns_path));
         !done)
       return done;
     return hang(links_,
                 attach_tcx(bpf_program__fd(object.progs.fl_flow_in_from), interface.pod_index,
-                           TcxHook::kIngress, pod_.netns_path, TcxPlace::kBehindOurs));
+                           TcHook::kIngress, pod_.netns_path, TcPlace::kBehindOurs));
   }
 
   // Attaches anew at the head, then lets the old links go: seen twice is seen once, because a
@@ -129,7 +128,7 @@ class PacketFlow final : public Collector {
     for (const PodInterface& interface : pod_.interfaces) {
       if (interface.host_index == IfIndex{}) continue;
       if (auto done = hang(
-              fresh, attach_tcx(bpf_program__fd(program), interface.host_index, TcxHook::kEgress));
+              fresh, attach_tcx(bpf_program__fd(program), interface.host_index, TcHook::kEgress));
           !done)
         return fail(done.error().with_context(interface.host_name));
     }

@@ -7,20 +7,18 @@
 #include "agent/kernel/counters.h"
 #include "agent/kernel/dice.h"
 #include "agent/kernel/lease.h"
-#include "agent/kernel/link.h"
 #include "agent/kernel/net_filter.h"
 #include "agent/kernel/skeleton.h"
+#include "agent/kernel/tc.h"
 #include "network_loss.skel.h"
 
 namespace faultline::agent {
 namespace {
 
-constexpr const char* kMechanism = "tcx";
-
 class ArmedLoss final : public ArmedFault {
  public:
-  ArmedLoss(Skeleton<network_loss_bpf> skeleton, std::vector<Link> links)
-      : skeleton_(std::move(skeleton)), links_(std::move(links)) {}
+  ArmedLoss(Skeleton<network_loss_bpf> skeleton, std::vector<Link> links, TcMeans means)
+      : skeleton_(std::move(skeleton)), links_(std::move(links)), means_(means) {}
 
   void renew(KtimeNs deadline) override { renew_lease(skeleton_->bss->fl_lease, deadline); }
 
@@ -41,22 +39,24 @@ class ArmedLoss final : public ArmedFault {
     links_.clear();
     return {};
   }
-  std::string mechanism() const override { return kMechanism; }
+  std::string mechanism() const override { return name(means_); }
 
  private:
   Skeleton<network_loss_bpf> skeleton_;
   std::vector<Link> links_;
+  TcMeans means_;
 };
 
-Result<> attach_to(const network_loss_bpf& object, const Pod& pod, std::vector<Link>& links) {
+Result<> attach_to(TcMeans means, const network_loss_bpf& object, const Pod& pod,
+                   std::vector<Link>& links) {
   for (const PodInterface& interface : pod.interfaces) {
     if (interface.host_index == IfIndex{})
       return fail(Errc::kUnsupported,
                   "interface " + interface.name +
                       " has no device on the host's side (macvlan, ipvlan or SR-IOV), and inside "
-                      "the pod tcx cannot drop what is sent without send() failing");
-    auto link = attach_tcx(bpf_program__fd(object.progs.fl_loss_to), interface.host_index,
-                           TcxHook::kIngress);
+                      "the pod tc cannot drop what is sent without send() failing");
+    auto link = attach_tc(means, bpf_program__fd(object.progs.fl_loss_to), interface.host_index,
+                          TcHook::kIngress);
     if (!link) return fail(link.error().with_context(interface.host_name));
     link->move_up();
     links.push_back(std::move(*link));
@@ -64,10 +64,11 @@ Result<> attach_to(const network_loss_bpf& object, const Pod& pod, std::vector<L
   return {};
 }
 
-Result<> attach_from(const network_loss_bpf& object, const Pod& pod, std::vector<Link>& links) {
+Result<> attach_from(TcMeans means, const network_loss_bpf& object, const Pod& pod,
+                     std::vector<Link>& links) {
   for (const PodInterface& interface : pod.interfaces) {
-    auto link = attach_tcx(bpf_program__fd(object.progs.fl_loss_from), interface.pod_index,
-                           TcxHook::kIngress, pod.netns_path);
+    auto link = attach_tc(means, bpf_program__fd(object.progs.fl_loss_from), interface.pod_index,
+                          TcHook::kIngress, pod.netns_path);
     if (!link) return fail(link.error().with_context(interface.name + " in the pod"));
     link->move_up();
     links.push_back(std::move(*link));
@@ -83,6 +84,8 @@ Result<std::unique_ptr<ArmedFault>> arm_loss(const api::NetworkLoss& spec, const
   if (!config) return fail(config.error());
   const auto filter = make_filter(spec, context.peer_addresses);
   if (!filter) return fail(filter.error());
+  const auto means = tc_means(context.features);
+  if (!means) return fail(means.error());
   const bool to = spec.direction != api::Direction::from;
   const bool from = spec.direction != api::Direction::to;
 
@@ -98,11 +101,13 @@ Result<std::unique_ptr<ArmedFault>> arm_loss(const api::NetworkLoss& spec, const
 
   std::vector<Link> links;
   if (to)
-    if (auto attached = attach_to(object, pod, links); !attached) return fail(attached.error());
+    if (auto attached = attach_to(*means, object, pod, links); !attached)
+      return fail(attached.error());
   if (from)
-    if (auto attached = attach_from(object, pod, links); !attached) return fail(attached.error());
+    if (auto attached = attach_from(*means, object, pod, links); !attached)
+      return fail(attached.error());
   arm_lease(object.bss->fl_lease, context.deadline);
-  return std::make_unique<ArmedLoss>(std::move(*skeleton), std::move(links));
+  return std::make_unique<ArmedLoss>(std::move(*skeleton), std::move(links), *means);
 }
 
 Result<std::unique_ptr<ArmedFault>> arm(const api::Fault& fault, const Pod& pod,
@@ -116,11 +121,12 @@ Result<std::unique_ptr<ArmedFault>> arm(const api::Fault& fault, const Pod& pod,
 
 api::FaultSupport support(const FeatureProbe& features) {
   api::FaultSupport answer{.fault = "networkLoss"};
-  answer.supported = features.has(KernelFeature::kTcx);
-  if (answer.supported)
-    answer.mechanism = kMechanism;
+  const auto means = tc_means(features);
+  answer.supported = means.has_value();
+  if (means)
+    answer.mechanism = name(*means);
   else
-    answer.reason = "needs tcx links: " + features.reason(KernelFeature::kTcx);
+    answer.reason = means.error().message;
   return answer;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// networkLoss by tcx ("tcx"): independent, correlated, or Gilbert-Elliott bursts. Packets are
-// dropped at the hook that receives them, so that the sender's send() never fails.
+// networkLoss by tcx links ("tcx") or clsact filters ("clsact"): independent, correlated, or
+// Gilbert-Elliott bursts. Packets are dropped at the hook that receives them, so that the sender's
+// send() never fails.
 //
 // Out of scope, so never matched: what is neither IPv4 nor IPv6 (ARP), and IPv6 neighbour
 // discovery. A GSO packet is one event: with TCP offloads a loss may take several segments at once.

@@ -22,6 +22,8 @@ constexpr std::array kRows{
     Row{KernelFeature::kBtf, "BTF of the kernel", "every BPF program that reads kernel structs",
         tries::btf},
     Row{KernelFeature::kTcx, "tcx links", "network faults, packet effects", tries::tcx},
+    Row{KernelFeature::kClsact, "clsact + bpf filters",
+        "network faults, packet effects without tcx", tries::clsact},
     Row{KernelFeature::kTun, "TUN/TAP", "networkLatency by the delay line", tries::tun},
     Row{KernelFeature::kCgroupSock, "cgroup/sock_create + bpf_set_retval", "socketError: socket",
         [] { return tries::cgroup_hook(BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_CREATE); }},
@@ -80,6 +82,12 @@ const api::Feature& find_or_try(KernelFeature feature,
 }
 
 }  // namespace
+
+FeatureProbe::FeatureProbe(KernelFeature feature, const std::string& reason) {
+  for (const Row& row : kRows)
+    if (row.feature == feature)
+      known_.emplace(feature, api::Feature{row.name, false, reason, row.enables});
+}
 
 bool FeatureProbe::has(KernelFeature feature) const {
   return find_or_try(feature, known_).available;

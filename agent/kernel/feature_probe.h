@@ -15,6 +15,7 @@ namespace faultline::agent {
 enum class KernelFeature {
   kBtf,
   kTcx,
+  kClsact,  // the qdisc and bpf filters: where there is no tcx
   kTun,
   kCgroupSock,  // cgroup/sock_create + bpf_set_retval
   kCgroupBind,
@@ -41,6 +42,9 @@ enum class KernelFeature {
 
 class FeatureProbe {
  public:
+  FeatureProbe() = default;
+  // As if the kernel lacked `feature`, for `reason`: what comes next on the ladder is used.
+  FeatureProbe(KernelFeature feature, const std::string& reason);
   // Tries it now unless it was tried before.
   [[nodiscard]] bool has(KernelFeature feature) const;
   // Why not, in the kernel's words; empty when has().

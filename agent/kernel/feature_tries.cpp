@@ -167,7 +167,7 @@ Result<> tcx() {
   constexpr std::array code{move(0, -1), leave()};  // TCX_NEXT
   const auto program = load({.type = BPF_PROG_TYPE_SCHED_CLS}, code, "cannot load a tc program");
   if (!program) return fail(program.error());
-  const auto link = attach_tcx(program->get(), IfIndex{if_nametoindex("lo")}, TcxHook::kIngress);
+  const auto link = attach_tcx(program->get(), IfIndex{if_nametoindex("lo")}, TcHook::kIngress);
   if (!link) return fail(link.error());
   return {};
 }
@@ -323,6 +323,23 @@ Result<> fq() {
   const auto link = netlink->link(name);
   if (!link) return fail(link.error());
   return netlink->set_root_qdisc(link->index, "fq");
+}
+
+Result<> clsact() {
+  constexpr std::array code{move(0, -1), leave()};  // TC_ACT_UNSPEC: the next filter decides
+  const auto program = load({.type = BPF_PROG_TYPE_SCHED_CLS}, code, "cannot load a tc program");
+  if (!program) return fail(program.error());
+  std::string name;
+  const auto tap = open_tap(name);
+  if (!tap) return fail(tap.error().with_context("cannot try"));
+  auto netlink = Netlink::open();
+  if (!netlink) return fail(netlink.error());
+  const auto link = netlink->link(name);
+  if (!link) return fail(link.error());
+  if (auto done = netlink->add_clsact(link->index); !done) return done;
+  return netlink->add_filter(
+      {.device = link->index, .hook = TcHook::kIngress, .pref = 1, .handle = 1}, program->get(),
+      "fl_probe");
 }
 
 Result<> iter_tcp() {

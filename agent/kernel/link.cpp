@@ -49,14 +49,6 @@ struct TcxQuery {  // union bpf_attr, query, with tcx of 6.6
 };
 static_assert(sizeof(TcxQuery) == 64);
 
-bool is_ours(std::uint32_t program_id) {
-  const Fd fd(bpf_prog_get_fd_by_id(program_id));
-  bpf_prog_info info{};
-  std::uint32_t size = sizeof info;
-  return fd.valid() && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0 &&
-         std::string_view(info.name).starts_with("fl_");
-}
-
 // The last program of ours in the chain; 0: none.
 std::uint32_t last_of_ours(IfIndex device, std::uint32_t attach_type) {
   std::array<std::uint32_t, 64> ids{};  // as many as the kernel allows on one hook
@@ -73,18 +65,26 @@ std::uint32_t last_of_ours(IfIndex device, std::uint32_t attach_type) {
 
 }  // namespace
 
-Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook, TcxPlace place) {
+bool is_ours(std::uint32_t program_id) {
+  const Fd fd(bpf_prog_get_fd_by_id(program_id));
+  bpf_prog_info info{};
+  std::uint32_t size = sizeof info;
+  return fd.valid() && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0 &&
+         std::string_view(info.name).starts_with("fl_");
+}
+
+Result<Link> attach_tcx(int program_fd, IfIndex device, TcHook hook, TcPlace place) {
   TcxLinkCreate attr;
   attr.program_fd = static_cast<std::uint32_t>(program_fd);
   attr.target_ifindex = number(device);
-  attr.attach_type = hook == TcxHook::kIngress ? kTcxIngress : kTcxEgress;
+  attr.attach_type = hook == TcHook::kIngress ? kTcxIngress : kTcxEgress;
   attr.flags = kBefore;
-  if (place == TcxPlace::kBehindOurs) attr.relative = last_of_ours(device, attr.attach_type);
+  if (place == TcPlace::kBehindOurs) attr.relative = last_of_ours(device, attr.attach_type);
   if (attr.relative != 0) attr.flags = kAfter | kRelativeIsId;
   const long fd = ::syscall(__NR_bpf, BPF_LINK_CREATE, &attr, sizeof attr);
   if (fd >= 0) return Link(Fd(static_cast<int>(fd)));
   Error error = from_errno(errno, "cannot attach to device " + std::to_string(number(device)) +
-                                      (hook == TcxHook::kIngress ? " ingress" : " egress"));
+                                      (hook == TcHook::kIngress ? " ingress" : " egress"));
   // A kernel without tcx does not know the attach type.
   if (error.sys_errno == EINVAL) {
     error.code = Errc::kUnsupported;
@@ -94,8 +94,8 @@ Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook, TcxPlace p
   return fail(std::move(error));
 }
 
-Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook, const std::string& netns_path,
-                        TcxPlace place) {
+Result<Link> attach_tcx(int program_fd, IfIndex device, TcHook hook, const std::string& netns_path,
+                        TcPlace place) {
   auto inside = ScopedNetns::enter(netns_path);
   if (!inside) return fail(inside.error());
   return attach_tcx(program_fd, device, hook, place);

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// BPF links: alive means attached. A link is a file descriptor and is never pinned, so the kernel
-// detaches it when our process ends, however it ends.
+// What is attached: alive means attached. A BPF link is a file descriptor and is never pinned, so
+// the kernel detaches it when our process ends, however it ends. A filter (clsact.h) is not, and
+// has something to undo.
 #pragma once
 
 #include <linux/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "agent/kernel/fd.h"
 #include "agent/kernel/ids.h"
+#include "agent/kernel/netlink.h"
 #include "base/result.h"
 
 namespace faultline::agent {
@@ -18,32 +21,39 @@ class Link {
  public:
   Link() = default;
   explicit Link(Fd fd) : fd_(std::move(fd)) {}
-  void detach() { fd_.reset(); }
+  // `undo` is destroyed after `fd` is closed.
+  Link(Fd fd, std::shared_ptr<void> undo) : undo_(std::move(undo)), fd_(std::move(fd)) {}
+  void detach() {
+    fd_.reset();
+    undo_.reset();
+  }
   // For a fault: goes before everything else when the process dies (Fd::move_up).
   void move_up() { fd_.move_up(); }
   [[nodiscard]] bool attached() const { return fd_.valid(); }
   [[nodiscard]] int fd() const { return fd_.get(); }
 
  private:
+  std::shared_ptr<void> undo_;
   Fd fd_;
 };
 
-enum class TcxHook { kIngress, kEgress };
+// Is it a program whose name begins with fl_?
+bool is_ours(std::uint32_t program_id);
 
 // Where in the device's chain. Both are before a CNI's programs, which may end the chain.
-enum class TcxPlace {
+enum class TcPlace {
   kHead,        // before all others, ours of earlier too
   kBehindOurs,  // behind those named fl_*, so that what they did is seen
 };
 
 // The device is one of the calling thread's network namespace; the link stays when the thread
 // leaves it. Errors: kUnsupported on kernels before 6.6, kNotFound for no such device.
-Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook,
-                        TcxPlace place = TcxPlace::kHead);
+Result<Link> attach_tcx(int program_fd, IfIndex device, TcHook hook,
+                        TcPlace place = TcPlace::kHead);
 
 // For the device of another namespace: enters it (ScopedNetns), attaches, comes back.
-Result<Link> attach_tcx(int program_fd, IfIndex device, TcxHook hook, const std::string& netns_path,
-                        TcxPlace place = TcxPlace::kHead);
+Result<Link> attach_tcx(int program_fd, IfIndex device, TcHook hook, const std::string& netns_path,
+                        TcPlace place = TcPlace::kHead);
 
 // `attach_type`: BPF_CGROUP_*. Runs for the cgroup and those below it, beside programs of others.
 Result<Link> attach_cgroup(int program_fd, const std::string& cgroup_path,

@@ -33,6 +33,16 @@ struct AddressInfo {
   bool link_local = false;  // 169.254/16, fe80::/10
 };
 
+enum class TcHook { kIngress, kEgress };
+
+// A filter of kind bpf, protocol all, at one side of a clsact qdisc.
+struct TcFilter {
+  IfIndex device{};
+  TcHook hook{};
+  std::uint16_t pref = 0;    // lower comes first
+  std::uint32_t handle = 0;  // within its pref, chosen by who adds it; not 0
+};
+
 // Talks to the network namespace that the opening thread was in. Used from one thread at a time.
 // Errors of all: what the kernel answered; kNotFound for no such device.
 class Netlink {
@@ -56,6 +66,18 @@ class Netlink {
   // fq with room for `packets`, all of which may be of one flow; `queue_mask`: the bits of a
   // packet's hash that choose its queue, where no socket does.
   Result<> set_root_fq(IfIndex index, std::uint32_t packets, std::uint32_t queue_mask);
+  // "clsact", "ingress", or empty when the device has neither.
+  Result<std::string> ingress_qdisc(IfIndex index);
+  Result<> add_clsact(IfIndex index);
+  Result<> remove_clsact(IfIndex index);  // with all its filters
+  // Direct action, first of its pref. `name` is for people. Errors: EEXIST when the handle is
+  // taken, EINVAL when the pref is by filters of another kind or protocol.
+  Result<> add_filter(const TcFilter& filter, int program_fd, const std::string& name);
+  // The id of its program. Errors: kNotFound for no such filter.
+  Result<std::uint32_t> filter_program(const TcFilter& filter);
+  Result<> remove_filter(const TcFilter& filter);
+  // Of any kind, on either side of the device's clsact.
+  Result<bool> has_filters(IfIndex index);
   // Up, and not talking of its own accord: no ARP, no multicast, no address.
   Result<> set_up_quietly(IfIndex index, std::uint32_t mtu);
   // A veth pair, `name` here and `peer_name` in the namespace that `netns_fd` is open on; both

@@ -29,7 +29,7 @@ struct Progress {
 
 class Ending : public testing::Test {
  protected:
-  void SetUp() override { FAULTLINE_NEEDS(agent::KernelFeature::kTcx); }
+  void SetUp() override { FAULTLINE_NEEDS_TC(); }
 
   // Arms all faults of this kernel layer, and renews their leases until it is stopped.
   Child owner(std::chrono::nanoseconds lease, Progress& progress) {

@@ -6,7 +6,10 @@
 
 #include <cstdio>
 
+#include "agent/kernel/watchdog.h"
+
 int main(int argc, char** argv) {
+  if (const auto code = faultline::agent::run_as_watchdog(argc, argv)) return *code;
   testing::InitGoogleTest(&argc, argv);
   spdlog::set_level(spdlog::level::warn);
   if (!GTEST_FLAG_GET(list_tests) && geteuid() != 0) {

@@ -30,7 +30,7 @@ api::NetworkLoss loss(double p, api::Direction direction = api::Direction::to) {
 
 class NetworkLoss : public testing::Test {
  protected:
-  void SetUp() override { FAULTLINE_NEEDS(agent::KernelFeature::kTcx); }
+  void SetUp() override { FAULTLINE_NEEDS_TC(); }
 
   // Datagrams that the pod sends to the host, and the other way.
   Delivery pod_to_host(std::uint32_t count, const TestPod& pod, bool v6 = false,

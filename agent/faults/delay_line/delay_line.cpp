@@ -93,7 +93,7 @@ Result<> DelayLine::load(const api::NetworkLatency& spec, const std::vector<IfIn
 
 Result<> DelayLine::attach(const api::NetworkLatency& spec, const std::vector<IfIndex>& devices) {
   const auto& programs = programs_->skeleton->progs;
-  const auto link = [this](const bpf_program* program, IfIndex device, TcxHook hook) -> Result<> {
+  const auto link = [this](const bpf_program* program, IfIndex device, TcHook hook) -> Result<> {
     auto attached = attach_tcx(bpf_program__fd(program), device, hook);
     if (!attached) return fail(attached.error());
     links_.push_back(std::move(*attached));
@@ -102,12 +102,12 @@ Result<> DelayLine::attach(const api::NetworkLatency& spec, const std::vector<If
   };
   // The way back before the way in.
   const auto tap = IfIndex{tap_.index()};
-  if (auto done = link(programs.fl_delay_return, tap, TcxHook::kIngress); !done) return done;
+  if (auto done = link(programs.fl_delay_return, tap, TcHook::kIngress); !done) return done;
   for (const IfIndex device : devices) {
     if (spec.direction != api::Direction::from)
-      if (auto done = link(programs.fl_delay_to, device, TcxHook::kIngress); !done) return done;
+      if (auto done = link(programs.fl_delay_to, device, TcHook::kIngress); !done) return done;
     if (spec.direction != api::Direction::to)
-      if (auto done = link(programs.fl_delay_from, device, TcxHook::kEgress); !done) return done;
+      if (auto done = link(programs.fl_delay_from, device, TcHook::kEgress); !done) return done;
   }
   return {};
 }

@@ -57,22 +57,22 @@ Result<> ArmedEdt::attach(const api::NetworkLatency& spec, const std::vector<IfI
   const auto& programs = skeleton_->progs;
   // The way back before the way in.
   if (auto done = keep(attach_tcx(bpf_program__fd(programs.fl_edt_turn), pair_.far_end(),
-                                  TcxHook::kIngress, pair_.far_netns()));
+                                  TcHook::kIngress, pair_.far_netns()));
       !done)
     return done;
   if (auto done = keep(
-          attach_tcx(bpf_program__fd(programs.fl_edt_return), pair_.near_end(), TcxHook::kIngress));
+          attach_tcx(bpf_program__fd(programs.fl_edt_return), pair_.near_end(), TcHook::kIngress));
       !done)
     return done;
   for (const IfIndex device : devices) {
     if (spec.direction != api::Direction::from)
       if (auto done =
-              keep(attach_tcx(bpf_program__fd(programs.fl_edt_to), device, TcxHook::kIngress));
+              keep(attach_tcx(bpf_program__fd(programs.fl_edt_to), device, TcHook::kIngress));
           !done)
         return done;
     if (spec.direction != api::Direction::to)
       if (auto done =
-              keep(attach_tcx(bpf_program__fd(programs.fl_edt_from), device, TcxHook::kEgress));
+              keep(attach_tcx(bpf_program__fd(programs.fl_edt_from), device, TcHook::kEgress));
           !done)
         return done;
   }
