@@ -2,14 +2,19 @@
 #include "testbed/residue.h"
 
 #include <bpf/bpf.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string_view>
 #include <thread>
+
+#include "agent/kernel/undo_journal.h"
 
 namespace faultline::testbed {
 namespace {
@@ -54,6 +59,8 @@ std::set<std::string> objects() {
   for (const auto& entry : fs::directory_iterator("/sys/class/net", ec))
     if (entry.path().filename().string().starts_with("fl-"))
       found.insert("device " + entry.path().filename().string());
+  for (const auto& entry : fs::directory_iterator(agent::UndoJournal::here().folder(), ec))
+    found.insert("record " + entry.path().filename().string());
   return found;
 }
 
@@ -74,7 +81,8 @@ bool family(pid_t pid) {
   return false;
 }
 
-// "program 12", "link 3", "map 4", "device fl-delay0" of processes that are not ours.
+// "program 12", "link 3", "map 4", "device fl-delay0", "record filter-7-1" of processes that are
+// not ours.
 std::set<std::string> held_by_others() {
   std::set<std::string> held;
   std::error_code ec;
@@ -93,6 +101,12 @@ std::set<std::string> held_by_others() {
         if (key == "iff:") held.insert("device " + value);
       }
     }
+  }
+  for (const auto& entry : fs::directory_iterator(agent::UndoJournal::here().folder(), ec)) {
+    const std::string name = entry.path().filename();  // filter-PID-HANDLE
+    const auto pid = static_cast<pid_t>(std::atoi(name.c_str() + std::strlen("filter-")));
+    if (name.starts_with("filter-") && kill(pid, 0) == 0 && !family(pid))
+      held.insert("record " + name);
   }
   return held;
 }

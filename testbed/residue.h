@@ -8,8 +8,9 @@
 
 namespace faultline::testbed {
 
-// BPF programs, maps and links named fl_*, and devices named fl-*, that were not there when this
-// was made and that no process outside of this test's family holds (people test on one machine).
+// BPF programs, maps and links named fl_* (a filter that is left keeps its program), devices named
+// fl-*, and files of the undo journal, that were not there when this was made and that no process
+// outside of this test's family holds (people test on one machine).
 class ResidueCheck {
  public:
   ResidueCheck();

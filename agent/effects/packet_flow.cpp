@@ -11,9 +11,9 @@
 
 #include "agent/kernel/counters.h"
 #include "agent/kernel/histogram_reader.h"
-#include "agent/kernel/link.h"
 #include "agent/kernel/netns.h"
 #include "agent/kernel/skeleton.h"
+#include "agent/kernel/tc.h"
 #include "packet_flow.skel.h"
 
 namespace faultline::agent {
@@ -57,8 +57,8 @@ void add_gap(std::vector<api::Gap>& gaps, std::string metric, std::string reason
 
 class PacketFlow final : public Collector {
  public:
-  PacketFlow(Skeleton<packet_flow_bpf> skeleton, Pod pod)
-      : skeleton_(std::move(skeleton)), pod_(std::move(pod)) {}
+  PacketFlow(Skeleton<packet_flow_bpf> skeleton, Pod pod, TcMeans means)
+      : skeleton_(std::move(skeleton)), pod_(std::move(pod)), means_(means) {}
 
   Result<> attach() {
     const packet_flow_bpf& object = *skeleton_;
@@ -67,21 +67,21 @@ class PacketFlow final : public Collector {
         return fail(done.error().with_context(interface.name + " in the pod"));
       // Without a host-side device the pod's own is the only place there is.
       if (interface.host_index == IfIndex{}) {
-        if (auto done = hang(links_, attach_tcx(bpf_program__fd(object.progs.fl_flow_out_to),
-                                                interface.pod_index, TcHook::kEgress,
-                                                pod_.netns_path, TcPlace::kBehindOurs));
+        if (auto done = hang(links_, attach_tc(means_, bpf_program__fd(object.progs.fl_flow_out_to),
+                                               interface.pod_index, TcHook::kEgress,
+                                               pod_.netns_path, TcPlace::kBehindOurs));
             !done)
           return done;
         if (auto done =
-                hang(links_, attach_tcx(bpf_program__fd(object.progs.fl_flow_out_from),
-                                        interface.pod_index, TcHook::kIngress, pod_.netns_path));
+                hang(links_, attach_tc(means_, bpf_program__fd(object.progs.fl_flow_out_from),
+                                       interface.pod_index, TcHook::kIngress, pod_.netns_path));
             !done)
           return done;
         continue;
       }
-      if (auto done = hang(
-              links_, attach_tcx(bpf_program__fd(object.progs.fl_flow_out_to), interface.host_index,
-                                 TcHook::kIngress, TcPlace::kBehindOurs));
+      if (auto done =
+              hang(links_, attach_tc(means_, bpf_program__fd(object.progs.fl_flow_out_to),
+                                     interface.host_index, TcHook::kIngress, TcPlace::kBehindOurs));
           !done)
         return fail(done.error().with_context(interface.host_name));
     }
@@ -110,13 +110,13 @@ class PacketFlow final : public Collector {
   }
 
   Result<> attach_inside(const packet_flow_bpf& object, const PodInterface& interface) {
-    if (auto done = hang(links_, attach_tcx(bpf_program__fd(object.progs.fl_flow_in_to),
-                                            interface.pod_index, TcHook::kEgress, pod_.netns_path));
+    if (auto done = hang(links_, attach_tc(means_, bpf_program__fd(object.progs.fl_flow_in_to),
+                                           interface.pod_index, TcHook::kEgress, pod_.netns_path));
         !done)
       return done;
-    return hang(links_,
-                attach_tcx(bpf_program__fd(object.progs.fl_flow_in_from), interface.pod_index,
-                           TcHook::kIngress, pod_.netns_path, TcPlace::kBehindOurs));
+    return hang(links_, attach_tc(means_, bpf_program__fd(object.progs.fl_flow_in_from),
+                                  interface.pod_index, TcHook::kIngress, pod_.netns_path,
+                                  TcPlace::kBehindOurs));
   }
 
   // Attaches anew at the head, then lets the old links go: seen twice is seen once, because a
@@ -127,8 +127,8 @@ class PacketFlow final : public Collector {
     std::vector<Link> fresh;
     for (const PodInterface& interface : pod_.interfaces) {
       if (interface.host_index == IfIndex{}) continue;
-      if (auto done = hang(
-              fresh, attach_tcx(bpf_program__fd(program), interface.host_index, TcHook::kEgress));
+      if (auto done = hang(fresh, attach_tc(means_, bpf_program__fd(program), interface.host_index,
+                                            TcHook::kEgress));
           !done)
         return fail(done.error().with_context(interface.host_name));
     }
@@ -209,6 +209,7 @@ class PacketFlow final : public Collector {
   };
   Skeleton<packet_flow_bpf> skeleton_;
   Pod pod_;
+  TcMeans means_;
   std::vector<Link> links_, before_faults_;
   bool second_ = false;  // the next to take the head is fl_flow_out_frm2
   fl_flow_counters last_{};
@@ -245,9 +246,8 @@ std::vector<std::uint16_t> listening_ports(std::istream& proc_net_tcp) {
 
 Result<std::unique_ptr<Collector>> start_packet_flow(const Pod& pod,
                                                      const CollectContext& context) {
-  if (!context.features.has(KernelFeature::kTcx))
-    return fail(Errc::kUnsupported,
-                "needs tcx links: " + context.features.reason(KernelFeature::kTcx));
+  const auto means = tc_means(context.features);
+  if (!means) return fail(means.error());
   if (pod.interfaces.empty())
     return fail(Errc::kUnsupported, "the pod has no network interface of its own");
   auto skeleton = Skeleton<packet_flow_bpf>::open("packet_flow");
@@ -256,7 +256,7 @@ Result<std::unique_ptr<Collector>> start_packet_flow(const Pod& pod,
   // Before the hooks, so that no connection of a server is taken for a client's.
   auto ports = listening_in(pod.netns_path);
   if (!ports) return fail(ports.error());
-  auto flow = std::make_unique<PacketFlow>(std::move(*skeleton), pod);
+  auto flow = std::make_unique<PacketFlow>(std::move(*skeleton), pod, *means);
   flow->mark_servers(*ports);
   if (auto attached = flow->attach(); !attached) return fail(attached.error());
   return flow;

@@ -14,7 +14,7 @@
 
 namespace faultline::agent {
 
-// Starts measuring `pod`. Errors: kUnsupported where tcx or the pod's own interface is missing.
+// Starts measuring `pod`. Errors: kUnsupported where tc or the pod's own interface is missing.
 [[nodiscard]] Result<std::unique_ptr<Collector>> start_packet_flow(const Pod& pod,
                                                                    const CollectContext& context);
 

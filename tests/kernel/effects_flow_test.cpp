@@ -110,7 +110,7 @@ void ask(const Fd& fd, int count, Asked& asked) {
 
 class PacketFlow : public testing::Test {
  protected:
-  void SetUp() override { FAULTLINE_NEEDS(agent::KernelFeature::kTcx); }
+  void SetUp() override { FAULTLINE_NEEDS_TC(); }
 
   using Samples = std::vector<api::EffectSample>;
 

@@ -52,7 +52,8 @@ DelayLine::DelayLine(TapDevice tap) : tap_(std::move(tap)) {}
 Result<std::unique_ptr<DelayLine>> DelayLine::open(const api::NetworkLatency& spec,
                                                    const std::vector<IfIndex>& devices,
                                                    const std::vector<std::string>& peers,
-                                                   std::uint64_t seed, KtimeNs deadline) {
+                                                   std::uint64_t seed, KtimeNs deadline,
+                                                   TcMeans means) {
   auto tap = TapDevice::create(kRing);
   if (!tap) return fail(tap.error());
   std::unique_ptr<DelayLine> line(new DelayLine(std::move(*tap)));
@@ -67,7 +68,7 @@ Result<std::unique_ptr<DelayLine>> DelayLine::open(const api::NetworkLatency& sp
                            .lease = &programs->bss->fl_lease,
                            .most_bytes = memory_for(model)});
   if (auto done = line->worker_->start(); !done) return fail(done.error());
-  if (auto done = line->attach(spec, devices); !done) return fail(done.error());
+  if (auto done = line->attach(means, spec, devices); !done) return fail(done.error());
   return line;
 }
 
@@ -91,10 +92,12 @@ Result<> DelayLine::load(const api::NetworkLatency& spec, const std::vector<IfIn
   return {};
 }
 
-Result<> DelayLine::attach(const api::NetworkLatency& spec, const std::vector<IfIndex>& devices) {
+Result<> DelayLine::attach(TcMeans means, const api::NetworkLatency& spec,
+                           const std::vector<IfIndex>& devices) {
   const auto& programs = programs_->skeleton->progs;
-  const auto link = [this](const bpf_program* program, IfIndex device, TcHook hook) -> Result<> {
-    auto attached = attach_tcx(bpf_program__fd(program), device, hook);
+  const auto link = [this, means](const bpf_program* program, IfIndex device,
+                                  TcHook hook) -> Result<> {
+    auto attached = attach_tc(means, bpf_program__fd(program), device, hook);
     if (!attached) return fail(attached.error());
     links_.push_back(std::move(*attached));
     links_.back().move_up();

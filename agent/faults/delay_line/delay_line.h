@@ -13,7 +13,7 @@
 #include "agent/faults/delay_line/delay_worker.h"
 #include "agent/faults/delay_line/tap_device.h"
 #include "agent/kernel/ids.h"
-#include "agent/kernel/link.h"
+#include "agent/kernel/tc.h"
 #include "api/fault.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -39,7 +39,8 @@ class DelayLine {
   static Result<std::unique_ptr<DelayLine>> open(const api::NetworkLatency& spec,
                                                  const std::vector<IfIndex>& devices,
                                                  const std::vector<std::string>& peers,
-                                                 std::uint64_t seed, KtimeNs deadline);
+                                                 std::uint64_t seed, KtimeNs deadline,
+                                                 TcMeans means = TcMeans::kTcx);
   DelayLine(const DelayLine&) = delete;
   DelayLine& operator=(const DelayLine&) = delete;
   ~DelayLine();
@@ -58,7 +59,8 @@ class DelayLine {
   explicit DelayLine(TapDevice tap);
   Result<> load(const api::NetworkLatency& spec, const std::vector<IfIndex>& devices,
                 const std::vector<std::string>& peers, std::uint64_t seed);
-  Result<> attach(const api::NetworkLatency& spec, const std::vector<IfIndex>& devices);
+  Result<> attach(TcMeans means, const api::NetworkLatency& spec,
+                  const std::vector<IfIndex>& devices);
   void detach();
   [[nodiscard]] Result<DelayLineCounters> wait_for_returns() const;
   [[nodiscard]] Result<DelayLineCounters> wait_until_quiet(
