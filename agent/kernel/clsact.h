@@ -2,9 +2,10 @@
 // A program as a filter of the clsact qdisc, for kernels without tcx links.
 //
 // A filter belongs to its device, not to us, and would outlive a killed agent. So the filter is
-// only a stub, which calls the program through an array of programs: the kernel empties such an
-// array when the last descriptor of it is closed, and so the program's effect ends with our process
-// as a link's does. The stub that is left lets everything pass; undo_journal.h removes it.
+// only a stub, which calls the program through an array of programs: a worker of the kernel empties
+// such an array when the last descriptor of it is closed (prog_array_map_clear()), and so the
+// program's effect ends within milliseconds of our process. The stub that is left lets everything
+// pass; undo_journal.h removes it.
 #pragma once
 
 #include "agent/kernel/link.h"
