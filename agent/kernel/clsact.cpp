@@ -41,7 +41,7 @@ class Undo {
 // return array[0](skb), or -1 (the next filter decides) when it is empty.
 Result<Fd> load_stub(int array) {
   const std::array code{
-      bpf_insn{.code = BPF_LD | BPF_DW | BPF_IMM,
+      bpf_insn{.code = BPF_LD | BPF_DW,
                .dst_reg = BPF_REG_2,
                .src_reg = BPF_PSEUDO_MAP_FD,
                .off = 0,

@@ -19,7 +19,8 @@
 
 namespace faultline::agent {
 
-constexpr std::size_t kMaxAnswer = 64 * 1024;  // the kernel builds dumps in at most 32 KiB
+constexpr std::size_t kMaxAnswer =
+    std::size_t{64} * 1024;  // the kernel builds dumps in at most 32 KiB
 
 inline Error with_errno(int positive, const std::string& what) {
   Error error = from_errno(positive, what);

@@ -123,7 +123,7 @@ Owner Owner::self() { return {::getpid(), start_of(::getpid()).value_or(0)}; }
 bool Owner::alive() const { return pid > 0 && start_of(pid) == start; }
 
 UndoJournal UndoJournal::here() {
-  const char* elsewhere = std::getenv("FAULTLINE_UNDO");
+  const char* elsewhere = std::getenv("FAULTLINE_UNDO");  // NOLINT(concurrency-mt-unsafe)
   return UndoJournal(elsewhere != nullptr ? elsewhere : kFolder);
 }
 

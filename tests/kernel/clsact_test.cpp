@@ -58,8 +58,10 @@ class Clsact : public testing::Test {
  protected:
   void SetUp() override {
     FAULTLINE_NEEDS(agent::KernelFeature::kClsact);
+    // NOLINTNEXTLINE(concurrency-mt-unsafe)
     ::setenv("FAULTLINE_UNDO", (folder_.path() + "/undo").c_str(), 1);
   }
+  // NOLINTNEXTLINE(concurrency-mt-unsafe)
   void TearDown() override { ::unsetenv("FAULTLINE_UNDO"); }
 
   std::unique_ptr<agent::ArmedFault> lose_all(api::Direction direction = api::Direction::both) {

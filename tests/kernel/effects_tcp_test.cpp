@@ -69,7 +69,7 @@ TEST_F(EffectsTcp, ConnectLatencyIsWhatTheProgramWaitsForWhenTheServerAnswersLat
 }
 
 TEST_F(EffectsTcp, HandshakesThatFailAreCountedByTheErrnoTheProgramGot) {
-  FAULTLINE_NEEDS(agent::KernelFeature::kTcx);
+  FAULTLINE_NEEDS_TC();
   constexpr int kRefused = 30;
   const EchoServer server(b_, kPort);
   const auto collector = measure(a_);
@@ -101,7 +101,7 @@ TEST_F(EffectsTcp, HandshakesThatFailAreCountedByTheErrnoTheProgramGot) {
 }
 
 TEST_F(EffectsTcp, ProgramThatGivesUpAndKernelThatRefusesAtOnceAreUnknown) {
-  FAULTLINE_NEEDS(agent::KernelFeature::kTcx);
+  FAULTLINE_NEEDS_TC();
   const EchoServer server(b_, kPort);
   const auto collector = measure(a_);
   {
@@ -266,7 +266,7 @@ TEST_F(EffectsTcp, ProcessesOutsideTheCgroupAddNothing) {
 }
 
 TEST_F(EffectsTcp, ConnectsThatFindNoRoomToBeTimedAreToldAsAGap) {
-  FAULTLINE_NEEDS(agent::KernelFeature::kTcx);
+  FAULTLINE_NEEDS_TC();
   constexpr int kConnects = FL_TCP_CONNECTS + 200;
   const auto collector = measure(a_);
   const auto fault = arm(loss(1), a_.pod());

@@ -129,7 +129,7 @@ TEST_F(EffectsTcpTraffic, ConnectionsThatBeginWhileMeasuringBeginsAreCountedOnce
 }
 
 TEST_F(EffectsTcpTraffic, RetransmitsUnderLossAreThoseTheKernelCountsAndOnlyThePods) {
-  FAULTLINE_NEEDS(agent::KernelFeature::kTcx);
+  FAULTLINE_NEEDS_TC();
   const TestPod neighbour(net_, "c");
   const EchoServer server(b_, kPort);
   KeptConnection old(a_, TcpAddress(b_.ip4(), kPort));
