@@ -6,6 +6,7 @@
 
 #include "agent/faults/delay_line/delay_line.h"
 #include "agent/faults/edt/edt_line.h"
+#include "agent/kernel/tc.h"
 
 namespace faultline::agent {
 namespace {
@@ -39,8 +40,8 @@ class ArmedLatency final : public ArmedFault {
 
 api::FaultSupport support(const FeatureProbe& features) {
   api::FaultSupport answer{.fault = "networkLatency"};
-  if (!features.has(KernelFeature::kTcx)) {
-    answer.reason = "needs tcx links: " + features.reason(KernelFeature::kTcx);
+  if (const auto means = tc_means(features); !means) {
+    answer.reason = means.error().message;
   } else if (features.has(KernelFeature::kFq)) {
     answer.mechanism = kEdtMechanism;
     if (features.has(KernelFeature::kTun))
@@ -82,8 +83,10 @@ Result<std::unique_ptr<ArmedFault>> arm_network_latency(const api::Fault& fault,
     if (!armed) return fail(armed.error().with_context(where));
     return armed;
   }
-  auto line =
-      DelayLine::open(*spec, devices, context.peer_addresses, context.seed, context.deadline);
+  const auto means = tc_means(context.features);
+  if (!means) return fail(means.error().with_context(where));
+  auto line = DelayLine::open(*spec, devices, context.peer_addresses, context.seed,
+                              context.deadline, *means);
   if (!line) return fail(line.error().with_context(where));
   return std::make_unique<ArmedLatency>(std::move(*line));
 }

@@ -231,7 +231,6 @@ TEST_F(PacketFlow, BothSidesAgreeWithTheClientsStopwatch) {
 // A server's latency is what its callers are made to feel, whichever way they are delayed, and
 // whether the fault or the measurement came first.
 TEST_F(PacketFlow, ADelayIsSeenOnBothSides) {
-  FAULTLINE_NEEDS(agent::KernelFeature::kTcx);  // of networkLatency
   const Child server = start_server(milliseconds(1));
   for (const api::Direction direction : {api::Direction::to, api::Direction::from})
     for (const bool fault_first : {false, true}) {
@@ -262,7 +261,6 @@ TEST_F(PacketFlow, ADelayIsSeenOnBothSides) {
 
 // The client's own delay: its application waits, the server answers as fast as ever.
 TEST_F(PacketFlow, ADelayOfTheClientIsNotTheServers) {
-  FAULTLINE_NEEDS(agent::KernelFeature::kTcx);  // of networkLatency
   const Child server = start_server(milliseconds(1));
   auto of_server = measure(server_), of_client = measure(client_);
   api::NetworkLatency spec;

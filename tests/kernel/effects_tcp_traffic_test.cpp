@@ -53,7 +53,7 @@ std::uint64_t retransmitted(const TestPod& pod) {
 }
 
 TEST_F(EffectsTcpTraffic, RoundTripOfAConnectionFromBeforeIsSampledWhileItIsUsed) {
-  FAULTLINE_NEEDS(agent::KernelFeature::kTcx);
+  FAULTLINE_NEEDS_TC();
   const EchoServer server(b_, kPort);
   KeptConnection connection(a_, TcpAddress(b_.ip4(), kPort));
   connection.echo(1);
@@ -68,7 +68,7 @@ TEST_F(EffectsTcpTraffic, RoundTripOfAConnectionFromBeforeIsSampledWhileItIsUsed
 }
 
 TEST_F(EffectsTcpTraffic, RoundTripsOfNewConnectionsAreCountedOnceAtBothEnds) {
-  FAULTLINE_NEEDS(agent::KernelFeature::kTcx);
+  FAULTLINE_NEEDS_TC();
   constexpr int kEchoes = 40;
   const EchoServer server(b_, kPort);
   const auto client = measure(a_), peer = measure(b_);

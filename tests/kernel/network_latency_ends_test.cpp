@@ -63,7 +63,7 @@ int threads() {
 
 class NetworkLatencyEnds : public testing::Test {
  protected:
-  void SetUp() override { FAULTLINE_NEEDS(agent::KernelFeature::kTcx); }
+  void SetUp() override { FAULTLINE_NEEDS_TC(); }
 
   // A process of its own that arms, says so, and holds the fault with leases of `lease`.
   Child armed_elsewhere(milliseconds asked, milliseconds lease) {

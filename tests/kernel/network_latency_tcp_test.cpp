@@ -125,7 +125,7 @@ long counter(const TestPod& pod, const std::string& name) {
 
 class NetworkLatencyTcp : public testing::Test {
  protected:
-  void SetUp() override { FAULTLINE_NEEDS(agent::KernelFeature::kTcx); }
+  void SetUp() override { FAULTLINE_NEEDS_TC(); }
 
   ResidueCheck residue_;
   TestNetwork net_;

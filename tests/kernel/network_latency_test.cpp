@@ -38,7 +38,7 @@ double mean_added_ms(const agent::FaultCounters& c) {
 
 class NetworkLatency : public testing::Test {
  protected:
-  void SetUp() override { FAULTLINE_NEEDS(agent::KernelFeature::kTcx); }
+  void SetUp() override { FAULTLINE_NEEDS_TC(); }
 
   Samples pod_to_host(int count, std::chrono::microseconds gap, const TestPod& pod, bool v6 = false,
                       std::uint16_t source_port = 0) {

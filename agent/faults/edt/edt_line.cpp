@@ -14,6 +14,7 @@
 #include "agent/kernel/lease.h"
 #include "agent/kernel/net_filter.h"
 #include "agent/kernel/skeleton.h"
+#include "agent/kernel/tc.h"
 #include "edt_abi.h"
 #include "network_latency_edt.skel.h"
 
@@ -32,7 +33,8 @@ class ArmedEdt final : public ArmedFault {
       : pair_(std::move(pair)), skeleton_(std::move(skeleton)) {}
   ~ArmedEdt() override { links_.clear(); }  // before the device
 
-  Result<> attach(const api::NetworkLatency& spec, const std::vector<IfIndex>& devices);
+  Result<> attach(TcMeans means, const api::NetworkLatency& spec,
+                  const std::vector<IfIndex>& devices);
   void renew(KtimeNs deadline) override { renew_lease(skeleton_->bss->fl_lease, deadline); }
   Result<FaultCounters> read() const override;
   Result<> disarm() override;
@@ -47,7 +49,8 @@ class ArmedEdt final : public ArmedFault {
   std::uint64_t lost_ = 0;  // known when it is closed
 };
 
-Result<> ArmedEdt::attach(const api::NetworkLatency& spec, const std::vector<IfIndex>& devices) {
+Result<> ArmedEdt::attach(TcMeans means, const api::NetworkLatency& spec,
+                          const std::vector<IfIndex>& devices) {
   const auto keep = [this](Result<Link> link) -> Result<> {
     if (!link) return fail(link.error());
     link->move_up();
@@ -56,23 +59,23 @@ Result<> ArmedEdt::attach(const api::NetworkLatency& spec, const std::vector<IfI
   };
   const auto& programs = skeleton_->progs;
   // The way back before the way in.
-  if (auto done = keep(attach_tcx(bpf_program__fd(programs.fl_edt_turn), pair_.far_end(),
-                                  TcHook::kIngress, pair_.far_netns()));
+  if (auto done = keep(attach_tc(means, bpf_program__fd(programs.fl_edt_turn), pair_.far_end(),
+                                 TcHook::kIngress, pair_.far_netns()));
       !done)
     return done;
-  if (auto done = keep(
-          attach_tcx(bpf_program__fd(programs.fl_edt_return), pair_.near_end(), TcHook::kIngress));
+  if (auto done = keep(attach_tc(means, bpf_program__fd(programs.fl_edt_return), pair_.near_end(),
+                                 TcHook::kIngress));
       !done)
     return done;
   for (const IfIndex device : devices) {
     if (spec.direction != api::Direction::from)
       if (auto done =
-              keep(attach_tcx(bpf_program__fd(programs.fl_edt_to), device, TcHook::kIngress));
+              keep(attach_tc(means, bpf_program__fd(programs.fl_edt_to), device, TcHook::kIngress));
           !done)
         return done;
     if (spec.direction != api::Direction::to)
-      if (auto done =
-              keep(attach_tcx(bpf_program__fd(programs.fl_edt_from), device, TcHook::kEgress));
+      if (auto done = keep(
+              attach_tc(means, bpf_program__fd(programs.fl_edt_from), device, TcHook::kEgress));
           !done)
         return done;
   }
@@ -161,6 +164,8 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,
                                             const ArmContext& context) {
   const auto filter = make_filter(spec, context.peer_addresses);
   if (!filter) return fail(filter.error());
+  const auto means = tc_means(context.features);
+  if (!means) return fail(means.error());
   auto pair = EdtPair::create(kFqPackets);
   if (!pair) return fail(pair.error());
   auto skeleton = Skeleton<network_latency_edt_bpf>::open("network_latency_edt");
@@ -181,7 +186,8 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
   auto armed = std::make_unique<ArmedEdt>(std::move(*pair), std::move(*skeleton));
   arm_lease(object.bss->fl_lease, context.deadline);
-  if (auto attached = armed->attach(spec, devices); !attached) return fail(attached.error());
+  if (auto attached = armed->attach(*means, spec, devices); !attached)
+    return fail(attached.error());
   return armed;
 }
 
