@@ -3,10 +3,10 @@
 // the public functions on top of the machinery.
 #pragma once
 
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
 #include "api/detail/encode.h"
+#include "api/detail/json_parse.h"
 
 #define FAULTLINE_CODEC_STRUCT(EXTERN, T)                                               \
   EXTERN template void faultline::api::detail::decode_struct(                           \
@@ -48,15 +48,9 @@ std::string to_json_text(const T& value) {
 
 template <class T>
 Result<T> from_json_text(std::string_view text) {
-  boost::system::error_code error;
-  boost::json::value value;
-  try {
-    value = boost::json::parse({text.data(), text.size()}, error);
-  } catch (const std::exception& e) {
-    return fail(Errc::kInternal, std::string("JSON: ") + e.what());
-  }
-  if (error) return fail(Errc::kInvalid, "not valid JSON: " + error.message());
-  return from_json<T>(value);
+  const auto value = detail::parse_json(text);
+  if (!value) return fail(value.error());
+  return from_json<T>(*value);
 }
 
 }  // namespace faultline::api
