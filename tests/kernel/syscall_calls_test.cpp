@@ -132,37 +132,51 @@ int insert_rows(const std::string& file, int rows, DatabaseRun& run) {
   return 0;  // no close: it would sync again
 }
 
+// The database's process, held until run.go, and strace on it, which writes `trace`.
+struct TracedDatabase {
+  TracedDatabase(const TestPod& pod, const std::string& file, int rows, DatabaseRun& run,
+                 const std::string& calls, const std::string& trace)
+      : database(pod.start([=, &run] { return insert_rows(file, rows, run); })), tracer([=, this] {
+          const std::string pid = std::to_string(database.pid());
+          ::execlp("strace", "strace", "-f", "-qq", "-ttt", "-e", ("trace=" + calls).c_str(), "-o",
+                   trace.c_str(), "-p", pid.c_str(), nullptr);
+          return 127;
+        }) {}
+  [[nodiscard]] bool attached() const {
+    for (int i = 0; i < 2000; ++i, ::usleep(5000)) {
+      std::ifstream status("/proc/" + std::to_string(database.pid()) + "/status");
+      for (std::string line; std::getline(status, line);)
+        if (line.starts_with("TracerPid:") && line.find_first_of("123456789") != line.npos)
+          return true;
+    }
+    return false;
+  }
+  Child database, tracer;
+};
+
+api::SyscallError failing_syncs() {
+  api::SyscallError spec;
+  spec.syscalls = {"fsync", "fdatasync"};
+  spec.errno_ = {EIO};
+  return spec;
+}
+
 TEST_F(SyscallCalls, ADatabaseUnderFailingSyncsSaysSoAndStraceCountsTheSame) {
   FAULTLINE_NEEDS(KernelFeature::kFmodRetSyscall);
   const std::string file = folder_.path() + "/rows.db", trace = folder_.path() + "/trace";
   Shared<DatabaseRun> run;
   // No inode of memory: fsync must be one that could fail.
-  Child database = pod_.start([&] { return insert_rows(file, fewer(2000), *run); });
-  Child tracer([&] {
-    const std::string pid = std::to_string(database.pid());
-    ::execlp("strace", "strace", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o", trace.c_str(),
-             "-p", pid.c_str(), nullptr);
-    return 127;
-  });
-  const auto traced = [&] {
-    std::ifstream status("/proc/" + std::to_string(database.pid()) + "/status");
-    for (std::string line; std::getline(status, line);)
-      if (line.starts_with("TracerPid:")) return line.find_first_of("123456789") != line.npos;
-    return false;
-  };
-  for (int i = 0; i < 2000 && !traced(); ++i) ::usleep(5000);
-  ASSERT_TRUE(traced()) << "strace is needed";
+  TracedDatabase traced(pod_, file, fewer(2000), *run, "fsync,fdatasync", trace);
+  ASSERT_TRUE(traced.attached()) << "strace is needed";
 
   const auto collector = watch({"fsync", "fdatasync"});
-  api::SyscallError spec;
-  spec.syscalls = {"fsync", "fdatasync"};
-  spec.errno_ = {EIO};
+  auto spec = failing_syncs();
   spec.probability = {0.01};
   const auto fault = arm(spec, pod_.pod());
   ASSERT_TRUE(collector->faults_changed());
   run->go = 1;
-  EXPECT_EQ(database.wait(), 0);
-  tracer.wait();
+  EXPECT_EQ(traced.database.wait(), 0);
+  traced.tracer.wait();
 
   int calls = 0, errors = 0;
   std::ifstream in(trace);
@@ -182,6 +196,52 @@ TEST_F(SyscallCalls, ADatabaseUnderFailingSyncsSaysSoAndStraceCountsTheSame) {
             errors);
   EXPECT_GT(run->failed, 0) << "SQLite tells its caller";
   EXPECT_LE(run->failed, errors);
+  EXPECT_EQ(run->other_failures, 0);
+}
+
+// Two faults at once: its writes wait, some of its syncs fail. The waits by strace's time stamps,
+// from the begin of a write to the begin of what the database did next: some rungs wait when the
+// call is over for strace.
+TEST_F(SyscallCalls, ADatabaseWaitsForItsWritesWhileItsSyncsFail) {
+  FAULTLINE_NEEDS(KernelFeature::kFmodRetSyscall);
+  const std::string file = folder_.path() + "/rows.db", trace = folder_.path() + "/trace";
+  Shared<DatabaseRun> run;
+  TracedDatabase traced(pod_, file, 25, *run, "pwrite64,fsync,fdatasync", trace);
+  ASSERT_TRUE(traced.attached()) << "strace is needed";
+
+  api::SyscallLatency slow;
+  slow.syscalls = {"pwrite64"};
+  slow.latency = {std::chrono::milliseconds(50)};
+  auto failing = failing_syncs();
+  failing.every = 10;
+  const auto latency = arm(slow, pod_.pod()), error = arm(failing, pod_.pod());
+  run->go = 1;
+  EXPECT_EQ(traced.database.wait(), 0);
+  traced.tracer.wait();
+
+  std::uint64_t writes = 0, errors = 0;
+  double shortest = 1e9, write_begun = 0;
+  std::ifstream in(trace);
+  for (std::string line; std::getline(in, line);) {
+    const double at = std::stod(line.substr(line.find(' ')));  // "PID TIME CALL"
+    if (write_begun > 0) shortest = std::min(shortest, at - write_begun);
+    const bool is_write = line.find("pwrite64(") != line.npos;
+    write_begun = is_write ? at : 0;
+    writes += is_write ? 1 : 0;
+    errors += line.find("EIO") != line.npos ? 1 : 0;
+  }
+  const auto waited = counters(*latency), failed = counters(*error);
+  std::cout << writes << " writes by strace, the shortest took " << shortest * 1e3 << " ms; "
+            << errors << " syncs failed; " << run->committed << " rows committed, " << run->failed
+            << " not\n";
+  EXPECT_GT(writes, 20U);
+  EXPECT_EQ(waited.matched, writes);
+  EXPECT_EQ(waited.injected, writes);
+  EXPECT_EQ(waited.errors, 0U);
+  EXPECT_GE(shortest, 0.0499) << "each of them waited, by somebody else's clock";
+  EXPECT_GT(errors, 0U);
+  EXPECT_EQ(failed.injected, errors);
+  EXPECT_GT(run->failed, 0) << "SQLite tells its caller";
   EXPECT_EQ(run->other_failures, 0);
 }
 
