@@ -95,8 +95,8 @@ awaitable<Result<>> Client::events(std::string target,
 
 awaitable<Result<int>> Client::lines(std::string target,
                                      std::function<bool(std::string_view)> on_line,
-                                     milliseconds idle_timeout) {
-  return run_lines(impl_, std::move(target), std::move(on_line), idle_timeout);
+                                     milliseconds idle_timeout, std::function<void()> on_open) {
+  return run_lines(impl_, std::move(target), std::move(on_line), idle_timeout, std::move(on_open));
 }
 
 void Client::close() {

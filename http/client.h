@@ -77,10 +77,12 @@ class Client {
   // text is valid during the call), until it returns false or the server ends the body: then the
   // status, which is below 300. What follows the last LF counts as a line. An answer from 300 on is
   // the Error of expect_ok(). kUnavailable: as in request(), nothing arrived for `idle_timeout`,
-  // the body broke off, a line is longer than `max_line`.
+  // the body broke off, a line is longer than `max_line`. `on_open` is called when the header of an
+  // answer below 300 is there, perhaps long before the first line.
   boost::asio::awaitable<Result<int>> lines(std::string target,
                                             std::function<bool(std::string_view)> on_line,
-                                            std::chrono::milliseconds idle_timeout);
+                                            std::chrono::milliseconds idle_timeout,
+                                            std::function<void()> on_open = {});
   // Drops the connection; a request under way ends with kUnavailable.
   void close();
 

@@ -93,6 +93,7 @@ boost::asio::awaitable<Result<>> run_events(ClientImplPtr self, std::string targ
                                             std::chrono::milliseconds idle_timeout);
 boost::asio::awaitable<Result<int>> run_lines(ClientImplPtr self, std::string target,
                                               std::function<bool(std::string_view)> on_line,
-                                              std::chrono::milliseconds idle_timeout);
+                                              std::chrono::milliseconds idle_timeout,
+                                              std::function<void()> on_open);
 
 }  // namespace faultline::http

@@ -22,6 +22,7 @@ struct Wanted {
   std::string_view accept;  // a media type, which the answer must then have; empty: any
   // False: enough. An error ends the reading too.
   std::function<Result<bool>(std::string_view)> take;
+  std::function<void()> on_open;  // may be empty
 };
 
 // Returns the status, below 300. Every other answer is read to its end and is an error.
@@ -49,6 +50,7 @@ awaitable<Result<int>> read_stream(ClientImplPtr self, std::string target, Wante
       status < 300 &&
       std::string_view(parser.get()[bhttp::field::content_type]).starts_with(wanted.accept);
 
+  if (fits && wanted.on_open) wanted.on_open();
   std::string body;  // of an answer that is not the one wanted
   std::array<char, 16384> bytes;
   while (!parser.is_done()) {
@@ -127,10 +129,11 @@ awaitable<Result<>> run_events(ClientImplPtr self, std::string target,
 
 awaitable<Result<int>> run_lines(ClientImplPtr self, std::string target,
                                  std::function<bool(std::string_view)> on_line,
-                                 milliseconds idle_timeout) {
+                                 milliseconds idle_timeout, std::function<void()> on_open) {
   LineSplitter splitter(self->options.max_line);
   bool stopped = false;
   Wanted wanted;
+  wanted.on_open = std::move(on_open);
   wanted.take = [&](std::string_view bytes) -> Result<bool> {
     const auto fed = splitter.feed(bytes, on_line);
     if (fed == LineSplitter::Fed::kTooLong)
