@@ -120,15 +120,15 @@ Result<ClientResponse> expect_ok(Result<ClientResponse> response) {
   boost::system::error_code ec;
   const boost::json::value body = boost::json::parse(response->body, ec);
   if (!ec && body.is_object())
-    for (const char* key : {"detail", "title"})
+    for (const char* key : {"detail", "title", "message", "reason"})  // the last two: Kubernetes
       if (const auto* text = body.as_object().if_contains(key);
           message.empty() && text && text->is_string())
         message = text->as_string().c_str();
   if (message.empty())
     message = "the server answered " + std::to_string(response->status) + " " +
               std::string(status_words(response->status));
-  if (response->status < 400) return fail(Errc::kInternal, std::move(message));
-  return fail(errc_of(response->status), std::move(message));
+  const Errc code = response->status < 400 ? Errc::kInternal : errc_of(response->status);
+  return fail(Error{code, std::move(message), 0, response->status});
 }
 
 }  // namespace faultline::http
