@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "api/experiment.h"
+#include "api/experiment_status.h"
 #include "api/node_status.h"
 #include "api/plan.h"
 #include "api/pods.h"
@@ -25,7 +26,7 @@ namespace faultline::api {
 
 // Instantiated in api/codec_*.cpp for the types listed there (Experiment, PodsFile, SyncRequest,
 // SyncResponse, NodeInfo, PodRef, Report, RunRecord, RunSummary, RunBatch, InjectionStatus,
-// std::vector of RunSummary and NodeInfo ...).
+// ExperimentStatus, ObjectMeta, std::vector of RunSummary and NodeInfo ...).
 template <class T>
 [[nodiscard]] boost::json::value to_json(const T& value);
 template <class T>
@@ -46,8 +47,18 @@ template <class T>
 // on what arrives as JSON.
 [[nodiscard]] Result<> validate(const Experiment& experiment);
 
+// An Experiment as the API server returns it: the spec as strict as in a file, with validate();
+// what a server adds to `metadata` is taken apart, and unknown keys there are ignored, as is a
+// `status` that cannot be read. kubectl's last-applied annotation is dropped.
+[[nodiscard]] Result<ClusterExperiment> from_cluster_json(const boost::json::value& object);
+
 // JSON Schema (draft 2020-12) of the Experiment document.
 [[nodiscard]] boost::json::value experiment_schema();
+
+// The CustomResourceDefinition of Experiment (apiextensions.k8s.io/v1, structural schema), and the
+// text of daemonset/base/crd.yaml.
+[[nodiscard]] boost::json::value experiment_crd();
+[[nodiscard]] std::string experiment_crd_yaml();
 
 // "nearest valid word" by edit distance, empty when nothing is near.
 [[nodiscard]] std::string nearest_word(std::string_view word,

@@ -4,6 +4,7 @@
 
 #include "api/detail/decode.h"
 #include "api/detail/encode.h"
+#include "api/detail/schema_patterns.h"
 #include "api/detail/type_name.h"
 
 namespace faultline::api {
@@ -77,9 +78,7 @@ class Schema {
   static void scalar(json::object& out, const FieldRule& rule) {
     out["type"] = "string";
     if constexpr (std::is_same_v<T, Duration>) {
-      json::object words{
-          {"type", "string"},
-          {"pattern", "^(0|(([0-9]+\\.?[0-9]*|\\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$"}};
+      json::object words{{"type", "string"}, {"pattern", kDurationPattern}};
       if (rule.more_than_min) words["not"] = json::object{{"pattern", "^[0.nuµμmsh]+$"}};
       out.erase("type");
       if (rule.more_than_min)
@@ -89,10 +88,7 @@ class Schema {
     } else if constexpr (std::is_same_v<T, Probability>) {
       out.erase("type");
       json::object number{{"type", "number"}, {"minimum", 0}, {"maximum", 1}};
-      json::object words{{"type", "string"},
-                         {"pattern",
-                          "^((100(\\.0*)?|[0-9]{1,2}(\\.[0-9]*)?)%|[01]|0?\\.[0-9]+|"
-                          "0\\.|1\\.0*|[0-9](\\.[0-9]+)?[eE]-[0-9]+)$"}};
+      json::object words{{"type", "string"}, {"pattern", kProbabilityPattern}};
       if (rule.more_than_min) {
         number.erase("minimum");
         number["exclusiveMinimum"] = 0;
@@ -104,14 +100,14 @@ class Schema {
       for (const auto& [name, value] : errno_names()) names.emplace_back(name);
       out["enum"] = std::move(names);
     } else if constexpr (std::is_same_v<T, BitRate>) {
-      out["pattern"] = "^[0-9]+(\\.[0-9]*)?([kmgt]?bit|[kmgt]?bps)$";
+      out["pattern"] = kRatePattern;
     } else if constexpr (std::is_same_v<T, ByteSize>) {
       out.erase("type");
       out["anyOf"] = json::array{
-          json::object{{"type", "string"}, {"pattern", "^[0-9]+(\\.[0-9]*)?(k|[MGTP]|[KMGTP]i)?$"}},
+          json::object{{"type", "string"}, {"pattern", kSizePattern}},
           json::object{{"type", "integer"}, {"minimum", std::isfinite(rule.min) ? rule.min : 0}}};
     } else if constexpr (std::is_same_v<T, Cidr>) {
-      out["pattern"] = "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$";
+      out["pattern"] = kCidrPattern;
     }
   }
 

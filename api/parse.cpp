@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Documents that people write.
-#include <yaml-cpp/yaml.h>
-
 #include <set>
 
 #include "api/detail/check.h"
@@ -35,51 +33,6 @@ Result<T> parse(std::string_view text, std::string_view file, Check check) {
   }
   if (!problems.empty()) return fail(problems.error());
   return out;
-}
-
-// Words that YAML would read as something else, or not as one word, are quoted.
-void emit(YAML::Emitter& out, const boost::json::value& v) {
-  using boost::json::kind;
-  switch (v.kind()) {
-    case kind::object:
-      out << YAML::BeginMap;
-      for (const auto& [key, item] : v.get_object()) {
-        out << YAML::Key << std::string(key) << YAML::Value;
-        emit(out, item);
-      }
-      out << YAML::EndMap;
-      break;
-    case kind::array:
-      out << YAML::BeginSeq;
-      for (const auto& item : v.get_array()) emit(out, item);
-      out << YAML::EndSeq;
-      break;
-    case kind::string: {
-      const std::string text(v.get_string());
-      const bool plain = !text.empty() && std::isalpha(static_cast<unsigned char>(text[0])) &&
-                         text != "true" && text != "false" && text != "null" && text != "True" &&
-                         text != "False" && text != "Null" && text != "TRUE" && text != "FALSE" &&
-                         text != "NULL";
-      if (!plain) out << YAML::DoubleQuoted;
-      out << text;
-      break;
-    }
-    case kind::double_:
-      out << detail::number_text(v.get_double());
-      break;
-    case kind::int64:
-      out << v.get_int64();
-      break;
-    case kind::uint64:
-      out << v.get_uint64();
-      break;
-    case kind::bool_:
-      out << v.get_bool();
-      break;
-    case kind::null:
-      out << YAML::Null;
-      break;
-  }
 }
 
 // Takes out of `v` what is the same in `defaults`: nobody would write it.
@@ -132,9 +85,7 @@ std::string to_yaml(const Experiment& experiment) {
       leave_out(faults->as_array()[i].as_object().begin()->value(),
                 with_defaults.as_object().begin()->value());
     }
-  YAML::Emitter out;
-  emit(out, value);
-  return std::string(out.c_str()) + "\n";
+  return detail::write_yaml(value);
 }
 
 }  // namespace faultline::api

@@ -3,11 +3,13 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <optional>
 
 #include "api/detail/text.h"
+#include "api/documents.h"
 
 namespace faultline::api::detail {
 namespace {
@@ -126,7 +128,70 @@ class Reader {
   bool stopped_ = false;
 };
 
+// kubectl reads YAML 1.1, where these too are no text.
+bool is_word_of_yaml(const std::string& text) {
+  if (text.size() > 5) return false;
+  std::string small;
+  for (const char c : text) small += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const char* word : {"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+    if (small == word) return true;
+  return false;
+}
+
+// Words that YAML would read as something else, or not as one word, are quoted.
+void emit_text(YAML::Emitter& out, const std::string& text) {
+  const bool plain =
+      !text.empty() && std::isalpha(static_cast<unsigned char>(text[0])) && !is_word_of_yaml(text);
+  if (!plain) out << YAML::DoubleQuoted;
+  out << text;
+}
+
+void emit(YAML::Emitter& out, const json::value& v) {
+  using json::kind;
+  switch (v.kind()) {
+    case kind::object:
+      out << YAML::BeginMap;
+      for (const auto& [key, item] : v.get_object()) {
+        out << YAML::Key;
+        emit_text(out, std::string(key));
+        out << YAML::Value;
+        emit(out, item);
+      }
+      out << YAML::EndMap;
+      break;
+    case kind::array:
+      out << YAML::BeginSeq;
+      for (const auto& item : v.get_array()) emit(out, item);
+      out << YAML::EndSeq;
+      break;
+    case kind::string:
+      emit_text(out, std::string(v.get_string()));
+      break;
+    case kind::double_:
+      out << number_text(v.get_double());
+      break;
+    case kind::int64:
+      out << v.get_int64();
+      break;
+    case kind::uint64:
+      out << v.get_uint64();
+      break;
+    case kind::bool_:
+      out << v.get_bool();
+      break;
+    case kind::null:
+      out << YAML::Null;
+      break;
+  }
+}
+
 }  // namespace
+
+std::string write_yaml(const json::value& value) {
+  YAML::Emitter out;
+  emit(out, value);
+  return std::string(out.c_str()) + "\n";
+}
 
 bool read_yaml(std::string_view text, json::value& value, SourceMap& map, Problems& problems) {
   const auto at_line = [&](int line, std::string message) {
@@ -152,3 +217,51 @@ bool read_yaml(std::string_view text, json::value& value, SourceMap& map, Proble
 }
 
 }  // namespace faultline::api::detail
+
+namespace faultline::api {
+
+int YamlDocument::line(std::string_view path) const {
+  const auto found = lines.find(path);
+  return found == lines.end() ? 0 : found->second;
+}
+
+std::string child_path(std::string_view path, std::string_view key) {
+  std::string out(path);
+  detail::append_key(out, key);
+  return out;
+}
+
+std::string child_path(std::string_view path, std::size_t index) {
+  std::string out(path);
+  detail::append_index(out, index);
+  return out;
+}
+
+Result<std::vector<YamlDocument>> read_documents(std::string_view text, std::string_view file) {
+  const auto bad = [&](int line, const std::string& message) {
+    const std::string at = line > 0 ? ":" + std::to_string(line) + ": " : ": ";
+    return fail(Errc::kInvalid, std::string(file) + at + message);
+  };
+  if (text.size() > detail::kMaxText) return bad(0, "larger than 1 MiB");
+  std::vector<YamlDocument> out;
+  try {
+    for (const YAML::Node& node : YAML::LoadAll(std::string(text))) {
+      if (node.IsNull()) continue;
+      detail::SourceMap map;
+      detail::Problems problems(file, &map);
+      YamlDocument& document = out.emplace_back();
+      document.value =
+          detail::Reader(map, problems).read(node, "", std::max(1, node.Mark().line + 1), 0);
+      if (!problems.empty()) return fail(problems.error());
+      for (const auto& [path, lines] : map.lines) document.lines.emplace(path, lines.key);
+    }
+  } catch (const YAML::Exception& e) {
+    return bad(e.mark.line + 1, "not valid YAML: " + e.msg);
+  } catch (const std::exception& e) {
+    return bad(0, std::string("not valid YAML: ") + e.what());
+  }
+  if (out.empty()) return bad(0, "there is no document in it");
+  return out;
+}
+
+}  // namespace faultline::api

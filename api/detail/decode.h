@@ -16,6 +16,7 @@
 #include "api/detail/rules_experiment.h"
 #include "api/detail/rules_faults.h"
 #include "api/detail/rules_messages.h"
+#include "api/detail/rules_status.h"
 #include "api/detail/text.h"
 #include "api/histogram.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // struct -> boost::json::value; what decode.h reads back. What a person writes (the strict types)
-// leaves out empty text, lists, maps and options; messages and reports write everything. A double
-// that is no number becomes null.
+// and the status of a resource leave out empty text, lists, maps and options; messages and reports
+// write everything. A double that is no number becomes null.
 #pragma once
 
 #include <boost/json/value.hpp>
@@ -68,7 +68,7 @@ json::value encode(const Encoder& e, const T& value, const FieldRule& rule = kNo
 
 template <Struct T>
 json::value encode_struct(const Encoder& outside, const T& value) {
-  const Encoder e{outside.leave_out_empty || kStrict<T>};
+  const Encoder e{outside.leave_out_empty || kLeavesOutEmpty<T>};
   json::object object;
   boost::mp11::mp_for_each<Members<T>>([&]<class Member>(Member) {
     constexpr std::string_view key = key_of(Member::name);

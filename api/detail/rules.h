@@ -43,6 +43,10 @@ struct Rules {
 template <class T>
 inline constexpr bool kStrict = false;
 
+// Types whose JSON leaves out empty text, lists, maps and options, and so does all inside them.
+template <class T>
+inline constexpr bool kLeavesOutEmpty = kStrict<T>;
+
 template <class T>
 using Members = boost::describe::describe_members<T, boost::describe::mod_any_access |
                                                          boost::describe::mod_inherited>;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/json/value.hpp>
+#include <string>
 #include <string_view>
 
 #include "api/detail/problems.h"
@@ -15,5 +16,8 @@ namespace faultline::api::detail {
 // limited to 1 MiB, 64 levels and 100 000 nodes after aliases. Returns false if there is no value.
 bool read_yaml(std::string_view text, boost::json::value& value, SourceMap& map,
                Problems& problems);
+
+// In block style; text that YAML 1.1 or 1.2 would read as something else is quoted.
+[[nodiscard]] std::string write_yaml(const boost::json::value& value);
 
 }  // namespace faultline::api::detail

@@ -237,6 +237,10 @@ TEST(Schema, IsAJsonSchema) {
   Shell shell;
   EXPECT_EQ(shell.run({"schema"}), 0);
   EXPECT_TRUE(shell.json().contains("$schema"));
+  EXPECT_EQ(shell.run({"schema", "--crd"}), 0);
+  EXPECT_EQ(shell.out.str(), api::experiment_crd_yaml());
+  EXPECT_EQ(shell.run({"schema", "--crd", "--output", "json"}), 0);
+  EXPECT_EQ(shell.json().at("kind"), "CustomResourceDefinition");
 }
 
 TEST(ExitCodes, FollowTheKindOfError) {

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rules of the status of an Experiment in a cluster.
+#pragma once
+
+#include "api/detail/rules.h"
+#include "api/experiment_status.h"
+
+namespace faultline::api::detail {
+
+template <>
+inline constexpr bool kLeavesOutEmpty<ExperimentStatus> = true;
+
+template <>
+struct Rules<ExperimentStatus> {
+  static constexpr std::string_view help =
+      "What became of the experiment; the controller writes it.";
+  static constexpr FieldRule fields[] = {
+      {.key = "phase", .help = "Where the run is."},
+      {.key = "reason", .help = "Why it is Failed, Aborted or still Pending."},
+      {.key = "run", .help = "Id of the run, for `faultline report`."},
+      {.key = "observedGeneration",
+       .help = "The generation of the spec that this is about.",
+       .min = 0},
+      {.key = "conditions", .help = "What has been reached, at most one of a type."},
+      {.key = "pods", .help = "How many pods are targets.", .min = 0},
+      {.key = "targets", .help = "The pods that are hit."},
+      {.key = "injected", .help = "Events that were hit, over all faults and pods."},
+      {.key = "injections", .help = "What was injected, for each fault on each pod."},
+      {.key = "verdict",
+       .help =
+           "met: every fault was real, and every expectation held. Absent until the run is over."},
+      {.key = "startedAt", .help = "When the run started."},
+      {.key = "completedAt", .help = "When the run was over and nothing was left."},
+      {.key = "report", .help = "Where the controller has the report."}};
+  static constexpr std::string_view schema{};
+};
+
+template <>
+struct Rules<Condition> {
+  static constexpr std::string_view help = "Something that has been reached, or not.";
+  static constexpr FieldRule fields[] = {
+      {.key = "type",
+       .help = "Selected: the targets are chosen and allowed. Armed: every fault is armed on every "
+               "target. Recovered: nothing is left on any node. Verdict: every fault was real and "
+               "every expectation held.",
+       .required = true},
+      {.key = "status", .help = "Whether it is so.", .required = true},
+      {.key = "reason",
+       .help = "Why, in one word.",
+       .pattern = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+       .pattern_words = "one word"},
+      {.key = "message", .help = "Why, in a sentence."},
+      {.key = "lastTransitionTime", .help = "When its status last changed."},
+      {.key = "observedGeneration",
+       .help = "The generation of the spec that this is about.",
+       .min = 0}};
+  static constexpr std::string_view schema{};
+};
+
+template <>
+struct Rules<StatusTarget> {
+  static constexpr std::string_view help = "A pod that is hit.";
+  static constexpr FieldRule fields[] = {
+      {.key = "namespace", .help = "Its namespace.", .required = true},
+      {.key = "name", .help = "Its name.", .required = true},
+      {.key = "node", .help = "The node it is on."}};
+  static constexpr std::string_view schema{};
+};
+
+template <>
+struct Rules<StatusInjection> {
+  static constexpr std::string_view help = "One fault on one pod.";
+  static constexpr FieldRule fields[] = {
+      {.key = "pod", .help = "Namespace and name of the pod.", .required = true},
+      {.key = "fault", .help = "The name of the fault.", .required = true},
+      {.key = "matched", .help = "Events that the fault's filters matched."},
+      {.key = "injected", .help = "Events that were hit."},
+      {.key = "rate", .help = "Injected of matched, a fraction.", .min = 0, .max = 1},
+      {.key = "verdict", .help = "Whether the fault was real; absent until the run is over."}};
+  static constexpr std::string_view schema{};
+};
+
+}  // namespace faultline::api::detail
