@@ -22,6 +22,7 @@ namespace {
 // A watch that lasted at least this long, or brought something, was a good one: the next failure is
 // a new one.
 constexpr std::chrono::seconds kGoodWatch{5};
+constexpr int kRefusals = 3;
 
 }  // namespace
 
@@ -89,6 +90,7 @@ struct Informer::Impl : std::enable_shared_from_this<Informer::Impl> {
       co_return false;
     }
     newest_only = false;
+    refused_in_a_row = 0;
     last_touch = clock.steady();
     ++state.lists;
     version = list->resource_version;
@@ -150,15 +152,18 @@ struct Informer::Impl : std::enable_shared_from_this<Informer::Impl> {
       co_return Then::kResume;
     // History may be gone, or what the server said cannot be understood: only a list helps. It
     // shows what changed meanwhile.
-    const bool in_answer = ended.error().status != 0;
     if (ended.error().reason == Reason::kGone) {
       spdlog::info("{}; listing again", ended.error().message);
       if (gone_in_a_row++ > 0) co_await pause();
       co_return Then::kList;
     }
     lost(ended.error());
+    const bool answered = ended.error().status != 0;
+    refused_in_a_row = answered && !opened ? refused_in_a_row + 1 : 0;
     co_await pause();
-    co_return in_answer && ended.error().status >= 500 ? Then::kList : Then::kResume;
+    // An error in mid-watch, or a server that does not take this version again and again.
+    const bool again = (answered && opened) || refused_in_a_row >= kRefusals;
+    co_return again ? Then::kList : Then::kResume;
   }
 
   asio::any_io_executor executor;
@@ -177,7 +182,7 @@ struct Informer::Impl : std::enable_shared_from_this<Informer::Impl> {
   bool newest_only = false;  // the next list is not from memory
   bool opened = false;       // the server accepted this watch
   bool progress = false;     // this watch brought something
-  int gone_in_a_row = 0;
+  int gone_in_a_row = 0, refused_in_a_row = 0;
 };
 
 namespace {

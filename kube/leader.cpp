@@ -52,10 +52,10 @@ struct LeaderElector::Impl : std::enable_shared_from_this<LeaderElector::Impl> {
         deadline(ex),
         random(std::random_device{}()) {}
 
-  // Two tries of two requests each fit into the deadline.
+  // After a request that hangs there is time for another one.
   static ClientSettings quick(const LeaderOptions& options) {
     ClientSettings settings;
-    settings.request_timeout = std::max(options.renew_deadline / 4, milliseconds(100));
+    settings.request_timeout = std::max(options.renew_deadline / 2, milliseconds(100));
     settings.connect_timeout = settings.request_timeout;
     settings.tries = 1;
     return settings;
@@ -107,21 +107,23 @@ struct LeaderElector::Impl : std::enable_shared_from_this<LeaderElector::Impl> {
             {"leaseTransitions", known.transitions + (ours ? 0 : 1)}};
   }
 
+  [[nodiscard]] json::object first_lease() const {
+    json::object first = spec({});
+    first["leaseTransitions"] = 0;
+    return {{"apiVersion", "coordination.k8s.io/v1"},
+            {"kind", "Lease"},
+            {"metadata", {{"name", options.name}, {"namespace", options.ns}}},
+            {"spec", std::move(first)}};
+  }
+
   // Takes or renews; an error is only for the log.
   awaitable<Answer<>> attempt() {
     SteadyTime asked_at = clock.steady();
     auto lease = co_await client.get(ref());
     if (stopped) co_return Answer<>{};
     if (!lease && lease.error().reason == Reason::kNotFound) {
-      json::object first = spec({});
-      first["leaseTransitions"] = 0;
       asked_at = clock.steady();
-      lease = co_await client.create(
-          leases().in(options.ns),
-          {{"apiVersion", "coordination.k8s.io/v1"},
-           {"kind", "Lease"},
-           {"metadata", {{"name", options.name}, {"namespace", options.ns}}},
-           {"spec", std::move(first)}});
+      lease = co_await client.create(leases().in(options.ns), first_lease());
       if (stopped) co_return Answer<>{};
       if (!lease) co_return api_fail(lease.error());
       object = std::move(*lease);
@@ -156,11 +158,10 @@ struct LeaderElector::Impl : std::enable_shared_from_this<LeaderElector::Impl> {
     const LeaseRecord known = lease_record(*lease);
     if (known.holder != options.identity) co_return Result<>{};
     const std::string now = format_micro_time(self->clock.utc());
-    (*lease)["spec"] = json::object{{"holderIdentity", ""},
-                                    {"leaseDurationSeconds", 1},
-                                    {"acquireTime", now},
-                                    {"renewTime", now},
-                                    {"leaseTransitions", known.transitions}};
+    json::object& spec = (*lease)["spec"].get_object();
+    spec["holderIdentity"] = "";
+    spec["leaseDurationSeconds"] = 1;
+    spec["acquireTime"] = spec["renewTime"] = now;
     const auto written = co_await self->client.replace(self->ref(), std::move(*lease));
     if (!written && written.error().reason != Reason::kConflict) co_return fail(written.error());
     co_return Result<>{};
