@@ -59,25 +59,10 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
     if (!plan) co_return http::problem(plan.error());
     co_return Response{.body = api::to_json_text(*plan)};
   }
-  if (ending_) co_return http::problem(503, "the controller is ending");
-  if (!store_error_.empty()) co_return http::problem(503, "no run can start: " + store_error_);
-
-  Result<api::RunRecord> head = engine_.prepare(std::move(*experiment), request.who.name(), now());
-  if (!head) co_return http::problem(head.error());
-  auto insert = [this, head = *head] { return store_->insert(head); };
-  auto stored = co_await store_worker_.run(std::move(insert));
-  // Ctrl-C in between: nothing has begun yet.
-  if (stored && ending_) stored = fail(Errc::kUnavailable, "the controller is ending");
-  if (!stored) {
-    engine_.drop(head->run);
-    if (stored.error().code == Errc::kUnavailable && !ending_) store_failed(stored.error());
-    co_return http::problem(stored.error());
-  }
-  engine_.begin(head->run, now());
-  const Run* run = engine_.find(head->run);
-  Response response{.status = 201, .body = api::to_json_text(run->summary(now()))};
-  response.headers["Location"] = "/api/v1/experiments/" + head->run;
-  publish();
+  auto run = co_await start_run(std::move(*experiment), request.who.name());
+  if (!run) co_return http::problem(run.error());
+  Response response{.status = 201, .body = api::to_json_text(engine_.find(*run)->summary(now()))};
+  response.headers["Location"] = "/api/v1/experiments/" + *run;
   co_return response;
 }
 

@@ -193,6 +193,7 @@ Signal& Service::node_signal(const std::string& node) {
 
 void Service::publish() {
   const Changes changes = engine_.take_changes();
+  if (!changes.runs.empty()) ++run_changes_;
   for (const std::string& node : changes.nodes) node_signal(node).notify();
   for (const std::string& id : changes.runs) {
     const Run* run = engine_.find(id);

@@ -19,6 +19,7 @@
 #include "api/node_status.h"
 #include "base/clock.h"
 #include "controller/engine/engine.h"
+#include "controller/kubernetes/run_control.h"
 #include "controller/routes/metrics.h"
 #include "controller/routes/signal.h"
 #include "controller/store/store.h"
@@ -35,13 +36,13 @@ struct ServiceOptions {
   std::string agent_token, person_token;
 };
 
-class Service : public std::enable_shared_from_this<Service> {
+class Service final : public RunControl, public std::enable_shared_from_this<Service> {
  public:
   // Opens the store and takes over runs that an earlier controller did not finish. `clock` must
   // outlive it. Blocks: call it before the loop runs.
   static Result<std::shared_ptr<Service>> open(boost::asio::any_io_executor executor,
                                                const Clock& clock, ServiceOptions options);
-  ~Service();
+  ~Service() override;
 
   void add_routes(http::Server& server);
   void start();  // the loops that move and store runs
@@ -50,6 +51,14 @@ class Service : public std::enable_shared_from_this<Service> {
   boost::asio::awaitable<void> end_runs(std::chrono::milliseconds grace);
   // Call when the server has stopped. Waits for the workers.
   void close();
+
+  // ---- RunControl
+  boost::asio::awaitable<Result<std::string>> start_run(api::Experiment experiment,
+                                                        std::string who) override;
+  void stop_run(const std::string& run, const std::string& reason) override;
+  boost::asio::awaitable<Result<RunNow>> run_now(std::string run) override;
+  [[nodiscard]] std::uint64_t changes() const override { return run_changes_; }
+  boost::asio::awaitable<void> wait_for_change(std::uint64_t seen, SteadyTime until) override;
 
   static constexpr std::chrono::seconds kLongestPoll{30};
 
@@ -113,6 +122,7 @@ class Service : public std::enable_shared_from_this<Service> {
   Signal tick_signal_, store_signal_, event_signal_;
   std::deque<LoggedEvent> events_;  // of all runs, the newest
   std::uint64_t last_event_;
+  std::uint64_t run_changes_ = 0;
   std::string store_error_;  // empty: the last write was done
   bool ending_ = false;      // no new experiments
   bool closed_ = false;

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rules of the policy document.
+#pragma once
+
+#include "api/detail/rules_experiment.h"
+#include "api/policy.h"
+
+namespace faultline::api::detail {
+
+template <>
+inline constexpr bool kStrict<Policy> = true;
+
+template <>
+struct Rules<Policy> {
+  static constexpr std::string_view help = "What is allowed on this cluster, whoever asks.";
+  static constexpr FieldRule fields[] = {
+      {.key = "protectedNamespaces",
+       .help = "Namespaces whose pods are never targets.",
+       .pattern = kDnsLabel,
+       .pattern_words = kDnsLabelWords,
+       .example = "[\"kube-system\", \"faultline\"]"},
+      {.key = "namespaceAccess",
+       .help = "opt-out: every namespace but those labelled faultline.dev/experiments=disabled; "
+               "opt-in: only those labelled faultline.dev/experiments=enabled."},
+      {.key = "maxDuration",
+       .help = "The longest fault phase.",
+       .min = 0,
+       .more_than_min = true,
+       .example = "\"1h\""},
+      {.key = "maxPods", .help = "Targets of one experiment.", .min = 1, .max = 10000},
+      {.key = "maxPercentOfWorkload",
+       .help = "Percent of a workload's pods that one experiment may hit; one is always allowed.",
+       .min = 0,
+       .max = 100,
+       .more_than_min = true},
+      {.key = "allowAllReadyPods",
+       .help = "Whether spec.limits.allReadyPods may be asked for: every ready pod of a workload."}};
+  static constexpr std::string_view schema{};
+};
+
+}  // namespace faultline::api::detail

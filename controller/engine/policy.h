@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the cluster's policy says to an experiment. Pure and thread-safe. Refusals (kDenied) name
+// the rule, whose it is, and how to change it.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "api/experiment.h"
+#include "api/policy.h"
+#include "api/selector.h"
+#include "base/result.h"
+
+namespace faultline::controller {
+
+using Labels = std::map<std::string, std::string>;
+
+// The policy in force, and what of the cluster it is about.
+struct Rules {
+  api::Policy policy;
+  std::string origin = "the controller's default policy";  // where it is written, for refusals
+  // Labels of namespaces; without Kubernetes none is known, and namespaceAccess does not apply.
+  std::map<std::string, Labels> namespaces;
+  bool knows_namespaces = false;
+};
+
+// Why no pod of the namespace is ever a target; empty: they may be.
+[[nodiscard]] std::string why_closed(const Rules& rules, const std::string& namespace_);
+// The same of one pod, its namespace included.
+[[nodiscard]] std::string why_protected(const Rules& rules, const api::PodRef& pod);
+
+// What can be said before any pod is known: namespaces that are named, and the length of the fault.
+[[nodiscard]] Result<> allows(const Rules& rules, const api::Experiment& experiment);
+// What can be said of a choice: how many pods, and how much of each workload. `pods` are all that
+// are known.
+[[nodiscard]] Result<> allows_targets(const Rules& rules, const api::Experiment& experiment,
+                                      const std::vector<api::PodRef>& targets,
+                                      const std::vector<api::PodRef>& pods);
+
+}  // namespace faultline::controller

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/kubernetes/access.h"
+
+#include "kube/json.h"
+
+namespace faultline::controller {
+namespace {
+
+using boost::asio::awaitable;
+
+// What a bound token of a ServiceAccount says of its pod.
+constexpr const char* kPodName = "authentication.kubernetes.io/pod-name";
+constexpr const char* kPodUid = "authentication.kubernetes.io/pod-uid";
+constexpr std::chrono::minutes kRememberPod{1};
+constexpr std::size_t kMostPods = 20'000;
+
+std::string only(const kube::Identity& who, const char* key) {
+  const auto found = who.extra.find(key);
+  return found != who.extra.end() && found->second.size() == 1 ? found->second[0] : std::string();
+}
+
+}  // namespace
+
+Access::Access(kube::Client& client, const Clock& clock, AccessOptions options)
+    : client_(client), clock_(clock), options_(std::move(options)), reviews_(client, clock) {}
+
+awaitable<Result<http::Identity>> Access::identify(std::string token) {
+  if (token.empty()) co_return http::Identity{};
+  std::vector<std::string> audiences = options_.person_audiences;
+  audiences.push_back(options_.audience);
+  const auto who = co_await reviews_.authenticate(std::move(token), std::move(audiences));
+  if (!who) co_return fail(Errc::kUnavailable, "cannot ask who you are: " + who.error().message);
+  if (!who->authenticated) co_return http::Identity{};
+  http::Identity identity;
+  identity.user = who->user;
+  identity.groups = who->groups;
+  if (who->user != "system:serviceaccount:" + options_.ns + ":" + options_.agent_account) {
+    identity.role = "person";
+    co_return identity;
+  }
+  // A token of the agents' account that is good for the API server too is not one of theirs.
+  if (who->audiences != std::vector<std::string>{options_.audience}) co_return http::Identity{};
+  std::string pod = only(*who, kPodName), uid = only(*who, kPodUid);
+  if (pod.empty() || uid.empty()) co_return http::Identity{};
+  auto node = co_await node_of(std::move(pod), std::move(uid));
+  if (!node && node.error().code != Errc::kNotFound) co_return fail(node.error());
+  if (!node || node->empty()) co_return http::Identity{};
+  identity.role = "agent";
+  identity.node = std::move(*node);
+  co_return identity;
+}
+
+// A pod never moves to another node, so that what is remembered stays true as long as the pod is
+// there; the token ends with the pod.
+awaitable<Result<std::string>> Access::node_of(std::string pod, std::string uid) {
+  if (const auto known = agents_.find(pod);
+      known != agents_.end() && known->second.uid == uid && clock_.steady() < known->second.until)
+    co_return known->second.node;
+  auto ref = kube::pods().in(options_.ns).named(pod);
+  const auto object = co_await client_.get(std::move(ref));
+  if (!object && object.error().reason == kube::Reason::kNotFound)
+    co_return fail(Errc::kNotFound, "the agent's pod " + pod + " is gone");
+  if (!object)
+    co_return fail(Errc::kUnavailable, "cannot look up an agent's pod: " + object.error().message);
+  if (kube::meta(*object, "uid") != uid)
+    co_return fail(Errc::kNotFound, "the agent's pod " + pod + " was replaced");
+  const auto* spec = kube::object_at(*object, "spec");
+  std::string node(spec == nullptr ? std::string_view() : kube::text_at(*spec, "nodeName"));
+  if (agents_.size() >= kMostPods) agents_.clear();
+  agents_[pod] = {uid, node, clock_.steady() + kRememberPod};
+  co_return node;
+}
+
+awaitable<Result<>> Access::may(http::Identity who, std::string verb,
+                                std::set<std::string> namespaces) {
+  std::string denied;
+  for (const std::string& space : namespaces) {
+    kube::AccessQuestion question;
+    question.user = who.user;
+    question.groups = who.groups;
+    question.verb = verb;
+    question.group = experiments().group;
+    question.resource = experiments().plural;
+    question.ns = space;
+    const auto answer = co_await reviews_.authorize(std::move(question));
+    if (!answer)
+      co_return fail(Errc::kUnavailable, "cannot ask what you may do: " + answer.error().message);
+    if (answer->allowed) continue;
+    denied += (denied.empty() ? "" : ", ") + (space.empty() ? "all namespaces" : space);
+  }
+  if (denied.empty()) co_return Result<>{};
+  co_return fail(Errc::kDenied, who.user + " may not " + verb + " experiments.faultline.dev in " +
+                                    denied + ": needs a Role with this verb there");
+}
+
+awaitable<Result<>> Access::may_run(http::Identity who, Scope scope) {
+  auto hit = co_await may(who, "create", std::move(scope.hit));
+  if (!hit) co_return hit;
+  co_return co_await may(std::move(who), "get", std::move(scope.seen));
+}
+
+}  // namespace faultline::controller

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who somebody is, and what they may do, by the cluster's own rules: TokenReview for tokens,
+// SubjectAccessReview for experiments in each namespace that would be hit or seen. Not thread-safe.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "controller/kubernetes/experiment_scope.h"
+#include "http/server.h"
+#include "kube/client.h"
+#include "kube/reviews.h"
+
+namespace faultline::controller {
+
+struct AccessOptions {
+  std::string ns = "faultline";                   // where agents run
+  std::string agent_account = "faultline-agent";  // their ServiceAccount
+  // Tokens of agents are for us alone; people come with the token that their kubeconfig has, which
+  // is for the API server.
+  std::string audience = "faultline-controller";
+  std::vector<std::string> person_audiences{"https://kubernetes.default.svc.cluster.local",
+                                            "https://kubernetes.default.svc"};
+};
+
+class Access {
+ public:
+  // References outlive it.
+  Access(kube::Client& client, const Clock& clock, AccessOptions options = {});
+
+  // Role "agent" with the node that its pod runs on, "person" with user and groups, or nobody. An
+  // agent's token is good for the node of its pod only. Errors: the API server could not be asked.
+  boost::asio::awaitable<Result<http::Identity>> identify(std::string token);
+
+  // May `who` do `verb` with experiments in each of the namespaces? "" is all namespaces. Errors:
+  // kDenied with the namespaces in one line; kUnavailable.
+  boost::asio::awaitable<Result<>> may(http::Identity who, std::string verb,
+                                       std::set<std::string> namespaces);
+  // create in what is hit, get in what is seen.
+  boost::asio::awaitable<Result<>> may_run(http::Identity who, Scope scope);
+
+ private:
+  struct AgentPod {
+    std::string uid, node;
+    SteadyTime until;
+  };
+  boost::asio::awaitable<Result<std::string>> node_of(std::string pod, std::string uid);
+
+  kube::Client& client_;
+  const Clock& clock_;
+  AccessOptions options_;
+  kube::Reviews reviews_;
+  std::map<std::string, AgentPod> agents_;  // by the pod's name
+};
+
+}  // namespace faultline::controller

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/kubernetes/cluster_side.h"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "http/token.h"
+#include "kube/json.h"
+
+namespace faultline::controller {
+namespace {
+
+using boost::asio::awaitable;
+
+constexpr std::chrono::minutes kLookAtCertificate{1};
+constexpr std::chrono::seconds kTryAgain{2};
+
+CertificatesOptions certificates_of(const ClusterOptions& options) {
+  CertificatesOptions made;
+  made.ns = options.ns;
+  const std::string in_namespace = options.service + "." + options.ns;
+  made.subject = {in_namespace + ".svc",
+                  {options.service, in_namespace, in_namespace + ".svc",
+                   in_namespace + ".svc.cluster.local", "localhost"},
+                  {"127.0.0.1"}};
+  made.certificate_file = options.state_dir + "/tls.crt";
+  made.key_file = options.state_dir + "/tls.key";
+  return made;
+}
+
+AccessOptions access_of(const ClusterOptions& options) {
+  AccessOptions made;
+  made.ns = options.ns;
+  return made;
+}
+
+}  // namespace
+
+ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config config,
+                         const Clock& clock, ClusterOptions options)
+    : executor_(executor),
+      client_(executor, std::move(config)),
+      clock_(clock),
+      options_(std::move(options)),
+      access_(client_, clock, access_of(options_)),
+      admission_(access_, options_.admission),
+      certificates_(client_, clock, certificates_of(options_)),
+      namespaces_(executor, client_, clock, {.collection = kube::namespaces()},
+                  {.added = [this](const auto&) { tell_namespaces(); },
+                   .modified = [this](const auto&, const auto&) { tell_namespaces(); },
+                   .deleted = [this](const auto&) { tell_namespaces(); },
+                   .synced = [this] { tell_namespaces(); }}),
+      elector_(executor, client_.config(), clock,
+               {.ns = options_.ns, .name = "faultline-controller", .identity = options_.identity},
+               {.started = [this] { lead(); },
+                .stopped =
+                    [this] {
+                      operator_.reset();
+                      if (!stopping_ && deposed_) deposed_();
+                    },
+                .observed =
+                    [](const std::string& who) {
+                      spdlog::info("leader: {}", who.empty() ? "nobody" : who);
+                    }}),
+      certificate_timer_(executor) {}
+
+ClusterSide::~ClusterSide() = default;
+
+awaitable<Result<>> ClusterSide::prepare(SteadyTime until) {
+  if (!options_.tls_certificate.empty()) co_return Result<>{};
+  for (std::string told;;) {
+    auto made = co_await certificates_.maintain();
+    if (made || clock_.steady() >= until || stopping_) co_return made;
+    if (told != made.error().message) spdlog::warn("not yet: {}", made.error().message);
+    told = made.error().message;
+    certificate_timer_.expires_after(kTryAgain);
+    boost::system::error_code ignored;
+    co_await certificate_timer_.async_wait(
+        boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+  }
+}
+
+http::ServerTls ClusterSide::tls() const {
+  if (!options_.tls_certificate.empty()) return {options_.tls_certificate, options_.tls_key, {}};
+  const CertificatesOptions files = certificates_of(options_);
+  return {files.certificate_file, files.key_file, {}};
+}
+
+http::Authenticator ClusterSide::authenticator() {
+  return [this](const http::Request& request) -> awaitable<Result<http::Identity>> {
+    std::string token = http::bearer(request);
+    co_return co_await access_.identify(std::move(token));
+  };
+}
+
+Result<> ClusterSide::start(RunControl& runs, std::function<void()> deposed) {
+  runs_ = &runs;
+  deposed_ = std::move(deposed);
+  namespaces_.start();
+  if (options_.tls_certificate.empty())
+    boost::asio::co_spawn(executor_, certificate_loop(), boost::asio::detached);
+  return elector_.start();
+}
+
+void ClusterSide::lead() {
+  spdlog::info("this controller leads");
+  operator_ = std::make_unique<Operator>(executor_, client_, clock_, *runs_);
+  operator_->start();
+}
+
+awaitable<void> ClusterSide::certificate_loop() {
+  while (!stopping_) {
+    boost::system::error_code error;
+    certificate_timer_.expires_after(kLookAtCertificate);
+    co_await certificate_timer_.async_wait(
+        boost::asio::redirect_error(boost::asio::use_awaitable, error));
+    if (stopping_) co_return;
+    const auto kept = co_await certificates_.maintain();
+    const std::string said = kept ? std::string() : kept.error().message;
+    if (!said.empty() && said != certificate_error_) spdlog::warn("TLS: {}", said);
+    certificate_error_ = said;
+  }
+}
+
+awaitable<void> ClusterSide::stop() {
+  stopping_ = true;
+  certificate_timer_.cancel();
+  namespaces_.stop();
+  if (operator_) operator_->stop();
+  const auto told = co_await elector_.stop();
+  if (!told) spdlog::warn("the leadership could not be given back: {}", told.error().message);
+}
+
+bool ClusterSide::leads() const { return elector_.leads(); }
+
+std::string ClusterSide::not_ready() const {
+  if (!namespaces_.state().synced) return "the API server has not said which namespaces there are";
+  return {};
+}
+
+void ClusterSide::tell_namespaces() {
+  if (!options_.namespaces || !namespaces_.state().synced) return;
+  std::map<std::string, std::map<std::string, std::string>> all;
+  for (const auto& [key, object] : namespaces_.objects()) {
+    auto& labels = all[key.name];
+    const auto* metadata = kube::object_at(object, "metadata");
+    const auto* given = metadata == nullptr ? nullptr : kube::object_at(*metadata, "labels");
+    if (given == nullptr) continue;
+    for (const auto& [name, value] : *given)
+      if (value.is_string()) labels[name] = std::string(value.get_string());
+  }
+  options_.namespaces(all);
+}
+
+}  // namespace faultline::controller

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// All that a controller does in a cluster beside its runs: its certificate, who asks, admission,
+// leadership, experiments, and what it knows of namespaces. One event loop, one thread.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "controller/kubernetes/access.h"
+#include "controller/kubernetes/admission.h"
+#include "controller/kubernetes/certificates.h"
+#include "controller/kubernetes/operator.h"
+#include "controller/kubernetes/run_control.h"
+#include "http/server.h"
+#include "kube/config.h"
+#include "kube/informer.h"
+#include "kube/leader.h"
+
+namespace faultline::controller {
+
+struct ClusterOptions {
+  std::string ns = "faultline";                  // ours
+  std::string service = "faultline-controller";  // by which agents and the API server reach us
+  std::string identity;                          // of this process: the pod's name
+  std::string state_dir;                         // for the certificate's files
+  std::string tls_certificate, tls_key;  // both empty: made and renewed by us, in a Secret
+  AdmissionOptions admission;
+  // Labels of all namespaces, again after each change.
+  std::function<void(const std::map<std::string, std::map<std::string, std::string>>&)> namespaces;
+};
+
+class ClusterSide {
+ public:
+  // `clock` outlives it.
+  ClusterSide(boost::asio::any_io_executor executor, kube::Config config, const Clock& clock,
+              ClusterOptions options);
+  ~ClusterSide();
+  ClusterSide(const ClusterSide&) = delete;
+  ClusterSide& operator=(const ClusterSide&) = delete;
+
+  // Before the server listens: the certificate is there. Tries again until it is, or `until`.
+  boost::asio::awaitable<Result<>> prepare(SteadyTime until);
+  [[nodiscard]] http::ServerTls tls() const;
+  [[nodiscard]] http::Authenticator authenticator();
+  void add_routes(http::Server& server) { admission_.add_routes(server); }
+  [[nodiscard]] Access& access() { return access_; }
+
+  // Takes part in the election; while it leads, experiments become runs. `deposed` is called when
+  // it leads no more without having been told to end: whoever leads now must not be disturbed.
+  Result<> start(RunControl& runs, std::function<void()> deposed);
+  // Gives the leadership back.
+  boost::asio::awaitable<void> stop();
+  [[nodiscard]] bool leads() const;
+  // Empty: in order. Else why not, in one line, for /readyz.
+  [[nodiscard]] std::string not_ready() const;
+
+ private:
+  boost::asio::awaitable<void> certificate_loop();
+  void lead();
+  void tell_namespaces();
+
+  boost::asio::any_io_executor executor_;
+  kube::Client client_;
+  const Clock& clock_;
+  ClusterOptions options_;
+  Access access_;
+  Admission admission_;
+  Certificates certificates_;
+  kube::Informer namespaces_;
+  kube::LeaderElector elector_;
+  std::unique_ptr<Operator> operator_;
+  RunControl* runs_ = nullptr;
+  std::function<void()> deposed_;
+  boost::asio::steady_timer certificate_timer_;
+  bool stopping_ = false;
+  std::string certificate_error_;
+};
+
+}  // namespace faultline::controller

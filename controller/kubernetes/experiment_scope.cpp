@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/kubernetes/experiment_scope.h"
+
+namespace faultline::controller {
+namespace {
+
+void settle(api::Selector& selector, const std::string& own) {
+  if (selector.namespaces.empty() && selector.pods.empty()) selector.namespaces = {own};
+}
+
+void add(const api::Selector& selector, std::set<std::string>& namespaces) {
+  namespaces.insert(selector.namespaces.begin(), selector.namespaces.end());
+  for (const auto& [space, names] : selector.pods) namespaces.insert(space);
+}
+
+}  // namespace
+
+kube::ResourceRef experiments() {
+  return {.group = "faultline.dev", .version = "v1alpha1", .plural = "experiments"};
+}
+
+api::Experiment in_own_namespace(api::Experiment experiment) {
+  const std::string& own = experiment.metadata.namespace_;
+  api::ExperimentSpec& spec = experiment.spec;
+  settle(spec.target.selector, own);
+  for (api::Selector& selector : spec.observe) settle(selector, own);
+  for (api::Fault& fault : spec.faults)
+    std::visit(
+        [&]<class T>(T& spec_of) {
+          if constexpr (std::is_base_of_v<api::NetworkFilter, T>)
+            if (spec_of.peer) settle(*spec_of.peer, own);
+        },
+        fault.spec);
+  return experiment;
+}
+
+Scope scope_of(const api::Experiment& experiment) {
+  Scope scope;
+  add(experiment.spec.target.selector, scope.hit);
+  for (const api::Selector& selector : experiment.spec.observe) add(selector, scope.seen);
+  for (const api::Fault& fault : experiment.spec.faults)
+    if (const api::NetworkFilter* filter = api::network_filter(fault); filter && filter->peer)
+      add(*filter->peer, scope.seen);
+  return scope;
+}
+
+}  // namespace faultline::controller

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which namespaces an Experiment of the cluster is about. Pure and thread-safe.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "api/experiment.h"
+#include "kube/resource.h"
+
+namespace faultline::controller {
+
+// experiments.faultline.dev/v1alpha1, in all namespaces.
+[[nodiscard]] kube::ResourceRef experiments();
+
+// In a cluster a selector that names neither namespaces nor pods means the Experiment's own
+// namespace, as in Chaos Mesh; on a machine without Kubernetes it means every namespace.
+[[nodiscard]] api::Experiment in_own_namespace(api::Experiment experiment);
+
+struct Scope {
+  std::set<std::string> hit, seen;  // of targets; of observed pods and peers
+};
+// After in_own_namespace(): what the document names. What a plan chose is a part of it.
+[[nodiscard]] Scope scope_of(const api::Experiment& experiment);
+
+}  // namespace faultline::controller

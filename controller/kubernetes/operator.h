@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes Experiments of the cluster into runs, and tells the cluster what became of them. Level-
+// triggered: an Experiment without a status is started, one with a run is kept up to date, one that
+// is deleted has its run stopped. There is no finalizer: nothing can get stuck, and a controller
+// that is away lets deleted runs end with their lease.
+//
+// At most once: the status says Starting before a run begins, so that a controller which ends in
+// between does not inject again when it is back. Only one operator may work at a time (the leader).
+// Not thread-safe: one event loop, one thread.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "controller/kubernetes/run_control.h"
+#include "kube/client.h"
+
+namespace faultline::controller {
+
+struct OperatorOptions {
+  // How often the status of a run that goes on is written, at most.
+  std::chrono::milliseconds status_every{1000};
+  // How long an experiment waits for agents that are not connected yet (a controller that was just
+  // started), before it is refused.
+  std::chrono::seconds patience{30};
+};
+
+struct OperatorState {
+  bool synced = false;                               // the experiments are known
+  std::optional<SteadyTime> out_of_touch_since;      // with the API server
+  std::string last_error;                            // of the API server; empty: the last call worked
+  std::uint64_t status_writes = 0, status_errors = 0;
+};
+
+class Operator {
+ public:
+  // References outlive it.
+  Operator(boost::asio::any_io_executor executor, kube::Client& client, const Clock& clock,
+           RunControl& runs, OperatorOptions options = {});
+  ~Operator();
+  Operator(const Operator&) = delete;
+  Operator& operator=(const Operator&) = delete;
+
+  void start();
+  // Leaves runs and statuses as they are.
+  void stop();
+  [[nodiscard]] OperatorState state() const;
+
+  struct Impl;
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+// Who asked for an experiment, as the webhook has written it; not to be believed where there is no
+// webhook.
+inline constexpr const char* kRequestedBy = "faultline.dev/requested-by";
+
+}  // namespace faultline::controller

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/options.h"
+
+#include <unistd.h>
+
+#include <boost/asio/ip/address.hpp>
+#include <charconv>
+#include <cstdio>
+#include <cxxopts.hpp>
+
+#include "api/values.h"
+
+namespace faultline::controller {
+namespace {
+
+constexpr std::int64_t kPage = 4096;  // bytes, of SQLite
+
+Result<> parse_listen(const std::string& text, Options& options) {
+  const auto bad = [&] {
+    return fail(
+        Errc::kInvalid,
+        "--listen must be ADDRESS:PORT like 127.0.0.1:7878 or [::1]:7878, got \"" + text + "\"");
+  };
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return bad();
+  std::string address = text.substr(0, colon);
+  const bool bracketed = address.size() > 2 && address.front() == '[' && address.back() == ']';
+  if (bracketed) address = address.substr(1, address.size() - 2);
+  if (address == "localhost") address = "127.0.0.1";
+  boost::system::error_code error;
+  const auto parsed = boost::asio::ip::make_address(address, error);
+  if (error || parsed.is_v6() != bracketed) return bad();
+  const char* end = text.data() + text.size();
+  const auto [stop, failed] = std::from_chars(text.data() + colon + 1, end, options.port);
+  if (failed != std::errc{} || stop != end) return bad();
+  options.address = address;
+  return {};
+}
+
+cxxopts::Options description() {
+  cxxopts::Options described("faultline-controller",
+                             "Takes experiments, drives agents, keeps results, serves reports.");
+  auto add = described.add_options();
+  add("listen", "address and port; port 0: any free one",
+      cxxopts::value<std::string>()->default_value("127.0.0.1:7878"), "ADDRESS:PORT");
+  add("state-dir", "folder of store.db, agent.token and person.token",
+      cxxopts::value<std::string>(), "DIR");
+  add("port-file", "written when listening: the port", cxxopts::value<std::string>(), "FILE");
+  add("log-level", "trace, debug, info, warn, error or off",
+      cxxopts::value<std::string>()->default_value("info"), "LEVEL");
+  add("keep-runs", "how many runs are kept", cxxopts::value<std::int64_t>()->default_value("1000"),
+      "N");
+  add("keep-days", "how long runs are kept", cxxopts::value<std::int64_t>()->default_value("30"),
+      "DAYS");
+  add("max-store", "largest size of store.db, e.g. 2Gi; without it the disk is the bound",
+      cxxopts::value<std::string>(), "SIZE");
+  add("kubernetes",
+      "in a pod of a cluster: experiments are custom resources, the API server says who asks");
+  add("namespace", "in a cluster: our namespace", cxxopts::value<std::string>()->default_value("faultline"),
+      "NAME");
+  add("service", "in a cluster: the Service by which agents reach us",
+      cxxopts::value<std::string>()->default_value("faultline-controller"), "NAME");
+  add("identity", "in a cluster: what tells this controller from others; without it the host's name",
+      cxxopts::value<std::string>(), "NAME");
+  add("tls-cert", "serve TLS with this certificate; in a cluster without it: one of our own making",
+      cxxopts::value<std::string>(), "FILE");
+  add("tls-key", "its key", cxxopts::value<std::string>(), "FILE");
+  add("help", "this text");
+  add("version", "the version");
+  return described;
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "controller";
+}
+
+}  // namespace
+
+Result<std::optional<Options>> parse_options(int argc, char** argv) {
+  cxxopts::Options described = description();
+  try {
+    const cxxopts::ParseResult given = described.parse(argc, argv);
+    if (given.count("help") != 0 || given.count("version") != 0) {
+      std::fputs((given.count("help") != 0 ? described.help() : FAULTLINE_VERSION "\n").c_str(),
+                 stdout);
+      return std::optional<Options>();
+    }
+    if (!given.unmatched().empty())
+      return fail(Errc::kInvalid, "no such argument: " + given.unmatched().front());
+    if (given.count("state-dir") == 0) return fail(Errc::kInvalid, "--state-dir DIR is missing");
+    Options options{.state_dir = given["state-dir"].as<std::string>(),
+                    .log_level = given["log-level"].as<std::string>()};
+    if (given.count("port-file") != 0) options.port_file = given["port-file"].as<std::string>();
+    const auto runs = given["keep-runs"].as<std::int64_t>();
+    const auto days = given["keep-days"].as<std::int64_t>();
+    if (runs < 1 || days < 1 || days > 36'500)
+      return fail(Errc::kInvalid,
+                  "--keep-runs must be at least 1, --keep-days between 1 and 36500");
+    options.retention = {runs, std::chrono::hours(24 * days)};
+    if (given.count("max-store") != 0) {
+      const auto size = api::ByteSize::parse(given["max-store"].as<std::string>());
+      if (!size) return fail(size.error().with_context("--max-store"));
+      options.max_store_pages = static_cast<std::int64_t>(size->bytes) / kPage;
+      if (options.max_store_pages < 64)
+        return fail(Errc::kInvalid, "--max-store must be at least 256Ki");
+    }
+    options.kubernetes = given.count("kubernetes") != 0;
+    options.ns = given["namespace"].as<std::string>();
+    options.service = given["service"].as<std::string>();
+    options.identity = given.count("identity") != 0 ? given["identity"].as<std::string>() : host_name();
+    if (given.count("tls-cert") != given.count("tls-key"))
+      return fail(Errc::kInvalid, "--tls-cert and --tls-key go together");
+    if (given.count("tls-cert") != 0) {
+      options.tls_certificate = given["tls-cert"].as<std::string>();
+      options.tls_key = given["tls-key"].as<std::string>();
+    }
+    if (auto listen = parse_listen(given["listen"].as<std::string>(), options); !listen)
+      return fail(std::move(listen.error()));
+    return std::optional(std::move(options));
+  } catch (const cxxopts::exceptions::exception& e) {
+    return fail(Errc::kInvalid, std::string(e.what()) + " (see --help)");
+  }
+}
+
+}  // namespace faultline::controller

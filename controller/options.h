@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line of faultline-controller. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "controller/store/store.h"
+
+namespace faultline::controller {
+
+struct Options {
+  std::string address;  // of --listen
+  std::uint16_t port = 0;
+  std::string state_dir;
+  std::string port_file;
+  std::string log_level;
+  Retention retention;
+  std::int64_t max_store_pages = 0;  // of SQLite; 0: no bound
+  bool kubernetes = false;
+  std::string ns, service, identity;          // only with `kubernetes`
+  std::string tls_certificate, tls_key;       // files, both or none
+};
+
+// Nothing: --help or --version was asked for and is printed. Errors: kInvalid, one line that names
+// the option.
+[[nodiscard]] Result<std::optional<Options>> parse_options(int argc, char** argv);
+
+}  // namespace faultline::controller

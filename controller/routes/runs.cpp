@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs for whoever starts and follows them: the HTTP routes and the Kubernetes side.
+#include <algorithm>
+
+#include "controller/routes/service.h"
+#include "report/report.h"
+
+namespace faultline::controller {
+
+boost::asio::awaitable<Result<std::string>> Service::start_run(api::Experiment experiment,
+                                                               std::string who) {
+  if (ending_) co_return fail(Errc::kUnavailable, "the controller is ending");
+  if (!store_error_.empty())
+    co_return fail(Errc::kUnavailable, "no run can start: " + store_error_);
+
+  Result<api::RunRecord> head = engine_.prepare(std::move(experiment), who, now());
+  if (!head) co_return fail(head.error());
+  auto insert = [this, head = *head] { return store_->insert(head); };
+  auto stored = co_await store_worker_.run(std::move(insert));
+  // Ctrl-C in between: nothing has begun yet.
+  if (stored && ending_) stored = fail(Errc::kUnavailable, "the controller is ending");
+  if (!stored) {
+    engine_.drop(head->run);
+    if (stored.error().code == Errc::kUnavailable && !ending_) store_failed(stored.error());
+    co_return fail(stored.error());
+  }
+  engine_.begin(head->run, now());
+  publish();
+  co_return head->run;
+}
+
+void Service::stop_run(const std::string& run, const std::string& reason) {
+  // kNotFound: it is over already.
+  (void)engine_.stop(run, reason, Recovery::kShort, now());
+  publish();
+}
+
+boost::asio::awaitable<Result<RunNow>> Service::run_now(std::string run) {
+  if (const Run* active = engine_.find(run); active != nullptr && !active->over()) {
+    RunNow found{.head = active->recent()};
+    for (api::NodeRecord& node : found.head.nodes) node.windows.clear();
+    co_return found;
+  }
+  auto record = co_await load(std::move(run));
+  if (!record) co_return fail(record.error());
+  auto make = [record = std::move(*record)]() mutable -> Result<RunNow> {
+    try {
+      RunNow found{.report = report::build(record)};
+      for (api::NodeRecord& node : record.nodes) node.windows.clear();
+      found.head = std::move(record);
+      return found;
+    } catch (const std::exception& e) {
+      return fail(Errc::kInternal, std::string("the report cannot be made: ") + e.what());
+    }
+  };
+  co_return co_await report_worker_.run(std::move(make));
+}
+
+boost::asio::awaitable<void> Service::wait_for_change(std::uint64_t seen, SteadyTime until) {
+  while (run_changes_ == seen && clock_.steady() < until && !closed_)
+    co_await event_signal_.wait(until);
+}
+
+}  // namespace faultline::controller
