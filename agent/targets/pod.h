@@ -18,7 +18,16 @@ struct PodInterface {
   std::string host_name;  // or empty
 };
 
-// A snapshot; TargetSource resolves again when the pod restarts, which changes the ids.
+// Below the pod's cgroup; its namespaces may be the pod's or its own.
+struct Container {
+  std::string name;
+  std::string cgroup_path;  // absolute
+  CgroupId cgroup{};
+  friend bool operator==(const Container&, const Container&) = default;
+};
+
+// A snapshot; TargetSource resolves again when the pod or a container of it restarts, which changes
+// the ids. What the controller is told of it is ref, with the names of its containers.
 struct Pod {
   api::PodRef ref;
   std::string cgroup_path;  // of the cgroup2 directory, absolute
@@ -27,6 +36,7 @@ struct Pod {
   NetnsId netns{};
   std::vector<PodInterface> interfaces;  // without lo
   std::vector<std::string> addresses;    // "10.0.0.2", "fd00::2"
+  std::vector<Container> containers;     // that run, by name; empty where none is known
 
   // Same cgroup and namespace as before? If not, whatever was attached to the old one must be
   // attached anew.
@@ -34,5 +44,11 @@ struct Pod {
     return cgroup == o.cgroup && netns == o.netns && interfaces.size() == o.interfaces.size();
   }
 };
+
+// Those of the pod's containers that are named.
+[[nodiscard]] std::vector<Container> named_containers(const Pod& pod,
+                                                      const std::vector<std::string>& names);
+// The pod as far as one of its containers goes: what is attached by cgroup hits that one only.
+[[nodiscard]] Pod held_to(Pod pod, const Container& container);
 
 }  // namespace faultline::agent

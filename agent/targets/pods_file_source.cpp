@@ -20,6 +20,7 @@ bool same(const Pod& a, const Pod& b) {
   };
   return a.ref == b.ref && a.cgroup_path == b.cgroup_path && a.netns_path == b.netns_path &&
          a.cgroup == b.cgroup && a.netns == b.netns && a.addresses == b.addresses &&
+         a.containers == b.containers &&
          std::ranges::equal(a.interfaces, b.interfaces, same_interface);
 }
 
@@ -55,13 +56,18 @@ bool PodsFileSource::resolve() {
   for (const api::PodEntry& entry : entries_) {
     const api::PodRef ref{entry.namespace_, entry.name, node_, entry.labels};
     auto pod = resolve_pod(ref, entry.cgroup, entry.netns, host_);
-    if (pod)
-      pods.push_back(std::move(*pod));
-    else
-      missing.push_back({ref, pod.error().message});
+    if (!pod) {
+      missing.push_back({ref, pod.error().message, ""});
+      continue;
+    }
+    for (const api::ContainerEntry& container : entry.containers)
+      if (auto added = add_container(*pod, container.name, container.cgroup); !added)
+        missing.push_back({ref, added.error().message, container.name});
+    pods.push_back(std::move(*pod));
   }
   std::ranges::sort(pods, {}, [](const Pod& p) { return p.ref.id(); });
-  std::ranges::sort(missing, {}, [](const MissingPod& p) { return p.ref.id(); });
+  std::ranges::sort(missing, {},
+                    [](const MissingPod& p) { return std::pair(p.ref.id(), p.container); });
   const bool changed = !std::ranges::equal(pods, pods_, same) || missing != missing_;
   pods_ = std::move(pods);
   missing_ = std::move(missing);
