@@ -28,10 +28,11 @@ struct PodRef {
   std::string name;
   std::string node;
   std::map<std::string, std::string> labels;
+  std::vector<std::string> containers{};  // names of those that run; empty also where none is known
   [[nodiscard]] std::string id() const { return namespace_ + "/" + name; }
   friend bool operator==(const PodRef&, const PodRef&) = default;
 };
-BOOST_DESCRIBE_STRUCT(PodRef, (), (namespace_, name, node, labels))
+BOOST_DESCRIBE_STRUCT(PodRef, (), (namespace_, name, node, labels, containers))
 
 [[nodiscard]] bool matches(const Selector& selector, const PodRef& pod);
 

@@ -60,6 +60,9 @@ bool forwards(const std::string& port) {
 }
 
 void remove_cgroup(const fs::path& path) noexcept {
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(path, ec))
+    if (entry.is_directory(ec)) remove_cgroup(entry.path());
   for (int i = 0; i < 200; ++i) {
     std::ifstream procs(path / "cgroup.procs");
     for (pid_t pid = 0; procs >> pid;) kill(pid, SIGKILL);

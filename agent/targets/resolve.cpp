@@ -97,4 +97,14 @@ Result<Pod> resolve_pod(const api::PodRef& ref, const std::string& cgroup_path,
   return pod;
 }
 
+Result<> add_container(Pod& pod, const std::string& name, const std::string& cgroup_path) {
+  const auto cgroup = cgroup_id(cgroup_path);
+  if (!cgroup) return fail(cgroup.error());
+  const auto at = std::ranges::lower_bound(pod.containers, name, {}, &Container::name);
+  const auto place = at - pod.containers.begin();
+  pod.containers.insert(at, {name, cgroup_path, *cgroup});
+  pod.ref.containers.insert(pod.ref.containers.begin() + place, name);
+  return {};
+}
+
 }  // namespace faultline::agent

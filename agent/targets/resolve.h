@@ -18,4 +18,8 @@ namespace faultline::agent {
 Result<Pod> resolve_pod(const api::PodRef& ref, const std::string& cgroup_path,
                         const std::string& netns_path, Netlink& host);
 
+// Puts a container into the pod and its name into the pod's ref, both in the order of names.
+// Errors: kNotFound when the cgroup is gone, kInvalid when it is none of cgroup2.
+Result<> add_container(Pod& pod, const std::string& name, const std::string& cgroup_path);
+
 }  // namespace faultline::agent
