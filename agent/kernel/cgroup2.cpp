@@ -33,11 +33,22 @@ std::string unescape(std::string_view text) {
   return out;
 }
 
+// How much of the hierarchy a mount shows whose root mountinfo gives as `root`. A process in a
+// cgroup namespace of its own sees the namespace's root as "/", which is only its own container,
+// and what is above it, where the node's mount was given to the container, as "/../..".
+int view(std::string_view root) {
+  int above = 0;
+  for (; root.starts_with("/.."); root.remove_prefix(3)) ++above;
+  if (!root.empty() && root != "/") return 0;
+  return 1 + above;
+}
+
 }  // namespace
 
 Result<std::string> find_cgroup2_mount(std::string_view mountinfo) {
   std::istringstream lines{std::string(mountinfo)};
-  std::string first;
+  std::string best;
+  int most = -1;
   for (std::string line; std::getline(lines, line);) {
     // id parent major:minor root mountpoint options [optional...] - type source options
     const auto separator = line.find(" - ");
@@ -46,13 +57,14 @@ Result<std::string> find_cgroup2_mount(std::string_view mountinfo) {
     std::string skip, root, mountpoint, type;
     if (!(left >> skip >> skip >> skip >> root >> mountpoint) || !(right >> type)) continue;
     if (type != "cgroup2") continue;
-    if (root == "/") return unescape(mountpoint);
-    if (first.empty()) first = unescape(mountpoint);
+    if (view(root) <= most) continue;
+    most = view(root);
+    best = unescape(mountpoint);
   }
-  if (first.empty())
+  if (best.empty())
     return fail(Errc::kNotFound,
                 "no cgroup2 is mounted; try: mount -t cgroup2 none /sys/fs/cgroup/unified");
-  return first;
+  return best;
 }
 
 Result<std::string> find_cgroup2_mount() {

@@ -10,8 +10,9 @@
 namespace faultline::agent {
 
 // The first mount of cgroup2 that shows the root of the hierarchy, else the first at all:
-// /sys/fs/cgroup on most machines, /sys/fs/cgroup/unified beside cgroup v1. `mountinfo`: text of
-// /proc/self/mountinfo (proc(5)). Errors: kNotFound.
+// /sys/fs/cgroup on most machines, /sys/fs/cgroup/unified beside cgroup v1. In a container with a
+// cgroup namespace of its own: the node's mount, if the container was given it. `mountinfo`: text
+// of /proc/self/mountinfo (proc(5)). Errors: kNotFound.
 Result<std::string> find_cgroup2_mount(std::string_view mountinfo);
 Result<std::string> find_cgroup2_mount();  // of this process
 

@@ -126,9 +126,10 @@ asio::awaitable<void> Agent::tick_loop() {
 asio::awaitable<void> Agent::pods_loop() {
   while (!ending_) {
     // A pod that is away is usually on its way back.
-    co_await sleep(pods_timer_, !reconciler_.active()       ? kPodsIdle
-                                : source_.missing().empty() ? kPodsBusy
-                                                            : kPodsAway);
+    const bool awaited = std::ranges::any_of(source_.missing(), &MissingPod::awaited);
+    co_await sleep(pods_timer_, !reconciler_.active() ? kPodsIdle
+                                : awaited             ? kPodsAway
+                                                      : kPodsBusy);
     if (!ending_) look_at_pods();
   }
 }
@@ -154,9 +155,9 @@ void Agent::look_at_pods() {
 void Agent::give_pods() {
   for (const MissingPod& pod : source_.missing())
     if (std::find(missing_told_.begin(), missing_told_.end(), pod) == missing_told_.end())
-      spdlog::warn("{}{} is not there: {}",
-                   pod.container.empty() ? "" : "container " + pod.container + " of ", pod.ref.id(),
-                   pod.reason);
+      spdlog::log(pod.awaited ? spdlog::level::warn : spdlog::level::info, "{}{} is not there: {}",
+                  pod.container.empty() ? "" : "container " + pod.container + " of ", pod.ref.id(),
+                  pod.reason);
   missing_told_ = source_.missing();
   // Faults first: a pod that restarted must not be without them for long.
   reconciler_.pods(source_.pods());

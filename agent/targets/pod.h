@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,13 @@ struct PodInterface {
   IfIndex pod_index{};    // in the pod's namespace
   IfIndex host_index{};   // of the veth peer in the host's namespace; 0: no host-side peer
   std::string host_name;  // or empty
+  friend bool operator==(const PodInterface&, const PodInterface&) = default;
+};
+
+// The controller of a pod: {"ReplicaSet", "payments-5c9f"}.
+struct PodOwner {
+  std::string kind, name;
+  friend bool operator==(const PodOwner&, const PodOwner&) = default;
 };
 
 // Below the pod's cgroup; its namespaces may be the pod's or its own.
@@ -37,7 +45,12 @@ struct Pod {
   std::vector<PodInterface> interfaces;  // without lo
   std::vector<std::string> addresses;    // "10.0.0.2", "fd00::2"
   std::vector<Container> containers;     // that run, by name; empty where none is known
+  // What the API server says of it; without Kubernetes nothing is known.
+  std::string uid;
+  std::optional<PodOwner> owner;
+  std::optional<bool> ready;
 
+  friend bool operator==(const Pod&, const Pod&) = default;
   // Same cgroup and namespace as before? If not, whatever was attached to the old one must be
   // attached anew.
   [[nodiscard]] bool same_place(const Pod& o) const {

@@ -15,6 +15,9 @@ struct MissingPod {
   api::PodRef ref;
   std::string reason;     // one line: which path, and what the kernel said
   std::string container;  // only this one of it is not there; empty: the pod
+  // It may come at any moment without anybody saying so; not set where somebody will (a pod that is
+  // Pending) or nobody can (one that has completed).
+  bool awaited = true;
   friend bool operator==(const MissingPod&, const MissingPod&) = default;
 };
 
