@@ -18,6 +18,7 @@ class Check {
 
   void run() {
     target();
+    containers();
     faults();
     for (std::size_t i = 0; i < spec_.observe.size(); ++i)
       selector(spec_.observe[i], item("spec.observe", i));
@@ -71,6 +72,22 @@ class Check {
     int value = 0;
     std::from_chars(t.value.data(), t.value.data() + t.value.size(), value);
     if (percent && value > 100) add(at, "must be a percentage from 1 to 100, got " + t.value);
+  }
+
+  void containers() {
+    const std::vector<std::string>& names = spec_.target.containerNames;
+    const std::string path = "spec.target.containerNames";
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (names[i].empty()) return add(item(path, i), "must not be empty");
+      for (std::size_t j = 0; j < i; ++j)
+        if (names[i] == names[j]) return add(item(path, i), "is given twice");
+    }
+    if (names.empty()) return;
+    for (const Fault& fault : spec_.faults)
+      if (is_of_whole_pod(fault))
+        return add(path, "goes not together with " + std::string(fault.name()) +
+                             ": all containers of a pod share its network; leave it out, or give "
+                             "that fault an experiment of its own");
   }
 
   void faults() {

@@ -30,4 +30,8 @@ const Part* part_of(const Fault& fault) {
 const NetworkFilter* network_filter(const Fault& fault) { return part_of<NetworkFilter>(fault); }
 const SyscallFilter* syscall_filter(const Fault& fault) { return part_of<SyscallFilter>(fault); }
 
+bool is_of_whole_pod(const Fault& fault) {
+  return network_filter(fault) != nullptr && !std::holds_alternative<SocketError>(fault.spec);
+}
+
 }  // namespace faultline::api

@@ -205,5 +205,8 @@ struct Fault {
 [[nodiscard]] const NetworkFilter* network_filter(const Fault& fault);
 // The same for system calls.
 [[nodiscard]] const SyscallFilter* syscall_filter(const Fault& fault);
+// Does it act on what all containers of a pod share, their network? Then it cannot be held to some
+// of them.
+[[nodiscard]] bool is_of_whole_pod(const Fault& fault);
 
 }  // namespace faultline::api

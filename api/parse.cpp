@@ -2,14 +2,45 @@
 // Documents that people write.
 #include <yaml-cpp/yaml.h>
 
+#include <filesystem>
+#include <map>
 #include <set>
 
 #include "api/detail/check.h"
 #include "api/detail/instances.h"
+#include "api/detail/text.h"
 #include "api/detail/yaml.h"
 
 namespace faultline::api {
 namespace {
+
+// Below, by name: what the directory is, only the node can tell.
+bool is_below(const std::string& path, const std::string& above) {
+  const auto whole = std::filesystem::path(path).lexically_normal().string();
+  auto root = std::filesystem::path(above).lexically_normal().string();
+  if (!root.ends_with('/')) root += '/';
+  return whole.size() > root.size() && whole.starts_with(root);
+}
+
+void check_containers(const PodEntry& pod, const std::string& path, detail::Problems& problems) {
+  std::set<std::string> names;
+  std::map<std::string, std::string> cgroups;  // to the name
+  for (std::size_t i = 0; i < pod.containers.size(); ++i) {
+    const ContainerEntry& container = pod.containers[i];
+    std::string at = path;
+    detail::append_index(at, i);
+    if (problems.spoiled(at + ".?") || problems.spoiled(path)) continue;
+    if (!names.insert(container.name).second)
+      problems.add(at + ".name",
+                   "container " + container.name + " of pod " + pod.name + " is given twice");
+    if (!is_below(container.cgroup, pod.cgroup))
+      problems.add(at + ".cgroup", "expected a directory below the pod's cgroup " + pod.cgroup +
+                                       ", got " + detail::in_quotes(container.cgroup));
+    const auto [other, is_new] = cgroups.emplace(container.cgroup, container.name);
+    if (!is_new)
+      problems.add(at + ".cgroup", "is the cgroup of container " + other->second + " already");
+  }
+}
 
 void check_pods(const PodsFile& file, detail::Problems& problems) {
   std::set<std::string> seen;
@@ -19,6 +50,7 @@ void check_pods(const PodsFile& file, detail::Problems& problems) {
     const std::string id = file.pods[i].namespace_ + "/" + file.pods[i].name;
     if (!seen.insert(id).second && !problems.spoiled(path + ".?"))
       problems.add(path, "pod " + id + " is given twice", detail::Problems::Where::kKey);
+    check_containers(file.pods[i], path + ".containers", problems);
   }
 }
 

@@ -9,14 +9,21 @@
 
 namespace faultline::api {
 
+struct ContainerEntry {
+  std::string name;    // unique in its pod
+  std::string cgroup;  // absolute path of a cgroup2 directory below the pod's
+};
+BOOST_DESCRIBE_STRUCT(ContainerEntry, (), (name, cgroup))
+
 struct PodEntry {
   std::string namespace_;  // key "namespace"
   std::string name;
   std::map<std::string, std::string> labels;
-  std::string cgroup;  // absolute path of a cgroup2 directory
-  std::string netns;   // absolute path of a network namespace file
+  std::string cgroup;                      // absolute path of a cgroup2 directory
+  std::string netns;                       // absolute path of a network namespace file
+  std::vector<ContainerEntry> containers;  // those that experiments may name
 };
-BOOST_DESCRIBE_STRUCT(PodEntry, (), (namespace_, name, labels, cgroup, netns))
+BOOST_DESCRIBE_STRUCT(PodEntry, (), (namespace_, name, labels, cgroup, netns, containers))
 
 struct PodsFile {
   std::vector<PodEntry> pods;

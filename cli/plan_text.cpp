@@ -112,6 +112,27 @@ std::string bound_words(const std::string& above, const std::string& below) {
   return above.empty() ? "below " + below : "above " + above;
 }
 
+void add_containers(Block& block, const api::Target& target) {
+  const std::string containers = report::container_words(target);
+  if (!containers.empty())
+    block.line("only", containers + " of each pod; its other containers are not touched");
+}
+
+// A pod of the file that the target matches and that has none of the containers; empty: none.
+std::string without_containers(const api::Target& target, const api::PodsFile& pods) {
+  if (target.containerNames.empty()) return "";
+  for (const api::PodEntry& entry : pods.pods) {
+    const api::PodRef pod{entry.namespace_, entry.name, "", entry.labels};
+    if (api::matches(target.selector, pod) &&
+        std::ranges::none_of(entry.containers, [&](const api::ContainerEntry& container) {
+          return std::ranges::find(target.containerNames, container.name) !=
+                 target.containerNames.end();
+        }))
+      return pod.id();
+  }
+  return "";
+}
+
 void add_expectations(Block& block, const api::Experiment& experiment) {
   for (const api::ExpectAlert& alert : experiment.spec.expect.alerts)
     block.line("expects", "alert " + alert.name + " within " + alert.within.format());
@@ -141,6 +162,7 @@ std::string plan_text(const api::Experiment& experiment, const api::RunPlan& pla
                                                std::to_string(plan.targets.size()) + " of " +
                                                std::to_string(plan.matching) + " matching (" +
                                                limit_words(plan.limit) + ")");
+  add_containers(block, experiment.spec.target);
   for (const api::Fault& fault : experiment.spec.faults) {
     block.line("does", std::string(fault.name()) + " " + report::asked_words(fault) +
                            mechanism_words(fault, plan, nodes));
@@ -192,6 +214,10 @@ std::string explain_text(const api::Experiment& experiment,
                                        std::to_string(api::allowed_targets(spec.limits, count)) +
                                        " may be hit");
   }
+  add_containers(block, spec.target);
+  if (judged(spec.target.selector))
+    if (const std::string pod = without_containers(spec.target, *pods); !pod.empty())
+      block.line("", "in the pods file " + pod + " has none: a run that chose it would be refused");
   for (const api::Fault& fault : spec.faults) {
     block.line("does", std::string(fault.name()) + " " + report::asked_words(fault));
     block.line("feels", report::explain_words(fault));

@@ -169,6 +169,12 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
   return text;
 }
 
+std::string container_words(const api::Target& target) {
+  const std::vector<std::string>& names = target.containerNames;
+  if (names.empty()) return "";
+  return (names.size() == 1 ? "container " : "containers ") + join(names, ", ");
+}
+
 std::string selector_words(const api::Selector& selector) {
   if (selector == api::Selector{}) return "every measured pod";
   std::vector<std::string> labels;

@@ -39,6 +39,8 @@ namespace faultline::report {
 [[nodiscard]] std::string bound_words(const api::Metric& metric, double bound);
 // "1 pod", "3 pods".
 [[nodiscard]] std::string plural(std::uint64_t n, std::string_view one, std::string_view many);
+// "container app", "containers app, log"; empty where whole pods are hit.
+[[nodiscard]] std::string container_words(const api::Target& target);
 [[nodiscard]] std::string join(const std::vector<std::string>& parts, std::string_view separator);
 // "app=checkout in shop", "every measured pod".
 [[nodiscard]] std::string selector_words(const api::Selector& selector);

@@ -17,13 +17,18 @@ const api::InjectionStatus* status_of(const api::NodeRecord& node, const std::st
   return found == node.injections.end() ? nullptr : &*found;
 }
 
-api::InjectionReport row_of(const api::Fault& fault, const api::InjectionStatus& status,
-                            const std::string& node) {
+std::string asked_of(const api::Fault& fault, const api::Target& target) {
+  const std::string containers = container_words(target);
+  return asked_words(fault) + (containers.empty() ? "" : ", only in " + containers);
+}
+
+api::InjectionReport row_of(const api::Fault& fault, const api::Target& target,
+                            const api::InjectionStatus& status, const std::string& node) {
   api::InjectionReport row{.pod = status.pod.id(),
                            .node = node,
                            .fault = std::string(fault.name()),
                            .mechanism = status.mechanism,
-                           .asked = asked_words(fault),
+                           .asked = asked_of(fault, target),
                            .matched = status.matched,
                            .injected = status.injected,
                            .errors = status.errors,
@@ -63,7 +68,8 @@ std::vector<api::InjectionReport> injections_of(const api::RunRecord& record) {
           status = found;
           node = candidate.node;
         }
-      rows.push_back(row_of(faults[i], status ? *status : unreported(record, pod), node));
+      rows.push_back(row_of(faults[i], record.experiment.spec.target,
+                            status ? *status : unreported(record, pod), node));
     }
   }
   return rows;

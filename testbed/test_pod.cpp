@@ -223,6 +223,7 @@ void TestPod::remove() noexcept {
 
 void TestPod::restart() {
   remove();
+  containers_.clear();
   make();
 }
 
@@ -231,7 +232,28 @@ agent::Pod TestPod::pod() const {
   if (!host) throw std::runtime_error(host.error().message);
   auto pod = agent::resolve_pod({"test", name_, "node", {}}, cgroup_, netns_path(), *host);
   if (!pod) throw std::runtime_error(pod.error().message);
+  for (const std::string& name : containers_)
+    if (auto added = agent::add_container(*pod, name, container_cgroup(name)); !added)
+      throw std::runtime_error(added.error().message);
   return *pod;
+}
+
+void TestPod::add_container(const std::string& name) {
+  fs::create_directory(container_cgroup(name));
+  containers_.push_back(name);
+}
+
+void TestPod::remove_container(const std::string& name) {
+  remove_cgroup(container_cgroup(name));
+  std::erase(containers_, name);
+}
+
+int TestPod::run_in(const std::string& container, const std::function<int()>& body) const {
+  return Child([&] {
+           join_cgroup(container_cgroup(container));
+           return in_netns(body);
+         })
+      .wait();
 }
 
 void join_cgroup(const std::string& path) {

@@ -57,6 +57,16 @@ class TestPod {
   [[nodiscard]] Child start(const std::function<int()>& body) const;
   // start() and wait: the exit code.
   int run(const std::function<int()>& body) const;
+  // A cgroup below the pod's, by which pod() has a container. Gone with the pod, and at its
+  // restart.
+  void add_container(const std::string& name);
+  // Kills what is in it.
+  void remove_container(const std::string& name);
+  [[nodiscard]] std::string container_cgroup(const std::string& name) const {
+    return cgroup_ + "/" + name;
+  }
+  // As run(), by a process of the container.
+  int run_in(const std::string& container, const std::function<int()>& body) const;
   // A program inside the pod.
   [[nodiscard]] CommandResult exec(const std::vector<std::string>& words) const;
   // Runs `body` on this thread in the pod's namespace, but not in its cgroup.
@@ -75,6 +85,7 @@ class TestPod {
   TestNetwork& network_;
   int host_number_;
   std::string name_, ip4_, ip6_, host_device_, cgroup_;
+  std::vector<std::string> containers_;
 };
 
 // A folder under /tmp, flt<pid>-..., that everybody may read. Removed like the pods.

@@ -62,7 +62,18 @@ struct FaultType {
   // Errors: kUnsupported with the reason in one line, else what the kernel said.
   Result<std::unique_ptr<ArmedFault>> (*arm)(const api::Fault& fault, const Pod& pod,
                                              const ArmContext& context);
+  // It acts by the pod's cgroup and nothing else, so that arm() may be given a container as a pod
+  // (held_to()). False: an experiment that names containers is refused.
+  bool by_container = false;
 };
+
+// The fault on some containers of the pod, not none, told as one: each has an ArmedFault of its
+// own, with dice and bounds (count, every, after) of its own. Errors: of arm(), with the
+// container's name; then none is armed.
+Result<std::unique_ptr<ArmedFault>> arm_in_containers(const FaultType& type,
+                                                      const api::Fault& fault, const Pod& pod,
+                                                      const std::vector<Container>& containers,
+                                                      const ArmContext& context);
 
 // Generated from add_fault() lines. Order of the lines.
 [[nodiscard]] std::span<const FaultType* const> fault_registry();

@@ -205,6 +205,6 @@ api::FaultSupport support(const FeatureProbe& features) {
 
 }  // namespace
 
-const FaultType kSocketError{"socketError", support, arm};
+const FaultType kSocketError{"socketError", support, arm, true};
 
 }  // namespace faultline::agent

@@ -174,6 +174,6 @@ api::FaultSupport support(const FeatureProbe& features) {
 
 }  // namespace
 
-const FaultType kSyscallError{"syscallError", support, arm};
+const FaultType kSyscallError{"syscallError", support, arm, true};
 
 }  // namespace faultline::agent

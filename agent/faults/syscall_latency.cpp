@@ -344,6 +344,6 @@ api::FaultSupport support(const FeatureProbe& features) {
 
 }  // namespace
 
-const FaultType kSyscallLatency{"syscallLatency", support, arm};
+const FaultType kSyscallLatency{"syscallLatency", support, arm, true};
 
 }  // namespace faultline::agent

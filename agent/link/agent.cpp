@@ -155,8 +155,9 @@ void Agent::look_at_pods() {
 void Agent::give_pods() {
   for (const MissingPod& pod : source_.missing())
     if (std::find(missing_told_.begin(), missing_told_.end(), pod) == missing_told_.end())
-      spdlog::log(pod.awaited ? spdlog::level::warn : spdlog::level::info, "{} is not there: {}",
-                  pod.ref.id(), pod.reason);
+      spdlog::log(pod.awaited ? spdlog::level::warn : spdlog::level::info, "{}{} is not there: {}",
+                  pod.container.empty() ? "" : "container " + pod.container + " of ", pod.ref.id(),
+                  pod.reason);
   missing_told_ = source_.missing();
   // Faults first: a pod that restarted must not be without them for long.
   reconciler_.pods(source_.pods());

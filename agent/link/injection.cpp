@@ -49,9 +49,10 @@ Injection::Injection(api::PodRef pod, std::size_t index, std::string fault, cons
     : pod_(std::move(pod)), index_(index), fault_(std::move(fault)), clock_(clock) {}
 
 Result<> Injection::arm(const FaultType& type, const api::Fault& fault, const Pod& place,
-                        const ArmContext& context) {
+                        const ArmContext& context, const std::vector<Container>& containers) {
   disarm();
-  auto armed = type.arm(fault, place, context);
+  auto armed = containers.empty() ? type.arm(fault, place, context)
+                                  : arm_in_containers(type, fault, place, containers, context);
   if (!armed) return fail(armed.error());
   armed_ = std::move(*armed);
   peers_ = context.peer_addresses;

@@ -32,9 +32,10 @@ class Injection {
 
   Injection(api::PodRef pod, std::size_t index, std::string fault, const Clock& clock);
 
-  // Disarms what is armed, and arms anew. An error leaves nothing armed; the caller blocks then.
+  // Disarms what is armed, and arms anew: on the whole pod, or where containers are given on these.
+  // An error leaves nothing armed; the caller blocks then.
   Result<> arm(const FaultType& type, const api::Fault& fault, const Pod& place,
-               const ArmContext& context);
+               const ArmContext& context, const std::vector<Container>& containers = {});
   // False: it is blocked already.
   bool block(std::string reason);
   // Another place, another chance.

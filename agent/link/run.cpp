@@ -158,12 +158,15 @@ void Run::settle(Place& place, const PodMap& pods) {
     place.here.reset();
   }
   const bool moved = !place.here && place.known;
+  const bool other_containers = place.here && named_containers(*place.here, container_names()) !=
+                                                  named_containers(it->second, container_names());
   place.here = it->second;  // labels and addresses may have changed
   place.known = true;
   if (!place.measurement && !place.unseen && fault_is_due()) {
     place.unseen = deps_.clock.utc();
     place.fault_first = true;
   }
+  if (other_containers) follow_containers(place, pods);
   if (!moved) return;
   for (const auto& injection : place.injections) injection->unblock();
   std::string text = "the pod is here anew and is measured again";

@@ -108,6 +108,11 @@ class Run {
   // True: something was armed that was not.
   bool arm_place(Place& place, const PodMap& pods);
   bool arm_one(Place& place, Injection& injection, const PodMap& pods);
+  // Only these containers are hit; empty: whole pods.
+  [[nodiscard]] const std::vector<std::string>& container_names() const {
+    return desired_.experiment.spec.target.containerNames;
+  }
+  void follow_containers(Place& place, const PodMap& pods);
   [[nodiscard]] std::optional<std::string> refusal_of(const Place& place) const;
   void disarm_all();
   void disarm_place(Place& place);

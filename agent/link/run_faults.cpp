@@ -31,6 +31,22 @@ std::vector<std::string> addresses_of(const api::Selector& selector, const PodMa
   return found;
 }
 
+// Never the whole pod instead.
+std::optional<std::string> container_refusal(const FaultType& type,
+                                             const std::vector<Container>& containers) {
+  if (!type.by_container)
+    return "rule containerNames: this agent cannot hold it to containers of a pod";
+  if (containers.empty()) return "rule containerNames: the pod has none of them";
+  return std::nullopt;
+}
+
+std::string container_words(const std::vector<Container>& containers) {
+  std::string names;
+  for (const Container& container : containers)
+    names += (names.empty() ? "" : ", ") + container.name;
+  return (containers.size() == 1 ? "container " : "containers ") + names;
+}
+
 }  // namespace
 
 void Run::renew(SteadyTime sent) {
@@ -88,6 +104,24 @@ bool Run::arm_place(Place& place, const PodMap& pods) {
   return true;
 }
 
+// The pod stays where it is and is measured on; its faults go where its containers are now.
+void Run::follow_containers(Place& place, const PodMap& pods) {
+  if (place.injections.empty()) return;
+  disarm_place(place);
+  const std::string pod = place.pod.pod.id();
+  const std::vector<Container> now = named_containers(*place.here, container_names());
+  if (now.empty()) {
+    event(api::RunEventKind::pod_gone, pod, "the containers to be hit are not there");
+    return;
+  }
+  for (const auto& injection : place.injections) injection->unblock();
+  const bool armed = phase_ == api::RunPhase::fault && lease_.valid(deps_.clock.steady()) &&
+                     arm_place(place, pods);
+  event(api::RunEventKind::pod_restarted, pod,
+        "its containers changed: " + container_words(now) + (now.size() == 1 ? " is" : " are") +
+            " there" + (armed ? ", the faults are armed again" : ""));
+}
+
 // Which rule forbids the faults of this pod, or why they cannot be.
 std::optional<std::string> Run::refusal_of(const Place& place) const {
   if (refusal_) return refusal_;
@@ -120,6 +154,16 @@ bool Run::arm_one(Place& place, Injection& injection, const PodMap& pods) {
     block(place, injection, "not supported by this agent");
     return false;
   }
+  std::vector<Container> containers;
+  if (!container_names().empty()) {
+    containers = named_containers(*place.here, container_names());
+    // It was armed, and will be when a container comes back: not blocked.
+    if (containers.empty() && injection.state() == Injection::State::kDisarmed) return false;
+    if (auto reason = container_refusal(*type, containers)) {
+      block(place, injection, std::move(*reason));
+      return false;
+    }
+  }
   // With no address the filter would let every peer through.
   if (by_peer && peers.empty()) {
     block(place, injection, "the peer selector matches no pod that this node sees");
@@ -129,7 +173,7 @@ bool Run::arm_one(Place& place, Injection& injection, const PodMap& pods) {
       deps_.clock, deps_.features,
       injection_seed(desired_.experiment.spec.seed, place.pod.pod.id(), injection.index()),
       lease_.kernel_deadline(), std::move(peers)};
-  if (auto armed = injection.arm(*type, fault, *place.here, context); !armed) {
+  if (auto armed = injection.arm(*type, fault, *place.here, context, containers); !armed) {
     block(place, injection, armed.error().message);
     return false;
   }

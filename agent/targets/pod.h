@@ -58,4 +58,10 @@ struct Pod {
   }
 };
 
+// Those of the pod's containers that are named.
+[[nodiscard]] std::vector<Container> named_containers(const Pod& pod,
+                                                      const std::vector<std::string>& names);
+// The pod as far as one of its containers goes: what is attached by cgroup hits that one only.
+[[nodiscard]] Pod held_to(Pod pod, const Container& container);
+
 }  // namespace faultline::agent

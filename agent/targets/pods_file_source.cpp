@@ -11,19 +11,6 @@
 #include "api/codec.h"
 
 namespace faultline::agent {
-namespace {
-
-bool same(const Pod& a, const Pod& b) {
-  const auto same_interface = [](const PodInterface& x, const PodInterface& y) {
-    return x.name == y.name && x.pod_index == y.pod_index && x.host_index == y.host_index &&
-           x.host_name == y.host_name;
-  };
-  return a.ref == b.ref && a.cgroup_path == b.cgroup_path && a.netns_path == b.netns_path &&
-         a.cgroup == b.cgroup && a.netns == b.netns && a.addresses == b.addresses &&
-         std::ranges::equal(a.interfaces, b.interfaces, same_interface);
-}
-
-}  // namespace
 
 Result<PodsFileSource> PodsFileSource::open(std::string path, std::string node) {
   auto host = Netlink::open();
@@ -55,14 +42,19 @@ bool PodsFileSource::resolve() {
   for (const api::PodEntry& entry : entries_) {
     const api::PodRef ref{entry.namespace_, entry.name, node_, entry.labels};
     auto pod = resolve_pod(ref, entry.cgroup, entry.netns, host_);
-    if (pod)
-      pods.push_back(std::move(*pod));
-    else
-      missing.push_back({ref, pod.error().message});
+    if (!pod) {
+      missing.push_back({ref, pod.error().message, ""});
+      continue;
+    }
+    for (const api::ContainerEntry& container : entry.containers)
+      if (auto added = add_container(*pod, container.name, container.cgroup); !added)
+        missing.push_back({ref, added.error().message, container.name});
+    pods.push_back(std::move(*pod));
   }
   std::ranges::sort(pods, {}, [](const Pod& p) { return p.ref.id(); });
-  std::ranges::sort(missing, {}, [](const MissingPod& p) { return p.ref.id(); });
-  const bool changed = !std::ranges::equal(pods, pods_, same) || missing != missing_;
+  std::ranges::sort(missing, {},
+                    [](const MissingPod& p) { return std::pair(p.ref.id(), p.container); });
+  const bool changed = pods != pods_ || missing != missing_;
   pods_ = std::move(pods);
   missing_ = std::move(missing);
   return changed;

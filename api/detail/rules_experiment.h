@@ -88,7 +88,12 @@ struct Rules<Target> {
   static constexpr std::string_view help = "Which pods are hit.";
   static constexpr FieldRule fields[] = {
       {.key = "selector", .help = "The pods to choose from.", .required = true},
-      {.key = "containerNames", .help = "Only these containers of the pods. Empty: all of them."},
+      {.key = "containerNames",
+       .help = "Only these containers of the pods; goes with faults of sockets and system calls. "
+               "Empty: all of them.",
+       .pattern = kDnsLabel,
+       .pattern_words = kDnsLabelWords,
+       .example = "[\"app\"]"},
       {.key = "mode",
        .help = "How many of the pods that match: one (by chance), all, a fixed number, a fixed "
                "percentage, or a random percentage up to a maximum."},
@@ -128,7 +133,9 @@ struct Rules<Phases> {
   static constexpr std::string_view help =
       "Lengths of the phases. Without faults, fault is still the measuring time.";
   static constexpr FieldRule fields[] = {
-      {.key = "baseline", .help = "Measured before the faults; 0s: none, and the faults come first.", .example = "\"10s\""},
+      {.key = "baseline",
+       .help = "Measured before the faults; 0s: none, and the faults come first.",
+       .example = "\"10s\""},
       {.key = "fault",
        .help = "How long the faults last, counted from when the last was armed.",
        .min = 0,
@@ -265,6 +272,23 @@ struct Rules<PodsFile> {
 };
 
 template <>
+struct Rules<ContainerEntry> {
+  static constexpr std::string_view help = "A cgroup below the pod's that is a container of it.";
+  static constexpr FieldRule fields[] = {
+      {.key = "name",
+       .help = "Its name, for containerNames.",
+       .required = true,
+       .pattern = kDnsLabel,
+       .pattern_words = kDnsLabelWords},
+      {.key = "cgroup",
+       .help = "Absolute path of its cgroup2 directory, below the pod's.",
+       .required = true,
+       .pattern = kAbsolutePath,
+       .pattern_words = "an absolute path"}};
+  static constexpr std::string_view schema{};
+};
+
+template <>
 struct Rules<PodEntry> {
   static constexpr std::string_view help = "A cgroup and a network namespace that are a pod.";
   static constexpr FieldRule fields[] = {
@@ -289,7 +313,8 @@ struct Rules<PodEntry> {
        .help = "Absolute path of its network namespace.",
        .required = true,
        .pattern = kAbsolutePath,
-       .pattern_words = "an absolute path"}};
+       .pattern_words = "an absolute path"},
+      {.key = "containers", .help = "Its containers, for experiments that name them."}};
   static constexpr std::string_view schema{};
 };
 

@@ -40,7 +40,10 @@ Result<int> run_nodes(Invocation& call, Console& console) {
       std::string labels;
       for (const auto& [key, value] : pod.labels)
         labels += (labels.empty() ? "" : ",") + key + "=" + value;
-      pods.push_back({pod.id(), labels});
+      std::string containers;
+      for (const std::string& name : pod.containers)
+        containers += (containers.empty() ? "containers " : ",") + name;
+      pods.push_back({pod.id(), labels, containers});
     }
     console.out << printable(table(pods, 2));
   }

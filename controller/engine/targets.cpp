@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "api/codec.h"
 #include "controller/engine/dice.h"
 #include "report/format.h"
 
@@ -170,6 +171,40 @@ Result<> within_limits(const api::ExperimentSpec& spec, std::size_t chosen, std:
                   percent_number(limits.maxPercent) + "); raise " + raise + ", or choose fewer");
 }
 
+std::string quoted(const std::string& word) { return "\"" + word + "\""; }
+
+// `who`: "no target has a", "pod shop/a has no".
+Error no_container(const std::string& who, const std::vector<std::string>& names,
+                   const std::set<std::string>& known) {
+  std::string text = who + " container " + report::join(names, ", nor ") +
+                     ", which spec.target.containerNames names; expected one of " +
+                     report::join({known.begin(), known.end()}, ", ");
+  const std::vector<std::string_view> words(known.begin(), known.end());
+  const std::string nearest = api::nearest_word(names.front(), words);
+  if (!nearest.empty() && words.size() > 1) text += "; did you mean " + quoted(nearest) + "?";
+  return {Errc::kNotFound, std::move(text), 0};
+}
+
+// Each target has a container that is named, and each name is one of some target: a run that hit
+// less than was asked would look like a service that withstood it.
+Result<> have_containers(const std::vector<std::string>& names, const Pods& targets) {
+  if (names.empty()) return {};
+  std::set<std::string> all;
+  for (const api::PodRef& pod : targets) {
+    const std::set<std::string> known(pod.containers.begin(), pod.containers.end());
+    all.insert(known.begin(), known.end());
+    if (known.empty())
+      return fail(Errc::kNotFound,
+                  "the agent of node " + pod.node + " knows no container of " + pod.id() +
+                      ": list them in its pods file, or leave spec.target.containerNames out");
+    if (std::ranges::none_of(names, [&](const std::string& n) { return known.contains(n); }))
+      return fail(no_container("pod " + pod.id() + " has no", names, known));
+  }
+  for (const std::string& name : names)
+    if (!all.contains(name)) return fail(no_container("no target has a", {name}, all));
+  return {};
+}
+
 Result<> free_of_runs(const Pods& pods, std::string_view as, const Cluster& cluster) {
   for (const api::PodRef& pod : pods) {
     const auto used = cluster.in_use.find(pod.id());
@@ -268,6 +303,8 @@ Result<api::RunPlan> resolve(const api::Experiment& experiment, const Cluster& c
   pods->resize(*count);
   std::ranges::sort(*pods, {}, &api::PodRef::id);
   plan.targets = std::move(*pods);
+  if (auto fine = have_containers(spec.target.containerNames, plan.targets); !fine)
+    return fail(std::move(fine.error()));
   add_watched(spec, cluster, plan);
   if (auto fine = free_of_runs(plan.targets, "a target", cluster); !fine)
     return fail(std::move(fine.error()));

@@ -38,9 +38,9 @@ inline constexpr std::size_t kMaxControlPods = 3;
 
 // The plan; `experiment` is valid and its seed is chosen (not 0). What no agent can do is in
 // RunPlan::unsupported, not an error. Errors name the rule, the value and what to change:
-// kUnavailable (no agent connected), kNotFound (nothing matches), kInvalid (the mode's value does
-// not fit the pods), kDenied (protected namespace, limits), kConflict (a pod is in another run),
-// kUnsupported (what this controller cannot do at all: alerts, signals, promql).
+// kUnavailable (no agent connected), kNotFound (nothing matches, no such container), kInvalid (the
+// mode's value does not fit the pods), kDenied (protected namespace, limits), kConflict (a pod is
+// in another run), kUnsupported (what this controller cannot do at all: alerts, signals, promql).
 [[nodiscard]] Result<api::RunPlan> resolve(const api::Experiment& experiment,
                                            const Cluster& cluster);
 

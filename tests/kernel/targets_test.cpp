@@ -24,6 +24,7 @@ class PodsFile {
   PodsFile()
       : path_(fs::temp_directory_path() / ("flt" + std::to_string(getpid()) + "-pods.yaml")) {}
   ~PodsFile() { fs::remove(path_); }
+  void write_raw(const std::string& text) const { std::ofstream(path_) << text; }
   void write(const std::vector<const TestPod*>& pods) const {
     std::ofstream out(path_);
     out << "pods:\n";
@@ -130,6 +131,42 @@ TEST(Targets, PodThatIsGoneIsToldAndComesBackWithNewIds) {
   fs::create_directory(a.cgroup_path());
   ASSERT_TRUE(source.poll().value());
   EXPECT_TRUE(source.missing().empty());
+}
+
+TEST(Targets, ContainersAreResolvedAndARestartedOneHasANewId) {
+  TestNetwork net;
+  TestPod a(net, "a");
+  a.add_container("log");
+  a.add_container("app");
+  const PodsFile file;
+  file.write_raw("pods:\n  - {namespace: test, name: a, cgroup: " + a.cgroup_path() +
+                 ", netns: " + a.netns_path() +
+                 ", containers: [{name: log, cgroup: " + a.container_cgroup("log") +
+                 "}, {name: app, cgroup: " + a.container_cgroup("app") + "}]}\n");
+  auto source = open_source(file);
+  const agent::Pod before = source.pods().at(0);
+  EXPECT_THAT(before.ref.containers, testing::ElementsAre("app", "log"));
+  ASSERT_EQ(before.containers.size(), 2U);
+  EXPECT_EQ(before.containers[0].name, "app");
+  EXPECT_EQ(agent::number(before.containers[0].cgroup),
+            std::stoull(command({"stat", "-c", "%i", a.container_cgroup("app")}).output));
+  EXPECT_FALSE(source.poll().value());
+
+  a.remove_container("app");
+  ASSERT_TRUE(source.poll().value());
+  ASSERT_EQ(source.pods().size(), 1U) << "the pod is there without it";
+  EXPECT_THAT(source.pods()[0].ref.containers, testing::ElementsAre("log"));
+  ASSERT_EQ(source.missing().size(), 1U);
+  EXPECT_EQ(source.missing()[0].container, "app");
+  EXPECT_THAT(source.missing()[0].reason,
+              testing::HasSubstr(a.container_cgroup("app") + ": No such file"));
+
+  a.add_container("app");
+  ASSERT_TRUE(source.poll().value());
+  EXPECT_TRUE(source.missing().empty());
+  ASSERT_EQ(source.pods()[0].containers.size(), 2U);
+  EXPECT_NE(source.pods()[0].containers[0].cgroup, before.containers[0].cgroup);
+  EXPECT_TRUE(source.pods()[0].same_place(before)) << "the pod did not restart";
 }
 
 TEST(Targets, PathsOfTheWrongKindAreRefusedInWords) {

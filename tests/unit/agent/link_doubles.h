@@ -113,6 +113,8 @@ inline Result<std::unique_ptr<ArmedFault>> arm_noted(const api::Fault& fault, co
 inline api::FaultSupport support_noted(const FeatureProbe&) { return {.supported = true}; }
 inline const FaultType kNotedLatency{"networkLatency", support_noted, arm_noted};
 inline const FaultType kNotedLoss{"networkLoss", support_noted, arm_noted};
+inline const FaultType kNotedSocket{"socketError", support_noted, arm_noted, true};
+inline const FaultType kNotedPause{"processPause", support_noted, arm_noted};
 
 class NotedCollector final : public Collector {
  public:
@@ -187,16 +189,18 @@ inline api::Experiment experiment(const std::string& faults = "[{networkLatency:
 // A reconciler of one node with the doubles, and what it told so far, in one piece.
 struct Node {
   explicit Node(NetnsId host = NetnsId{}) {
-    reconciler.emplace(Reconciler::Deps{clock,
-                                        features,
-                                        [](std::string_view name) -> const FaultType* {
-                                          if (name == kNotedLatency.name) return &kNotedLatency;
-                                          return name == kNotedLoss.name ? &kNotedLoss : nullptr;
-                                        },
-                                        collectors,
-                                        kernel,
-                                        host,
-                                        {}});
+    reconciler.emplace(Reconciler::Deps{
+        clock,
+        features,
+        [](std::string_view name) -> const FaultType* {
+          for (const FaultType* type : {&kNotedLatency, &kNotedLoss, &kNotedSocket, &kNotedPause})
+            if (name == type->name) return type;
+          return nullptr;
+        },
+        collectors,
+        kernel,
+        host,
+        {}});
   }
   World world;
   HandClock clock;

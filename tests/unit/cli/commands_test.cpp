@@ -71,6 +71,24 @@ TEST(Explain, SaysWhoWhatAndHowItEnds) {
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
 }
 
+TEST(Explain, NamesTheContainersAndAPodWithoutThem) {
+  Folder folder;
+  Shell shell;
+  std::string text = kExperiment;
+  text.replace(text.find("networkLatency: {latency: 50ms}"), 31,
+               "socketError: {operations: [connect], errno: EACCES}");
+  text.replace(text.find("mode: all"), 9, "mode: all, containerNames: [app]");
+  const std::string file = folder.file("slow.yaml", text);
+  std::string pods = kPods;
+  EXPECT_EQ(shell.run({"explain", file, "--pods", folder.file("pods.yaml", pods)}), 0);
+  EXPECT_THAT(shell.out.str(), HasSubstr("container app of each pod; its other containers are"));
+  EXPECT_THAT(shell.out.str(), HasSubstr("in the pods file shop/payments-0 has none"));
+  pods.insert(pods.find(", netns: /run/netns/a"),
+              ", containers: [{name: app, cgroup: /sys/fs/cgroup/a/app}]");
+  EXPECT_EQ(shell.run({"explain", file, "--pods", folder.file("pods.yaml", pods)}), 0);
+  EXPECT_THAT(shell.out.str(), Not(HasSubstr("has none")));
+}
+
 TEST(Explain, AsksAControllerForThePlan) {
   Folder folder;
   Shell shell;

@@ -261,5 +261,49 @@ TEST(Targets, AFaultThatANodeCannotArmIsNamedWithTheAgentsReason) {
               HasSubstr("processKill on n1: not supported by this agent: it is not built into"));
 }
 
+constexpr const char* kOnApp =
+    "  target: {selector: {labelSelectors: {app: payments}, nodes: [n1]}, mode: all, "
+    "containerNames: [NAMES]}\n  limits: {maxPercent: 100}\n"
+    "  faults: [{socketError: {operations: [connect], errno: EACCES}}]\n";
+
+std::string on(const std::string& names) {
+  std::string text = kOnApp;
+  return text.replace(text.find("NAMES"), 5, names);
+}
+
+// payments-0 and payments-1 of shop().
+Cluster with_containers(std::vector<std::string> first, std::vector<std::string> second) {
+  Cluster cluster = shop();
+  cluster.nodes[0].info = node_info("n1", {"socketError"});
+  cluster.nodes[0].pods[0].containers = std::move(first);
+  cluster.nodes[0].pods[1].containers = std::move(second);
+  return cluster;
+}
+
+TEST(ContainerNames, EveryTargetMustHaveOneOfThem) {
+  const Cluster cluster = with_containers({"app", "log"}, {"app"});
+  EXPECT_TRUE(resolve(experiment(on("app")), cluster));
+  EXPECT_TRUE(resolve(experiment(on("app, log")), cluster));
+  EXPECT_EQ(refusal(on("log"), cluster, Errc::kNotFound),
+            "pod shop/payments-1 has no container log, which spec.target.containerNames names; "
+            "expected one of app");
+}
+
+TEST(ContainerNames, ThatNoTargetHasIsRefusedWithTheNearest) {
+  const Cluster cluster = with_containers({"app", "logger"}, {"app", "logger"});
+  EXPECT_EQ(refusal(on("loger"), cluster, Errc::kNotFound),
+            "pod shop/payments-0 has no container loger, which spec.target.containerNames names; "
+            "expected one of app, logger; did you mean \"logger\"?");
+  EXPECT_EQ(refusal(on("app, loger"), cluster, Errc::kNotFound),
+            "no target has a container loger, which spec.target.containerNames names; "
+            "expected one of app, logger; did you mean \"logger\"?");
+}
+
+TEST(ContainerNames, WhereTheAgentKnowsNoContainersItIsSaidSo) {
+  EXPECT_EQ(refusal(on("app"), with_containers({}, {"app"}), Errc::kNotFound),
+            "the agent of node n1 knows no container of shop/payments-0: list them in its pods "
+            "file, or leave spec.target.containerNames out");
+}
+
 }  // namespace
 }  // namespace faultline::controller::test

@@ -43,6 +43,13 @@ TEST(Build, AHealthyRunIsConfirmedAndMet) {
   EXPECT_TRUE(report.residue->empty());
 }
 
+TEST(Build, WhatWasAskedNamesTheContainers) {
+  auto record = synthetic::slow_payments();
+  const std::string whole = build(record).injections.at(0).asked;
+  record.experiment.spec.target.containerNames = {"app", "log"};
+  EXPECT_EQ(build(record).injections.at(0).asked, whole + ", only in containers app, log");
+}
+
 TEST(Build, ChangeIsOfTheMedianWithAnIntervalAroundIt) {
   const api::Report report = build(synthetic::slow_payments());
   const api::EffectReport* e = find(report, "shop/checkout-0", "request.latency", "server");
