@@ -11,20 +11,6 @@
 #include "api/codec.h"
 
 namespace faultline::agent {
-namespace {
-
-bool same(const Pod& a, const Pod& b) {
-  const auto same_interface = [](const PodInterface& x, const PodInterface& y) {
-    return x.name == y.name && x.pod_index == y.pod_index && x.host_index == y.host_index &&
-           x.host_name == y.host_name;
-  };
-  return a.ref == b.ref && a.cgroup_path == b.cgroup_path && a.netns_path == b.netns_path &&
-         a.cgroup == b.cgroup && a.netns == b.netns && a.addresses == b.addresses &&
-         a.containers == b.containers &&
-         std::ranges::equal(a.interfaces, b.interfaces, same_interface);
-}
-
-}  // namespace
 
 Result<PodsFileSource> PodsFileSource::open(std::string path, std::string node) {
   auto host = Netlink::open();
@@ -68,7 +54,7 @@ bool PodsFileSource::resolve() {
   std::ranges::sort(pods, {}, [](const Pod& p) { return p.ref.id(); });
   std::ranges::sort(missing, {},
                     [](const MissingPod& p) { return std::pair(p.ref.id(), p.container); });
-  const bool changed = !std::ranges::equal(pods, pods_, same) || missing != missing_;
+  const bool changed = pods != pods_ || missing != missing_;
   pods_ = std::move(pods);
   missing_ = std::move(missing);
   return changed;
