@@ -75,7 +75,7 @@ void leave_out(boost::json::value& v, const boost::json::value& defaults) {
     auto* own = object.if_contains(key);
     if (own == nullptr) continue;
     if (*own == value)
-      object.erase(key);
+      object.stable_erase(key);  // keeps the order of the struct
     else
       leave_out(*own, value);
   }

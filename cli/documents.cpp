@@ -31,6 +31,8 @@ Result<std::string> read_all(std::istream& in, const std::string& name) {
   return text;
 }
 
+}  // namespace
+
 Result<std::string> read_document(Invocation& call, Console& console, const std::string& file,
                                   std::string& name) {
   name = file == "-" ? "<stdin>" : file;
@@ -43,8 +45,6 @@ Result<std::string> read_document(Invocation& call, Console& console, const std:
   if (!in) return fail(unreadable(file, errno ? errno : EIO));
   return read_all(in, name);
 }
-
-}  // namespace
 
 Result<ExperimentFile> load_experiment(Invocation& call, Console& console,
                                        const std::string& file) {

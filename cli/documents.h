@@ -16,6 +16,11 @@ struct ExperimentFile {
   api::Experiment experiment;
 };
 
+// The text of any file; its name as messages have it goes to `name`. `file` "-" is the standard
+// input.
+[[nodiscard]] Result<std::string> read_document(Invocation& call, Console& console,
+                                                const std::string& file, std::string& name);
+
 // `file` "-" is the standard input. Every problem of the document is a line of the Error. At most
 // 4 MB, as the controller takes.
 [[nodiscard]] Result<ExperimentFile> load_experiment(Invocation& call, Console& console,

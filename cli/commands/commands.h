@@ -16,6 +16,7 @@ Result<int> run_report(Invocation& call, Console& console);
 Result<int> run_nodes(Invocation& call, Console& console);
 Result<int> run_probe(Invocation& call, Console& console);
 Result<int> run_schema(Invocation& call, Console& console);
+Result<int> run_convert(Invocation& call, Console& console);
 Result<int> run_completion(Invocation& call, Console& console);
 Result<int> run_version(Invocation& call, Console& console);
 

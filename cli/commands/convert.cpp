@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/convert/convert.h"
+
+#include <boost/json.hpp>
+#include <filesystem>
+#include <fstream>
+#include <ostream>
+#include <set>
+
+#include "api/codec.h"
+#include "cli/commands/commands.h"
+#include "cli/documents.h"
+#include "cli/text.h"
+
+namespace faultline::cli {
+namespace {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+constexpr int kExitLeftOut = 1;
+
+std::string yaml_of(const Converted& one) {
+  const std::string at = one.line > 0 ? ":" + std::to_string(one.line) : "";
+  return "# Converted from " + printable(one.file) + at + "\n" + api::to_yaml(one.experiment);
+}
+
+// A file name for each experiment; two of one name get a number.
+std::vector<fs::path> file_names(const std::vector<Converted>& all, const fs::path& folder) {
+  std::set<std::string> taken;
+  std::vector<fs::path> out;
+  for (const Converted& one : all) {
+    std::string name = one.experiment.metadata.name;
+    for (int n = 2; !taken.insert(name).second; ++n)
+      name = one.experiment.metadata.name + "-" + std::to_string(n);
+    out.push_back(folder / (name + ".yaml"));
+  }
+  return out;
+}
+
+// All or nothing as far as names go: what is there already is never overwritten.
+Result<> write_files(const std::vector<Converted>& all, const std::vector<fs::path>& names,
+                     const fs::path& folder) {
+  for (const fs::path& name : names)
+    if (std::error_code ec; fs::exists(fs::symlink_status(name, ec)))
+      return fail(Errc::kInvalid, name.string() + " exists already; choose another folder");
+  std::error_code ec;
+  fs::create_directories(folder, ec);
+  if (ec) return fail(Errc::kInvalid, folder.string() + ": " + ec.message());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::ofstream out(names[i], std::ios::binary);
+    out << yaml_of(all[i]);
+    out.close();
+    if (!out) return fail(Errc::kInvalid, names[i].string() + ": cannot be written");
+  }
+  return {};
+}
+
+json::array json_of(const std::vector<Finding>& findings) {
+  json::array out;
+  for (const Finding& f : findings)
+    out.push_back(json::object{{"file", f.file},
+                               {"line", f.line},
+                               {"field", f.field},
+                               {"why", f.why},
+                               {"leftOut", !f.note}});
+  return out;
+}
+
+}  // namespace
+
+Result<int> run_convert(Invocation& call, Console& console) {
+  Conversion all;
+  for (const std::string& file : call.arguments) {
+    std::string name;
+    const auto text = read_document(call, console, file, name);
+    if (!text) return fail(text.error());
+    auto one = convert_chaos_mesh(*text, name);
+    if (!one) return fail(one.error());
+    std::ranges::move(one->experiments, std::back_inserter(all.experiments));
+    std::ranges::move(one->findings, std::back_inserter(all.findings));
+  }
+  const bool write = all.complete() || !call.has("strict");
+  if (!write) all.experiments.clear();
+  std::vector<fs::path> names;
+  if (const auto folder = call.get("directory")) {
+    names = file_names(all.experiments, *folder);
+    if (const auto written = write_files(all.experiments, names, *folder); !written)
+      return fail(written.error());
+  }
+  const int code = all.complete() ? kExitMet : kExitLeftOut;
+  if (call.json()) {
+    json::array experiments;
+    for (const Converted& one : all.experiments)
+      experiments.push_back(json::object{
+          {"file", one.file}, {"line", one.line}, {"experiment", api::to_json(one.experiment)}});
+    print_json(console.out, json::object{{"experiments", std::move(experiments)},
+                                         {"findings", json_of(all.findings)},
+                                         {"exitCode", code}});
+    return code;
+  }
+  for (const Finding& finding : all.findings) console.err << printable(finding.text()) << "\n";
+  if (!write)
+    console.err << "faultline: something would be left out, so nothing is written (--strict)\n";
+  for (const fs::path& name : names) console.out << name.string() << "\n";
+  if (call.has("directory")) return code;
+  for (std::size_t i = 0; i < all.experiments.size(); ++i)
+    console.out << (i > 0 ? "---\n" : "") << yaml_of(all.experiments[i]);
+  return code;
+}
+
+}  // namespace faultline::cli

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/convert/convert.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "api/codec.h"
+#include "cli/convert/kinds.h"
+
+namespace faultline::cli {
+namespace {
+
+struct Kind {
+  std::string_view name;
+  std::string_view key;   // in a Schedule
+  KindConverter convert;  // null: it has no equivalent
+  std::string_view instead;
+};
+constexpr std::array kKinds{
+    Kind{"NetworkChaos", "networkChaos", convert_network, ""},
+    Kind{"IOChaos", "ioChaos", convert_io, ""},
+    Kind{"StressChaos", "stressChaos", convert_stress, ""},
+    Kind{"PodChaos", "podChaos", convert_pod, ""},
+    Kind{"DNSChaos", "dnsChaos", convert_dns, ""},
+    Kind{"KernelChaos", "kernelChaos", convert_kernel, ""},
+    Kind{"TimeChaos", "timeChaos", nullptr, "clocks are never changed"},
+    Kind{"HTTPChaos", "httpChaos", nullptr,
+         "requests are not read; use networkLatency, tcpReset or socketError on the port"},
+    Kind{"JVMChaos", "jvmChaos", nullptr,
+         "nothing enters a process; use syscallError or syscallLatency"},
+    Kind{"BlockChaos", "blockChaos", nullptr,
+         "block devices are not touched; use syscallLatency on the volume's path"},
+    Kind{"AWSChaos", "awsChaos", nullptr, "clouds are not called"},
+    Kind{"AzureChaos", "azureChaos", nullptr, "clouds are not called"},
+    Kind{"GCPChaos", "gcpChaos", nullptr, "clouds are not called"},
+    Kind{"PhysicalMachineChaos", "physicalmachineChaos", nullptr,
+         "only pods are hit; use a pods file for one machine"},
+    Kind{"PhysicalMachine", "", nullptr, "only pods are hit"},
+    Kind{"Workflow", "workflow", nullptr,
+         "steps are not run one after another; convert each, and apply them in turn"},
+    Kind{"StatusCheck", "", nullptr, "use expect and abortWhen"},
+    Kind{"RemoteCluster", "", nullptr, "an experiment runs in the cluster it is applied to"},
+};
+
+const Kind* find_kind(std::string_view name) {
+  const auto* found = std::ranges::find(kKinds, name, &Kind::name);
+  return found == kKinds.end() ? nullptr : found;
+}
+
+// A name of an experiment: a DNS label.
+std::string label(std::string_view name) {
+  std::string out;
+  for (const char c : name)
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0)
+      out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    else if (!out.empty() && out.back() != '-')
+      out += '-';
+  if (out.size() > 63) out.resize(63);
+  while (out.ends_with('-')) out.pop_back();
+  return out.empty() ? "experiment" : out;
+}
+
+std::map<std::string, std::string> texts(const Node& node) {
+  std::map<std::string, std::string> out;
+  if (node.given() && !node.value()->is_object()) node.left_out("expected a map");
+  if (node.given() && node.value()->is_object())
+    for (const auto& [key, value] : node.value()->get_object())
+      if (const auto text = node[key].text()) out[std::string(key)] = *text;
+  node.read_all();
+  return out;
+}
+
+void metadata(const Node& node, api::Metadata& out) {
+  const Node name = node["name"], generate = node["generateName"];
+  const std::string word = name.text().value_or(generate.text().value_or(""));
+  out.name = label(word);
+  if (word.empty())
+    node.missing("name", "it is called experiment");
+  else if (out.name != word)
+    (name.given() ? name : generate).note("an experiment's name is one DNS label: " + out.name);
+  if (const auto space = node["namespace"].text()) out.namespace_ = *space;
+  out.labels = texts(node["labels"]);
+  const Node notes = node["annotations"];
+  out.annotations = texts(notes);
+  const std::string_view pause = "experiment.chaos-mesh.org/pause";
+  if (const auto it = out.annotations.find(std::string(pause)); it != out.annotations.end()) {
+    notes[pause].left_out("an experiment does not pause; stop it, and apply it again");
+    out.annotations.erase(it);
+  }
+  out.annotations.erase("kubectl.kubernetes.io/last-applied-configuration");
+  // What only the API server writes says nothing of the experiment.
+  for (const char* key :
+       {"uid", "resourceVersion", "generation", "creationTimestamp", "selfLink", "managedFields",
+        "ownerReferences", "finalizers", "deletionTimestamp", "deletionGracePeriodSeconds"}) {
+    const Node server = node[key];
+    if (server.given()) server.note("is the API server's; an experiment gets its own");
+    server.read_all();
+  }
+}
+
+class File {
+ public:
+  File(std::string_view file, Conversion& out) : file_(file), out_(out) {}
+
+  void document(const api::YamlDocument& document) {
+    Source source(file_, document, out_.findings);
+    manifest(source, source.node(document.value, ""));
+  }
+
+ private:
+  void manifest(Source& source, const Node& root) {
+    const auto version = root["apiVersion"].text();
+    const auto kind = root["kind"].text();
+    if (version == "v1" && kind == "List") {
+      for (const Node& item : root["items"].items()) manifest(source, item);
+      root["metadata"].read_all();
+      return source.report_unread(root, "List");
+    }
+    const Kind* known = find_kind(kind.value_or(""));
+    if (!version || !version->starts_with("chaos-mesh.org/") || !kind ||
+        (known == nullptr && kind != "Schedule")) {
+      root.left_out(kind ? "is a " + *kind + " of " + version.value_or("no apiVersion") +
+                               ", no kind of Chaos Mesh; left out"
+                         : "has no kind; left out");
+      return;
+    }
+    Node spec = root["spec"];
+    std::string_view name = *kind;
+    if (kind == "Schedule") {
+      name = spec["type"].text().value_or("");
+      known = find_kind(name);
+      report_rows(spec, "Schedule");
+      if (known == nullptr || known->key.empty())
+        return spec["type"].given()
+                   ? spec["type"].left_out("is no kind that a Schedule may hold; left out")
+                   : spec.missing("type", "left out");
+    }
+    if (known->convert == nullptr)
+      return (kind == "Schedule" ? spec["type"] : root["kind"])
+          .left_out(std::string(name) +
+                    " has no equivalent and is left out: " + std::string(known->instead));
+    if (kind == "Schedule") spec = spec[known->key];
+    if (!spec.given()) return root.missing("spec", "left out");
+    experiment(source, root, spec, *known);
+  }
+
+  void experiment(Source& source, const Node& root, const Node& spec, const Kind& kind) {
+    api::Experiment out;
+    out.apiVersion = "faultline.dev/v1alpha1";
+    out.kind = "Experiment";
+    metadata(root["metadata"], out.metadata);
+    if (const Node status = root["status"]; status.given()) {
+      status.note("is what became of it; an experiment gets its own");
+      status.read_all();
+    }
+    Draft draft;
+    draft.space = out.metadata.namespace_;
+    if (draft.space.empty()) draft.space = "default";
+    convert_common(spec, draft);
+    const Node names = spec["selector"]["namespaces"];
+    if (out.metadata.namespace_.empty() && !names.given() &&
+        !draft.spec.target.selector.namespaces.empty())
+      root["metadata"]["namespace"].note(
+          "not given, and no namespaces are selected: pods of the namespace default are hit");
+    kind.convert(spec, draft);
+    report_rows(spec, kind.name);
+    source.report_unread(root, kind.name);
+    if (draft.unsafe) return;  // said where it is
+    if (draft.spec.faults.empty())
+      return root["spec"].left_out("no fault is left, so there is no experiment");
+    out.spec = std::move(draft.spec);
+    if (const auto valid = api::validate(out); !valid)
+      return root["spec"].left_out("the experiment would not be valid: " + valid.error().message);
+    out_.experiments.push_back({std::string(file_), source.line(root.path()), std::move(out)});
+  }
+
+  std::string_view file_;
+  Conversion& out_;
+};
+
+}  // namespace
+
+std::string Finding::text() const {
+  std::string out = file;
+  if (line > 0) out += ":" + std::to_string(line);
+  out += note ? ": note: " : ": ";
+  if (!field.empty()) out += field + ": ";
+  for (const char c : why) out += c == '\n' ? ';' : c;
+  return out;
+}
+
+bool Conversion::complete() const { return std::ranges::all_of(findings, &Finding::note); }
+
+Result<Conversion> convert_chaos_mesh(std::string_view text, std::string_view file) {
+  const auto documents = api::read_documents(text, file);
+  if (!documents) return fail(documents.error());
+  Conversion out;
+  for (const api::YamlDocument& document : *documents) {
+    const auto before = static_cast<std::ptrdiff_t>(out.findings.size());
+    File(file, out).document(document);
+    std::stable_sort(out.findings.begin() + before, out.findings.end(),
+                     [](const Finding& a, const Finding& b) { return a.line < b.line; });
+  }
+  return out;
+}
+
+}  // namespace faultline::cli

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// One function a kind of Chaos Mesh. Each reads `spec` and fills in the experiment; what it cannot
+// do it says at the node.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "api/experiment.h"
+#include "cli/convert/mapping.h"
+#include "cli/convert/source.h"
+
+namespace faultline::cli {
+
+struct Draft {
+  api::ExperimentSpec spec;
+  std::string space;    // namespace of the manifest; never empty
+  bool unsafe = false;  // what came out would hit more than was asked: it is left out
+};
+
+using KindConverter = void (*)(const Node& spec, Draft& draft);
+
+void convert_network(const Node& spec, Draft& draft);
+void convert_io(const Node& spec, Draft& draft);
+void convert_stress(const Node& spec, Draft& draft);
+void convert_pod(const Node& spec, Draft& draft);
+void convert_dns(const Node& spec, Draft& draft);
+void convert_kernel(const Node& spec, Draft& draft);
+
+// nullopt, with findings: it cannot be said without selecting more.
+[[nodiscard]] std::optional<api::Selector> convert_selector(const Node& selector,
+                                                            const std::string& space);
+// selector, mode, value, duration, remoteCluster: of every kind.
+void convert_common(const Node& spec, Draft& draft);
+// containerNames, of the kinds that hit containers.
+void convert_containers(const Node& spec, Draft& draft);
+
+// Makes a finding of each given field below `spec` whose row of the table has no equivalent.
+void report_rows(const Node& spec, std::string_view kind);
+
+}  // namespace faultline::cli

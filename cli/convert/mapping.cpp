@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/convert/mapping.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "cli/convert/convert.h"
+
+namespace faultline::cli {
+namespace {
+
+constexpr std::string_view kHitsMore =
+    "without it more pods would be hit, so the document is left out; use labelSelectors or pods";
+constexpr std::string_view kOptions =
+    "options of stress-ng have no meaning here; the pressure is made another way";
+constexpr std::string_view kNoAttributes =
+    "attributes of files are never changed; use action fault on getattr";
+constexpr std::string_view kNoMistakes =
+    "data that is read or written is never changed; use action fault with an errno";
+constexpr std::string_view kNoSchedule =
+    "nothing here starts by the clock; let a CronJob apply the experiment";
+
+constexpr std::array kRows{
+    // every kind
+    FieldRow{"", "selector.namespaces", "target.selector.namespaces",
+             "not given: the namespace of the manifest, else `default`"},
+    FieldRow{"", "selector.labelSelectors", "target.selector.labelSelectors", ""},
+    FieldRow{"", "selector.pods", "target.selector.pods",
+             "as in Chaos Mesh, the other selectors have no effect beside it"},
+    FieldRow{"", "selector.nodes", "target.selector.nodes", ""},
+    FieldRow{"", "selector.nodeSelectors", "target.selector.nodes",
+             "`kubernetes.io/hostname` becomes the name of a node; another label leaves the "
+             "document out"},
+    FieldRow{"", "selector.expressionSelectors", "target.selector.labelSelectors",
+             "`In` with one value becomes a label; another expression leaves the document out"},
+    FieldRow{"", "selector.fieldSelectors", "target.selector",
+             "`metadata.namespace` and `spec.nodeName` are namespace and node; another field "
+             "leaves the document out"},
+    FieldRow{"", "selector.annotationSelectors", "", kHitsMore},
+    FieldRow{"", "selector.podPhaseSelectors", "target.selector",
+             "`Running` is what is hit anyway; another phase leaves the document out"},
+    FieldRow{"", "mode", "target.mode",
+             "the same words; `limits` are raised to what the mode asks for"},
+    FieldRow{"", "value", "target.value", ""},
+    FieldRow{"", "containerNames", "target.containerNames",
+             "not given: all containers, where Chaos Mesh takes the first (a note says so)"},
+    FieldRow{"", "duration", "phases.fault",
+             "not given: 30 s, where Chaos Mesh goes on until it is deleted (a note says so); "
+             "`pod-kill` and `container-kill` happen once"},
+    FieldRow{"", "remoteCluster", "",
+             "an experiment runs in the cluster it is applied to; apply it there"},
+    // NetworkChaos
+    FieldRow{"NetworkChaos", "action", "faults",
+             "`partition` and `bandwidth` are faults; with the others every given parameter "
+             "becomes one, as in Chaos Mesh"},
+    FieldRow{"NetworkChaos", "device", "", "faults are on the pod's own interface; leave it out"},
+    FieldRow{"NetworkChaos", "targetDevice", "",
+             "faults are on the pod's own interface; leave it out"},
+    FieldRow{"NetworkChaos", "direction", "direction", "`to`, `from` and `both` mean the same"},
+    FieldRow{"NetworkChaos", "target.selector", "peer", "a selector as above"},
+    FieldRow{"NetworkChaos", "target.mode", "peer",
+             "`all`; with another mode the traffic with every pod that matches is hit; name the "
+             "pods in peer.pods"},
+    FieldRow{"NetworkChaos", "target.value", "",
+             "peers are all pods that match; name them in peer.pods"},
+    FieldRow{"NetworkChaos", "externalTargets", "cidrs, peerPorts",
+             "addresses and networks, each with a port if it has one, in a fault of their own "
+             "beside that of `target`; "
+             "names are not looked up"},
+    FieldRow{"NetworkChaos", "delay.latency", "networkLatency.latency", "at most 10 s"},
+    FieldRow{"NetworkChaos", "delay.jitter", "networkLatency.jitter",
+             "uniform, as netem does it; at most latency"},
+    FieldRow{"NetworkChaos", "delay.correlation", "networkLatency.correlation", ""},
+    FieldRow{"NetworkChaos", "delay.reorder.reorder", "networkReorder.reorder",
+             "netem lets this part through at once and holds the rest back for latency: `reorder` "
+             "is the rest"},
+    FieldRow{"NetworkChaos", "delay.reorder.correlation", "networkReorder.correlation", ""},
+    FieldRow{"NetworkChaos", "delay.reorder.gap", "networkReorder",
+             "0 and 1 are what is done; packets are not counted for more"},
+    FieldRow{"NetworkChaos", "loss.loss", "networkLoss.loss", ""},
+    FieldRow{"NetworkChaos", "loss.correlation", "networkLoss.correlation", ""},
+    FieldRow{"NetworkChaos", "duplicate.duplicate", "networkDuplicate.duplicate", ""},
+    FieldRow{"NetworkChaos", "duplicate.correlation", "networkDuplicate.correlation", ""},
+    FieldRow{"NetworkChaos", "corrupt.corrupt", "networkCorrupt.corrupt", ""},
+    FieldRow{"NetworkChaos", "corrupt.correlation", "networkCorrupt.correlation", ""},
+    FieldRow{"NetworkChaos", "bandwidth.rate", "networkBandwidth.rate",
+             "the same units: bps are bytes"},
+    FieldRow{"NetworkChaos", "bandwidth.buffer", "networkBandwidth.burst", ""},
+    FieldRow{"NetworkChaos", "bandwidth.limit", "",
+             "how much may wait is chosen from the rate; leave it out"},
+    FieldRow{"NetworkChaos", "bandwidth.peakrate", "", "there is one rate; use a smaller burst"},
+    FieldRow{"NetworkChaos", "bandwidth.minburst", "", "there is one rate; use a smaller burst"},
+    FieldRow{"NetworkChaos", "rate.rate", "networkBandwidth.rate", ""},
+    // IOChaos
+    FieldRow{"IOChaos", "action", "faults", "`latency` and `fault`; the others have no equivalent"},
+    FieldRow{"IOChaos", "delay", "syscallLatency.latency", "at most 10 s"},
+    FieldRow{"IOChaos", "errno", "syscallError.errno", "by its name"},
+    FieldRow{"IOChaos", "attr.ino", "", kNoAttributes},
+    FieldRow{"IOChaos", "attr.size", "", kNoAttributes},
+    FieldRow{"IOChaos", "attr.blocks", "", kNoAttributes},
+    FieldRow{"IOChaos", "attr.atime", "", kNoAttributes},
+    FieldRow{"IOChaos", "attr.mtime", "", kNoAttributes},
+    FieldRow{"IOChaos", "attr.ctime", "", kNoAttributes},
+    FieldRow{"IOChaos", "attr.kind", "", kNoAttributes},
+    FieldRow{"IOChaos", "attr.perm", "", kNoAttributes},
+    FieldRow{"IOChaos", "attr.nlink", "", kNoAttributes},
+    FieldRow{"IOChaos", "attr.uid", "", kNoAttributes},
+    FieldRow{"IOChaos", "attr.gid", "", kNoAttributes},
+    FieldRow{"IOChaos", "attr.rdev", "", kNoAttributes},
+    FieldRow{"IOChaos", "mistake.filling", "", kNoMistakes},
+    FieldRow{"IOChaos", "mistake.maxOccurrences", "", kNoMistakes},
+    FieldRow{"IOChaos", "mistake.maxLength", "", kNoMistakes},
+    FieldRow{"IOChaos", "path", "path",
+             "`/dir/**/*` is all below /dir; one `*` in the last part stays; other patterns leave "
+             "the fault out"},
+    FieldRow{"IOChaos", "methods", "syscalls",
+             "the system calls that come to each method; not given: all of them"},
+    FieldRow{"IOChaos", "percent", "probability", ""},
+    FieldRow{"IOChaos", "volumePath", "path", "where there is no path"},
+    // StressChaos
+    FieldRow{"StressChaos", "stressors.cpu.workers", "cpuPressure.workers", "at most 1024"},
+    FieldRow{"StressChaos", "stressors.cpu.load", "cpuPressure.load", ""},
+    FieldRow{"StressChaos", "stressors.cpu.options", "", kOptions},
+    FieldRow{"StressChaos", "stressors.memory.workers", "memoryPressure.bytes",
+             "each worker takes the size: bytes is the sum"},
+    FieldRow{"StressChaos", "stressors.memory.size", "memoryPressure.bytes",
+             "a part of the memory (25%) has no equivalent; write bytes"},
+    FieldRow{"StressChaos", "stressors.memory.oomScoreAdj", "",
+             "no process is started whose score could be set; leave it out"},
+    FieldRow{"StressChaos", "stressors.memory.options", "", kOptions},
+    FieldRow{
+        "StressChaos", "stressngStressors", "",
+        "words of stress-ng have no meaning here; use stressors (which have no effect beside it)"},
+    // PodChaos
+    FieldRow{"PodChaos", "action", "faults",
+             "`container-kill` is processKill. `pod-kill` too, but the pod stays: delete it with "
+             "kubectl to have it replaced. "
+             "`pod-failure` is processPause: callers wait, where Chaos Mesh has nothing listen"},
+    FieldRow{"PodChaos", "gracePeriod", "processKill.signal",
+             "more than 0: SIGTERM, with no SIGKILL after it"},
+    // DNSChaos
+    FieldRow{"DNSChaos", "action", "dnsError.rcode",
+             "`error` is SERVFAIL; `random` has no equivalent"},
+    FieldRow{"DNSChaos", "patterns", "dnsError.names",
+             "`*` means the same; a pattern with `?` is left out"},
+    // KernelChaos
+    FieldRow{"KernelChaos", "failKernRequest.failtype", "syscallError.errno",
+             "what fails is the system call, not the allocation in it: memory calls with ENOMEM "
+             "(0, 1), reads and writes with EIO (2)"},
+    FieldRow{"KernelChaos", "failKernRequest.headers", "", "nothing is compiled; leave it out"},
+    FieldRow{"KernelChaos", "failKernRequest.callchain.funcname", "syscallError.syscalls",
+             "the function of a system call (__x64_sys_openat); another one leaves the fault out"},
+    FieldRow{"KernelChaos", "failKernRequest.callchain.parameters", "",
+             "only predicates need it; leave it out"},
+    FieldRow{"KernelChaos", "failKernRequest.callchain.predicate", "",
+             "without it more would fail, so the fault is left out; use path or process"},
+    FieldRow{"KernelChaos", "failKernRequest.probability", "syscallError.probability", ""},
+    FieldRow{"KernelChaos", "failKernRequest.times", "syscallError.count", ""},
+    // Schedule
+    FieldRow{"Schedule", "schedule", "", kNoSchedule},
+    FieldRow{"Schedule", "startingDeadlineSeconds", "", kNoSchedule},
+    FieldRow{"Schedule", "concurrencyPolicy", "", kNoSchedule},
+    FieldRow{"Schedule", "historyLimit", "", kNoSchedule},
+    FieldRow{"Schedule", "type", "faults",
+             "the kind that is in it; its spec becomes the experiment"},
+};
+
+constexpr std::string_view kKinds[] = {"",         "NetworkChaos", "IOChaos",     "StressChaos",
+                                       "PodChaos", "DNSChaos",     "KernelChaos", "Schedule"};
+
+}  // namespace
+
+std::span<const FieldRow> field_rows() { return kRows; }
+
+std::string_view why_not(std::string_view kind, std::string_view field) {
+  for (const FieldRow& row : kRows)
+    if (row.field == field && row.becomes.empty() && (row.kind == kind || row.kind.empty()))
+      return row.note;
+  return {};
+}
+
+std::string mapping_page() {
+  std::string out;
+  for (const std::string_view kind : kKinds) {
+    out += "\n### " + std::string(kind.empty() ? "Every kind" : kind) +
+           "\n\n| field of `spec` | becomes | how, or why not |\n|---|---|---|\n";
+    for (const FieldRow& row : kRows) {
+      if (row.kind != kind) continue;
+      const std::string becomes = row.becomes.empty() ? "-" : "`" + std::string(row.becomes) + "`";
+      out += "| `" + std::string(row.field) + "` | " + becomes + " | " + std::string(row.note) +
+             " |\n";
+    }
+  }
+  return out;
+}
+
+}  // namespace faultline::cli
