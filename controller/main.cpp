@@ -119,11 +119,14 @@ Result<std::optional<Options>> parse(int argc, char** argv) {
 }
 
 http::Authenticator authenticator(std::string agent, std::string person) {
-  return [agent = std::move(agent), person = std::move(person)](const http::Request& request) {
+  return [agent = std::move(agent), person = std::move(person)](
+             const http::Request& request) -> boost::asio::awaitable<Result<http::Identity>> {
     const std::string token = http::bearer(request);
-    if (token.empty()) return std::string();
-    if (http::same_token(token, person)) return std::string("person");
-    return std::string(http::same_token(token, agent) ? "agent" : "");
+    http::Identity who;
+    if (token.empty()) co_return who;
+    if (http::same_token(token, agent)) who.role = "agent";
+    if (http::same_token(token, person)) who.role = "person";
+    co_return who;
   };
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/call.h"
 
-#include <sys/socket.h>
-
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/system/system_error.hpp>
@@ -23,6 +21,12 @@ void finished(const std::shared_ptr<Server::Impl>& server, const std::shared_ptr
 
 asio::awaitable<Response> run_handler(const Route& route, Request request) {
   co_return co_await route.handler(std::move(request));
+}
+
+// `request` lives in the call, which the completion handler holds.
+asio::awaitable<Result<Identity>> run_authenticator(const Authenticator& ask,
+                                                    const Request& request) {
+  co_return co_await ask(request);
 }
 
 asio::awaitable<void> run_stream(std::function<asio::awaitable<void>(EventSink&)> stream,
@@ -65,6 +69,18 @@ void start_handler(const std::shared_ptr<Server::Impl>& server, const std::share
                                    }));
 }
 
+void start_authenticator(const std::shared_ptr<Server::Impl>& server,
+                         const std::shared_ptr<Call>& call) {
+  ++server->handlers;
+  asio::co_spawn(
+      server->executor, run_authenticator(server->authenticator, call->request),
+      asio::bind_cancellation_slot(call->cancel.slot(),
+                                   [server, call](std::exception_ptr error, Result<Identity> who) {
+                                     if (!error) call->who = std::move(who);
+                                     finished(server, call, std::move(error));
+                                   }));
+}
+
 void start_stream(const std::shared_ptr<Server::Impl>& server, const std::shared_ptr<Call>& call,
                   std::function<asio::awaitable<void>(EventSink&)> stream, EventSink& sink,
                   std::shared_ptr<void> owner) {
@@ -77,26 +93,25 @@ void start_stream(const std::shared_ptr<Server::Impl>& server, const std::shared
           }));
 }
 
-void watch_client(const std::shared_ptr<void>& owner, asio::ip::tcp::socket& socket,
-                  const std::shared_ptr<Call>& call, bool throw_away) {
+void watch_client(const std::shared_ptr<void>& owner, Stream& stream,
+                  boost::beast::flat_buffer& buffer, const std::shared_ptr<Call>& call,
+                  bool throw_away) {
+  constexpr std::size_t kPiece = 4096;
+  if (buffer.size() + kPiece > buffer.max_size()) return;
   call->watching = true;
-  socket.async_wait(asio::ip::tcp::socket::wait_read,
-                    asio::bind_cancellation_slot(
-                        call->watch_cancel.slot(),
-                        [owner, &socket, call, throw_away](const boost::system::error_code& ec) {
-                          call->watching = false;
-                          if (ec || call->done) return;
-                          char bytes[4096];
-                          const ssize_t n =
-                              recv(socket.native_handle(), bytes, throw_away ? sizeof bytes : 1,
-                                   throw_away ? MSG_DONTWAIT : MSG_DONTWAIT | MSG_PEEK);
-                          const bool nothing_yet = n < 0 && (errno == EAGAIN || errno == EINTR);
-                          if (nothing_yet || (n > 0 && throw_away))
-                            return watch_client(owner, socket, call, throw_away);
-                          if (n > 0) return;
-                          call->client_gone = true;
-                          call->wake.cancel();
-                        }));
+  stream.async_read_some(
+      buffer.prepare(kPiece),
+      asio::bind_cancellation_slot(call->watch_cancel.slot(),
+                                   [owner, &stream, &buffer, call, throw_away](
+                                       const boost::system::error_code& ec, std::size_t n) {
+                                     call->watching = false;
+                                     if (!ec && throw_away && !call->done)
+                                       return watch_client(owner, stream, buffer, call, throw_away);
+                                     if (!ec) buffer.commit(n);
+                                     if (ec && ec != asio::error::operation_aborted)
+                                       call->client_gone = true;
+                                     call->wake.cancel();
+                                   }));
 }
 
 }  // namespace faultline::http

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// One handler or stream function under way, raced against time, the client and the end of the
-// server. Internal to http/.
+// One handler, stream function or authenticator under way, raced against time, the client and the
+// end of the server. Internal to http/.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
 #include <exception>
 #include <memory>
 #include <optional>
 
 #include "http/server_impl.h"
+#include "http/stream.h"
 
 namespace faultline::http {
 
@@ -29,13 +30,16 @@ struct Call {
   bool watching = false;
   std::exception_ptr error;
   std::optional<Response> response;  // of a handler
+  Request request;                   // of an authenticator, which may outlive the connection
+  Result<Identity> who;              // of an authenticator
 
   void abandon() {
     if (done || cancelled) return;
     cancelled = true;
     cancel.emit(boost::asio::cancellation_type::terminal);
   }
-  // A signal must not reach an operation that has ended: it would touch a socket that may be gone.
+  // The look-out reads, so nobody else may until `watching` is false. A signal must not reach an
+  // operation that has ended: it would touch a socket that may be gone.
   void stop_watching() {
     if (watching) watch_cancel.emit(boost::asio::cancellation_type::terminal);
   }
@@ -50,10 +54,17 @@ void start_stream(const std::shared_ptr<Server::Impl>& server, const std::shared
                   std::function<boost::asio::awaitable<void>(EventSink&)> stream, EventSink& sink,
                   std::shared_ptr<void> owner);
 
+// Asks who `call->request` is from.
+void start_authenticator(const std::shared_ptr<Server::Impl>& server,
+                         const std::shared_ptr<Call>& call);
+
 // Notices that the client closed the connection while the call is under way. What the client sends
-// meanwhile is left alone, which ends the watch (a pipelined request follows), or thrown away.
-void watch_client(const std::shared_ptr<void>& owner, boost::asio::ip::tcp::socket& socket,
-                  const std::shared_ptr<Call>& call, bool throw_away);
+// meanwhile is kept in `buffer`, which ends the watch (a pipelined request follows), or thrown
+// away. Through TLS only a read can tell the end from the other records, so that is what it is.
+// `call->wake` is cancelled when the watch ends.
+void watch_client(const std::shared_ptr<void>& owner, Stream& stream,
+                  boost::beast::flat_buffer& buffer, const std::shared_ptr<Call>& call,
+                  bool throw_away);
 
 // "what()" of any exception.
 [[nodiscard]] std::string exception_words(const std::exception_ptr& error);

@@ -36,7 +36,7 @@ asio::awaitable<void> accept_all(std::shared_ptr<Server::Impl> impl) {
       continue;
     }
     if (impl->sessions.size() >= impl->options.max_connections)
-      refuse_connection(std::move(socket));
+      refuse_connection(*impl, std::move(socket));
     else
       start_session(impl, std::move(socket));
   }
@@ -81,6 +81,11 @@ void Server::authenticator(Authenticator authenticator) {
 }
 
 Result<> Server::start() {
+  if (impl_->options.tls) {
+    impl_->certificates.emplace(*impl_->options.tls);
+    if (auto loaded = impl_->certificates->load(); !loaded)
+      return fail(loaded.error().with_context("cannot serve TLS"));
+  }
   const std::string where = impl_->options.address + ":" + std::to_string(impl_->options.port);
   error_code ec;
   const auto address = asio::ip::make_address(impl_->options.address, ec);

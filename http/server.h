@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Async HTTP/1.1 server. The only folder that includes Boost.Beast. Handlers are coroutines on the
-// server's executor; a handler that blocks must move to a worker itself. Not thread-safe: one
-// io_context, one thread runs it.
+// Async HTTP/1.1 server, plain or through TLS (docs/decisions/0014-tls.md). The only folder that
+// includes Boost.Beast. Handlers are coroutines on the server's executor; a handler that blocks
+// must move to a worker itself. Not thread-safe: one io_context, one thread runs it.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -11,26 +11,40 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
 namespace faultline::http {
+
+// Who is asking.
+struct Identity {
+  std::string role;  // what routes allow: "agent", "person"; empty: nobody that is known
+  std::string user;  // of a person, e.g. "jane@example.com"; may be empty
+  std::vector<std::string> groups;
+  std::string node;  // of an agent: the only one it may act for; empty: any
+
+  // For logs and records: the user, else the role.
+  [[nodiscard]] const std::string& name() const { return user.empty() ? role : user; }
+};
 
 // Where a handler or a stream function waits, the wait is cancelled (boost::system::system_error
 // with operation_aborted is thrown into it) when nobody needs its answer any more: the client
 // closed the connection, the handler time-out is over, or stop() lost its patience. Let it pass
 // through, and let destructors clean up.
 struct Request {
-  std::string method;                          // GET, POST, DELETE
+  std::string method;                          // GET, POST, DELETE ...
   std::string path;                            // decoded, without the query
   std::map<std::string, std::string> params;   // {name} parts of the route's pattern
   std::map<std::string, std::string> query;    // decoded
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
-  std::string peer;      // "127.0.0.1:4711"
-  std::string identity;  // set by the authenticator, e.g. "agent" or "person"
+  std::string peer;         // "127.0.0.1:4711"
+  std::string client_name;  // common name of the client's certificate, which was verified; or empty
+  Identity who;             // set by the authenticator; empty on routes that everybody may call
 };
 
 // Writes one server-sent event. Returns an error when the client is gone: the stream function
@@ -59,15 +73,27 @@ struct Response {
 [[nodiscard]] Response problem(int status, std::string detail);
 
 using Handler = std::function<boost::asio::awaitable<Response>(Request)>;
-// Who is asking? Returns the identity ("" for nobody). Compare tokens in constant time.
-using Authenticator = std::function<std::string(const Request&)>;
+// Who is asking? The request has no body yet. Not asked for routes that everybody may call. May
+// wait; is cancelled like a handler. kUnavailable becomes 503 (nobody can tell now), kDenied 403,
+// kInternal 500, every other error 401, with the error's message. Compare tokens in constant time.
+using Authenticator = std::function<boost::asio::awaitable<Result<Identity>>(const Request&)>;
+
+// Files in PEM form, which may change while the server runs: each new connection uses what is there
+// then. A file that is broken leaves the old ones in use, and the log says so once.
+struct ServerTls {
+  std::string certificate_file;  // the server's, and what is between it and its CA
+  std::string key_file;
+  std::string client_ca_file;  // not empty: clients are asked for a certificate of these CAs. One
+                               // without goes on, one with another is refused.
+};
 
 struct ServerOptions {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;                    // 0: any free port, see Server::port()
+  std::optional<ServerTls> tls;              // else plain
   std::size_t max_body = 4 << 20;            // bytes; 413 beyond
   std::size_t max_header = 16 << 10;         // bytes; 431 beyond
-  std::chrono::seconds header_timeout{10};   // for a request to arrive; 408
+  std::chrono::seconds header_timeout{10};   // for a TLS handshake, for a request to arrive; 408
   std::chrono::seconds idle_timeout{75};     // between requests on a kept connection
   std::chrono::seconds handler_timeout{90};  // not for streams; 504
   std::size_t max_connections = 20'000;      // 503 beyond
@@ -81,7 +107,7 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // `pattern` like "/api/v1/nodes/{node}/sync". `allowed` are the identities that may call it;
+  // `pattern` like "/api/v1/nodes/{node}/sync". `allowed` are the roles that may call it;
   // empty: everybody. An unknown path is 404, a known path with another method 405 with Allow, a
   // missing or wrong identity 401 or 403.
   void route(std::string method, std::string pattern, std::vector<std::string> allowed,
@@ -90,7 +116,7 @@ class Server {
   // All routes and the authenticator must be set before start(). The io_context must outlive the
   // Server; handlers under way may outlive it and keep what they share with it alive.
 
-  // Binds and accepts. Errors: address in use, no permission ...
+  // Binds and accepts. Errors: address in use, no permission, a certificate that is not good ...
   Result<> start();
   [[nodiscard]] std::uint16_t port() const;
   // Stops accepting, ends streams and idle connections at once, and lets running handlers finish

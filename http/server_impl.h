@@ -14,6 +14,7 @@
 #include <memory>
 #include <unordered_set>
 
+#include "http/certificates.h"
 #include "http/router.h"
 #include "http/server.h"
 
@@ -38,6 +39,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   ServerOptions options;
   Router router;
   Authenticator authenticator;
+  std::optional<Certificates> certificates;  // without them the server is plain
   boost::asio::ip::tcp::acceptor acceptor;
   std::uint16_t port = 0;
   bool stopping = false;
@@ -50,7 +52,8 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
 
 // Serves the connection until it ends.
 void start_session(std::shared_ptr<Server::Impl> server, boost::asio::ip::tcp::socket socket);
-// Answers 503 and closes, without reading anything.
-void refuse_connection(boost::asio::ip::tcp::socket socket);
+// Answers 503, without reading anything, and closes. With TLS there is no answer: a handshake is
+// what the server has no room for.
+void refuse_connection(const Server::Impl& server, boost::asio::ip::tcp::socket socket);
 
 }  // namespace faultline::http

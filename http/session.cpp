@@ -3,10 +3,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -14,11 +12,14 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 
+#include "http/authorize.h"
 #include "http/call.h"
 #include "http/deadline.h"
 #include "http/event_parser.h"
+#include "http/farewell.h"
 #include "http/problem.h"
 #include "http/target.h"
+#include "http/tls.h"
 #include "http/write.h"
 
 namespace faultline::http {
@@ -62,12 +63,12 @@ class TcpSession final : public Session,
  public:
   TcpSession(std::shared_ptr<Server::Impl> server, asio::ip::tcp::socket socket)
       : server_(std::move(server)),
-        socket_(std::move(socket)),
+        stream_(std::move(socket)),
         deadline_(server_->executor, [this] { stop_waiting(); }),
         buffer_(server_->options.max_header + (64 << 10)),
-        peer_(endpoint_words(socket_)) {
+        peer_(endpoint_words(stream_.socket())) {
     error_code ignored;  // without it answers are only later
-    socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+    stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
     server_->sessions.insert(this);
   }
   ~TcpSession() override {
@@ -85,28 +86,27 @@ class TcpSession final : public Session,
     call_->wake.cancel();
   }
   void close() override {
-    error_code ignored;
-    socket_.close(ignored);
+    stream_.close();
     if (call_) call_->client_gone = true;
     if (call_) call_->wake.cancel();
   }
 
   awaitable<void> serve() {
+    if (server_->certificates && !co_await shake_hands()) co_return stream_.close();
     while (!server_->stopping && co_await wait_for_request()) {
       Parser parser;
       parser.header_limit(static_cast<std::uint32_t>(server_->options.max_header));
       parser.body_limit(server_->options.max_body);
       deadline_.start(server_->options.header_timeout);
-      const auto [ec, n] = co_await bhttp::async_read_header(socket_, buffer_, parser, kTuple);
+      const auto [ec, n] = co_await bhttp::async_read_header(stream_, buffer_, parser, kTuple);
       if (ec) co_return co_await refuse(ec);
       to_.head = parser.get().method() == bhttp::verb::head;
       to_.version = parser.get().version();
       to_.keep = parser.keep_alive();
       if (!co_await answer(parser) || !to_.keep) break;
     }
-    error_code ignored;
-    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-    socket_.close(ignored);  // a stream function that does not end keeps this object
+    co_await say_goodbye(stream_, deadline_);
+    stream_.close();  // a stream function that does not end keeps this object
   }
 
   // EventSink, for the stream function of this connection's answer.
@@ -119,7 +119,29 @@ class TcpSession final : public Session,
   // The pending operation ends with operation_aborted.
   void stop_waiting() {
     error_code ignored;
-    socket_.cancel(ignored);
+    stream_.socket().cancel(ignored);
+  }
+
+  awaitable<bool> shake_hands() {
+    Stream::Tls& tls = stream_.secure(server_->certificates->current());
+    deadline_.start(server_->options.header_timeout);
+    waiting_ = true;
+    const auto [ec] = co_await tls.async_handshake(asio::ssl::stream_base::server, kTuple);
+    waiting_ = false;
+    if (!ec) {
+      client_name_ = common_name(tls);
+      co_return true;
+    }
+    spdlog::debug("no TLS handshake with {}: {}", peer_,
+                  deadline_.expired() ? "it took too long" : ec.message());
+    if (ERR_GET_REASON(static_cast<unsigned>(ec.value())) == SSL_R_HTTP_REQUEST &&
+        ec.category() == asio::error::get_ssl_category()) {
+      stream_.plain();
+      to_.keep = false;
+      co_await respond(problem(400, "this port speaks https, not http"));
+    }
+    if (stream_.socket().is_open() && !deadline_.expired()) co_await linger(stream_, deadline_);
+    co_return false;
   }
 
   // The first byte of a request. A client that never sends one is closed without a word.
@@ -128,7 +150,7 @@ class TcpSession final : public Session,
     deadline_.start(fresh_ ? server_->options.header_timeout : server_->options.idle_timeout);
     fresh_ = false;
     waiting_ = true;
-    const auto [ec, n] = co_await socket_.async_read_some(buffer_.prepare(4096), kTuple);
+    const auto [ec, n] = co_await stream_.async_read_some(buffer_.prepare(4096), kTuple);
     waiting_ = false;
     buffer_.commit(ec ? 0 : n);
     co_return !ec;
@@ -138,6 +160,7 @@ class TcpSession final : public Session,
   awaitable<bool> answer(Parser& parser) {
     Request request;
     request.peer = peer_;
+    request.client_name = client_name_;
     request.method = std::string(parser.get().method_string());
     for (const auto& field : parser.get()) {
       std::string& value = request.headers[lower(field.name_string())];
@@ -159,15 +182,15 @@ class TcpSession final : public Session,
       co_return co_await refuse_request(parser, std::move(response));
     }
     request.params = std::move(match.params);
-    if (auto denied = authorize(*match.route, request))
+    if (auto denied = co_await authorize(*match.route, request))
       co_return co_await refuse_request(parser, std::move(*denied));
 
     if (!parser.is_done()) {
       if (lower(parser.get()[bhttp::field::expect]) == "100-continue") {
         const std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-        co_await asio::async_write(socket_, asio::buffer(go_on), kTuple);
+        co_await asio::async_write(stream_, asio::buffer(go_on), kTuple);
       }
-      const auto [ec, n] = co_await bhttp::async_read(socket_, buffer_, parser, kTuple);
+      const auto [ec, n] = co_await bhttp::async_read(stream_, buffer_, parser, kTuple);
       if (ec) {
         co_await refuse(ec);
         co_return false;
@@ -178,25 +201,34 @@ class TcpSession final : public Session,
     co_return co_await handle(*match.route, std::move(request));
   }
 
-  std::optional<Response> authorize(const Route& route, Request& request) {
-    try {
-      if (server_->authenticator) request.identity = server_->authenticator(request);
-    } catch (...) {
-      spdlog::error("authenticator failed: {}", exception_words(std::current_exception()));
-      return problem(500, kInternal);
+  // What the request is refused with, if it is.
+  awaitable<std::optional<Response>> authorize(const Route& route, Request& request) {
+    if (route.allowed.empty()) co_return std::nullopt;
+    if (server_->authenticator)
+      if (auto refused = co_await authenticate(request)) co_return refused;
+    co_return refusal(route, request);
+  }
+
+  awaitable<std::optional<Response>> authenticate(Request& request) {
+    const auto call = std::make_shared<Call>(server_->executor);
+    call->request = std::move(request);
+    call_ = call;
+    deadline_.stop();
+    start_authenticator(server_, call);
+    const bool in_time = co_await ended(*call, server_->options.handler_timeout);
+    call_.reset();
+    request = call->done ? std::move(call->request) : call->request;
+    deadline_.start(server_->options.header_timeout);  // for the body
+    if (call->force) co_return problem(503, "the server is stopping");
+    if (!in_time || !call->done) co_return problem(504, "who asks was not found out in time");
+    if (call->error) call->who = fail(Errc::kInternal, exception_words(call->error));
+    if (!call->who && call->who.error().code == Errc::kInternal) {
+      spdlog::error("authenticator failed: {}", call->who.error().message);
+      co_return problem(500, kInternal);
     }
-    if (route.allowed.empty()) return std::nullopt;
-    if (request.identity.empty()) {
-      Response response = problem(401, request.headers.contains("authorization")
-                                           ? "the token is not known here"
-                                           : "a token is needed: Authorization: Bearer TOKEN");
-      response.headers["WWW-Authenticate"] = "Bearer realm=\"faultline\"";
-      return response;
-    }
-    if (std::find(route.allowed.begin(), route.allowed.end(), request.identity) ==
-        route.allowed.end())
-      return problem(403, "the token of " + request.identity + " may not do this");
-    return std::nullopt;
+    if (!call->who) co_return refusal(call->who.error());
+    request.who = std::move(*call->who);
+    co_return std::nullopt;
   }
 
   awaitable<bool> handle(const Route& route, Request request) {
@@ -205,7 +237,7 @@ class TcpSession final : public Session,
     const auto call = std::make_shared<Call>(server_->executor);
     call_ = call;
     start_handler(server_, call, route, std::move(request));
-    if (!call->done) watch_client(shared_from_this(), socket_, call, false);
+    if (!call->done) watch_client(shared_from_this(), stream_, buffer_, call, false);
     const bool timed_out = !co_await ended(*call, limit);
     call_.reset();
     if (call->client_gone && !call->done) co_return false;
@@ -237,25 +269,32 @@ class TcpSession final : public Session,
       in_time = static_cast<bool>(ec);
     }
     call.stop_watching();
-    if (call.done) co_return true;
-    call.wake.expires_after(kCancelGrace);  // a handler may still have an answer of its own
-    call.abandon();
-    while (!call.done && !call.client_gone) {
-      const auto [ec] = co_await call.wake.async_wait(kTuple);
-      if (!ec) break;
+    if (!call.done) {
+      call.wake.expires_after(kCancelGrace);  // a handler may still have an answer of its own
+      call.abandon();
+      while (!call.done && !call.client_gone) {
+        const auto [ec] = co_await call.wake.async_wait(kTuple);
+        if (!ec) break;
+      }
+    } else {
+      in_time = true;
+    }
+    while (call.watching) {  // it was told to end
+      call.wake.expires_after(kCancelGrace);
+      co_await call.wake.async_wait(kTuple);
     }
     co_return in_time;
   }
 
   awaitable<bool> stream(Response response, const std::string& what) {
     deadline_.start(kWriteTimeout);
-    if (!co_await write_stream_header(socket_, response, to_)) co_return false;
+    if (!co_await write_stream_header(stream_, response, to_)) co_return false;
     deadline_.stop();
     const auto call = std::make_shared<Call>(server_->executor);
     call_ = call;
     streaming_ = true;
     start_stream(server_, call, std::move(response.stream), *this, shared_from_this());
-    if (!call->done) watch_client(shared_from_this(), socket_, call, true);
+    if (!call->done) watch_client(shared_from_this(), stream_, buffer_, call, true);
     if (server_->stopping) call->force = true;
     co_await ended(*call, std::chrono::hours(24 * 365));
     streaming_ = false;
@@ -265,7 +304,7 @@ class TcpSession final : public Session,
     // Without the last chunk the client knows that the stream did not end by itself.
     if (call->client_gone || !call->done || call->error) co_return false;
     deadline_.start(kWriteTimeout);
-    co_return to_.version >= 11 && co_await write_chunk(socket_, "", to_);
+    co_return to_.version >= 11 && co_await write_chunk(stream_, "", to_);
   }
 
   awaitable<Result<>> write_events(std::string bytes) {
@@ -274,7 +313,7 @@ class TcpSession final : public Session,
       co_return fail(Errc::kUnavailable, "the client is gone");
     if (call_->force) co_return fail(Errc::kUnavailable, "the server is stopping");
     deadline_.start(kWriteTimeout);
-    const bool written = co_await write_chunk(socket_, std::move(bytes), to_);
+    const bool written = co_await write_chunk(stream_, std::move(bytes), to_);
     deadline_.stop();
     if (written) co_return Result<>{};
     if (call_) call_->client_gone = true;
@@ -285,7 +324,7 @@ class TcpSession final : public Session,
   awaitable<bool> respond(Response response) {
     to_.keep = to_.keep && !server_->stopping;
     deadline_.start(kWriteTimeout);
-    co_return co_await write_response(socket_, std::move(response), to_);
+    co_return co_await write_response(stream_, std::move(response), to_);
   }
 
   // Answers a request whose body was not read.
@@ -294,14 +333,14 @@ class TcpSession final : public Session,
       const auto length = parser.content_length();
       const bool waits = !parser.get()[bhttp::field::expect].empty();
       if (length && *length <= kReadAnyway && !waits) {
-        const auto [ec, n] = co_await bhttp::async_read(socket_, buffer_, parser, kTuple);
+        const auto [ec, n] = co_await bhttp::async_read(stream_, buffer_, parser, kTuple);
         to_.keep = to_.keep && !ec;
       } else {
         to_.keep = false;
       }
     }
     const bool written = co_await respond(std::move(response));
-    if (written && !parser.is_done()) co_await linger();
+    if (written && !parser.is_done()) co_await linger(stream_, deadline_);
     co_return written;
   }
 
@@ -324,27 +363,14 @@ class TcpSession final : public Session,
     } else {
       co_return;  // the client is gone
     }
-    co_await linger();
-  }
-
-  // Reads on for a moment: closing with unread bytes resets the connection, which could destroy the
-  // answer before the client has read it.
-  awaitable<void> linger() {
-    error_code ignored;
-    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-    deadline_.start(std::chrono::seconds(2));
-    std::array<char, 16384> bytes;
-    for (int i = 0; i < 4096 && !deadline_.expired(); ++i) {  // at most 64 MB
-      const auto [ec, n] = co_await socket_.async_read_some(asio::buffer(bytes), kTuple);
-      if (ec) break;
-    }
+    co_await linger(stream_, deadline_);
   }
 
   std::shared_ptr<Server::Impl> server_;
-  asio::ip::tcp::socket socket_;
+  Stream stream_;
   Deadline deadline_;
   boost::beast::flat_buffer buffer_;
-  std::string peer_;
+  std::string peer_, client_name_;
   ReplyTo to_;                  // of the request under way
   std::shared_ptr<Call> call_;  // under way, or null
   bool fresh_ = true;           // no request yet
@@ -354,22 +380,6 @@ class TcpSession final : public Session,
 
 awaitable<void> run(std::shared_ptr<TcpSession> session) { co_await session->serve(); }
 
-awaitable<void> refuse_one(std::shared_ptr<asio::ip::tcp::socket> shared) {
-  asio::ip::tcp::socket& socket = *shared;
-  Deadline deadline(socket.get_executor(), [shared] {
-    error_code ignored;
-    shared->close(ignored);
-  });
-  deadline.start(std::chrono::seconds(1));
-  Response response = problem(503, "too many connections");
-  response.headers["Retry-After"] = "1";
-  co_await write_response(socket, std::move(response), {11, false, false});
-  error_code ignored;
-  socket.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-  std::array<char, 4096> bytes;  // its request, see linger()
-  co_await socket.async_read_some(asio::buffer(bytes), kTuple);
-}
-
 }  // namespace
 
 void start_session(std::shared_ptr<Server::Impl> server, asio::ip::tcp::socket socket) {
@@ -378,12 +388,6 @@ void start_session(std::shared_ptr<Server::Impl> server, asio::ip::tcp::socket s
   asio::co_spawn(executor, run(std::move(session)), [](const std::exception_ptr& error) {
     if (error) spdlog::error("connection failed: {}", exception_words(error));
   });
-}
-
-void refuse_connection(asio::ip::tcp::socket socket) {
-  const auto executor = socket.get_executor();
-  asio::co_spawn(executor, refuse_one(std::make_shared<asio::ip::tcp::socket>(std::move(socket))),
-                 asio::detached);
 }
 
 }  // namespace faultline::http

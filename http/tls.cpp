@@ -193,8 +193,10 @@ std::string tls_words(const error_code& ec) {
       default:
         break;
     }
-    if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
-      return "there is none in it in PEM form";
+    const bool no_pem =
+        (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) ||
+        ERR_GET_REASON(code) == ERR_R_PEM_LIB || ERR_GET_REASON(code) == ERR_R_UNSUPPORTED;
+    if (no_pem) return "there is none in it in PEM form";
     if (ERR_GET_LIB(code) == ERR_LIB_X509 && ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH)
       return "the key does not belong to the certificate";
   }

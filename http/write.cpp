@@ -39,13 +39,13 @@ void set_header(Message& message, const Response& response, ReplyTo to) {
 
 }  // namespace
 
-asio::awaitable<bool> write_response(asio::ip::tcp::socket& socket, Response response, ReplyTo to) {
+asio::awaitable<bool> write_response(Stream& stream, Response response, ReplyTo to) {
   if (to.head || response.status == 204 || response.status == 304) {
     bhttp::response<bhttp::empty_body> message;
     set_header(message, response, to);
     if (to.head) message.content_length(response.body.size());
     message.keep_alive(to.keep);
-    const auto [ec, n] = co_await bhttp::async_write(socket, message, kTuple);
+    const auto [ec, n] = co_await bhttp::async_write(stream, message, kTuple);
     co_return !ec;
   }
   bhttp::response<bhttp::string_body> message;
@@ -53,12 +53,11 @@ asio::awaitable<bool> write_response(asio::ip::tcp::socket& socket, Response res
   message.body() = std::move(response.body);
   message.content_length(message.body().size());
   message.keep_alive(to.keep);
-  const auto [ec, n] = co_await bhttp::async_write(socket, message, kTuple);
+  const auto [ec, n] = co_await bhttp::async_write(stream, message, kTuple);
   co_return !ec;
 }
 
-asio::awaitable<bool> write_stream_header(asio::ip::tcp::socket& socket, const Response& response,
-                                          ReplyTo to) {
+asio::awaitable<bool> write_stream_header(Stream& stream, const Response& response, ReplyTo to) {
   bhttp::response<bhttp::empty_body> message;
   set_header(message, response, to);
   message.set(bhttp::field::content_type, "text/event-stream");
@@ -66,22 +65,22 @@ asio::awaitable<bool> write_stream_header(asio::ip::tcp::socket& socket, const R
   if (to.version >= 11) message.chunked(true);
   message.keep_alive(to.version >= 11 && to.keep);
   bhttp::response_serializer<bhttp::empty_body> serializer(message);
-  const auto [ec, n] = co_await bhttp::async_write_header(socket, serializer, kTuple);
+  const auto [ec, n] = co_await bhttp::async_write_header(stream, serializer, kTuple);
   co_return !ec;
 }
 
-asio::awaitable<bool> write_chunk(asio::ip::tcp::socket& socket, std::string bytes, ReplyTo to) {
+asio::awaitable<bool> write_chunk(Stream& stream, std::string bytes, ReplyTo to) {
   boost::system::error_code error;
   if (to.version < 11) {
-    const auto [ec, n] = co_await asio::async_write(socket, asio::buffer(bytes), kTuple);
+    const auto [ec, n] = co_await asio::async_write(stream, asio::buffer(bytes), kTuple);
     error = ec;
   } else if (bytes.empty()) {
     const auto last = bhttp::make_chunk_last();
-    const auto [ec, n] = co_await asio::async_write(socket, last, kTuple);
+    const auto [ec, n] = co_await asio::async_write(stream, last, kTuple);
     error = ec;
   } else {
     const auto chunk = bhttp::make_chunk(asio::buffer(bytes));
-    const auto [ec, n] = co_await asio::async_write(socket, chunk, kTuple);
+    const auto [ec, n] = co_await asio::async_write(stream, chunk, kTuple);
     error = ec;
   }
   co_return !error;

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/ip/tcp.hpp>
 
 #include "http/server.h"
+#include "http/stream.h"
 
 namespace faultline::http {
 
@@ -17,13 +17,11 @@ struct ReplyTo {
 };
 
 // False: the client did not take it.
-boost::asio::awaitable<bool> write_response(boost::asio::ip::tcp::socket& socket, Response response,
-                                            ReplyTo to);
+boost::asio::awaitable<bool> write_response(Stream& stream, Response response, ReplyTo to);
 // The header of an event stream; the events follow as chunks, to HTTP/1.0 as they are.
-boost::asio::awaitable<bool> write_stream_header(boost::asio::ip::tcp::socket& socket,
-                                                 const Response& response, ReplyTo to);
+boost::asio::awaitable<bool> write_stream_header(Stream& stream, const Response& response,
+                                                 ReplyTo to);
 // One chunk, or with no bytes the last one.
-boost::asio::awaitable<bool> write_chunk(boost::asio::ip::tcp::socket& socket, std::string bytes,
-                                         ReplyTo to);
+boost::asio::awaitable<bool> write_chunk(Stream& stream, std::string bytes, ReplyTo to);
 
 }  // namespace faultline::http

@@ -62,7 +62,7 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
   if (ending_) co_return http::problem(503, "the controller is ending");
   if (!store_error_.empty()) co_return http::problem(503, "no run can start: " + store_error_);
 
-  Result<api::RunRecord> head = engine_.prepare(std::move(*experiment), request.identity, now());
+  Result<api::RunRecord> head = engine_.prepare(std::move(*experiment), request.who.name(), now());
   if (!head) co_return http::problem(head.error());
   auto insert = [this, head = *head] { return store_->insert(head); };
   auto stored = co_await store_worker_.run(std::move(insert));
@@ -134,7 +134,7 @@ boost::asio::awaitable<Response> Service::stop_experiment(http::Request request)
   const std::string run = request.params.at("run");
   const Result<bool> at_once = flag(request, "now");
   if (!at_once) co_return http::problem(at_once.error());
-  const auto stopped = engine_.stop(run, "stopped by " + request.identity,
+  const auto stopped = engine_.stop(run, "stopped by " + request.who.name(),
                                     *at_once ? Recovery::kNone : Recovery::kShort, now());
   publish();
   if (stopped) co_return Response{.body = api::to_json_text(*stopped)};
@@ -147,7 +147,7 @@ boost::asio::awaitable<Response> Service::stop_experiment(http::Request request)
 boost::asio::awaitable<Response> Service::stop_all(http::Request request) {
   const Result<bool> at_once = flag(request, "now");
   if (!at_once) co_return http::problem(at_once.error());
-  const auto stopped = engine_.stop_all("stopped by " + request.identity + " (stop --all)",
+  const auto stopped = engine_.stop_all("stopped by " + request.who.name() + " (stop --all)",
                                         *at_once ? Recovery::kNone : Recovery::kShort, now());
   publish();
   co_return Response{.body = api::to_json_text(stopped)};

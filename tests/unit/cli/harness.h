@@ -111,9 +111,12 @@ class ControllerDouble {
   explicit ControllerDouble(Script script)
       : script_(std::move(script)), io_(1), work_(io_.get_executor()) {
     server_.emplace(io_.get_executor(), http::ServerOptions{});
-    server_->authenticator([this](const http::Request& request) {
-      return std::string(http::same_token(http::bearer(request), script_.token) ? "person" : "");
-    });
+    server_->authenticator(
+        [this](const http::Request& request) -> boost::asio::awaitable<Result<http::Identity>> {
+          http::Identity who;
+          if (http::same_token(http::bearer(request), script_.token)) who.role = "person";
+          co_return who;
+        });
     routes();
     started_ = server_->start().has_value();
     port_ = server_->port();

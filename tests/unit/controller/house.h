@@ -43,12 +43,14 @@ class House {
     service_ = *service;
     server_ = std::make_unique<http::Server>(
         loop_.get_executor(), http::ServerOptions{.port = options.port, .max_body = 16 << 20});
-    server_->authenticator([](const http::Request& request) {
-      const std::string token = http::bearer(request);
-      return token == "agent-token"    ? std::string("agent")
-             : token == "person-token" ? std::string("person")
-                                       : std::string();
-    });
+    server_->authenticator(
+        [](const http::Request& request) -> boost::asio::awaitable<Result<http::Identity>> {
+          const std::string token = http::bearer(request);
+          http::Identity who;
+          if (token == "agent-token") who.role = "agent";
+          if (token == "person-token") who.role = "person";
+          co_return who;
+        });
     service_->add_routes(*server_);
     const auto started = server_->start();
     EXPECT_TRUE(started);

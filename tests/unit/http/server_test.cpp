@@ -17,10 +17,12 @@ using testing::Not;
 using testing::StartsWith;
 
 void routes(Server& server) {
-  server.authenticator([](const Request& request) -> std::string {
+  server.authenticator([](const Request& request) -> asio::awaitable<Result<Identity>> {
     const std::string token = bearer(request);
-    if (same_token(token, "person-token")) return "person";
-    return same_token(token, "agent-token") ? "agent" : "";
+    Identity who;
+    if (same_token(token, "person-token")) who.role = "person";
+    if (same_token(token, "agent-token")) who.role = "agent";
+    co_return who;
   });
   server.route("GET", "/hello", {}, [](Request request) -> asio::awaitable<Response> {
     co_return text("hello " + request.query["name"]);
@@ -37,7 +39,7 @@ void routes(Server& server) {
   server.route("DELETE", "/pods/{ns}/all", {},
                [](Request) -> asio::awaitable<Response> { co_return Response{.status = 204}; });
   server.route("GET", "/who", {"person"}, [](Request request) -> asio::awaitable<Response> {
-    co_return text(request.identity);
+    co_return text(request.who.name());
   });
   server.route("POST", "/who", {"person"},
                [](Request request) -> asio::awaitable<Response> { co_return text(request.body); });
