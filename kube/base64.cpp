@@ -16,8 +16,8 @@ std::optional<std::string> base64_decode(std::string_view text) {
   }
   if (packed.empty()) return std::string();
   // EVP_DecodeBlock takes padding anywhere.
-  if (const auto first = packed.find('='); first != packed.npos &&
-      (first + 2 < packed.size() || packed.back() != '='))
+  if (const auto first = packed.find('=');
+      first != packed.npos && (first + 2 < packed.size() || packed.back() != '='))
     return std::nullopt;
   if (packed.size() % 4 != 0 || packed.size() > std::numeric_limits<int>::max())
     return std::nullopt;

@@ -51,6 +51,9 @@ struct Client::Impl {
       *connection.token = secret.token;
       return connection;
     }
+    return open(secret);
+  }
+  Connection open(const Secret& secret) const {
     Connection connection;
     connection.token = std::make_shared<std::string>(secret.token);
     connection.tls_version = secret.tls_version;
@@ -111,13 +114,12 @@ awaitable<Answer<std::string>> send(ImplPtr self, Call call) {
       self->config.credentials->refused(**secret);
       refused = true;
       const auto again = co_await self->config.credentials->get();
-      if (again && ((*again)->token != (*secret)->token ||
-                    (*again)->tls_version != (*secret)->tls_version))
+      if (again &&
+          ((*again)->token != (*secret)->token || (*again)->tls_version != (*secret)->tls_version))
         continue;
     }
     if (!worth_a_retry(error, self->settings, tries)) co_return api_fail(std::move(error));
-    asio::steady_timer wait(self->executor,
-                            error.retry_after.value_or(std::chrono::seconds(1)));
+    asio::steady_timer wait(self->executor, error.retry_after.value_or(std::chrono::seconds(1)));
     co_await wait.async_wait(asio::use_awaitable);
   }
 }
@@ -144,14 +146,17 @@ awaitable<Answer<ObjectList>> list_once(ImplPtr self, ResourceRef ref, ListOptio
                                 {"limit", options.limit > 0 ? std::to_string(options.limit) : ""},
                                 {"resourceVersion", more.empty() ? options.resource_version : ""},
                                 {"continue", more}});
-    auto page = co_await ask(self, ref.check(), {"GET", target, "", "", what});
+    // Not a temporary in the co_await: g++ 12 destroys such an aggregate twice.
+    Call call{"GET", target, "", "", what};
+    auto page = co_await ask(self, ref.check(), std::move(call));
     if (!page) co_return api_fail(page.error());
     ++list.pages;
     const std::string last = std::move(more);
     more = meta(*page, "continue");
     list.resource_version = meta(*page, "resourceVersion");
     json::value* items = page->if_contains("items");
-    if (items == nullptr || !(items->is_array() || items->is_null()) || (!more.empty() && more == last))
+    if (items == nullptr || !(items->is_array() || items->is_null()) ||
+        (!more.empty() && more == last))
       co_return api_fail(Errc::kInternal, what + ": the API server answered with no list");
     if (items->is_null()) continue;
     for (json::value& item : items->get_array())
@@ -183,7 +188,7 @@ awaitable<Answer<>> run_watch(ImplPtr self, ResourceRef ref, WatchOptions option
   if (auto good = ref.check(); !good) co_return api_fail(good.error());
   const auto secret = co_await self->config.credentials->get();
   if (!secret) co_return api_fail(secret.error().with_context(what));
-  Client::Impl::Connection connection = self->borrow(**secret);
+  Client::Impl::Connection connection = self->open(**secret);  // a watch keeps it for itself
   const std::string target =
       with_query(ref.path(), {{"watch", "true"},
                               {"allowWatchBookmarks", "true"},
@@ -207,14 +212,13 @@ awaitable<Answer<>> run_watch(ImplPtr self, ResourceRef ref, WatchOptions option
     }
     const auto type = type_of(word);
     if (!type) {
-      wrong = ApiError{{Errc::kUnsupported,
-                        what + ": unknown type of event \"" + std::string(word) + "\"", 0}};
+      wrong = ApiError{
+          {Errc::kUnsupported, what + ": unknown type of event \"" + std::string(word) + "\"", 0}};
       return false;
     }
     return on_event({*type, std::move(object->get_object())});
   };
-  const auto ended =
-      co_await connection.client->lines(target, on_line, options.idle, on_open);
+  const auto ended = co_await connection.client->lines(target, on_line, options.idle, on_open);
   if (wrong) co_return api_fail(std::move(*wrong));
   if (ended) co_return Answer<>{};
   if (ended.error().http_status == 401) self->config.credentials->refused(**secret);
@@ -258,8 +262,8 @@ Client::Task<json::object> Client::merge_patch(ResourceRef ref, Object patch) {
 
 Client::Task<json::object> Client::apply(ResourceRef ref, Object object, std::string field_manager,
                                          bool force) {
-  const std::string target = with_query(
-      ref.path(), {{"fieldManager", field_manager}, {"force", force ? "true" : ""}});
+  const std::string target =
+      with_query(ref.path(), {{"fieldManager", field_manager}, {"force", force ? "true" : ""}});
   return ask(impl_, ref.check(),
              {"PATCH", target, json::serialize(object), "application/apply-patch+yaml",
               "apply " + ref.words()});

@@ -47,9 +47,9 @@ struct ObjectList {
 };
 
 struct RemoveOptions {
-  std::string uid;                   // only this very object: kConflict if another has its name
-  std::string propagation;           // "", "Background", "Foreground" or "Orphan"
-  int grace_seconds = -1;            // -1: the kind's default
+  std::string uid;          // only this very object: kConflict if another has its name
+  std::string propagation;  // "", "Background", "Foreground" or "Orphan"
+  int grace_seconds = -1;   // -1: the kind's default
 };
 
 struct WatchOptions {
@@ -96,9 +96,9 @@ class Client {
   // Calls `on_open` when the server has accepted the watch, then `on_event` for each event until it
   // returns false or the server ends the watch, which is no error. An event of type ERROR ends it
   // with that error. Always asks for bookmarks.
-  [[nodiscard]] boost::asio::awaitable<Answer<>> watch(
-      ResourceRef collection, WatchOptions options, std::function<void()> on_open,
-      std::function<bool(WatchEvent)> on_event);
+  [[nodiscard]] boost::asio::awaitable<Answer<>> watch(ResourceRef collection, WatchOptions options,
+                                                       std::function<void()> on_open,
+                                                       std::function<bool(WatchEvent)> on_event);
 
   [[nodiscard]] const Config& config() const;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the API server is and how to speak to it: from a pod's mounts or from kubeconfig files.
-// Environment and file system roots are passed in. Thread-safe; the credentials in a Config are not.
+// Environment and file system roots are passed in. Thread-safe; the credentials in a Config are
+// not.
 #pragma once
 
 #include <chrono>
@@ -39,7 +40,8 @@ struct Kubeconfig {
 // else; credential plugins are not run.
 [[nodiscard]] Result<Config> load_kubeconfig(const Kubeconfig& from);
 
-// What kubectl would read: the list in `variable` (the value of KUBECONFIG), or `home`/.kube/config.
+// What kubectl would read: the list in `variable` (the value of KUBECONFIG), or
+// `home`/.kube/config.
 [[nodiscard]] std::vector<std::string> kubeconfig_files(std::string_view variable,
                                                         std::string_view home);
 

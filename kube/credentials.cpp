@@ -38,7 +38,7 @@ class ChangingFile {
   // True when text() may have changed. Empty path: never.
   Result<bool> refresh() {
     if (path_.empty()) return false;
-    struct stat now{};
+    struct stat now {};
     if (stat(path_.c_str(), &now) != 0) return lost(from_errno(errno, "cannot read " + path_));
     if (read_ && now.st_ino == seen_.st_ino && now.st_dev == seen_.st_dev &&
         now.st_size == seen_.st_size && now.st_mtim.tv_sec == seen_.st_mtim.tv_sec &&
@@ -66,7 +66,7 @@ class ChangingFile {
   }
 
   std::string path_, text_;
-  struct stat seen_{};
+  struct stat seen_ {};
   bool read_ = false, warned_ = false;
 };
 
@@ -138,8 +138,8 @@ class SourcedCredentials final : public Credentials {
 
   [[nodiscard]] bool fresh() const {
     // A plugin's token may die on its way to the server: ten seconds early.
-    return plugin_ && (!plugin_->expires ||
-                       *plugin_->expires - std::chrono::seconds(10) > clock_.utc());
+    return plugin_ &&
+           (!plugin_->expires || *plugin_->expires - std::chrono::seconds(10) > clock_.utc());
   }
 
   awaitable<Result<>> exec() {

@@ -15,11 +15,11 @@
 namespace faultline::kube {
 
 struct Secret {
-  std::string token;           // or empty
-  std::string ca_pem;          // or empty: the system's
+  std::string token;                     // or empty
+  std::string ca_pem;                    // or empty: the system's
   std::string certificate_pem, key_pem;  // or empty: no client certificate
-  std::string server_name;     // or empty: the host of the URL
-  std::uint64_t tls_version = 0;  // changes with everything but the token
+  std::string server_name;               // or empty: the host of the URL
+  std::uint64_t tls_version = 0;         // changes with everything but the token
 };
 
 class Credentials {

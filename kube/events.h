@@ -26,9 +26,9 @@ struct EventText {
 };
 
 struct EventOptions {
-  std::string component;                    // "faultline-controller"
-  std::string instance;                     // of it: a node or a pod
-  std::chrono::minutes remember{10};        // the same text within: a higher count, no new event
+  std::string component;              // "faultline-controller"
+  std::string instance;               // of it: a node or a pod
+  std::chrono::minutes remember{10};  // the same text within: a higher count, no new event
   std::size_t entries = 4096;
 };
 

@@ -29,15 +29,14 @@ Result<ExecCredential> parse_exec_credential(std::string_view text, std::string_
   credential.certificate_pem = text_at(*status, "clientCertificateData");
   credential.key_pem = text_at(*status, "clientKeyData");
   if (credential.certificate_pem.empty() != credential.key_pem.empty())
-    return fail(Errc::kInvalid,
-                "status has only one of clientCertificateData and clientKeyData");
+    return fail(Errc::kInvalid, "status has only one of clientCertificateData and clientKeyData");
   if (credential.token.empty() && credential.certificate_pem.empty())
     return fail(Errc::kInvalid, "status has neither token nor clientCertificateData");
   if (const std::string_view time = text_at(*status, "expirationTimestamp"); !time.empty()) {
     credential.expires = parse_time(time);
     if (!credential.expires)
-      return fail(Errc::kInvalid, "status.expirationTimestamp \"" + std::string(time) +
-                                      "\" is no RFC 3339 time");
+      return fail(Errc::kInvalid,
+                  "status.expirationTimestamp \"" + std::string(time) + "\" is no RFC 3339 time");
   }
   return credential;
 }

@@ -21,7 +21,7 @@ struct ExecPlugin {
   std::string command;  // a name to be found in PATH, or a path
   std::vector<std::string> arguments;
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours
-  std::string install_hint;                                      // for when there is no such program
+  std::string install_hint;  // for when there is no such program
   std::string cluster_json;  // spec.cluster of what it is told, or empty
   std::chrono::milliseconds timeout{30'000};
 };

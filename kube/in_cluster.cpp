@@ -7,8 +7,9 @@ namespace faultline::kube {
 
 Result<Config> in_cluster(const InCluster& from) {
   if (from.host.empty() || from.port.empty())
-    return fail(Errc::kNotFound,
-                "not in a cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set");
+    return fail(
+        Errc::kNotFound,
+        "not in a cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set");
   if (!std::all_of(from.port.begin(), from.port.end(), [](char c) { return c >= '0' && c <= '9'; }))
     return fail(Errc::kInvalid, "KUBERNETES_SERVICE_PORT is no port: " + from.port);
   CredentialSources sources;

@@ -15,8 +15,8 @@
 
 namespace faultline::kube {
 
-// Nothing: it is no JSON object. Deeper than Boost.JSON's own limit of 32 levels, which the schema of
-// a custom resource exceeds.
+// Nothing: it is no JSON object. Deeper than Boost.JSON's own limit of 32 levels, which the schema
+// of a custom resource exceeds.
 [[nodiscard]] std::optional<boost::json::object> parse_object(std::string_view text);
 
 [[nodiscard]] inline const boost::json::object* object_at(const boost::json::object& object,

@@ -82,8 +82,9 @@ Result<> pem_or_file(const Field& in, const std::string& name, std::string& text
   if (!found) return fail(found.error());
   if (found->empty()) return {};
   const auto content = read_file(*found);
-  if (!content) return fail(Error{content.error().code, path.wrong(content.error().message).message,
-                                  content.error().sys_errno});
+  if (!content)
+    return fail(Error{content.error().code, path.wrong(content.error().message).message,
+                      content.error().sys_errno});
   if (auto checked = pem(path, *content); !checked) return fail(checked.error());
   file = *found;
   return {};
@@ -208,8 +209,8 @@ Result<> read_user(const Field& user, const std::string& server, CredentialSourc
 
 bool is_loopback(std::string_view server) {
   server.remove_prefix(std::string_view("http://").size());
-  return server.starts_with("127.") || server.starts_with("localhost:") ||
-         server == "localhost" || server.starts_with("[::1]");
+  return server.starts_with("127.") || server.starts_with("localhost:") || server == "localhost" ||
+         server.starts_with("[::1]");
 }
 
 Result<Config> read(const std::vector<Field>& roots, const Kubeconfig& from) {
@@ -220,7 +221,8 @@ Result<Config> read(const std::vector<Field>& roots, const Kubeconfig& from) {
     if (context_name.empty()) context_name = *current;
   }
   if (context_name.empty())
-    return fail(Errc::kInvalid, roots[0].file + ": current-context is not set and no context was asked for");
+    return fail(Errc::kInvalid,
+                roots[0].file + ": current-context is not set and no context was asked for");
   const auto find = [&](const std::string& list, const std::string& inner, const std::string& name,
                         const std::string& asked_by) -> Result<Field> {
     std::string files;
@@ -250,11 +252,10 @@ Result<Config> read(const std::vector<Field>& roots, const Kubeconfig& from) {
   const bool tls = server->starts_with("https://");
   if (!tls && !server->starts_with("http://"))
     return fail((*cluster)["server"].wrong("must begin with https://, got \"" + *server + "\""));
-  auto good = refuse(
-      *cluster, {{"insecure-skip-tls-verify",
-                  "is refused: anybody between could take the credentials; give "
-                  "certificate-authority instead"},
-                 {"proxy-url", "is not supported"}});
+  auto good = refuse(*cluster, {{"insecure-skip-tls-verify",
+                                 "is refused: anybody between could take the credentials; give "
+                                 "certificate-authority instead"},
+                                {"proxy-url", "is not supported"}});
   if (!good) return fail(good.error());
   CredentialSources sources;
   good = pem_or_file(*cluster, "certificate-authority", sources.ca_pem, sources.ca_file);
@@ -269,9 +270,8 @@ Result<Config> read(const std::vector<Field>& roots, const Kubeconfig& from) {
     if (!good) return fail(good.error());
     const bool secret = !sources.token.empty() || !sources.token_file.empty() || sources.exec;
     if (!tls && secret && !is_loopback(*server))
-      return fail((*cluster)["server"].wrong("is refused: " + *server +
-                                             " would carry a token unencrypted",
-                                             Errc::kUnsupported));
+      return fail((*cluster)["server"].wrong(
+          "is refused: " + *server + " would carry a token unencrypted", Errc::kUnsupported));
   }
   config.server = *server;
   config.ns = space->empty() ? "default" : *space;
@@ -318,7 +318,8 @@ Result<Config> load_kubeconfig(const Kubeconfig& from) {
   try {
     return read(roots, from);
   } catch (const YAML::Exception& e) {
-    return fail(Errc::kInvalid, roots[0].file + ":" + std::to_string(e.mark.line + 1) + ": " + e.msg);
+    return fail(Errc::kInvalid,
+                roots[0].file + ":" + std::to_string(e.mark.line + 1) + ": " + e.msg);
   }
 }
 

@@ -9,12 +9,12 @@
 namespace faultline::kube {
 
 struct ResourceRef {
-  std::string group;         // "" is the core group
-  std::string version;       // "v1"
-  std::string plural;        // "pods"
-  std::string ns;            // namespace; "" for cluster-wide kinds, and to list in all namespaces
-  std::string name;          // "" for the collection
-  std::string subresource;   // "" or "status"
+  std::string group;        // "" is the core group
+  std::string version;      // "v1"
+  std::string plural;       // "pods"
+  std::string ns;           // namespace; "" for cluster-wide kinds, and to list in all namespaces
+  std::string name;         // "" for the collection
+  std::string subresource;  // "" or "status"
 
   [[nodiscard]] ResourceRef in(std::string space) const;
   [[nodiscard]] ResourceRef named(std::string object) const;

@@ -104,8 +104,7 @@ Identity identity_of(const json::object& review, const std::vector<std::string>&
 
 json::object access_review(const AccessQuestion& question) {
   json::object attributes;
-  for (const auto& [key, value] :
-       std::initializer_list<std::pair<const char*, const std::string*>>{
+  for (const auto& [key, value] : std::initializer_list<std::pair<const char*, const std::string*>>{
            {"verb", &question.verb},
            {"group", &question.group},
            {"resource", &question.resource},
@@ -179,8 +178,7 @@ awaitable<Answer<Identity>> Reviews::authenticate(std::string token,
     const auto key = std::pair(self->hash(secret), wanted);
     if (key.first.empty()) co_return api_fail(Errc::kInternal, "cannot hash a token");
     if (const Identity* known = self->tokens.find(key, self->clock.steady())) co_return *known;
-    const auto answer =
-        co_await self->client.create(token_reviews(), token_review(secret, wanted));
+    const auto answer = co_await self->client.create(token_reviews(), token_review(secret, wanted));
     if (!answer) co_return api_fail(answer.error());
     Identity identity = identity_of(*answer, wanted);
     self->tokens.put(key, identity, self->until(identity.authenticated));

@@ -29,11 +29,11 @@ struct AccessQuestion {
   std::string user;
   std::vector<std::string> groups;
   std::map<std::string, std::vector<std::string>> extra;
-  std::string verb;                         // "create"
-  std::string group, resource;              // "faultline.dev", "experiments"
-  std::string subresource;                  // or empty
-  std::string ns;                           // empty: in all namespaces, or a cluster-wide kind
-  std::string name;                         // empty: any
+  std::string verb;             // "create"
+  std::string group, resource;  // "faultline.dev", "experiments"
+  std::string subresource;      // or empty
+  std::string ns;               // empty: in all namespaces, or a cluster-wide kind
+  std::string name;             // empty: any
   friend auto operator<=>(const AccessQuestion&, const AccessQuestion&) = default;
 };
 struct Access {

@@ -8,6 +8,7 @@
 #include "kube/events.h"
 #include "kube/json.h"
 #include "kube/reviews.h"
+#include "testbed/shell.h"
 #include "tests/cluster/kube/control_plane.h"
 
 namespace faultline::kube {
@@ -64,10 +65,12 @@ TEST_F(KubeCluster, WritesWhatKubectlReads) {
   EXPECT_EQ(stale.error().reason, Reason::kConflict);
   EXPECT_EQ(stale.error().status, 409);
 
-  ASSERT_TRUE(wait(client_->merge_patch(maps.named("a"), {{"data", {{"key", nullptr}, {"b", "3"}}}})));
+  ASSERT_TRUE(
+      wait(client_->merge_patch(maps.named("a"), {{"data", {{"key", nullptr}, {"b", "3"}}}})));
   EXPECT_EQ(jsonpath("configmap/a", "{.data}"), R"({"b":"3"})");
 
-  const auto other = wait(client_->remove(maps.named("a"), {"00000000-0000-0000-0000-000000000000"}));
+  const auto other =
+      wait(client_->remove(maps.named("a"), {"00000000-0000-0000-0000-000000000000"}));
   ASSERT_FALSE(other);
   EXPECT_EQ(other.error().reason, Reason::kConflict);
   const std::string uid = jsonpath("configmap/a", "{.metadata.uid}");
@@ -103,7 +106,8 @@ TEST_F(KubeCluster, SaysWhyNot) {
 TEST_F(KubeCluster, AppliesFieldsAndLeavesThoseOfOthers) {
   const auto ref = config_maps().in(space_).named("shared");
   ASSERT_TRUE(wait(client_->apply(ref, config_map("shared", "ours"), "faultline", false)));
-  plane().kubectl({"-n", space_, "patch", "configmap", "shared", "-p", R"({"data":{"theirs":"1"}})"});
+  plane().kubectl(
+      {"-n", space_, "patch", "configmap", "shared", "-p", R"({"data":{"theirs":"1"}})"});
   ASSERT_TRUE(wait(client_->apply(ref, config_map("shared", "new"), "faultline", false)));
   EXPECT_EQ(jsonpath("configmap/shared", "{.data.key}-{.data.theirs}"), "new-1");
   const auto conflict = wait(client_->apply(ref, config_map("shared", "x"), "somebody", false));
@@ -113,11 +117,11 @@ TEST_F(KubeCluster, AppliesFieldsAndLeavesThoseOfOthers) {
 }
 
 TEST_F(KubeCluster, TheStatusIsWrittenApart) {
-  plane().apply("{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: " + space_ +
-                "}, spec: {containers: [{name: c, image: i}]}}");
+  plane().create("{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: " + space_ +
+                 "}, spec: {containers: [{name: c, image: i}]}}");
   const auto ref = pods().in(space_).named("p");
-  ASSERT_TRUE(wait(client_->merge_patch(
-      ref.status(), {{"status", {{"phase", "Running"}}}, {"metadata", {{"labels", {{"a", "b"}}}}}})));
+  ASSERT_TRUE(wait(client_->merge_patch(ref.status(), {{"status", {{"phase", "Running"}}},
+                                                       {"metadata", {{"labels", {{"a", "b"}}}}}})));
   EXPECT_EQ(jsonpath("pod/p", "{.status.phase}"), "Running");
   ASSERT_TRUE(wait(client_->merge_patch(ref, {{"status", {{"phase", "Failed"}}}})));
   EXPECT_EQ(jsonpath("pod/p", "{.status.phase}"), "Running");
@@ -128,7 +132,7 @@ TEST_F(KubeCluster, ListsByPagesAndSelectors) {
   for (int i = 0; i < 25; ++i)
     manifest += "- {apiVersion: v1, kind: ConfigMap, metadata: {name: m" + std::to_string(i) +
                 ", namespace: " + space_ + ", labels: {odd: '" + std::to_string(i % 2) + "'}}}\n";
-  plane().apply(manifest);
+  plane().create(manifest);
   const auto maps = config_maps().in(space_);
   const auto names = [](const ObjectList& list) {
     std::string text;
@@ -186,19 +190,22 @@ TEST_F(KubeCluster, GoesOnWhenItsTokenIsReplacedAndTheOldOneDies) {
   mount.write("token", first);
   std::filesystem::copy_file(plane().ca_file(), mount.path("ca.crt"));
   const std::string url = plane().url();
-  const auto config =
-      in_cluster({"127.0.0.1", url.substr(url.rfind(':') + 1), mount.path(), ""});
+  const auto config = in_cluster({"127.0.0.1", url.substr(url.rfind(':') + 1), mount.path(), ""});
   ASSERT_TRUE(config) << config.error().message;
   Client client(io_.get_executor(), *config);
   const auto maps = config_maps().in(space_);
-  ASSERT_TRUE(wait(client.list(maps)));
+  const std::string target = "/api/v1/namespaces/" + space_ + "/configmaps";
+  // The API server learns of roles by a watch of its own.
+  ASSERT_TRUE(
+      testbed::wait_until([&] { return plane().status_with(first, target) == 200; }, seconds(30)));
+  const auto before = wait(client.list(maps));
+  ASSERT_TRUE(before) << before.error().message;
 
   // As kubelet does it: whole, by rename().
   std::filesystem::rename(mount.write("token.new", second), mount.path("token"));
   plane().kubectl({"-n", space_, "delete", "secret", "one"});
-  const std::string target = "/api/v1/namespaces/" + space_ + "/configmaps";
-  ASSERT_TRUE(testbed::wait_until([&] { return plane().status_with(first, target) == 401; },
-                                  seconds(60)))
+  ASSERT_TRUE(
+      testbed::wait_until([&] { return plane().status_with(first, target) == 401; }, seconds(60)))
       << "the old token still works";
   const auto got = wait(client.list(maps));
   EXPECT_TRUE(got) << got.error().message;
@@ -230,10 +237,18 @@ TEST_F(KubeCluster, ATokenIsGoodForItsAudienceOnly) {
 TEST_F(KubeCluster, RightsInOneNamespaceAreNoneInAnother) {
   const std::string other = space_ + "-other";
   plane().kubectl({"create", "namespace", other});
-  plane().kubectl({"-n", space_, "create", "role", "chaos", "--verb=create,delete",
-                   "--resource=configmaps"});
+  plane().kubectl(
+      {"-n", space_, "create", "role", "chaos", "--verb=create,delete", "--resource=configmaps"});
   plane().kubectl({"-n", space_, "create", "rolebinding", "jane", "--role=chaos", "--user=jane",
                    "--group=chaos-team"});
+  // The API server learns of roles by a watch of its own.
+  ASSERT_TRUE(testbed::wait_until(
+      [&] {
+        return testbed::command({"kubectl", "--kubeconfig", plane().kubeconfig(), "-n", space_,
+                                 "auth", "can-i", "create", "configmaps", "--as", "jane"})
+                   .status == 0;
+      },
+      seconds(30)));
   const SystemClock clock;
   Reviews reviews(*client_, clock);
   const auto may = [&](const std::string& user, std::vector<std::string> groups,
@@ -260,8 +275,8 @@ TEST_F(KubeCluster, RightsInOneNamespaceAreNoneInAnother) {
 }
 
 TEST_F(KubeCluster, EventsOfTheSameTextAreOneWithACount) {
-  plane().apply("{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: " + space_ +
-                "}, spec: {containers: [{name: c, image: i}]}}");
+  plane().create("{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: " + space_ +
+                 "}, spec: {containers: [{name: c, image: i}]}}");
   const auto pod = wait(client_->get(pods().in(space_).named("p")));
   ASSERT_TRUE(pod);
   const SystemClock clock;
@@ -271,8 +286,9 @@ TEST_F(KubeCluster, EventsOfTheSameTextAreOneWithACount) {
         recorder.record(reference_to(*pod), {true, "FaultArmed", "networkLoss 10 % is armed"}));
     EXPECT_TRUE(recorded) << recorded.error().message;
   }
-  EXPECT_EQ(jsonpath("events", "{.items[*].reason}/{.items[*].count}/{.items[*].involvedObject.name}"),
-            "FaultArmed/3/p");
+  EXPECT_EQ(
+      jsonpath("events", "{.items[*].reason}/{.items[*].count}/{.items[*].involvedObject.name}"),
+      "FaultArmed/3/p");
   EXPECT_THAT(plane().kubectl({"-n", space_, "describe", "pod", "p"}),
               HasSubstr("networkLoss 10 % is armed"));
 }

@@ -60,8 +60,8 @@ std::vector<std::uint16_t> free_ports(std::size_t count) {
 void make_keys(const Folder& folder) {
   const auto at = [&](const char* name) { return folder.path(name); };
   const std::vector<std::string> request = {
-      "openssl", "req",    "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-      "-nodes",  "-days",  "30"};
+      "openssl", "req",   "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+      "-nodes",  "-days", "30"};
   const auto with = [&](std::vector<std::string> more) {
     std::vector<std::string> words = request;
     words.insert(words.end(), more.begin(), more.end());
@@ -95,8 +95,9 @@ ControlPlane::ControlPlane() {
   peer_port_ = ports[1];
   api_port_ = ports[2];
   make_keys(folder_);
-  folder_.write("tokens.csv",
-                "admintoken,admin,admin-uid,\"system:masters\"\nagenttoken,agent,agent-uid,\"agents\"\n");
+  folder_.write(
+      "tokens.csv",
+      "admintoken,admin,admin-uid,\"system:masters\"\nagenttoken,agent,agent-uid,\"agents\"\n");
   folder_.write("kubeconfig",
                 "apiVersion: v1\nkind: Config\ncurrent-context: test\ncontexts:\n- {name: test, "
                 "context: {cluster: c, user: u}}\nclusters:\n- {name: c, cluster: {server: '" +
@@ -124,8 +125,7 @@ void ControlPlane::start_api_server() {
       {api_server(), "--etcd-servers=http://127.0.0.1:" + port(etcd_port_),
        "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
        "--secure-port=" + port(api_port_), "--insecure-port=0",
-       "--cert-dir=" + folder_.path("generated"),
-       "--tls-cert-file=" + folder_.path("api.crt"),
+       "--cert-dir=" + folder_.path("generated"), "--tls-cert-file=" + folder_.path("api.crt"),
        "--tls-private-key-file=" + folder_.path("api.key"),
        "--client-ca-file=" + folder_.path("ca.crt"),
        "--token-auth-file=" + folder_.path("tokens.csv"), "--authorization-mode=Node,RBAC",
@@ -144,7 +144,7 @@ void ControlPlane::start_api_server() {
         std::this_thread::sleep_for(milliseconds(200));
         return status_with("admintoken", "/readyz") == 200;
       },
-      seconds(120));
+      seconds(240));
   if (!ready || testbed::has_ended(*api_))
     throw std::runtime_error("kube-apiserver is not ready:\n" +
                              command({"tail", "-n", "20", folder_.path("api.log")}).output);
@@ -169,9 +169,9 @@ std::string ControlPlane::kubectl(std::vector<std::string> words) const {
   return result.output;
 }
 
-void ControlPlane::apply(const std::string& manifest) const {
-  // replace --force would delete; create says when something is there already.
-  kubectl({"create", "-f", folder_.write("manifest.yaml", manifest)});
+void ControlPlane::create(const std::string& manifest) const {
+  // The comment keeps kubectl from taking YAML that begins with a brace for JSON.
+  kubectl({"create", "-f", folder_.write("manifest.yaml", "# YAML\n" + manifest)});
 }
 
 void ControlPlane::compact_etcd() const {

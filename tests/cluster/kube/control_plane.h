@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real etcd and kube-apiserver on free ports of loopback, without nodes: Pods and Nodes are plain
-// objects. Failures throw std::runtime_error. The binaries are those that scripts/cluster builds, or
-// of the folder $FAULTLINE_KUBERNETES.
+// objects. Failures throw std::runtime_error. The binaries are those that scripts/cluster builds,
+// or of the folder $FAULTLINE_KUBERNETES.
 #pragma once
 
 #include <chrono>
@@ -35,7 +35,7 @@ class ControlPlane {
 
   // Runs it as the administrator; returns what it printed, without the last line break.
   std::string kubectl(std::vector<std::string> words) const;
-  void apply(const std::string& manifest) const;
+  void create(const std::string& manifest) const;
   // Forgets all history up to now, for good.
   void compact_etcd() const;
   // HTTP status of a GET with this token, by curl.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The informer while a real API server is killed, restarted, stopped, and etcd forgets.
+#include "kube/informer.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
 #include <map>
 
-#include "kube/informer.h"
 #include "kube/json.h"
 #include "tests/cluster/kube/control_plane.h"
 
@@ -17,12 +18,10 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::UnorderedElementsAre;
 
-std::string name_of(const boost::json::object& object) {
-  return std::string(meta(object, "name"));
-}
+std::string name_of(const boost::json::object& object) { return std::string(meta(object, "name")); }
 
-// Follows the pods of node n1 in one namespace. Strict: an addition of what is known, or a change or
-// deletion of what is not, fails the test.
+// Follows the pods of node n1 in one namespace. Strict: an addition of what is known, or a change
+// or deletion of what is not, fails the test.
 class Follower {
  public:
   explicit Follower(const std::string& space, milliseconds idle = seconds(100))
@@ -83,8 +82,9 @@ class KubeInformerCluster : public testing::Test {
   }
   static ControlPlane& plane() { return control_plane(); }
   void create(const std::string& pod, const std::string& node = "n1") {
-    plane().apply("{apiVersion: v1, kind: Pod, metadata: {name: " + pod + ", namespace: " + space_ +
-                  "}, spec: {nodeName: " + node + ", containers: [{name: c, image: i}]}}");
+    plane().create("{apiVersion: v1, kind: Pod, metadata: {name: " + pod +
+                   ", namespace: " + space_ + "}, spec: {nodeName: " + node +
+                   ", containers: [{name: c, image: i}]}}");
   }
   void remove(const std::string& pod) {
     // A pod that no kubelet ends must be deleted by force.
@@ -117,7 +117,8 @@ TEST_F(KubeInformerCluster, TellsWhatHappensToItsPodsOnly) {
   label("a", "1");
   label("elsewhere", "1");
   remove("b");
-  ASSERT_TRUE(follower.until([&] { return !follower.told.empty() && follower.told.back() == "-b"; }));
+  ASSERT_TRUE(
+      follower.until([&] { return !follower.told.empty() && follower.told.back() == "-b"; }));
   // Between its deletion being asked for and done, b may be told as changed.
   std::vector<std::string> told = follower.take();
   std::erase(told, "~b");
@@ -207,9 +208,8 @@ TEST_F(KubeInformerCluster, AServerThatHangsIsNoticedAndComesBack) {
   EXPECT_TRUE(noticed);
   EXPECT_TRUE(since);
   create("b");
-  ASSERT_TRUE(follower.until([&] {
-    return follower.mirror.size() == 2 && !follower.state().out_of_touch_since;
-  }));
+  ASSERT_TRUE(follower.until(
+      [&] { return follower.mirror.size() == 2 && !follower.state().out_of_touch_since; }));
   EXPECT_EQ(follower.mirror, really());
 }
 

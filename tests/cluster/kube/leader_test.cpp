@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Leader election between processes, by a Lease of a real API server; kubectl is the witness.
+#include "kube/leader.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -8,7 +10,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "kube/leader.h"
 #include "testbed/child.h"
 #include "tests/cluster/kube/control_plane.h"
 
@@ -91,8 +92,8 @@ class KubeLeader : public testing::Test {
   }
   static ControlPlane& plane() { return control_plane(); }
   std::string lease(const std::string& field) const {
-    return plane().kubectl({"-n", space_, "get", "lease", "controller", "-o",
-                            "jsonpath={.spec." + field + "}"});
+    return plane().kubectl(
+        {"-n", space_, "get", "lease", "controller", "-o", "jsonpath={.spec." + field + "}"});
   }
   static bool leads(testbed::Shared<Belief>& belief) {
     return testbed::wait_until([&] { return belief->first_led != 0; }, seconds(60));
@@ -107,14 +108,16 @@ TEST_F(KubeLeader, OfTwoProcessesOneLeadsAndTheOtherFollowsAKillAfterTheLease) {
   testbed::Child leader = process(options(space_, "first"), first);
   ASSERT_TRUE(leads(first));
   Candidate candidate(how, second);
-  run_until(candidate.io, [] { return false; }, how.lease_duration + seconds(2));
+  run_until(
+      candidate.io, [] { return false; }, how.lease_duration + seconds(2));
   EXPECT_FALSE(candidate.elector.leads()) << "the lease was renewed all the time";
   EXPECT_EQ(second.started, 0);
   EXPECT_EQ(candidate.elector.holder(), "first");
   const std::int64_t killed = now_ms();
   leader.signal(SIGKILL);
   leader.wait();
-  ASSERT_TRUE(run_until(candidate.io, [&] { return candidate.elector.leads(); }, seconds(60)));
+  ASSERT_TRUE(run_until(
+      candidate.io, [&] { return candidate.elector.leads(); }, seconds(60)));
   // The dead one's last renewal was at most a period and a request before its death.
   EXPECT_GE(now_ms() - killed, 6000 - 500 - 2000);
   EXPECT_EQ(lease("holderIdentity"), "second");
@@ -130,13 +133,15 @@ TEST_F(KubeLeader, OneThatWasStoppedMeanwhileDoesNotBelieveItLeads) {
   ASSERT_TRUE(leads(first));
   Candidate candidate(options(space_, "second"), second);
   leader.signal(SIGSTOP);
-  ASSERT_TRUE(run_until(candidate.io, [&] { return second.first_led != 0; }, seconds(60)));
+  ASSERT_TRUE(run_until(
+      candidate.io, [&] { return second.first_led != 0; }, seconds(60)));
   const std::int64_t taken = second.first_led;
   EXPECT_LT(first->last_led, taken);
   leader.signal(SIGCONT);
   ASSERT_TRUE(run_until(
       candidate.io, [&] { return first->last_alive > taken && first->stopped == 1; }, seconds(60)));
-  run_until(candidate.io, [] { return false; }, seconds(2));
+  run_until(
+      candidate.io, [] { return false; }, seconds(2));
   EXPECT_LT(first->last_led, taken) << "two led at a time";
   EXPECT_TRUE(candidate.elector.leads());
   EXPECT_EQ(second.stopped, 0);
@@ -147,17 +152,20 @@ TEST_F(KubeLeader, OneThatEndsGivesTheLeaseBack) {
   LeaderOptions how = options(space_, "a");
   how.lease_duration = seconds(120);
   Candidate first(how, a);
-  ASSERT_TRUE(run_until(first.io, [&] { return first.elector.leads(); }, seconds(60)));
+  ASSERT_TRUE(run_until(
+      first.io, [&] { return first.elector.leads(); }, seconds(60)));
   how.identity = "b";
   Candidate second(how, b);
-  run_until(second.io, [] { return false; }, seconds(2));
+  run_until(
+      second.io, [] { return false; }, seconds(2));
   EXPECT_FALSE(second.elector.leads());
   const auto stopped = run(first.io, first.elector.stop());
   EXPECT_TRUE(stopped) << stopped.error().message;
   EXPECT_EQ(a.stopped, 1);
   EXPECT_FALSE(first.elector.leads());
   EXPECT_EQ(lease("holderIdentity"), "");
-  ASSERT_TRUE(run_until(second.io, [&] { return second.elector.leads(); }, seconds(30)))
+  ASSERT_TRUE(run_until(
+      second.io, [&] { return second.elector.leads(); }, seconds(30)))
       << "waited for the lease to expire";
   EXPECT_EQ(lease("holderIdentity"), "b");
 }
@@ -165,15 +173,18 @@ TEST_F(KubeLeader, OneThatEndsGivesTheLeaseBack) {
 TEST_F(KubeLeader, WithoutAnApiServerItStopsLeadingBeforeTheLeaseIsOver) {
   Belief belief;
   Candidate candidate(options(space_, "only"), belief);
-  ASSERT_TRUE(run_until(candidate.io, [&] { return candidate.elector.leads(); }, seconds(60)));
+  ASSERT_TRUE(run_until(
+      candidate.io, [&] { return candidate.elector.leads(); }, seconds(60)));
   plane().kill_api_server();
   const std::int64_t killed = now_ms();
-  ASSERT_TRUE(run_until(candidate.io, [&] { return belief.stopped == 1; }, seconds(60)));
+  ASSERT_TRUE(run_until(
+      candidate.io, [&] { return belief.stopped == 1; }, seconds(60)));
   EXPECT_LE(belief.last_led - killed, 4000);
   EXPECT_FALSE(candidate.elector.leads());
   EXPECT_FALSE(candidate.elector.last_error().empty());
   plane().start_api_server();
-  EXPECT_TRUE(run_until(candidate.io, [&] { return candidate.elector.leads(); }, seconds(60)));
+  EXPECT_TRUE(run_until(
+      candidate.io, [&] { return candidate.elector.leads(); }, seconds(60)));
   EXPECT_EQ(belief.started, 2);
 }
 

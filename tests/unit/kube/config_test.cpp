@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Configuration from files, and credentials that change while they are used.
+#include "kube/config.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,7 +9,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "kube/base64.h"
-#include "kube/config.h"
 #include "tests/unit/kube/loop.h"
 
 namespace faultline::kube {
@@ -85,12 +86,12 @@ TEST(Kubeconfig, PathsAreRelativeToItsFolder) {
 
 TEST(Kubeconfig, OfSeveralFilesTheFirstToSayItWins) {
   const Folder folder;
-  const std::string a = folder.write(
-      "a", "current-context: two\nusers:\n- {name: u, user: {token: first}}\n");
-  const std::string b = folder.write("b", kubeconfig("server: 'https://k'", "token: second") +
-                                              "preferences: {}\n");
-  const std::string c = folder.write(
-      "c", "contexts:\n- {name: two, context: {cluster: c, user: u, namespace: n}}\n");
+  const std::string a =
+      folder.write("a", "current-context: two\nusers:\n- {name: u, user: {token: first}}\n");
+  const std::string b =
+      folder.write("b", kubeconfig("server: 'https://k'", "token: second") + "preferences: {}\n");
+  const std::string c =
+      folder.write("c", "contexts:\n- {name: two, context: {cluster: c, user: u, namespace: n}}\n");
   const auto config = load_kubeconfig({{folder.path("missing"), a, b, c}, ""});
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->ns, "n");
@@ -120,8 +121,7 @@ TEST(Kubeconfig, ErrorsNameFileAndField) {
               HasSubstr("users[0].user.tokenFile cannot read /nowhere/token: No such file"));
   EXPECT_EQ(refusal(kubeconfig(server, "token: [a]")),
             "config: users[0].user.token must be a text");
-  EXPECT_EQ(refusal("current-context: x\ncontexts: []\n"),
-            "config: contexts has none named \"x\"");
+  EXPECT_EQ(refusal("current-context: x\ncontexts: []\n"), "config: contexts has none named \"x\"");
   EXPECT_EQ(refusal("contexts: []\n"),
             "config: current-context is not set and no context was asked for");
   EXPECT_EQ(refusal("current-context: x\ncontexts:\n- {name: x, context: {cluster: gone}}\n"),
@@ -147,11 +147,13 @@ TEST(Kubeconfig, RefusesWhatWouldGiveCredentialsAway) {
   EXPECT_THAT(refusal(kubeconfig(server, "username: a, password: b")),
               HasSubstr("users[0].user.username is not supported"));
   EXPECT_THAT(refusal(kubeconfig(server, "as: admin")), HasSubstr("does not impersonate"));
-  EXPECT_THAT(refusal(kubeconfig(server, "exec: {apiVersion: client.authentication.k8s.io/v1, "
-                                         "command: x, interactiveMode: Always}")),
+  EXPECT_THAT(refusal(kubeconfig(server,
+                                 "exec: {apiVersion: client.authentication.k8s.io/v1, "
+                                 "command: x, interactiveMode: Always}")),
               HasSubstr("users[0].user.exec.interactiveMode Always is not supported"));
-  EXPECT_THAT(refusal(kubeconfig(server, "exec: {apiVersion: "
-                                         "client.authentication.k8s.io/v1alpha1, command: x}")),
+  EXPECT_THAT(refusal(kubeconfig(server,
+                                 "exec: {apiVersion: "
+                                 "client.authentication.k8s.io/v1alpha1, command: x}")),
               HasSubstr("users[0].user.exec.apiVersion \"client.authentication.k8s.io/v1alpha1\" "
                         "is not known"));
 }
@@ -221,12 +223,12 @@ Result<Config> with_plugin(const Folder& folder, const std::string& script,
                            const std::string& more = "") {
   folder.write("plugin", "#!/bin/sh\n" + script, true);
   return load_kubeconfig(
-      {{folder.write("config",
-                     kubeconfig(std::string("server: 'https://k', certificate-authority-data: ") +
-                                    kPemData,
-                                "exec: {apiVersion: client.authentication.k8s.io/v1, command: "
-                                "./plugin, args: [get, token], env: [{name: COLOUR, value: red}]" +
-                                    more + "}"))},
+      {{folder.write(
+           "config",
+           kubeconfig(std::string("server: 'https://k', certificate-authority-data: ") + kPemData,
+                      "exec: {apiVersion: client.authentication.k8s.io/v1, command: "
+                      "./plugin, args: [get, token], env: [{name: COLOUR, value: red}]" +
+                          more + "}"))},
        "",
        milliseconds(3000)});
 }
@@ -250,10 +252,11 @@ std::string plugin_error(const std::string& script) {
 
 TEST(ExecPlugin, IsToldWhatItNeedsAndItsTokenIsKept) {
   const Folder folder;
-  const auto config = with_plugin(
-      folder, "cd \"$(dirname \"$0\")\"; echo x >> runs; echo \"$*|$COLOUR|$KUBERNETES_EXEC_INFO\" > told\n" +
-                  credential("\"token\":\"t1\""),
-      ", provideClusterInfo: true");
+  const auto config = with_plugin(folder,
+                                  "cd \"$(dirname \"$0\")\"; echo x >> runs; echo "
+                                  "\"$*|$COLOUR|$KUBERNETES_EXEC_INFO\" > told\n" +
+                                      credential("\"token\":\"t1\""),
+                                  ", provideClusterInfo: true");
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(secret(*config)->token, "t1");
   EXPECT_EQ(secret(*config)->token, "t1");
@@ -281,8 +284,8 @@ TEST(ExecPlugin, RunsAgainWhenItsTokenHasExpired) {
 
 TEST(ExecPlugin, TwoRequestsAtATimeRunItOnce) {
   const Folder folder;
-  const auto config = with_plugin(
-      folder, "cd \"$(dirname \"$0\")\"; echo x >> runs; sleep 0.3\n" + credential("\"token\":\"t\""));
+  const auto config = with_plugin(folder, "cd \"$(dirname \"$0\")\"; echo x >> runs; sleep 0.3\n" +
+                                              credential("\"token\":\"t\""));
   ASSERT_TRUE(config);
   asio::io_context io(1);
   int got = 0;
@@ -304,8 +307,7 @@ TEST(ExecPlugin, ItsFailuresAreSaid) {
               HasSubstr("it printed apiVersion \"x\", expected"));
   EXPECT_EQ(plugin_error(credential("\"clientCertificateData\":\"x\"")),
             "status has only one of clientCertificateData and clientKeyData");
-  EXPECT_EQ(plugin_error(credential("")),
-            "status has neither token nor clientCertificateData");
+  EXPECT_EQ(plugin_error(credential("")), "status has neither token nor clientCertificateData");
   EXPECT_THAT(plugin_error(credential("\"token\":\"t\",\"expirationTimestamp\":\"soon\"")),
               HasSubstr("\"soon\" is no RFC 3339 time"));
 }
@@ -313,8 +315,8 @@ TEST(ExecPlugin, ItsFailuresAreSaid) {
 TEST(ExecPlugin, OneThatHangsIsKilledWithItsChildren) {
   const Folder folder;
   const auto begin = std::chrono::steady_clock::now();
-  const auto config = with_plugin(
-      folder, "cd \"$(dirname \"$0\")\"; sleep 60 & echo $! > child; wait\n");
+  const auto config =
+      with_plugin(folder, "cd \"$(dirname \"$0\")\"; sleep 60 & echo $! > child; wait\n");
   ASSERT_TRUE(config);
   asio::io_context io(1);
   const auto got = run(io, config->credentials->get());
@@ -337,10 +339,11 @@ TEST(ExecPlugin, OneThatHangsIsKilledWithItsChildren) {
 TEST(ExecPlugin, AMissingOneIsSaidWithItsHint) {
   const Folder folder;
   const auto config = load_kubeconfig(
-      {{folder.write("config", kubeconfig("server: 'https://k'",
-                                          "exec: {apiVersion: client.authentication.k8s.io/v1beta1, "
-                                          "command: no-such-plugin-here, installHint: get it "
-                                          "there}"))},
+      {{folder.write("config",
+                     kubeconfig("server: 'https://k'",
+                                "exec: {apiVersion: client.authentication.k8s.io/v1beta1, "
+                                "command: no-such-plugin-here, installHint: get it "
+                                "there}"))},
        ""});
   ASSERT_TRUE(config);
   asio::io_context io(1);

@@ -97,8 +97,7 @@ class FakeApi {
       const auto head = got.find("\r\n\r\n");
       if (head == got.npos) continue;
       const auto length = got.find("Content-Length: ");
-      whole = head + 4 +
-              (length < head ? std::stoul(got.substr(length + 16)) : 0);
+      whole = head + 4 + (length < head ? std::stoul(got.substr(length + 16)) : 0);
     }
     return got;
   }

@@ -39,8 +39,7 @@ T run(asio::io_context& io, asio::awaitable<T> work) {
 }
 
 // Runs `io` until `done` or for `limit`; returns whether it was done.
-inline bool run_until(asio::io_context& io, const std::function<bool()>& done,
-                      milliseconds limit) {
+inline bool run_until(asio::io_context& io, const std::function<bool()>& done, milliseconds limit) {
   const auto end = std::chrono::steady_clock::now() + limit;
   while (!done() && std::chrono::steady_clock::now() < end) {
     io.restart();

@@ -44,18 +44,20 @@ TEST(ApiErrors, OfAProxyGoByTheStatus) {
 
 TEST(ApiErrors, RetryAfterComesFromHeaderOrDetails) {
   EXPECT_EQ(error_of(429, "", {{"retry-after", "7"}}, "x").retry_after, seconds(7));
-  EXPECT_EQ(error_of(500, R"({"kind":"Status","details":{"retryAfterSeconds":3}})", {}, "x")
-                .retry_after,
-            seconds(3));
+  EXPECT_EQ(
+      error_of(500, R"({"kind":"Status","details":{"retryAfterSeconds":3}})", {}, "x").retry_after,
+      seconds(3));
   EXPECT_FALSE(error_of(429, "", {{"retry-after", "soon"}}, "x").retry_after);
   EXPECT_EQ(error_of(429, "", {}, "x").reason, Reason::kTooManyRequests);
 }
 
 TEST(ApiErrors, AVersionAheadOfTheServerIsToldApart) {
-  EXPECT_TRUE(error_of(504,
-                       R"({"kind":"Status","reason":"Timeout","details":{"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}]}})",
-                       {}, "x")
-                  .version_too_large);
+  EXPECT_TRUE(
+      error_of(
+          504,
+          R"({"kind":"Status","reason":"Timeout","details":{"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}]}})",
+          {}, "x")
+          .version_too_large);
   EXPECT_FALSE(error_of(504, R"({"kind":"Status","reason":"Timeout"})", {}, "x").version_too_large);
 }
 
@@ -110,7 +112,7 @@ TEST(Json, DeepSchemasAreRead) {
 
 TEST(BackoffTimes, DoubleUpToACapAndDiffer) {
   Backoff backoff({milliseconds(100), milliseconds(1000)}, 1);
-  std::vector<milliseconds> most = {milliseconds(100), milliseconds(200), milliseconds(400),
+  std::vector<milliseconds> most = {milliseconds(100), milliseconds(200),  milliseconds(400),
                                     milliseconds(800), milliseconds(1000), milliseconds(1000)};
   for (const milliseconds limit : most) {
     const milliseconds wait = backoff.next();
@@ -235,8 +237,9 @@ TEST(Lease, IsReadFromItsSpec) {
 }
 
 TEST(TokenReview, IsAskedForTheAudience) {
-  EXPECT_EQ(boost::json::serialize(token_review("tok", {"faultline"})),
-            R"({"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"tok","audiences":["faultline"]}})");
+  EXPECT_EQ(
+      boost::json::serialize(token_review("tok", {"faultline"})),
+      R"({"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"tok","audiences":["faultline"]}})");
 }
 
 TEST(TokenReview, AYesForAnotherAudienceIsNone) {
@@ -253,10 +256,10 @@ TEST(TokenReview, AYesForAnotherAudienceIsNone) {
   EXPECT_FALSE(identity_of(parsed(R"({"status":{"authenticated":true,"user":{"username":"x"}}})"),
                            {"faultline"})
                    .authenticated);
-  EXPECT_EQ(identity_of(parsed(R"({"status":{"authenticated":false,"error":"expired"}})"),
-                        {"faultline"})
-                .error,
-            "expired");
+  EXPECT_EQ(
+      identity_of(parsed(R"({"status":{"authenticated":false,"error":"expired"}})"), {"faultline"})
+          .error,
+      "expired");
   EXPECT_FALSE(identity_of(parsed("{}"), {"faultline"}).authenticated);
 }
 
@@ -268,8 +271,9 @@ TEST(AccessReview, AsksForOneVerbInOneNamespace) {
   question.group = "faultline.dev";
   question.resource = "experiments";
   question.ns = "shop";
-  EXPECT_EQ(boost::json::serialize(access_review(question)),
-            R"({"apiVersion":"authorization.k8s.io/v1","kind":"SubjectAccessReview","spec":{"user":"jane","groups":["dev"],"resourceAttributes":{"verb":"create","group":"faultline.dev","resource":"experiments","namespace":"shop"}}})");
+  EXPECT_EQ(
+      boost::json::serialize(access_review(question)),
+      R"({"apiVersion":"authorization.k8s.io/v1","kind":"SubjectAccessReview","spec":{"user":"jane","groups":["dev"],"resourceAttributes":{"verb":"create","group":"faultline.dev","resource":"experiments","namespace":"shop"}}})");
 }
 
 TEST(AccessReview, OnlyAPlainYesIsAYes) {

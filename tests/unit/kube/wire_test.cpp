@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-
 #include <boost/json.hpp>
 
 #include "kube/events.h"
@@ -51,9 +50,8 @@ TEST(KubeClient, WaitsAsLongAsTheServerAsks) {
 }
 
 TEST(KubeClient, HandsBackAWaitThatIsTooLongAndTriesThatAreTooMany) {
-  FakeApi slow([](const std::string&, int) {
-    return FakeApi::answer(429, "", "Retry-After: 3600\r\n");
-  });
+  FakeApi slow(
+      [](const std::string&, int) { return FakeApi::answer(429, "", "Retry-After: 3600\r\n"); });
   asio::io_context io(1);
   Client client(io.get_executor(), slow.config());
   const auto got = run(io, client.get(nodes().named("n")));
@@ -62,9 +60,8 @@ TEST(KubeClient, HandsBackAWaitThatIsTooLongAndTriesThatAreTooMany) {
   EXPECT_EQ(got.error().retry_after, seconds(3600));
   EXPECT_EQ(slow.requests().size(), 1u);
 
-  FakeApi busy([](const std::string&, int) {
-    return FakeApi::answer(503, "", "Retry-After: 0\r\n");
-  });
+  FakeApi busy(
+      [](const std::string&, int) { return FakeApi::answer(503, "", "Retry-After: 0\r\n"); });
   Client other(io.get_executor(), busy.config());
   EXPECT_EQ(run(io, other.get(nodes().named("n"))).error().status, 503);
   EXPECT_EQ(busy.requests().size(), 5u);
@@ -156,7 +153,8 @@ struct Watcher {
     return std::string(meta(o, "name")) + "@" + std::string(meta(o, "resourceVersion"));
   }
   bool until(std::size_t count) {
-    return run_until(io, [&] { return told.size() >= count; }, seconds(20));
+    return run_until(
+        io, [&] { return told.size() >= count; }, seconds(20));
   }
 
   asio::io_context io{1};
@@ -175,10 +173,12 @@ TEST(KubeInformer, ResumesBehindTheLastEventOfABrokenConnection) {
       return FakeApi::stream(event("ADDED", item("b", "11")) + R"({"type":"MODIFIED","obj)", false);
     if (number == 3) {
       EXPECT_THAT(request, HasSubstr("resourceVersion=11&"));
-      return FakeApi::stream(event("MODIFIED", item("b", "12")) + event("BOOKMARK", item("", "40")));
+      return FakeApi::stream(event("MODIFIED", item("b", "12")) +
+                             event("BOOKMARK", item("", "40")));
     }
-    if (number == 4) EXPECT_THAT(request, HasSubstr("resourceVersion=40&"));
-    return number == 4 ? FakeApi::stream(event("DELETED", item("b", "41"))) : silence();
+    if (number > 4) return silence();
+    EXPECT_THAT(request, HasSubstr("resourceVersion=40&"));
+    return FakeApi::stream(event("DELETED", item("b", "41")));
   });
   Watcher watcher(api.config());
   ASSERT_TRUE(watcher.until(5));
@@ -200,7 +200,8 @@ TEST(KubeInformer, ListsAgainWhenHistoryIsGoneHoweverThatIsSaid) {
     Watcher watcher(api.config());
     ASSERT_TRUE(watcher.until(6));
     EXPECT_THAT(watcher.told, ElementsAre("+a@5", "+b@6", "synced", "-a@5", "~b@50", "+c@51"));
-    EXPECT_TRUE(run_until(watcher.io, [&] { return api.targets().size() >= 4; }, seconds(10)));
+    EXPECT_TRUE(run_until(
+        watcher.io, [&] { return api.targets().size() >= 4; }, seconds(10)));
     EXPECT_THAT(api.targets()[3], HasSubstr("resourceVersion=90&"));
   }
 }
@@ -239,14 +240,16 @@ TEST(KubeInformer, KnownObjectsStayKnownWhileTheServerFails) {
   ASSERT_TRUE(watcher.until(2));
   healthy = false;
   const auto& state = watcher.informer->state();
-  ASSERT_TRUE(run_until(watcher.io, [&] { return state.failures >= 3; }, seconds(20)));
+  ASSERT_TRUE(run_until(
+      watcher.io, [&] { return state.failures >= 3; }, seconds(20)));
   EXPECT_TRUE(state.synced);
   ASSERT_TRUE(state.out_of_touch_since);
   EXPECT_LE(*state.out_of_touch_since, watcher.clock.steady());
   EXPECT_THAT(state.last_error, HasSubstr("500"));
   EXPECT_NE(watcher.informer->find("s", "a"), nullptr);
   healthy = true;
-  ASSERT_TRUE(run_until(watcher.io, [&] { return !state.out_of_touch_since; }, seconds(20)));
+  ASSERT_TRUE(run_until(
+      watcher.io, [&] { return !state.out_of_touch_since; }, seconds(20)));
   EXPECT_EQ(state.last_error, "");
   EXPECT_THAT(watcher.told, ElementsAre("+a@5", "synced"));
 }
@@ -256,14 +259,16 @@ TEST(KubeInformer, AServerThatHangsUpAtOnceIsNotAskedInACircle) {
     return request.find("watch=") == request.npos ? list("10", "") : silence();
   });
   Watcher watcher(api.config());
-  run_until(watcher.io, [] { return false; }, seconds(1));
+  run_until(
+      watcher.io, [] { return false; }, seconds(1));
   // 10 to 50 ms between; without waiting there would be thousands.
   EXPECT_LE(api.requests().size(), 60u);
   EXPECT_GE(api.requests().size(), 4u);
 }
 
 TEST(KubeInformer, AHandlerMayDestroyIt) {
-  FakeApi api([](const std::string&, int) { return list("10", item("a", "5") + "," + item("b", "6")); });
+  FakeApi api(
+      [](const std::string&, int) { return list("10", item("a", "5") + "," + item("b", "6")); });
   asio::io_context io(1);
   const SystemClock clock;
   Client client(io.get_executor(), api.config());
@@ -292,8 +297,7 @@ TEST(KubeReviews, AYesIsRememberedLongerThanANoAndAFailureNotAtAll) {
     if (number == 1) return FakeApi::answer(500, "");
     if (request.find("\"good\"") != request.npos)
       return FakeApi::answer(
-          201,
-          R"({"status":{"authenticated":true,"audiences":["f"],"user":{"username":"jane"}}})");
+          201, R"({"status":{"authenticated":true,"audiences":["f"],"user":{"username":"jane"}}})");
     return FakeApi::answer(201, R"({"status":{"authenticated":false}})");
   });
   asio::io_context io(1);
