@@ -13,15 +13,19 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <cxxopts.hpp>
 #include <fstream>
+#include <memory>
 #include <optional>
 
 #include "agent/kernel/undo_journal.h"
 #include "agent/kernel/watchdog.h"
 #include "agent/link/agent.h"
 #include "agent/link/node_info.h"
+#include "agent/link/pod_watch.h"
+#include "agent/targets/kubernetes_source.h"
 #include "agent/targets/pods_file_source.h"
 #include "api/codec.h"
 #include "base/log.h"
@@ -34,7 +38,7 @@ constexpr int kOk = 0, kBadInput = 3, kCouldNotRun = 5;
 struct Options {
   AgentOptions agent;
   std::string pods, port_file, log_level;
-  bool probe = false;
+  bool probe = false, kubernetes = false;
 };
 
 Result<AgentOptions::Listen> parse_listen(const std::string& text) {
@@ -72,6 +76,9 @@ cxxopts::Options description() {
   auto add = described.add_options();
   add("controller", "where the controller listens, e.g. http://127.0.0.1:7878",
       cxxopts::value<std::string>(), "URL");
+  add("controller-ca", "authorities of the controller's certificate, PEM; without it the system's",
+      cxxopts::value<std::string>(), "FILE");
+  add("kubernetes", "in a pod of a cluster: the API server says which pods this node has");
   add("token-file", "file with the agents' token", cxxopts::value<std::string>(), "FILE");
   add("node", "name of this node; without it the host's name", cxxopts::value<std::string>(),
       "NAME");
@@ -110,9 +117,13 @@ Result<std::optional<Options>> parse(int argc, char** argv) {
                           given.count("node") != 0 ? text("node") : host_name()};
     options.probe = given.count("probe") != 0;
     if (options.probe) return std::optional(std::move(options));
-    for (const char* name : {"controller", "token-file", "pods"})
+    options.kubernetes = given.count("kubernetes") != 0;
+    options.agent.link.ca_file = text("controller-ca");
+    for (const char* name : {"controller", "token-file"})
       if (text(name).empty())
         return fail(Errc::kInvalid, "--" + std::string(name) + " is missing (see --help)");
+    if (text("pods").empty() != options.kubernetes)
+      return fail(Errc::kInvalid, "give either --kubernetes or --pods PODS.yaml (see --help)");
     if (options.agent.link.node.empty()) return fail(Errc::kInvalid, "--node must not be empty");
     options.pods = text("pods");
     options.port_file = text("port-file");
@@ -162,30 +173,60 @@ void lift_descriptor_limit() {
     spdlog::warn("cannot raise the limit of descriptors: {}", std::strerror(errno));
 }
 
+struct Pods {
+  std::unique_ptr<TargetSource> source;
+  std::unique_ptr<PodWatch> watch;  // in a cluster; before the source goes
+};
+
+Result<Pods> open_pods(boost::asio::io_context& loop, const Clock& clock, const Options& options) {
+  const std::string& node = options.agent.link.node;
+  if (!options.kubernetes) {
+    auto source = PodsFileSource::open(options.pods, node);
+    if (!source) return fail(source.error());
+    return Pods{std::make_unique<PodsFileSource>(std::move(*source)), nullptr};
+  }
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  auto config = kube::in_cluster(
+      {variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")});
+  if (!config) return fail(config.error().with_context("--kubernetes"));
+  auto opened = KubernetesSource::open(node, {}, clock);
+  if (!opened) return fail(opened.error());
+  auto source = std::make_unique<KubernetesSource>(std::move(*opened));
+  auto watch =
+      std::make_unique<PodWatch>(loop.get_executor(), std::move(*config), clock, node, *source);
+  return Pods{std::move(source), std::move(watch)};
+}
+
 Result<> run(const Options& options) {
   lift_descriptor_limit();
   if (const std::size_t undone = UndoJournal::here().sweep(); undone > 0)
     spdlog::warn("undone: {} filters that an agent left when it ended", undone);
   const SystemClock clock;
   const FeatureProbe features;
-  auto source = PodsFileSource::open(options.pods, options.agent.link.node);
-  if (!source) return fail(source.error());
-
   boost::asio::io_context loop{1};
+  auto pods = open_pods(loop, clock, options);
+  if (!pods) return fail(pods.error());
   // Before anything is told: who starts us may send a signal at once.
   boost::asio::signal_set signals(loop, SIGTERM, SIGINT);
-  Agent agent(loop, clock, features, *source,
+  Agent agent(loop, clock, features, *pods->source,
               node_info(options.agent.link.node, FAULTLINE_VERSION, features, fault_registry()),
               options.agent);
   if (auto started = agent.start(); !started) return fail(started.error());
   if (!options.port_file.empty())
     if (auto told = write_port_file(options.port_file, agent.port()); !told)
       return fail(told.error());
-  spdlog::info("node {}, {} pods, controller {}", options.agent.link.node, source->pods().size(),
+  spdlog::info("node {}, {}, controller {}", options.agent.link.node,
+               pods->watch ? "pods of the API server"
+                           : std::to_string(pods->source->pods().size()) + " pods",
                options.agent.link.controller);
+  if (pods->watch) pods->watch->start();
   signals.async_wait([&](const boost::system::error_code& error, int number) {
     if (error) return;
     spdlog::info("ending: signal {}", number);
+    if (pods->watch) pods->watch->stop();
     boost::asio::co_spawn(loop, agent.end(), [&](const std::exception_ptr& failed) {
       if (failed) std::rethrow_exception(failed);
       signals.cancel();

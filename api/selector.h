@@ -29,10 +29,15 @@ struct PodRef {
   std::string node;
   std::map<std::string, std::string> labels;
   std::vector<std::string> containers{};  // names of those that run; empty also where none is known
+  // What Kubernetes says of it; without it nothing is known.
+  std::string workload{};    // that it belongs to: "Deployment/payments"; empty: none
+  bool ready = false;        // condition Ready
+  bool isProtected = false;  // annotation faultline.dev/protected=true
   [[nodiscard]] std::string id() const { return namespace_ + "/" + name; }
   friend bool operator==(const PodRef&, const PodRef&) = default;
 };
-BOOST_DESCRIBE_STRUCT(PodRef, (), (namespace_, name, node, labels, containers))
+BOOST_DESCRIBE_STRUCT(PodRef, (),
+                      (namespace_, name, node, labels, containers, workload, ready, isProtected))
 
 [[nodiscard]] bool matches(const Selector& selector, const PodRef& pod);
 

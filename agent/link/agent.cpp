@@ -84,7 +84,7 @@ Agent::Agent(asio::io_context& loop, const Clock& clock, const FeatureProbe& fea
 Agent::~Agent() = default;
 
 Result<> Agent::start() {
-  if (auto read = link_->read_token(); !read) return fail(read.error());
+  if (auto read = link_->read_files(); !read) return fail(read.error());
   if (options_.listen) {
     http::ServerOptions server;
     server.address = options_.listen->address;

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "api/codec.h"
@@ -52,15 +54,32 @@ ControllerLink::ControllerLink(asio::any_io_executor executor, const Clock& cloc
       timer_(executor),
       backoff_(std::hash<std::string>{}(conversation_.instance())) {}
 
-Result<> ControllerLink::read_token() {
+Result<> ControllerLink::read_files() {
   auto token = http::load_token(options_.token_file);
   if (!token) return fail(token.error());
+  token_ = std::move(*token);
+  std::string authorities;
+  if (!options_.ca_file.empty()) {
+    std::ifstream in(options_.ca_file, std::ios::binary);
+    authorities.assign(std::istreambuf_iterator<char>(in), {});
+    if (!in || authorities.empty())
+      return fail(Errc::kNotFound, "no certificate can be read from " + options_.ca_file);
+  }
+  if (client_ && authorities == authorities_) return {};
+  authorities_ = std::move(authorities);
   http::ClientOptions client;
   client.base_url = options_.controller;
-  client.bearer_token = std::move(*token);
+  client.token = [this] { return token(); };
+  if (!authorities_.empty()) client.tls = http::ClientTls{.ca_pem = authorities_};
   client.connect_timeout = milliseconds(1000);
   client_ = std::make_unique<http::Client>(executor_, std::move(client));
   return {};
+}
+
+// The newest; one that cannot be read leaves the last one in use.
+std::string ControllerLink::token() {
+  if (auto read = http::load_token(options_.token_file)) token_ = std::move(*read);
+  return token_;
 }
 
 void ControllerLink::wake() {
@@ -79,11 +98,6 @@ asio::awaitable<void> ControllerLink::pause(std::chrono::nanoseconds time) {
   timer_.expires_after(time);
   boost::system::error_code ignored;
   co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-}
-
-// The token may have been made anew with the controller's state.
-void ControllerLink::refused() {
-  if (auto read = read_token(); !read) spdlog::warn("{}", read.error().message);
 }
 
 asio::awaitable<ControllerLink::Outcome> ControllerLink::exchange(double most_wait,
@@ -120,7 +134,8 @@ asio::awaitable<ControllerLink::Outcome> ControllerLink::exchange(double most_wa
   if (counts_.last_error != response.error().message)
     spdlog::warn("no sync: {}", response.error().message);
   counts_.last_error = response.error().message;
-  if (response.error().code == Errc::kDenied) refused();
+  // Its authority may have changed, or the token may have been made anew with its state.
+  if (auto read = read_files(); !read) spdlog::warn("{}", read.error().message);
   co_return Outcome::kFailed;
 }
 

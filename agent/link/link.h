@@ -21,9 +21,12 @@
 namespace faultline::agent {
 
 struct LinkOptions {
-  std::string controller;  // http://127.0.0.1:7878
-  std::string token_file;  // read at start, and again when the controller refuses the token
+  std::string controller;  // http://127.0.0.1:7878, https://faultline-controller.faultline.svc:7878
+  std::string token_file;  // read before each request: tokens of Kubernetes change
   std::string node;
+  // Whom to believe that it is the controller, PEM; read again after each failure, since authorities
+  // change too. Empty: the system's.
+  std::string ca_file;
 };
 
 // What the link asks of its owner. All are called on the event loop and must not wait.
@@ -49,8 +52,8 @@ class ControllerLink {
   ControllerLink(boost::asio::any_io_executor executor, const Clock& clock, LinkOptions options,
                  Conversation conversation, LinkOwner owner);
 
-  // Errors: as http::load_token().
-  Result<> read_token();
+  // Errors: as http::load_token(); the file of authorities cannot be read.
+  Result<> read_files();
   // Talks until stop().
   boost::asio::awaitable<void> run();
   // Something is to be told now: ends a long poll, or a pause after a failure.
@@ -68,7 +71,7 @@ class ControllerLink {
   enum class Outcome { kAnswered, kFailed, kInterrupted };
   boost::asio::awaitable<Outcome> exchange(double most_wait, std::chrono::milliseconds slack);
   boost::asio::awaitable<void> pause(std::chrono::nanoseconds time);
-  void refused();
+  [[nodiscard]] std::string token();
 
   const Clock& clock_;
   LinkOptions options_;
@@ -76,6 +79,7 @@ class ControllerLink {
   LinkOwner owner_;
   boost::asio::any_io_executor executor_;
   boost::asio::steady_timer timer_;
+  std::string token_, authorities_;  // as read last
   std::unique_ptr<http::Client> client_;
   Backoff backoff_;
   LinkCounts counts_;

@@ -256,4 +256,14 @@ Result<KubePod> parse_kube_pod(const json::object& object) {
   return pod;
 }
 
+std::string workload_of(const KubePod& pod) {
+  if (!pod.owner) return {};
+  const auto hash = pod.labels.find("pod-template-hash");
+  if (pod.owner->kind == "ReplicaSet" && hash != pod.labels.end() && !hash->second.empty() &&
+      pod.owner->name.ends_with("-" + hash->second))
+    return "Deployment/" +
+           pod.owner->name.substr(0, pod.owner->name.size() - hash->second.size() - 1);
+  return pod.owner->kind + "/" + pod.owner->name;
+}
+
 }  // namespace faultline::agent

@@ -58,4 +58,8 @@ struct KubePod {
 // got an array".
 Result<KubePod> parse_kube_pod(const boost::json::object& pod);
 
+// The workload that people know: "Deployment/payments" of a pod of ReplicaSet payments-5c9f (whose
+// hash is the pod's label pod-template-hash), else its controller, "StatefulSet/db". Empty: none.
+[[nodiscard]] std::string workload_of(const KubePod& pod);
+
 }  // namespace faultline::agent

@@ -6,6 +6,7 @@
 
 #include "agent/kernel/cgroup2.h"
 #include "agent/targets/resolve.h"
+#include "api/policy.h"
 
 namespace faultline::agent {
 namespace {
@@ -94,7 +95,12 @@ void KubernetesSource::remove(const std::string& namespace_, const std::string& 
 }
 
 api::PodRef KubernetesSource::ref(const KubePod& pod) const {
-  return {pod.namespace_, pod.name, node_, pod.labels};
+  api::PodRef ref{pod.namespace_, pod.name, node_, pod.labels};
+  ref.workload = workload_of(pod);
+  ref.ready = pod.ready;
+  const auto marked = pod.annotations.find(std::string(api::kProtectedPod));
+  ref.isProtected = marked != pod.annotations.end() && marked->second == "true";
+  return ref;
 }
 
 // Where it was, as long as that holds; else by the last scan.

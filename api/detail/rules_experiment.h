@@ -260,7 +260,9 @@ struct Rules<Limits> {
        .help = "Percent of the pods that match the target's selector; one pod is always allowed.",
        .min = 0,
        .max = 100,
-       .more_than_min = true}};
+       .more_than_min = true},
+      {.key = "allReadyPods",
+       .help = "In Kubernetes: whether every ready pod of a workload may be hit at once."}};
   static constexpr std::string_view schema{};
 };
 

@@ -7,6 +7,7 @@
 
 #include "controller/engine/abort.h"
 #include "controller/engine/node.h"
+#include "controller/engine/scope.h"
 
 namespace faultline::controller {
 namespace {
@@ -32,8 +33,14 @@ Engine::~Engine() = default;
 
 // ---- plans
 
-Cluster Engine::cluster(Instant now) const {
+Cluster Engine::cluster(const api::Experiment& experiment, Instant now) const {
   Cluster cluster;
+  cluster.rules = rules_;
+  if (rules_.knows_namespaces) {
+    const Scope scope = scope_of(experiment);
+    cluster.comparable = scope.hit;
+    cluster.comparable.insert(scope.seen.begin(), scope.seen.end());
+  }
   for (const auto& [name, node] : nodes_)
     if (is_connected(*node, now)) cluster.nodes.push_back({name, node->info, node->pods});
   for (const auto& [id, entry] : runs_) {
@@ -51,7 +58,7 @@ std::uint64_t Engine::seed_for(std::uint64_t asked) const {
 
 Result<api::RunPlan> Engine::plan(api::Experiment experiment, Instant now) const {
   experiment.spec.seed = seed_for(experiment.spec.seed);
-  return resolve(experiment, cluster(now));
+  return resolve(experiment, cluster(experiment, now));
 }
 
 std::string Engine::new_run_id(const std::string& name, UtcTime now) const {
@@ -66,7 +73,7 @@ std::string Engine::new_run_id(const std::string& name, UtcTime now) const {
 Result<api::RunRecord> Engine::prepare(api::Experiment experiment, const std::string& requested_by,
                                        Instant now) {
   experiment.spec.seed = seed_for(experiment.spec.seed);
-  const Cluster known = cluster(now);
+  const Cluster known = cluster(experiment, now);
   Result<api::RunPlan> plan = resolve(experiment, known);
   if (!plan) return fail(std::move(plan.error()));
   if (auto fine = require_supported(*plan); !fine) return fail(std::move(fine.error()));

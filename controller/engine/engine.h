@@ -60,6 +60,9 @@ class Engine {
   [[nodiscard]] std::size_t connected(Instant now) const;
 
   // ---- runs
+  // What holds for experiments from now on; those under way go on.
+  void rules(Rules rules) { rules_ = std::move(rules); }
+  [[nodiscard]] const Rules& rules() const { return rules_; }
   // Errors: those of resolve(). Seed 0 is replaced by one that is chosen now.
   [[nodiscard]] Result<api::RunPlan> plan(api::Experiment experiment, Instant now) const;
   // Reserves the pods; the run begins with begin(), when it is stored, or is given up with drop().
@@ -99,7 +102,7 @@ class Engine {
     SteadyTime abort_check;
   };
 
-  [[nodiscard]] Cluster cluster(Instant now) const;
+  [[nodiscard]] Cluster cluster(const api::Experiment& experiment, Instant now) const;
   [[nodiscard]] bool is_connected(const Node& node, Instant now) const;
   [[nodiscard]] std::uint64_t seed_for(std::uint64_t asked) const;
   [[nodiscard]] std::string new_run_id(const std::string& name, UtcTime now) const;
@@ -108,6 +111,7 @@ class Engine {
   void settle_all();
 
   EngineOptions options_;
+  Rules rules_;
   std::uint64_t last_revision_;
   std::map<std::string, std::unique_ptr<Node>> nodes_;
   std::map<std::string, std::uint64_t> revisions_;  // by node

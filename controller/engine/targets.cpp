@@ -14,8 +14,6 @@
 namespace faultline::controller {
 namespace {
 
-constexpr std::array<std::string_view, 2> kProtected = {"kube-system", "faultline"};
-
 using Pods = std::vector<api::PodRef>;
 
 std::string_view mode_word(api::Mode mode) {
@@ -72,31 +70,17 @@ Result<> refuse_monitoring(const api::ExperimentSpec& spec) {
   return {};
 }
 
-Result<> refuse_protected(const api::Selector& selector) {
-  const auto denied = [](std::string_view space) {
-    return fail(Errc::kDenied, "namespace " + std::string(space) +
-                                   " is protected: its pods are never targets; take it out of "
-                                   "spec.target.selector");
-  };
-  for (const std::string& space : selector.namespaces)
-    if (is_protected(space)) return denied(space);
-  for (const auto& [space, names] : selector.pods)
-    if (is_protected(space)) return denied(space);
-  return {};
-}
-
 // Every pod that matches, by id. Errors: nothing matches, or two nodes claim the same pod.
 Result<Pods> matching_pods(const api::Selector& selector, const Cluster& cluster) {
   std::map<std::string, api::PodRef> found;
-  std::size_t known = 0, hidden = 0;
-  std::string hidden_in;
+  std::size_t known = 0;
+  std::string hidden;  // why the last one that is no target is none
   for (const KnownNode& node : cluster.nodes) {
     known += node.pods.size();
     for (const api::PodRef& pod : node.pods) {
       if (!api::matches(selector, pod)) continue;
-      if (is_protected(pod.namespace_)) {
-        ++hidden;
-        hidden_in = pod.namespace_;
+      if (std::string why = why_protected(cluster.rules, pod); !why.empty()) {
+        hidden = std::move(why);
         continue;
       }
       const auto [other, is_new] = found.emplace(pod.id(), pod);
@@ -107,11 +91,9 @@ Result<Pods> matching_pods(const api::Selector& selector, const Cluster& cluster
     }
   }
   if (found.empty()) {
-    if (hidden > 0)
-      return fail(Errc::kDenied, "only pods of the protected namespace " + hidden_in + " match (" +
-                                     report::selector_words(selector) +
-                                     "): its pods are never targets; choose others in "
-                                     "spec.target.selector");
+    if (!hidden.empty())
+      return fail(Errc::kDenied, hidden + "; nothing else matches spec.target.selector (" +
+                                     report::selector_words(selector) + ")");
     return fail(Errc::kNotFound,
                 "no pod matches spec.target.selector (" + report::selector_words(selector) +
                     "); the " + report::plural(cluster.nodes.size(), "agent", "agents") +
@@ -245,7 +227,8 @@ void add_watched(const api::ExperimentSpec& spec, const Cluster& cluster, api::R
   for (const api::PodRef& pod : plan.targets) nodes.insert(pod.node);
   plan.control = others(cluster, plan, [&](const api::PodRef& pod) {
     return nodes.contains(pod.node) && !cluster.in_use.contains(pod.id()) &&
-           !is_protected(pod.namespace_);
+           why_closed(cluster.rules, pod.namespace_).empty() &&
+           (cluster.comparable.empty() || cluster.comparable.contains(pod.namespace_));
   });
   if (plan.control.size() > kMaxControlPods) plan.control.resize(kMaxControlPods);
 }
@@ -270,15 +253,10 @@ void add_unsupported(const api::ExperimentSpec& spec, const Cluster& cluster, ap
 
 }  // namespace
 
-bool is_protected(std::string_view namespace_) {
-  return std::ranges::find(kProtected, namespace_) != kProtected.end();
-}
-
 Result<api::RunPlan> resolve(const api::Experiment& experiment, const Cluster& cluster) {
   const api::ExperimentSpec& spec = experiment.spec;
   if (auto fine = refuse_monitoring(spec); !fine) return fail(std::move(fine.error()));
-  if (auto fine = refuse_protected(spec.target.selector); !fine)
-    return fail(std::move(fine.error()));
+  if (auto fine = allows(cluster.rules, experiment); !fine) return fail(std::move(fine.error()));
   if (cluster.nodes.empty())
     return fail(Errc::kUnavailable,
                 "no agent is connected, so no pod is known: start faultline-agent on the nodes");
@@ -303,6 +281,11 @@ Result<api::RunPlan> resolve(const api::Experiment& experiment, const Cluster& c
   pods->resize(*count);
   std::ranges::sort(*pods, {}, &api::PodRef::id);
   plan.targets = std::move(*pods);
+  Pods everybody;
+  for (const KnownNode& node : cluster.nodes)
+    everybody.insert(everybody.end(), node.pods.begin(), node.pods.end());
+  if (auto fine = allows_targets(cluster.rules, experiment, plan.targets, everybody); !fine)
+    return fail(std::move(fine.error()));
   if (auto fine = have_containers(spec.target.containerNames, plan.targets); !fine)
     return fail(std::move(fine.error()));
   add_watched(spec, cluster, plan);

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "api/plan.h"
 #include "api/sync.h"
 #include "base/result.h"
+#include "controller/engine/policy.h"
 
 namespace faultline::controller {
 
@@ -29,12 +31,12 @@ struct PodInUse {
 struct Cluster {
   std::vector<KnownNode> nodes;            // connected ones only
   std::map<std::string, PodInUse> in_use;  // by pod id
+  Rules rules;
+  // Whose pods may be compared with; empty: everybody's. Who asks must not see other people's pods.
+  std::set<std::string> comparable;
 };
 
 inline constexpr std::size_t kMaxControlPods = 3;
-
-// Never targets, whatever the selector says.
-[[nodiscard]] bool is_protected(std::string_view namespace_);
 
 // The plan; `experiment` is valid and its seed is chosen (not 0). What no agent can do is in
 // RunPlan::unsupported, not an error. Errors name the rule, the value and what to change:

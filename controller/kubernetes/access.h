@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "controller/kubernetes/experiment_scope.h"
+#include "controller/engine/scope.h"
+#include "controller/kubernetes/experiments.h"
 #include "http/server.h"
 #include "kube/client.h"
 #include "kube/reviews.h"

@@ -9,7 +9,8 @@
 #include <set>
 
 #include "api/codec.h"
-#include "controller/kubernetes/experiment_scope.h"
+#include "controller/engine/scope.h"
+#include "controller/kubernetes/experiments.h"
 #include "controller/kubernetes/status.h"
 #include "controller/routes/signal.h"
 #include "kube/events.h"

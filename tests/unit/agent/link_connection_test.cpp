@@ -70,7 +70,7 @@ struct LinkOverLoopback : testing::Test {
         loop.get_executor(), clock,
         LinkOptions{"http://127.0.0.1:" + std::to_string(server.port()), token.string(), "node 1"},
         Conversation("i", {}), std::move(owner));
-    ASSERT_TRUE(link->read_token());
+    ASSERT_TRUE(link->read_files());
   }
   void TearDown() override {
     link.reset();

@@ -175,7 +175,7 @@ TEST(Targets, ProtectedNamespacesAreNeverTargets) {
                 [](const api::PodRef& p) { return p.name.starts_with("payments"); });
   only_system.nodes.pop_back();
   EXPECT_THAT(refusal(target("all", "{}", all), only_system, Errc::kDenied),
-              HasSubstr("only pods of the protected namespace kube-system match"));
+              HasSubstr("namespace kube-system is protected: its pods are never targets (rule protectedNamespaces of the controller's default policy); nothing else matches"));
 }
 
 TEST(Targets, ObservedPodsAreNotTargetsAndControlPodsAreNeither) {

@@ -6,12 +6,8 @@
 #include <string>
 
 #include "api/experiment.h"
-#include "kube/resource.h"
 
 namespace faultline::controller {
-
-// experiments.faultline.dev/v1alpha1, in all namespaces.
-[[nodiscard]] kube::ResourceRef experiments();
 
 // In a cluster a selector that names neither namespaces nor pods means the Experiment's own
 // namespace, as in Chaos Mesh; on a machine without Kubernetes it means every namespace.

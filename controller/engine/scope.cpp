@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "controller/kubernetes/experiment_scope.h"
+#include "controller/engine/scope.h"
 
 namespace faultline::controller {
 namespace {
@@ -14,10 +14,6 @@ void add(const api::Selector& selector, std::set<std::string>& namespaces) {
 }
 
 }  // namespace
-
-kube::ResourceRef experiments() {
-  return {.group = "faultline.dev", .version = "v1alpha1", .plural = "experiments"};
-}
 
 api::Experiment in_own_namespace(api::Experiment experiment) {
   const std::string& own = experiment.metadata.namespace_;
