@@ -81,7 +81,7 @@ std::string network() {
     for (std::string line; std::getline(lines, line);)
       if (line.find("KUBE") != std::string::npos || line.find("10.99.0.") != std::string::npos ||
           line.find("10.244.") != std::string::npos || line.find("10.96.0.") != std::string::npos)
-        all += line + "\n";
+        all.append(line).append("\n");
   }
   return all;
 }
@@ -102,8 +102,27 @@ std::string machine() { return sysctls() + network() + places(); }
 
 }  // namespace
 
+TEST(Ground, AnUpThatIsInterruptedOrKilledLeavesNothing) {
+  ASSERT_EQ(cluster({"down"}).status, 0);  // one that somebody left
+  const std::string before = machine();
+  for (const char* seconds : {"1", "5"}) {
+    const auto up =
+        testbed::command({"timeout", "-s", "INT", seconds, source("scripts/cluster"), "up"});
+    EXPECT_EQ(up.status, 124) << up.output;  // timeout's word for: it had to
+    EXPECT_THAT(processes(), testing::IsEmpty()) << seconds;
+    EXPECT_THAT(control_groups(), testing::IsEmpty()) << seconds;
+    EXPECT_EQ(machine(), before) << seconds;
+  }
+  // Nobody is left to clean up then, but `down` finds it all.
+  testbed::command({"timeout", "-s", "KILL", "5", source("scripts/cluster"), "up"});
+  EXPECT_THAT(processes(), testing::Not(testing::IsEmpty()));
+  EXPECT_EQ(cluster({"down"}).status, 0);
+  EXPECT_THAT(processes(), testing::IsEmpty());
+  EXPECT_THAT(control_groups(), testing::IsEmpty());
+  EXPECT_EQ(machine(), before);
+}
+
 TEST(Ground, ComesUp) {
-  if (!processes().empty()) ASSERT_EQ(cluster({"down"}).status, 0);
   std::ofstream(remembered()) << machine();
   const auto up = cluster({"up"});
   ASSERT_EQ(up.status, 0) << up.output;
@@ -114,9 +133,11 @@ TEST(Ground, ComingUpTwiceIsOneCluster) {
   const auto before = processes();
   const auto up = cluster({"up"});
   ASSERT_EQ(up.status, 0) << up.output;
-  for (const auto& [pid, name] : before)
-    if (name == "etcd\n" || name == "kube-apiserver\n" || name == "kubelet\n")
-      EXPECT_TRUE(processes().contains(pid)) << name;
+  const auto after = processes();
+  for (const auto& [pid, name] : before) {
+    if (name != "etcd\n" && name != "kube-apiserver\n" && name != "kubelet\n") continue;
+    EXPECT_TRUE(after.contains(pid)) << name;
+  }
 }
 
 TEST(Ground, GoesWithoutATrace) {

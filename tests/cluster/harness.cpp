@@ -68,7 +68,8 @@ Namespace::~Namespace() {
 }
 
 void Namespace::apply(const std::string& manifest) const {
-  const TemporaryFile file(manifest);
+  // What begins with a brace is taken for JSON.
+  const TemporaryFile file("---\n" + manifest);
   must_kubectl({"apply", "-f", file.path()});
 }
 testbed::CommandResult Namespace::kubectl(std::vector<std::string> words) const {

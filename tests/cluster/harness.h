@@ -39,7 +39,7 @@ class Namespace {
   void apply(const std::string& manifest) const;
   // kubectl in this namespace.
   [[nodiscard]] testbed::CommandResult kubectl(std::vector<std::string> words) const;
-  [[nodiscard]] std::string must_kubectl(std::vector<std::string> words) const;
+  std::string must_kubectl(std::vector<std::string> words) const;
   // A pod of localhost/nginx:dev or localhost/client:dev, on a node; with a Service of its name
   // when it is nginx. Returns when it is ready.
   void nginx(const std::string& pod, const std::string& node) const;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // daemonset/ as the API server sees it: every object of every overlay is accepted, and roles grant
 // what is written and no more.
+#include <stdexcept>
+
 #include "tests/cluster/harness.h"
 
 namespace faultline::test {
@@ -26,17 +28,27 @@ class Manifests : public testing::Test {
 
 class Overlay : public Manifests, public testing::WithParamInterface<const char*> {};
 
+// `what`: a resource, or resource/subresource.
 bool may(const std::string& who, const std::string& verb, const std::string& what,
-         const std::string& space = "default") {
-  return kubectl({"auth", "can-i", verb, what, "-n", space,
-                  "--as=system:serviceaccount:faultline:" + who})
-             .status == 0;
+         const std::string& space = "default", const std::string& name = "") {
+  const auto slash = what.find('/');
+  std::vector<std::string> words{"auth",
+                                 "can-i",
+                                 verb,
+                                 what.substr(0, slash) + (name.empty() ? "" : "/" + name),
+                                 "-n",
+                                 space,
+                                 "--as=system:serviceaccount:faultline:" + who};
+  if (slash != std::string::npos) words.push_back("--subresource=" + what.substr(slash + 1));
+  // Warnings come before the word.
+  const std::string said = kubectl(words).output;
+  if (!said.ends_with("yes\n") && !said.ends_with("no\n")) throw std::runtime_error(said);
+  return said.ends_with("yes\n");
 }
 
 }  // namespace
 
 TEST_P(Overlay, IsAcceptedByTheApiServer) {
-  // As objects that are there already are, and as new ones.
   const auto dry =
       kubectl({"apply", "--dry-run=server", "--validate=strict", "-k", source(GetParam())});
   EXPECT_EQ(dry.status, 0) << dry.output;
@@ -73,8 +85,8 @@ TEST_F(Manifests, RolesGrantWhatIsWrittenAndNoMore) {
   EXPECT_TRUE(may("faultline-controller", "watch", "experiments.faultline.dev"));
   EXPECT_TRUE(may("faultline-controller", "patch", "experiments.faultline.dev/status"));
   EXPECT_TRUE(may("faultline-controller", "create", "tokenreviews.authentication.k8s.io"));
-  EXPECT_TRUE(may("faultline-controller", "update",
-                  "leases.coordination.k8s.io/faultline-controller", "faultline"));
+  EXPECT_TRUE(may("faultline-controller", "update", "leases.coordination.k8s.io", "faultline",
+                  "faultline-controller"));
   for (const char* who : {"faultline-agent", "faultline-controller"}) {
     for (const char* verb : {"get", "list"})
       EXPECT_FALSE(may(who, verb, "secrets", "faultline")) << who;
@@ -83,7 +95,7 @@ TEST_F(Manifests, RolesGrantWhatIsWrittenAndNoMore) {
     EXPECT_FALSE(may(who, "create", "pods/exec")) << who;
     EXPECT_FALSE(may(who, "delete", "experiments.faultline.dev")) << who;
     EXPECT_FALSE(may(who, "impersonate", "users")) << who;
-    EXPECT_FALSE(may(who, "update", "leases.coordination.k8s.io/other", "faultline")) << who;
+    EXPECT_FALSE(may(who, "update", "leases.coordination.k8s.io", "faultline", "other")) << who;
   }
   EXPECT_FALSE(may("faultline-agent", "list", "namespaces"));
   EXPECT_FALSE(may("faultline-agent", "list", "experiments.faultline.dev"));

@@ -23,7 +23,7 @@ until_true() {
   shift 2
   until "$@" >/dev/null 2>&1; do
     [ $((${EPOCHREALTIME/./} / 1000)) -lt $limit ] || fail "$what: not within its time; logs are in $state/log"
-    sleep 0.05
+    sleep 0.1
   done
 }
 

@@ -32,6 +32,8 @@ TEST_P(Webhook, IsAskedByTheApiServer) {
                  "-addext", "subjectAltName=DNS:" + name});
   space.must_kubectl(
       {"create", "secret", "tls", "hook", "--cert=" + certificate.path(), "--key=" + key.path()});
+  space.must_kubectl(
+      {"create", "configmap", "code", "--from-file=" + source("tests/cluster/webhook.py")});
   // The machine's own Python: no image has one.
   space.apply(R"(
 apiVersion: v1
@@ -43,14 +45,17 @@ spec:
   containers:
     - name: hook
       image: localhost/client:dev
-      args: [sh, -c, 'cat /tls/tls.crt >/host/$TMP/crt; cat /tls/tls.key >/host/$TMP/key; exec busybox chroot /host python3 )" +
-              source("tests/cluster/webhook.py") + R"( $TMP/crt $TMP/key']
-      env: [{name: TMP, value: /run}]
+      args:
+        - sh
+        - -c
+        - cat /tls/tls.crt >/host/run/crt; cat /tls/tls.key >/host/run/key; cat /code/webhook.py >/host/run/py;
+          exec busybox chroot /host python3 /run/py /run/crt /run/key
       readinessProbe: {tcpSocket: {port: 8443}, periodSeconds: 1}
-      volumeMounts: [{name: host, mountPath: /host}, {name: tls, mountPath: /tls}]
+      volumeMounts: [{name: host, mountPath: /host}, {name: tls, mountPath: /tls}, {name: code, mountPath: /code}]
   volumes:
     - {name: host, hostPath: {path: /}}
     - {name: tls, secret: {secretName: hook}}
+    - {name: code, configMap: {name: code}}
 ---
 apiVersion: v1
 kind: Service
@@ -76,7 +81,7 @@ webhooks:
                                   authority.output + "}\n");
   must_kubectl({"label", "namespace", space.name(), "hooked=yes"});
   const auto create = [&](const std::string& map, const std::string& refuse) {
-    const TemporaryFile file("{apiVersion: v1, kind: ConfigMap, metadata: {name: " + map +
+    const TemporaryFile file("---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: " + map +
                              ", labels: {refuse: '" + refuse + "'}}}");
     return space.kubectl({"create", "-f", file.path()});
   };
