@@ -8,14 +8,19 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/address.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <set>
 
 #include "base/log.h"
 #include "controller/kubernetes/cluster_side.h"
 #include "controller/options.h"
+#include "controller/policy_file.h"
 #include "controller/routes/service.h"
 #include "controller/store/state_dir.h"
 #include "http/token.h"
@@ -24,7 +29,7 @@ namespace faultline::controller {
 namespace {
 
 constexpr int kOk = 0, kBadInput = 3, kCouldNotRun = 5;
-constexpr std::chrono::seconds kEndRuns{5}, kPatience{60};
+constexpr std::chrono::seconds kEndRuns{5}, kPatience{60}, kLookAtPolicy{2};
 constexpr std::chrono::milliseconds kEndRequests{300};
 constexpr std::size_t kLargestRequest = 32 << 20;  // a sync after a long time without controller
 
@@ -44,7 +49,11 @@ http::Authenticator authenticator(std::string agent, std::string person) {
 class Controller {
  public:
   Controller(boost::asio::io_context& loop, const Options& options)
-      : loop_(loop), options_(options), signals_(loop, SIGTERM, SIGINT) {}
+      : loop_(loop),
+        options_(options),
+        signals_(loop, SIGTERM, SIGINT),
+        policy_file_(options.policy),
+        policy_timer_(loop) {}
 
   Result<> open() {
     auto state = StateDir::open(options_.state_dir);
@@ -56,6 +65,7 @@ class Controller {
                                   .retention = options_.retention});
     if (!service) return fail(std::move(service.error()));
     service_ = std::move(*service);
+    if (auto ruled = read_policy(); !ruled) return ruled;
     http::ServerOptions server{
         .address = options_.address, .port = options_.port, .max_body = kLargestRequest};
     if (!options_.tls_certificate.empty())
@@ -94,6 +104,30 @@ class Controller {
     });
   }
 
+  // At start a policy that is wrong is an error: better none runs than under rules nobody wrote.
+  Result<> read_policy() {
+    if (options_.policy.empty()) return {};
+    auto policy = policy_file_.look();
+    if (!policy) return fail(std::move(policy.error()));
+    if (!*policy) return {};
+    rules_.policy = std::move(**policy);
+    rules_.origin = options_.kubernetes ? "ConfigMap " + options_.ns + "/faultline-policy"
+                                        : "the policy " + options_.policy;
+    service_->rules(rules_);
+    return {};
+  }
+  awaitable<void> watch_policy() {
+    while (!ending_) {
+      policy_timer_.expires_after(kLookAtPolicy);
+      boost::system::error_code error;
+      co_await policy_timer_.async_wait(
+          boost::asio::redirect_error(boost::asio::use_awaitable, error));
+      if (error || ending_) co_return;
+      if (auto read = read_policy(); !read)
+        spdlog::error("the policy stays as it was: {}", read.error().message);
+    }
+  }
+
   Result<> with_tokens(http::ServerOptions options) {
     auto agent = http::load_or_create_token(state_->file("agent.token"));
     if (!agent) return fail(std::move(agent.error()));
@@ -119,10 +153,31 @@ class Controller {
                            .state_dir = options_.state_dir,
                            .tls_certificate = options_.tls_certificate,
                            .tls_key = options_.tls_key};
+    cluster.admission.allowed = [this](const api::Experiment& experiment) {
+      return allows(rules_, experiment);
+    };
+    cluster.admission.decided = [](const http::Identity& who, const std::string& what,
+                                   const std::string& denied) {
+      if (denied.empty())
+        spdlog::info("audit: {} {}: allowed", who.user, what);
+      else
+        spdlog::warn("audit: {} {}: denied: {}", who.user, what, denied);
+    };
+    cluster.namespaces = [this](const auto& namespaces) {
+      rules_.namespaces = namespaces;
+      rules_.knows_namespaces = true;
+      service_->rules(rules_);
+    };
     cluster_.emplace(loop_.get_executor(), std::move(*config), clock_, std::move(cluster));
     options.tls = cluster_->tls();
     server_.emplace(loop_.get_executor(), std::move(options));
     server_->authenticator(cluster_->authenticator());
+    service_->authority(
+        [this](http::Identity who, std::string verb, std::set<std::string> namespaces) {
+          return cluster_->access().may(std::move(who), std::move(verb), std::move(namespaces));
+        },
+        [this] { return cluster_->leads(); });
+    service_->readiness([this] { return cluster_->not_ready(); });
     service_->add_routes(*server_);
     cluster_->add_routes(*server_);
     return {};
@@ -137,6 +192,7 @@ class Controller {
     if (ending_) co_return;
     if (auto started = server_->start(); !started) co_return give_up(started.error());
     service_->start();
+    if (!options_.policy.empty()) spawn(watch_policy());
     if (cluster_) {
       auto started = cluster_->start(*service_, [this] {
         spdlog::error("another controller leads now: this one ends, and its runs with it");
@@ -176,6 +232,7 @@ class Controller {
     if (cluster_) co_await cluster_->stop();
     co_await server_->stop(kEndRequests);
     service_->close();
+    policy_timer_.cancel();
     signals_.cancel();
   }
 
@@ -183,6 +240,9 @@ class Controller {
   const Options& options_;
   const SystemClock clock_;
   boost::asio::signal_set signals_;
+  PolicyFile policy_file_;
+  boost::asio::steady_timer policy_timer_;
+  Rules rules_;
   std::optional<StateDir> state_;
   std::shared_ptr<Service> service_;
   std::optional<ClusterSide> cluster_;

@@ -54,6 +54,8 @@ cxxopts::Options description() {
       "DAYS");
   add("max-store", "largest size of store.db, e.g. 2Gi; without it the disk is the bound",
       cxxopts::value<std::string>(), "SIZE");
+  add("policy", "what is allowed, whoever asks (docs/policy.md); read again when it changes",
+      cxxopts::value<std::string>(), "POLICY.yaml");
   add("kubernetes",
       "in a pod of a cluster: experiments are custom resources, the API server says who asks");
   add("namespace", "in a cluster: our namespace", cxxopts::value<std::string>()->default_value("faultline"),
@@ -105,6 +107,7 @@ Result<std::optional<Options>> parse_options(int argc, char** argv) {
       if (options.max_store_pages < 64)
         return fail(Errc::kInvalid, "--max-store must be at least 256Ki");
     }
+    if (given.count("policy") != 0) options.policy = given["policy"].as<std::string>();
     options.kubernetes = given.count("kubernetes") != 0;
     options.ns = given["namespace"].as<std::string>();
     options.service = given["service"].as<std::string>();

@@ -84,7 +84,12 @@ Agent::Agent(asio::io_context& loop, const Clock& clock, const FeatureProbe& fea
 Agent::~Agent() = default;
 
 Result<> Agent::start() {
-  if (auto read = link_->read_files(); !read) return fail(read.error());
+  // The authorities of a controller in a cluster come when it has made them.
+  if (auto read = link_->read_files(); !read) {
+    if (options_.link.ca_file.empty() || read.error().code != Errc::kNotFound)
+      return fail(read.error());
+    spdlog::warn("not yet: {}", read.error().message);
+  }
   if (options_.listen) {
     http::ServerOptions server;
     server.address = options_.listen->address;

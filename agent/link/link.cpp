@@ -84,7 +84,7 @@ std::string ControllerLink::token() {
 
 void ControllerLink::wake() {
   woken_ = true;
-  if (polling_) client_->close();
+  if (polling_ && client_) client_->close();
   timer_.cancel();
 }
 
@@ -102,6 +102,11 @@ asio::awaitable<void> ControllerLink::pause(std::chrono::nanoseconds time) {
 
 asio::awaitable<ControllerLink::Outcome> ControllerLink::exchange(double most_wait,
                                                                   milliseconds slack) {
+  if (!client_)
+    if (auto read = read_files(); !read) {
+      counts_.last_error = read.error().message;
+      co_return Outcome::kFailed;
+    }
   conversation_.add(owner_.drain());
   woken_ = false;
   const SteadyTime sent = clock_.steady();

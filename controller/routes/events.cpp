@@ -29,6 +29,10 @@ boost::asio::awaitable<http::Response> Service::get_events(http::Request request
 
   std::string id;
   const auto wanted = request.query.find("run");
+  const bool one_run = wanted != request.query.end() && !wanted->second.empty();
+  std::string run_asked = one_run ? wanted->second : std::string();
+  auto allowed = co_await allow_events(request.who, std::move(run_asked));
+  if (!allowed) co_return http::problem(allowed.error());
   if (wanted != request.query.end() && !wanted->second.empty()) {
     if (const Run* run = engine_.find(wanted->second)) {
       id = run->head().run;

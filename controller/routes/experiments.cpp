@@ -46,6 +46,13 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
   if (!dry_run) co_return http::problem(dry_run.error());
   auto experiment = api::parse_experiment(request.body, query_or(request, "file", "experiment"));
   if (!experiment) co_return http::problem(experiment.error());
+  if (leads_ && !leads_()) co_return http::problem(421, "another controller leads");
+  if (may_) {
+    if (experiment->metadata.namespace_.empty()) experiment->metadata.namespace_ = "default";
+    *experiment = in_own_namespace(std::move(*experiment));
+    const auto allowed = co_await allow_start(request.who, *experiment);
+    if (!allowed) co_return http::problem(allowed.error());
+  }
 
   // What a plan showed is what is hit: its seed comes back with the experiment that had none.
   if (const auto seed = request.query.find("seed"); seed != request.query.end()) {
@@ -80,7 +87,8 @@ boost::asio::awaitable<Response> Service::list_experiments(http::Request request
     const auto known = std::ranges::find(*listed, summary.run, &api::RunSummary::run);
     if (known != listed->end()) *known = std::move(summary);
   }
-  co_return Response{.body = api::to_json_text(*listed)};
+  auto seen = co_await visible(request.who, std::move(*listed));
+  co_return Response{.body = api::to_json_text(seen)};
 }
 
 boost::asio::awaitable<Result<api::RunRecord>> Service::load(std::string run_or_name) {
@@ -110,6 +118,8 @@ boost::asio::awaitable<Result<api::RunSummary>> Service::stored_summary(std::str
 
 boost::asio::awaitable<Response> Service::get_experiment(http::Request request) {
   std::string run = request.params.at("run");
+  const auto allowed = co_await allow_run(request.who, "get", run);
+  if (!allowed) co_return http::problem(allowed.error());
   const auto record = co_await load(std::move(run));
   if (!record) co_return http::problem(record.error());
   co_return Response{.body = api::to_json_text(*record)};
@@ -119,6 +129,8 @@ boost::asio::awaitable<Response> Service::stop_experiment(http::Request request)
   const std::string run = request.params.at("run");
   const Result<bool> at_once = flag(request, "now");
   if (!at_once) co_return http::problem(at_once.error());
+  const auto allowed = co_await allow_run(request.who, "delete", run);
+  if (!allowed) co_return http::problem(allowed.error());
   const auto stopped = engine_.stop(run, "stopped by " + request.who.name(),
                                     *at_once ? Recovery::kNone : Recovery::kShort, now());
   publish();
@@ -132,8 +144,22 @@ boost::asio::awaitable<Response> Service::stop_experiment(http::Request request)
 boost::asio::awaitable<Response> Service::stop_all(http::Request request) {
   const Result<bool> at_once = flag(request, "now");
   if (!at_once) co_return http::problem(at_once.error());
-  const auto stopped = engine_.stop_all("stopped by " + request.who.name() + " (stop --all)",
-                                        *at_once ? Recovery::kNone : Recovery::kShort, now());
+  const Recovery recovery = *at_once ? Recovery::kNone : Recovery::kShort;
+  const std::string reason = "stopped by " + request.who.name() + " (stop --all)";
+  std::set<std::string> everywhere{""};
+  const auto all = co_await allow(request.who, "delete", std::move(everywhere));
+  std::vector<api::RunSummary> stopped;
+  if (all) {
+    stopped = engine_.stop_all(reason, recovery, now());
+  } else {
+    // Those that this person may stop.
+    for (const api::RunSummary& summary : engine_.summaries(now())) {
+      const auto one = co_await allow_run(request.who, "delete", summary.run);
+      if (!one) continue;
+      if (auto ended = engine_.stop(summary.run, reason, recovery, now()))
+        stopped.push_back(std::move(*ended));
+    }
+  }
   publish();
   co_return Response{.body = api::to_json_text(stopped)};
 }

@@ -38,6 +38,8 @@ boost::asio::awaitable<Response> Service::get_report(http::Request request) {
   if (format != "json" && format != "md" && format != "html")
     co_return http::problem(400, "format must be json, md or html, got \"" + format + "\"");
   std::string run = request.params.at("run");
+  const auto allowed = co_await allow_run(request.who, "get", run);
+  if (!allowed) co_return http::problem(allowed.error());
   auto record = co_await load(std::move(run));
   if (!record) co_return http::problem(record.error());
   auto make = [record = std::move(*record), format]() -> Response {
@@ -57,8 +59,23 @@ boost::asio::awaitable<Response> Service::get_report(http::Request request) {
   co_return co_await report_worker_.run(std::move(make));
 }
 
-boost::asio::awaitable<Response> Service::get_nodes(http::Request) {
-  co_return Response{.body = api::to_json_text(engine_.nodes(now()))};
+boost::asio::awaitable<Response> Service::get_nodes(http::Request request) {
+  std::vector<api::NodeStatus> nodes = engine_.nodes(now());
+  // Everybody sees the nodes; of pods those that one may see experiments of.
+  std::set<std::string> everywhere{""};
+  const auto all = co_await allow(request.who, "get", std::move(everywhere));
+  std::map<std::string, bool> visible;
+  for (api::NodeStatus& node : nodes) {
+    if (all) break;
+    for (const api::PodRef& pod : node.pods) {
+      if (visible.contains(pod.namespace_)) continue;
+      std::set<std::string> one{pod.namespace_};
+      const auto allowed = co_await allow(request.who, "get", std::move(one));
+      visible[pod.namespace_] = allowed.has_value();
+    }
+    std::erase_if(node.pods, [&](const api::PodRef& pod) { return !visible[pod.namespace_]; });
+  }
+  co_return Response{.body = api::to_json_text(nodes)};
 }
 
 boost::asio::awaitable<Response> Service::get_metrics(http::Request) {
@@ -75,6 +92,8 @@ boost::asio::awaitable<Response> Service::get_health(http::Request) {
 boost::asio::awaitable<Response> Service::get_ready(http::Request) {
   if (ending_) co_return http::problem(503, "the controller is ending");
   if (!store_error_.empty()) co_return http::problem(503, store_error_);
+  if (const std::string why = not_ready_ ? not_ready_() : std::string(); !why.empty())
+    co_return http::problem(503, why);
   co_return Response{.content_type = "text/plain", .body = "ok\n"};
 }
 

@@ -19,6 +19,7 @@
 #include "api/node_status.h"
 #include "base/clock.h"
 #include "controller/engine/engine.h"
+#include "controller/engine/scope.h"
 #include "controller/kubernetes/run_control.h"
 #include "controller/routes/metrics.h"
 #include "controller/routes/signal.h"
@@ -44,6 +45,18 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
                                                const Clock& clock, ServiceOptions options);
   ~Service() override;
 
+  // Before add_routes(). `may`: asked before anything is done for a person, or shown to one; without
+  // it a person may everything. `leads`: false, and agents and people are sent away (421).
+  using May = std::function<boost::asio::awaitable<Result<>>(http::Identity who, std::string verb,
+                                                             std::set<std::string> namespaces)>;
+  void authority(May may, std::function<bool()> leads) {
+    may_ = std::move(may);
+    leads_ = std::move(leads);
+  }
+  // Empty: in order; else why the controller is not ready.
+  void readiness(std::function<std::string()> not_ready) { not_ready_ = std::move(not_ready); }
+  // What holds for experiments from now on.
+  void rules(Rules rules) { engine_.rules(std::move(rules)); }
   void add_routes(http::Server& server);
   void start();  // the loops that move and store runs
   // Ends all runs, and waits at most `grace` until agents reported that nothing is left. New
@@ -100,6 +113,14 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   awaitable<Response> get_health(http::Request request);
   awaitable<Response> get_ready(http::Request request);
 
+  // ---- who may (allow.cpp)
+  awaitable<Result<>> allow(http::Identity who, std::string verb, std::set<std::string> namespaces);
+  awaitable<Result<>> allow_run(http::Identity who, std::string verb, std::string run);
+  awaitable<Result<>> allow_events(http::Identity who, std::string run);  // empty: of all
+  awaitable<Result<>> allow_start(http::Identity who, const api::Experiment& experiment);
+  awaitable<std::vector<api::RunSummary>> visible(http::Identity who,
+                                                  std::vector<api::RunSummary> summaries);
+
   // ---- helpers
   [[nodiscard]] Instant now() const { return {clock_.steady(), clock_.utc()}; }
   // After each call of the engine: wakes who waits for what it changed.
@@ -114,6 +135,9 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   boost::asio::any_io_executor executor_;
   const Clock& clock_;
   ServiceOptions options_;
+  May may_;
+  std::function<bool()> leads_;
+  std::function<std::string()> not_ready_;
   Engine engine_;
   Metrics metrics_;
   std::unique_ptr<Store> store_, reader_;
