@@ -82,6 +82,29 @@ TEST(Lines, ArriveBeforeTheNextOneIsSent) {
   EXPECT_EQ(seen, 5);
 }
 
+TEST(Lines, TheBeginningOfAnAnswerIsToldBeforeItsFirstLine) {
+  std::atomic<int> opened{0};
+  Script server([&](int fd, int number) {
+    Script::read_request(fd);
+    if (number == 2) return Script::write(fd, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n");
+    Script::write(fd, kChunked);
+    for (int wait = 0; opened == 0 && wait < 2000; ++wait)
+      std::this_thread::sleep_for(milliseconds(1));
+    Script::write(fd, opened == 1 ? chunk("told\n") + "0\r\n\r\n" : "");
+  });
+  asio::io_context io(1);
+  Client client(io.get_executor(), server.options());
+  const auto read = [&] {
+    return run(io, client.lines(
+                       "/", [](std::string_view line) { return line == "told"; }, seconds(9),
+                       [&] { ++opened; }));
+  };
+  EXPECT_TRUE(read());
+  EXPECT_EQ(opened, 1);
+  EXPECT_FALSE(read());
+  EXPECT_EQ(opened, 1) << "told of a refusal";
+}
+
 TEST(Lines, OfSeveralMegabytesComeWhole) {
   std::string body(8'000'000, 'x');
   for (std::size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>('a' + i % 23);
