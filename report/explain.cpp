@@ -96,10 +96,15 @@ std::string explain(const api::SocketError& f) {
                          ? percent_words(f.probability.value, 6) + " of the pod's calls to "
                          : "Every call of the pod to ";
   text += join(operations, ", ") + (filter.empty() ? "" : " (" + join(filter, "; ") + ")");
+  const bool on_open_ones = std::ranges::any_of(f.operations, [](api::SocketOperation operation) {
+    return operation == api::SocketOperation::sendmsg || operation == api::SocketOperation::recvmsg;
+  });
   return text + std::string(f.probability.value < 1 ? " fail" : " fails") + " at once with " +
-         f.errno_.format() +
-         ", as if the system had said so; no packet is sent for it. Open connections are not "
-         "touched. Returned by eBPF programs on the pod's cgroup.";
+         f.errno_.format() + ", as if the system had said so; no packet is sent for it. " +
+         (on_open_ones ? "Open connections stay open, and what is sent or received on them fails "
+                         "too. "
+                       : "Open connections are not touched. ") +
+         "Returned by eBPF programs before the call does its work.";
 }
 std::string explain(const api::SyscallError& f) {
   return "System calls " + join(f.syscalls, ", ") + " of the pod fail with " + f.errno_.format() +

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "agent/faults/parts.h"
+#include "agent/faults/syscalls/attach.h"
 #include "agent/kernel/counters.h"
 #include "agent/kernel/dice.h"
 #include "agent/kernel/lease.h"
@@ -13,35 +16,47 @@
 #include "agent/kernel/net_filter.h"
 #include "agent/kernel/skeleton.h"
 #include "socket_error.skel.h"
+#include "socket_error_lsm.skel.h"
 
 namespace faultline::agent {
 namespace {
 
 using api::SocketOperation;
 
-constexpr const char* kMechanism = "cgroup";
+constexpr const char* kByCgroup = "cgroup";
 constexpr int kMaxErrno = 4095;  // include/linux/err.h
 
 // What the hook of an operation sees besides the protocol.
 enum class Sees { kNothing, kPodPort, kPeer };
 
+enum class Rung { kSecurity, kCgroup };
+
 struct Operation {
   SocketOperation operation;
   const char* name;
-  KernelFeature feature;
   Sees sees;
+  std::optional<KernelFeature> cgroup;  // what its cgroup hook needs; none: there is no such hook
+  bool security = false;                // by a security hook, which sees more than a cgroup hook
 };
 
 constexpr std::array kOperations{
-    Operation{SocketOperation::socket, "socket", KernelFeature::kCgroupSock, Sees::kNothing},
-    Operation{SocketOperation::bind, "bind", KernelFeature::kCgroupBind, Sees::kPodPort},
-    Operation{SocketOperation::connect, "connect", KernelFeature::kCgroupConnect, Sees::kPeer},
-    Operation{SocketOperation::sendmsg, "sendmsg", KernelFeature::kCgroupSendmsg, Sees::kPeer},
-    Operation{SocketOperation::setsockopt, "setsockopt", KernelFeature::kCgroupSockopt,
-              Sees::kNothing},
-    Operation{SocketOperation::getsockopt, "getsockopt", KernelFeature::kCgroupSockopt,
-              Sees::kNothing},
+    Operation{SocketOperation::socket, "socket", Sees::kNothing, KernelFeature::kCgroupSock},
+    Operation{SocketOperation::bind, "bind", Sees::kPodPort, KernelFeature::kCgroupBind},
+    Operation{SocketOperation::connect, "connect", Sees::kPeer, KernelFeature::kCgroupConnect},
+    Operation{SocketOperation::listen, "listen", Sees::kPodPort, std::nullopt, true},
+    Operation{SocketOperation::accept, "accept", Sees::kPodPort, std::nullopt, true},
+    Operation{SocketOperation::sendmsg, "sendmsg", Sees::kPeer, KernelFeature::kCgroupSendmsg,
+              true},
+    Operation{SocketOperation::recvmsg, "recvmsg", Sees::kPeer, std::nullopt, true},
+    Operation{SocketOperation::setsockopt, "setsockopt", Sees::kNothing,
+              KernelFeature::kCgroupSockopt},
+    Operation{SocketOperation::getsockopt, "getsockopt", Sees::kNothing,
+              KernelFeature::kCgroupSockopt},
 };
+
+const Operation& find(SocketOperation operation) {
+  return *std::ranges::find(kOperations, operation, &Operation::operation);
+}
 
 std::vector<bpf_program*> programs_of(const socket_error_bpf& object, SocketOperation operation) {
   const auto& p = object.progs;
@@ -66,10 +81,26 @@ std::vector<bpf_program*> programs_of(const socket_error_bpf& object, SocketOper
   return {};
 }
 
-const char* word(SocketOperation operation) {
-  if (operation == SocketOperation::listen) return "listen";
-  if (operation == SocketOperation::accept) return "accept";
-  return "recvmsg";
+std::vector<bpf_program*> programs_of(const socket_error_lsm_bpf& object,
+                                      SocketOperation operation) {
+  const auto& p = object.progs;
+  switch (operation) {  // no default: a new operation must be thought about here
+    case SocketOperation::listen:
+      return {p.fl_socket_listen};
+    case SocketOperation::accept:
+      return {p.fl_socket_accept};
+    case SocketOperation::sendmsg:
+      return {p.fl_socket_sendmsg};
+    case SocketOperation::recvmsg:
+      return {p.fl_socket_recvmsg};
+    case SocketOperation::socket:
+    case SocketOperation::bind:
+    case SocketOperation::connect:
+    case SocketOperation::setsockopt:
+    case SocketOperation::getsockopt:
+      return {};
+  }
+  return {};
 }
 
 Result<> check_filters(const api::SocketError& spec, const Operation& op) {
@@ -86,32 +117,56 @@ Result<> check_filters(const api::SocketError& spec, const Operation& op) {
   return {};
 }
 
-Result<> check(const api::SocketError& spec, const FeatureProbe& features) {
+// The rung that covers more, where the kernel has it.
+Result<Rung> rung_of(const Operation& op, api::Protocol protocol, const FeatureProbe& features) {
+  std::string reasons;
+  if (op.security) {
+    const std::string reason = security_reason(features);
+    if (reason.empty()) return Rung::kSecurity;
+    reasons = "by security hook: " + reason + "; ";
+  }
+  reasons += "by cgroup hook: ";
+  if (!op.cgroup)
+    reasons += "there is none for it";
+  else if (!features.has(*op.cgroup))
+    reasons += features.reason(*op.cgroup);
+  // Asked for by name: the same word would promise more than the hook can give.
+  else if (op.operation == SocketOperation::sendmsg && protocol == api::Protocol::tcp)
+    reasons += "it sees only unconnected UDP";
+  else
+    return Rung::kCgroup;
+  return fail(Errc::kUnsupported, std::string("operation ") + op.name + ": " + reasons);
+}
+
+struct Plan {
+  std::vector<SocketOperation> security, cgroup;
+};
+
+Result<Plan> plan(const api::SocketError& spec, const FeatureProbe& features) {
   if (spec.errno_.value < 1 || spec.errno_.value > kMaxErrno)
     return fail(Errc::kInvalid, "errno must be 1 to 4095");
   if (spec.operations.empty()) return fail(Errc::kInvalid, "operations must name a call");
+  Plan plan;
   for (const SocketOperation operation : spec.operations) {
-    const auto op = std::ranges::find(kOperations, operation, &Operation::operation);
-    if (op == kOperations.end())
-      return fail(Errc::kUnsupported, std::string("operation ") + word(operation) +
-                                          ": the kernel has no cgroup hook for it");
-    if (!features.has(op->feature))
-      return fail(Errc::kUnsupported,
-                  std::string("operation ") + op->name + ": " + features.reason(op->feature));
-    // Asked for by name: the same word would promise more than the hook can give.
-    if (operation == SocketOperation::sendmsg && spec.protocol == api::Protocol::tcp)
-      return fail(Errc::kUnsupported,
-                  "operation sendmsg with protocol tcp: the kernel's cgroup hook sees only "
-                  "unconnected UDP");
-    if (auto r = check_filters(spec, *op); !r) return r;
+    const Operation& op = find(operation);
+    const auto rung = rung_of(op, spec.protocol, features);
+    if (!rung) return fail(rung.error());
+    if (auto r = check_filters(spec, op); !r) return fail(r.error());
+    (*rung == Rung::kSecurity ? plan.security : plan.cgroup).push_back(operation);
   }
-  return {};
+  return plan;
 }
 
-class ArmedSocketError final : public ArmedFault {
+// The programs of one rung.
+template <class Object>
+class ArmedSocketCalls final : public ArmedFault {
  public:
-  ArmedSocketError(Skeleton<socket_error_bpf> skeleton, std::vector<Link> links, std::string name)
-      : skeleton_(std::move(skeleton)), links_(std::move(links)), errno_name_(std::move(name)) {}
+  ArmedSocketCalls(Skeleton<Object> skeleton, std::vector<Link> links, std::string mechanism,
+                   std::string errno_name)
+      : skeleton_(std::move(skeleton)),
+        links_(std::move(links)),
+        mechanism_(std::move(mechanism)),
+        errno_name_(std::move(errno_name)) {}
 
   void renew(KtimeNs deadline) override { renew_lease(skeleton_->bss->fl_lease, deadline); }
 
@@ -133,47 +188,117 @@ class ArmedSocketError final : public ArmedFault {
     links_.clear();
     return {};
   }
-  std::string mechanism() const override { return kMechanism; }
+  std::string mechanism() const override { return mechanism_; }
 
  private:
-  Skeleton<socket_error_bpf> skeleton_;
+  Skeleton<Object> skeleton_;
   std::vector<Link> links_;
-  std::string errno_name_;
+  std::string mechanism_, errno_name_;
 };
 
-Result<std::unique_ptr<ArmedFault>> arm_socket_error(const api::SocketError& spec, const Pod& pod,
-                                                     const ArmContext& context) {
-  if (auto r = check(spec, context.features); !r) return fail(r.error());
+Result<Link> attach(const bpf_program* program, const Pod& pod) {
+  const int fd = bpf_program__fd(program);
+  if (!hook_of(program).empty()) return attach_tracing(fd);
+  return attach_cgroup(fd, pod.cgroup_path,
+                       static_cast<std::uint32_t>(bpf_program__expected_attach_type(program)));
+}
+
+// `prepare` does between opening and loading what is of this rung, `place` after loading.
+template <class Object>
+Result<std::unique_ptr<ArmedFault>> arm_rung(const api::SocketError& spec,
+                                             const std::vector<SocketOperation>& operations,
+                                             const Pod& pod, const ArmContext& context,
+                                             const std::string& mechanism, auto prepare,
+                                             auto place) {
   const auto filter = make_filter(spec, context.peer_addresses);
   if (!filter) return fail(filter.error());
-
-  auto skeleton = Skeleton<socket_error_bpf>::open("socket_error");
+  auto skeleton = Skeleton<Object>::open("socket_error");
   if (!skeleton) return fail(skeleton.error());
-  socket_error_bpf& object = **skeleton;
+  Object& object = **skeleton;
   object.rodata->fl_config.error = static_cast<__u32>(spec.errno_.value);
   object.rodata->fl_config.probability = fl_threshold(spec.probability.value);
   object.rodata->fl_filter = *filter;
   object.rodata->fl_seed = context.seed;
   std::vector<bpf_program*> wanted;
-  for (const SocketOperation operation : spec.operations)
+  for (const SocketOperation operation : operations)
     for (bpf_program* program : programs_of(object, operation)) wanted.push_back(program);
   for (const Operation& op : kOperations)
     for (bpf_program* program : programs_of(object, op.operation))
       bpf_program__set_autoload(program, std::ranges::find(wanted, program) != wanted.end());
+  prepare(object, wanted);
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
+  if (auto placed = place(object); !placed) return fail(placed.error());
 
   std::vector<Link> links;
   for (const bpf_program* program : wanted) {
-    auto link =
-        attach_cgroup(bpf_program__fd(program), pod.cgroup_path,
-                      static_cast<std::uint32_t>(bpf_program__expected_attach_type(program)));
+    auto link = attach(program, pod);
     if (!link) return fail(link.error().with_context(bpf_program__name(program)));
     link->move_up();
     links.push_back(std::move(*link));
   }
   arm_lease(object.bss->fl_lease, context.deadline);
-  return std::make_unique<ArmedSocketError>(std::move(*skeleton), std::move(links),
-                                            spec.errno_.format());
+  return std::make_unique<ArmedSocketCalls<Object>>(std::move(*skeleton), std::move(links),
+                                                    mechanism, spec.errno_.format());
+}
+
+Result<std::unique_ptr<ArmedFault>> arm_cgroup(const api::SocketError& spec,
+                                               const std::vector<SocketOperation>& operations,
+                                               const Pod& pod, const ArmContext& context,
+                                               const std::string& mechanism) {
+  return arm_rung<socket_error_bpf>(
+      spec, operations, pod, context, mechanism,
+      [](socket_error_bpf&, const std::vector<bpf_program*>&) {},
+      [](socket_error_bpf&) { return Result<>{}; });
+}
+
+Result<std::unique_ptr<ArmedFault>> arm_security(const api::SocketError& spec,
+                                                 const std::vector<SocketOperation>& operations,
+                                                 const Pod& pod, const ArmContext& context,
+                                                 const std::string& mechanism) {
+  const bool lsm = context.features.has(KernelFeature::kLsm);
+  return arm_rung<socket_error_lsm_bpf>(
+      spec, operations, pod, context, mechanism,
+      [&](socket_error_lsm_bpf& object, const std::vector<bpf_program*>& wanted) {
+        object.rodata->fl_retval = -spec.errno_.value;
+        // Its dice are not those of the cgroup rung.
+        object.rodata->fl_seed = fl_splitmix64(context.seed);
+        for (bpf_program* program : wanted) choose_kind(program, lsm);
+      },
+      [&](socket_error_lsm_bpf& object) {
+        return put_cgroup(bpf_map__fd(object.maps.fl_pod), pod.cgroup_path);
+      });
+}
+
+// "cgroup" where there is no other rung, else "lsm on listen, accept".
+std::string mechanism_of(const std::string& word, const std::vector<SocketOperation>& operations,
+                         bool only) {
+  std::string text = word;
+  if (only) return text;
+  for (const SocketOperation operation : operations)
+    text += (operation == operations.front() ? " on " : ", ") + std::string(find(operation).name);
+  return text;
+}
+
+Result<std::unique_ptr<ArmedFault>> arm_socket_error(const api::SocketError& spec, const Pod& pod,
+                                                     const ArmContext& context) {
+  const auto planned = plan(spec, context.features);
+  if (!planned) return fail(planned.error());
+  const auto& [security, cgroup] = *planned;
+  auto parts = std::make_unique<ArmedParts>();
+  if (!cgroup.empty()) {
+    auto part =
+        arm_cgroup(spec, cgroup, pod, context, mechanism_of(kByCgroup, cgroup, security.empty()));
+    if (!part) return part;
+    parts->add(kByCgroup, std::move(*part));
+  }
+  if (!security.empty()) {
+    const std::string word = security_word(context.features);
+    auto part =
+        arm_security(spec, security, pod, context, mechanism_of(word, security, cgroup.empty()));
+    if (!part) return part;
+    parts->add(word, std::move(*part));
+  }
+  return parts;
 }
 
 Result<std::unique_ptr<ArmedFault>> arm(const api::Fault& fault, const Pod& pod,
@@ -189,17 +314,23 @@ Result<std::unique_ptr<ArmedFault>> arm(const api::Fault& fault, const Pod& pod,
 api::FaultSupport support(const FeatureProbe& features) {
   api::FaultSupport answer{.fault = "socketError"};
   std::string reasons;
+  bool by_cgroup = false;
   for (const Operation& op : kOperations) {
-    if (features.has(op.feature))
-      answer.supported = true;
+    if (!op.cgroup) continue;
+    if (features.has(*op.cgroup))
+      by_cgroup = true;
     else
       reasons +=
-          (reasons.empty() ? "" : "; ") + std::string(op.name) + ": " + features.reason(op.feature);
+          (reasons.empty() ? "" : "; ") + std::string(op.name) + ": " + features.reason(*op.cgroup);
   }
-  if (answer.supported)
-    answer.mechanism = kMechanism;
+  if (by_cgroup) answer.mechanism = kByCgroup;
+  if (const std::string reason = security_reason(features); reason.empty())
+    answer.mechanism += (by_cgroup ? ", " : "") + std::string(security_word(features)) +
+                        " (listen, accept, sendmsg, recvmsg)";
   else
-    answer.reason = reasons;
+    reasons += (reasons.empty() ? "" : "; ") + std::string("listen, accept, recvmsg: ") + reason;
+  answer.supported = !answer.mechanism.empty();
+  if (!answer.supported) answer.reason = reasons;
   return answer;
 }
 

@@ -23,15 +23,12 @@ constexpr const char* kOnCall = "fmod_ret";
 
 RungReasons reasons_of(const FeatureProbe& features) {
   RungReasons reasons;
-  reasons.system_call = features.reason(KernelFeature::kFmodRetSyscall);
-  if (!features.has(KernelFeature::kLsm) && !features.has(KernelFeature::kTrampoline))
-    reasons.security = features.reason(KernelFeature::kLsm);
+  reasons.system_call = features.reason(KernelFeature::kReadKernel);
+  if (reasons.system_call.empty())
+    reasons.system_call = features.reason(KernelFeature::kFmodRetSyscall);
+  reasons.security = security_reason(features);
   reasons.cgroup = features.reason(KernelFeature::kCgroupConnect);
   return reasons;
-}
-
-const char* security_word(const FeatureProbe& features) {
-  return features.has(KernelFeature::kLsm) ? "lsm" : "fmod_ret of security_*";
 }
 
 class ArmedSyscallError final : public ArmedFault {

@@ -58,7 +58,8 @@ Ladder waiting(const FeatureProbe& features) {
   Ladder ladder{.way = Way::kTaskWork, .reasons = {}};
   RungReasons& reasons = ladder.reasons;
   reasons.cgroup = "a program there cannot wait";
-  for (const KernelFeature needed : {KernelFeature::kTaskFromPid, KernelFeature::kFuse})
+  for (const KernelFeature needed :
+       {KernelFeature::kReadKernel, KernelFeature::kTaskFromPid, KernelFeature::kFuse})
     if (reasons.system_call.empty()) reasons.system_call = features.reason(needed);
   reasons.security = reasons.system_call;
   if (reasons.security.empty()) reasons.security = features.reason(KernelFeature::kSleepableLsm);
@@ -71,9 +72,13 @@ Ladder waiting(const FeatureProbe& features) {
 }
 
 Ladder spinning(const FeatureProbe& features) {
+  const auto reason = [&](KernelFeature needed) {
+    const std::string read = features.reason(KernelFeature::kReadKernel);
+    return read.empty() ? features.reason(needed) : read;
+  };
   return {.way = Way::kSpin,
-          .reasons = {.system_call = features.reason(KernelFeature::kTrampoline),
-                      .security = features.reason(KernelFeature::kSleepableLsm),
+          .reasons = {.system_call = reason(KernelFeature::kTrampoline),
+                      .security = reason(KernelFeature::kSleepableLsm),
                       .cgroup = "a program there cannot wait"}};
 }
 

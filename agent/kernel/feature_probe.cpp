@@ -43,7 +43,10 @@ constexpr std::array kRows{
     Row{KernelFeature::kTpBtf, "tp_btf tracepoints", "effects of tracepoints", tries::tp_btf},
     Row{KernelFeature::kTrampoline, "fentry and fexit", "effects and faults of single functions",
         tries::trampoline},
-    Row{KernelFeature::kLsm, "BPF LSM", "syscallError by security hooks", tries::lsm},
+    Row{KernelFeature::kLsm, "BPF LSM", "syscallError and socketError by security hooks",
+        tries::lsm},
+    Row{KernelFeature::kReadKernel, "bpf_probe_read_kernel",
+        "syscallError, syscallLatency, socketError by security hooks", tries::read_kernel},
     Row{KernelFeature::kFmodRetSyscall, "fmod_ret on system calls",
         "syscallError: any errno of any call", tries::fmod_syscall},
     Row{KernelFeature::kSleepableLsm, "LSM programs that sleep", "syscallLatency by security hooks",
@@ -83,10 +86,13 @@ const api::Feature& find_or_try(KernelFeature feature,
 
 }  // namespace
 
-FeatureProbe::FeatureProbe(KernelFeature feature, const std::string& reason) {
+FeatureProbe::FeatureProbe(KernelFeature feature, const std::string& reason)
+    : FeatureProbe(std::map<KernelFeature, std::string>{{feature, reason}}) {}
+
+FeatureProbe::FeatureProbe(const std::map<KernelFeature, std::string>& lacks) {
   for (const Row& row : kRows)
-    if (row.feature == feature)
-      known_.emplace(feature, api::Feature{row.name, false, reason, row.enables});
+    if (const auto lack = lacks.find(row.feature); lack != lacks.end())
+      known_.emplace(row.feature, api::Feature{row.name, false, lack->second, row.enables});
 }
 
 bool FeatureProbe::has(KernelFeature feature) const {

@@ -26,6 +26,7 @@ enum class KernelFeature {
   kTpBtf,
   kTrampoline,  // fentry, fexit, fmod_ret
   kLsm,
+  kReadKernel,  // bpf_probe_read_kernel: not where the kernel is locked down
   kFmodRetSyscall,
   kSleepableLsm,
   kSleepableSyscall,  // fentry that may sleep, on a system call
@@ -45,6 +46,7 @@ class FeatureProbe {
   FeatureProbe() = default;
   // As if the kernel lacked `feature`, for `reason`: what comes next on the ladder is used.
   FeatureProbe(KernelFeature feature, const std::string& reason);
+  explicit FeatureProbe(const std::map<KernelFeature, std::string>& lacks);
   // Tries it now unless it was tried before.
   [[nodiscard]] bool has(KernelFeature feature) const;
   // Why not, in the kernel's words; empty when has().

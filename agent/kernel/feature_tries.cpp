@@ -125,6 +125,7 @@ const BtfIds& btf_ids() {
 Result<Fd> load_tracing(bpf_prog_type type, std::uint32_t attach_type, int btf_id,
                         std::span<const bpf_insn> code, const std::string& what,
                         std::uint32_t flags = 0) {
+  if (auto readable = btf(); btf_id < 0 && !readable) return fail(readable.error());
   if (btf_id < 0) return fail(Errc::kUnsupported, "the kernel's BTF does not name " + what);
   return load({.type = type,
                .attach_type = attach_type,
@@ -237,6 +238,31 @@ Result<> lsm() {
   return fail(Errc::kUnsupported, "LSM programs attach but are not called: bpf is not in lsm=");
 }
 
+Result<> read_kernel() {
+  constexpr std::array code{
+      bpf_insn{
+          .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 1, .src_reg = 10, .off = 0, .imm = 0},
+      bpf_insn{
+          .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 1, .src_reg = 0, .off = 0, .imm = -8},
+      move(2, 8),
+      move(3, 0),
+      call(BPF_FUNC_probe_read_kernel),
+      move(0, 0),
+      leave()};
+  auto loaded = only_load({.type = BPF_PROG_TYPE_RAW_TRACEPOINT}, code,
+                          "cannot load a program that reads kernel memory");
+  // security/security.c: "none integrity [confidentiality]", what is in force in brackets.
+  std::string words, word;
+  for (std::ifstream state("/sys/kernel/security/lockdown"); state >> word;)
+    if (word.starts_with('[') && word != "[none]") words = word;
+  if (!loaded && !words.empty()) {
+    Error error = loaded.error();
+    error.message += ": the kernel is locked down " + words;
+    return fail(std::move(error));
+  }
+  return loaded;
+}
+
 Result<> fmod_syscall() {
   return load_and_attach(BPF_PROG_TYPE_TRACING, BPF_MODIFY_RETURN, btf_ids().syscall,
                          std::string("an fmod_ret program on ") + kRareSyscall);
@@ -263,6 +289,7 @@ Result<> sleepable_syscall() {
 
 Result<> task_from_pid() {
   const BtfIds& ids = btf_ids();
+  if (auto readable = btf(); !readable) return readable;
   if (ids.task_from_pid < 0 || ids.task_release < 0)
     return fail(Errc::kUnsupported, "the kernel's BTF does not name bpf_task_from_pid");
   const std::array code{
@@ -280,6 +307,7 @@ Result<> task_from_pid() {
 }
 
 Result<> task_work() {
+  if (auto readable = btf(); !readable) return readable;
   if (btf_ids().task_work < 0)
     return fail(Errc::kUnsupported, "the kernel's BTF does not name bpf_task_work_schedule_resume");
   return {};

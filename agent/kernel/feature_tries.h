@@ -21,6 +21,7 @@ Result<> sock_ops();
 Result<> tp_btf();
 Result<> trampoline();     // fentry, attached: some kernels load it and refuse that
 Result<> lsm();            // attached, and seen to act on a system call of this thread
+Result<> read_kernel();    // loaded only
 Result<> fmod_syscall();   // on swapon, which nobody calls
 Result<> sleepable_lsm();  // as lsm(), then loaded
 // The same for one hook, by the BTF id of bpf_lsm_<hook>: not all may sleep.

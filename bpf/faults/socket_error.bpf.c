@@ -3,21 +3,13 @@
  * kernel runs these programs only for sockets that were made in the cgroup (or below it), and only for IPv4 and IPv6.
  *
  * A call that failed already, by another program or in the kernel, keeps its own errno and is not counted. */
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-#include "fault_guard.bpf.h"
-#include "packet.bpf.h"
+#include "socket_call.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 #define ALLOW 1
 #define DENY 0 /* with the errno that bpf_set_retval() has put */
-#define AF_INET 2
-#define AF_INET6 10
 #define SMALLEST_PAGE 4096
-
-const volatile struct fl_sock_config fl_config;
-const volatile struct fl_net_filter fl_filter;
 
 /* Armed, and the call has not failed yet? */
 static __always_inline int fl_may_fail(__u64 *now)
@@ -27,26 +19,16 @@ static __always_inline int fl_may_fail(__u64 *now)
 
 static __always_inline int fl_fail(const struct fl_packet *call, __u32 operation, __u64 now)
 {
-	struct fl_counters *c;
+	struct fl_counters *c = fl_call_hit(call, operation);
 
-	if (!fl_filter_match(&fl_filter, call, 1))
-		return ALLOW;
-	c = fl_matched();
-	if (!c || !fl_roll(operation, fl_config.probability))
+	if (!c)
 		return ALLOW;
 	if (bpf_set_retval(-(int)fl_config.error)) {
 		fl_failed(c);
 		return ALLOW;
 	}
-	fl_injected(c, now);
+	fl_injected_shared(c, now);
 	return DENY;
-}
-
-static __always_inline void fl_describe(struct fl_packet *call, __u32 protocol)
-{
-	call->protocol = (__u8)protocol;
-	call->has_ports = protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP ||
-			  protocol == IPPROTO_UDPLITE;
 }
 
 static __always_inline void fl_peer4(struct fl_packet *call, struct bpf_sock_addr *ctx)

@@ -55,6 +55,25 @@ static __always_inline void fl_injected(struct fl_counters *c, __u64 now)
 	c->last_ns = now;
 }
 
+/* As fl_matched() and fl_injected(), for programs that another of their kind may interrupt on the same CPU. */
+static __always_inline struct fl_counters *fl_matched_shared(void)
+{
+	__u32 zero = 0;
+	struct fl_counters *c = bpf_map_lookup_elem(&fl_counters, &zero);
+
+	if (c)
+		__sync_fetch_and_add(&c->matched, 1);
+	return c;
+}
+
+static __always_inline void fl_injected_shared(struct fl_counters *c, __u64 now)
+{
+	__sync_fetch_and_add(&c->injected, 1);
+	if (!c->first_ns)
+		c->first_ns = now;
+	c->last_ns = now;
+}
+
 static __always_inline void fl_failed(struct fl_counters *c)
 {
 	c->errors++;

@@ -14,6 +14,7 @@
 #include <bpf/bpf_tracing.h>
 #include <stdbool.h>
 #include "fault_guard.bpf.h"
+#include "in_pod.bpf.h"
 #include "syscall_abi.h"
 #include "syscall_regs.bpf.h"
 
@@ -51,14 +52,6 @@ struct task_struct { unsigned int flags; struct files_struct *files; } __attribu
 
 const volatile struct fl_call_config fl_config;
 __u64 fl_hit_no; /* .bss: hits so far, where they are bounded */
-
-/* One entry: the pod's cgroup. What is below it is under it. */
-struct {
-	__uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} fl_pod SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -210,11 +203,6 @@ static __always_inline bool fl_object_fits(const struct fl_object *object)
 
 /* ---- whose ---------------------------------------------------------------------------------------------------------- */
 
-static __always_inline bool fl_in_pod(void)
-{
-	return bpf_current_task_under_cgroup(&fl_pod, 0) == 1;
-}
-
 /* The runtime joins the pod's cgroup before it runs the program: its own calls must not fail, or the pod could not start. */
 static __always_inline bool fl_is_runtime(const char *comm)
 {
@@ -257,16 +245,12 @@ static __always_inline bool fl_is_due(void)
 static __always_inline int fl_call_hit(__u32 index, const struct fl_object *object, __u64 *now)
 {
 	struct fl_call_counters *call;
-	struct fl_counters *all;
-	__u32 zero = 0;
 
 	if (index >= FL_CALLS || !fl_armed(now) || !fl_process_fits() || !fl_object_fits(object))
 		return 0;
-	all = bpf_map_lookup_elem(&fl_counters, &zero);
 	call = bpf_map_lookup_elem(&fl_calls, &index);
-	if (!all || !call)
+	if (!call || !fl_matched_shared())
 		return 0;
-	__sync_fetch_and_add(&all->matched, 1);
 	__sync_fetch_and_add(&call->matched, 1);
 	return fl_is_due();
 }
@@ -279,11 +263,8 @@ static __always_inline void fl_call_done(__u32 index, __u64 now)
 
 	if (!all || !call)
 		return;
-	__sync_fetch_and_add(&all->injected, 1);
+	fl_injected_shared(all, now);
 	__sync_fetch_and_add(&call->injected, 1);
-	if (!all->first_ns)
-		all->first_ns = now;
-	all->last_ns = now;
 }
 
 #endif

@@ -14,13 +14,6 @@
 namespace faultline::agent {
 namespace {
 
-std::string_view hook_of(const bpf_program* program) {
-  const std::string_view section = bpf_program__section_name(program);
-  for (const std::string_view begins : {"lsm/", "lsm.s/"})
-    if (section.starts_with(begins)) return section.substr(begins.size());
-  return {};
-}
-
 bool serves(const bpf_program* program, const std::vector<PlannedCall>& calls) {
   const std::string_view hook = hook_of(program);
   return std::ranges::any_of(calls, [&](const PlannedCall& call) {
@@ -34,6 +27,30 @@ auto first_on_call(const std::vector<PlannedCall>& calls) {
 
 }  // namespace
 
+std::string_view hook_of(const bpf_program* program) {
+  const std::string_view section = bpf_program__section_name(program);
+  for (const std::string_view begins : {"lsm/", "lsm.s/"})
+    if (section.starts_with(begins)) return section.substr(begins.size());
+  return {};
+}
+
+const char* security_word(const FeatureProbe& features) {
+  return features.has(KernelFeature::kLsm) ? "lsm" : "fmod_ret of security_*";
+}
+
+std::string security_reason(const FeatureProbe& features) {
+  if (!features.has(KernelFeature::kReadKernel)) return features.reason(KernelFeature::kReadKernel);
+  if (features.has(KernelFeature::kLsm) || features.has(KernelFeature::kTrampoline)) return {};
+  return features.reason(KernelFeature::kLsm);
+}
+
+void choose_kind(bpf_program* program, bool lsm) {
+  if (lsm) return;
+  bpf_program__set_type(program, BPF_PROG_TYPE_TRACING);
+  bpf_program__set_expected_attach_type(program, BPF_MODIFY_RETURN);
+  bpf_program__set_attach_target(program, 0, ("security_" + std::string(hook_of(program))).c_str());
+}
+
 void choose_programs(bpf_object* object, bpf_program* on_call,
                      const std::vector<PlannedCall>& calls, bool lsm) {
   bpf_program* program = nullptr;
@@ -41,11 +58,7 @@ void choose_programs(bpf_object* object, bpf_program* on_call,
     if (hook_of(program).empty()) continue;
     const bool wanted = serves(program, calls);
     bpf_program__set_autoload(program, wanted);
-    if (!wanted || lsm) continue;
-    bpf_program__set_type(program, BPF_PROG_TYPE_TRACING);
-    bpf_program__set_expected_attach_type(program, BPF_MODIFY_RETURN);
-    bpf_program__set_attach_target(program, 0,
-                                   ("security_" + std::string(hook_of(program))).c_str());
+    if (wanted) choose_kind(program, lsm);
   }
   const auto first = first_on_call(calls);
   bpf_program__set_autoload(on_call, first != calls.end());

@@ -4,6 +4,8 @@
 // "lsm/<hook>" or "lsm.s/<hook>".
 #pragma once
 
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/faults/fault.h"
@@ -15,6 +17,17 @@ struct bpf_object;
 struct bpf_program;
 
 namespace faultline::agent {
+
+// Of a program in section "lsm/<hook>" or "lsm.s/<hook>"; empty: it is none.
+[[nodiscard]] std::string_view hook_of(const bpf_program* program);
+
+// How security hooks are reached on this kernel, for the report; why not at all, or empty.
+[[nodiscard]] const char* security_word(const FeatureProbe& features);
+[[nodiscard]] std::string security_reason(const FeatureProbe& features);
+
+// Before load, of a program on a hook: it stays an LSM program, or becomes fmod_ret on
+// security_<hook>.
+void choose_kind(bpf_program* program, bool lsm);
 
 // Before load: only what the plan needs is loaded. `lsm`: security hooks as LSM programs, else by
 // fmod_ret on security_*.
