@@ -58,6 +58,15 @@ struct TimelineEntry {
 };
 BOOST_DESCRIBE_STRUCT(TimelineEntry, (), (key, name, at, monotonic, detail))
 
+// Of networkBandwidth: bits per second, asked and as measured while packets waited; null when too
+// few did.
+struct LinkReport {
+  double asked = 0;
+  std::optional<double> measured;
+  std::uint64_t dropped = 0;  // packets that found the queue full
+};
+BOOST_DESCRIBE_STRUCT(LinkReport, (), (asked, measured, dropped))
+
 struct InjectionReport {
   std::string pod;
   std::string node;
@@ -73,6 +82,7 @@ struct InjectionReport {
   std::optional<double> rate;
   std::optional<Interval> rateCi95;
   std::optional<LatencyQuantiles> addedLatency;
+  std::optional<LinkReport> link;  // networkBandwidth only
   std::map<std::string, std::uint64_t> byErrno;
   std::map<std::string, EventCount> byCall;
   Timestamp firstInjectedAt;
@@ -82,7 +92,7 @@ struct InjectionReport {
 };
 BOOST_DESCRIBE_STRUCT(InjectionReport, (),
                       (pod, node, fault, mechanism, asked, askedRate, askedLatency, matched,
-                       injected, errors, lost, rate, rateCi95, addedLatency, byErrno, byCall,
+                       injected, errors, lost, rate, rateCi95, addedLatency, link, byErrno, byCall,
                        firstInjectedAt, lastInjectedAt, verdict, reason))
 
 struct PhaseStats {

@@ -96,6 +96,16 @@ struct EventCount {
 };
 BOOST_DESCRIBE_STRUCT(EventCount, (), (matched, injected))
 
+// Of a narrow link (networkBandwidth), both directions together.
+struct LinkUse {
+  std::uint64_t dropped = 0;  // packets that found its queue full
+  // Of packets that waited behind another one that waited: their bytes with link-layer headers, and
+  // the seconds from the departure before to theirs. bytes / seconds is how fast the link was.
+  std::uint64_t bytes = 0;
+  double seconds = 0;
+};
+BOOST_DESCRIBE_STRUCT(LinkUse, (), (dropped, bytes, seconds))
+
 struct InjectionStatus {
   PodRef pod;
   std::string fault;       // networkLatency
@@ -110,7 +120,8 @@ struct InjectionStatus {
   std::uint64_t lost = 0;  // packets a latency fault lost (queue full): spoils the verdict
   std::map<std::string, std::uint64_t> byErrno;  // what applications were told: {"ETIMEDOUT": 10}
   std::map<std::string, EventCount> byCall;      // system-call faults: {"openat": ...}
-  Histogram addedLatency;  // measured, per injected event; latency faults only
+  Histogram addedLatency;       // measured, per injected event that was delayed; packets and calls
+  std::optional<LinkUse> link;  // networkBandwidth only
   Timestamp armedAt;
   Timestamp disarmedAt;
   Timestamp firstInjectedAt;
@@ -118,7 +129,7 @@ struct InjectionStatus {
 };
 BOOST_DESCRIBE_STRUCT(InjectionStatus, (),
                       (pod, fault, index, mechanism, state, reason, matched, injected, errors, lost,
-                       byErrno, byCall, addedLatency, armedAt, disarmedAt, firstInjectedAt,
+                       byErrno, byCall, addedLatency, link, armedAt, disarmedAt, firstInjectedAt,
                        lastInjectedAt))
 
 // One metric of one pod in one window. Which of value, histogram, numerator/denominator is set

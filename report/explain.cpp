@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What applications will see, and how it is made: for people who have not read the design.
+#include <algorithm>
 #include <boost/describe.hpp>
 
 #include "report/format.h"
@@ -56,9 +57,19 @@ std::string explain(const api::NetworkReorder& f) {
          " arrive out of order. TCP may take it for loss and send them again.";
 }
 std::string explain(const api::NetworkBandwidth& f) {
-  return packets(f, api::Probability{1}) + " pass at " + megabits_words(f.rate) +
-         " Mbit/s at most. Small requests feel nothing until the queue fills; large answers take "
-         "longer.";
+  const double bytes_per_second =
+      static_cast<double>(std::max<std::uint64_t>(1, f.rate.bits_per_second)) / 8;
+  // As docs/decisions/0013-bandwidth.md says: 100 ms, 32 KiB at least.
+  const double queue = std::max(0.1, (32 << 10) / bytes_per_second);
+  return packets(f, api::Probability{1}) + " share a link of " + megabits_words(f.rate) +
+         " Mbit/s" + (f.direction == api::Direction::both ? ", each direction its own" : "") +
+         ": a megabyte takes " + seconds_words(1e6 / bytes_per_second) +
+         " at least. Small requests feel nothing until its queue fills; then every packet waits "
+         "behind the others, up to " +
+         seconds_words(queue) +
+         ", and what finds the queue full is dropped, as by a router. TCP slows down to that rate; "
+         "UDP loses what is above it. Packets wait beside the pod's interface and keep their "
+         "order; nothing inside the pod is touched.";
 }
 std::string explain(const api::NetworkPartition& f) {
   return packets(f, api::Probability{1}) +

@@ -197,7 +197,8 @@ std::string injection_card(const api::InjectionReport& row, const api::Fault* fa
                     "</h3><p>Asked: " + typeset(row.asked) + ".</p>";
   const bool latency = row.addedLatency && row.addedLatency->p50 && row.askedLatency;
   if (latency) out += latency_track(row, fault);
-  if (row.rate && (!latency || row.askedRate.value_or(1) < 1)) out += rate_track(row);
+  if (row.link) out += "<p>" + typeset(link_words(*row.link)) + ".</p>";
+  if (row.rate && !row.link && (!latency || row.askedRate.value_or(1) < 1)) out += rate_track(row);
   if (!row.reason.empty()) out += "<p class=\"reason\">" + typeset(row.reason) + ".</p>";
   out += "<dl class=\"figures\"><div><dt>matched</dt><dd>" + typeset_count(row.matched) +
          "</dd></div><div><dt>" + std::string(done_word(row.fault)) + "</dt><dd>" +

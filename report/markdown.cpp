@@ -103,6 +103,7 @@ void injections(const api::Report& report, std::string& out) {
     if (!row.mechanism.empty())
       out += "- " + cell(row.fault) + " on " + cell(row.pod) + " was made by " +
              cell(row.mechanism) + ".\n";
+    if (row.link) out += "- " + cell(link_words(*row.link)) + ".\n";
     for (const auto& [name, n] : row.byErrno)
       out += "- Applications of " + cell(row.pod) + " were told " + cell(name) + " " +
              plural(n, "time", "times") + ".\n";

@@ -79,6 +79,7 @@ std::string control_sentence(const api::Report& report) {
 
 std::string_view done_word(std::string_view fault) {
   if (fault == "networkLatency" || fault == "syscallLatency") return "delayed";
+  if (fault == "networkBandwidth") return "held up";
   if (fault == "networkLoss" || fault == "networkPartition") return "dropped";
   if (fault == "networkDuplicate") return "doubled";
   if (fault == "networkCorrupt") return "damaged";
@@ -92,17 +93,29 @@ std::string acted_words(const api::InjectionReport& row) {
   if (row.matched == 0) return "0 matched";
   std::string text = count_words(row.matched) + " matched, " + count_words(row.injected) + " " +
                      std::string(done_word(row.fault));
+  if (row.link && row.link->dropped > 0)
+    text += " (" + count_words(row.link->dropped) + " dropped)";
+  if (row.link && row.link->measured)
+    text += ", " + number_words(*row.link->measured / 1e6, 4) + " Mbit/s while they waited";
   if (row.addedLatency && row.addedLatency->p50) {
     text += ", +" + seconds_words(*row.addedLatency->p50, 4) + " p50";
     if (row.addedLatency->p95) text += ", +" + seconds_words(*row.addedLatency->p95, 4) + " p95";
   }
-  if (row.rate && (!row.addedLatency || row.injected != row.matched)) {
+  if (row.rate && !row.link && (!row.addedLatency || row.injected != row.matched)) {
     text += " = " + percent_words(*row.rate);
     if (row.rateCi95)
       text += " (95 % interval " + percent_words(row.rateCi95->low) + " to " +
               percent_words(row.rateCi95->high) + ")";
   }
   return text;
+}
+
+std::string link_words(const api::LinkReport& link) {
+  const auto megabits = [](double bits) { return number_words(bits / 1e6, 4) + " Mbit/s"; };
+  return (link.measured ? megabits(*link.measured) + " passed while packets waited"
+                        : "Packets waited for too short a time to measure how fast they passed") +
+         ", asked " + megabits(link.asked) + "; " + count_words(link.dropped) +
+         " found the queue full";
 }
 
 std::string_view verdict_word(api::InjectionVerdict verdict) {

@@ -37,6 +37,9 @@ namespace faultline::report {
 // "7 412 matched, 7 412 delayed, +50.3 ms p50, +54.8 ms p95"
 [[nodiscard]] std::string acted_words(const api::InjectionReport& row);
 
+// "9.98 Mbit/s passed while packets waited, asked 10; 12 found the queue full"
+[[nodiscard]] std::string link_words(const api::LinkReport& link);
+
 [[nodiscard]] std::string_view verdict_word(api::InjectionVerdict verdict);  // "no-traffic"
 [[nodiscard]] std::string_view role_word(api::PodRole role);
 // "met", "not real", ...; "running" while the run has not ended.

@@ -15,6 +15,9 @@ namespace {
 constexpr double kRateTolerance = 0.005;
 constexpr double kLatencyTolerance = 0.05;
 constexpr double kLatencyFloor = 0.5e-3;  // seconds
+constexpr double kBitRateTolerance = 0.05;
+// Shorter, and a clock that is a few milliseconds late decides.
+constexpr double kLeastBusy = 0.1;  // seconds
 
 struct Asked {
   std::optional<double> rate;
@@ -23,6 +26,7 @@ struct Asked {
   std::optional<double> latency;
   double median_error = 0;  // deviation of the measured middle, times sqrt(effective events)
   double latency_independent = 1;
+  std::optional<double> bits_per_second;
   bool judge_mean = false;  // a skewed distribution: its mean is what was asked, not its median
 };
 
@@ -59,6 +63,11 @@ Asked ask(const api::NetworkCorrupt& f) {
 }
 Asked ask(const api::NetworkReorder& f) {
   return {.rate = f.reorder.value, .independent = independent_share(f.correlation.value)};
+}
+Asked ask(const api::NetworkBandwidth& f) {
+  Asked asked;
+  asked.bits_per_second = static_cast<double>(f.rate.bits_per_second);
+  return asked;
 }
 Asked ask(const api::NetworkPartition&) { return {.rate = 1}; }
 Asked ask(const api::TcpReset& f) { return {.rate = f.probability.value}; }
@@ -101,6 +110,7 @@ double in_flight(const api::InjectionStatus& status, const Asked& asked) {
 void judge_rate(const Asked& asked, const api::InjectionStatus& status, api::InjectionReport& row,
                 std::vector<std::string>& faults) {
   const auto n = static_cast<double>(status.matched) * asked.independent;
+  if (asked.bits_per_second) return;  // which packets wait is the traffic's doing, not chance
   const double rate = *row.rate;
   row.rateCi95 = clopper_pearson(rate * n, n, kReported);
   if (!asked.rate) return;
@@ -142,6 +152,21 @@ void judge_latency(const Asked& asked, const api::InjectionStatus& status,
                      seconds_words(allowed) + ")");
 }
 
+void judge_link(const Asked& asked, const api::InjectionStatus& status, api::InjectionReport& row,
+                std::vector<std::string>& faults) {
+  const api::LinkUse use = status.link.value_or(api::LinkUse{});
+  row.link = api::LinkReport{.asked = *asked.bits_per_second, .dropped = use.dropped};
+  if (const api::Histogram& waited = status.addedLatency; waited.count() > 0)
+    row.addedLatency = {waited.quantile(0.5), waited.quantile(0.95), waited.quantile(0.99)};
+  if (use.seconds < kLeastBusy) return;
+  row.link->measured = static_cast<double>(use.bytes) * 8 / use.seconds;
+  if (std::abs(*row.link->measured - row.link->asked) > kBitRateTolerance * row.link->asked)
+    faults.push_back(number_words(*row.link->measured / 1e6, 4) +
+                     " Mbit/s passed while packets waited, asked " +
+                     number_words(row.link->asked / 1e6, 4) + " (allowed: +- " +
+                     percent_words(kBitRateTolerance) + ")");
+}
+
 }  // namespace
 
 void judge(const api::Fault& fault, const api::InjectionStatus& status, api::InjectionReport& row) {
@@ -162,13 +187,18 @@ void judge(const api::Fault& fault, const api::InjectionStatus& status, api::Inj
 
   std::vector<std::string> faults;
   judge_rate(asked, status, row, faults);
-  if (status.injected == 0)
+  if (asked.bits_per_second) judge_link(asked, status, row, faults);
+  if (status.injected == 0 && asked.bits_per_second)
+    faults = {"none of " + plural(status.matched, "packet", "packets") +
+              " had to wait: the pod's traffic stayed below the limit"};
+  else if (status.injected == 0)
     faults = {plural(status.matched, "event", "events") + " matched and none was hit"};
   else if (asked.latency)
     judge_latency(asked, status, row, faults);
   if (status.lost > 0)
     faults.push_back(plural(status.lost, "packet was", "packets were") +
-                     " lost where only a delay was asked");
+                     (asked.bits_per_second ? " lost beside those that the full queue dropped"
+                                            : " lost where only a delay was asked"));
   if (status.errors > 0)
     faults.push_back("the kernel refused our helper " + plural(status.errors, "time", "times") +
                      "; those events passed unchanged");

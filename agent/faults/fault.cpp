@@ -31,6 +31,13 @@ FaultCounters sum(const FaultCounters& a, const FaultCounters& b) {
     s.by_call[name].injected += n.injected;
   }
   s.added_latency.merge(b.added_latency);
+  if (b.link) {
+    api::LinkUse link = s.link.value_or(api::LinkUse{});
+    link.dropped += b.link->dropped;
+    link.bytes += b.link->bytes;
+    link.seconds += b.link->seconds;
+    s.link = link;
+  }
   return s;
 }
 

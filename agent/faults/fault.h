@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,6 +34,7 @@ struct FaultCounters {
   std::map<std::string, std::uint64_t> by_errno;
   std::map<std::string, api::EventCount> by_call;  // of system-call faults
   api::Histogram added_latency;
+  std::optional<api::LinkUse> link;  // of networkBandwidth
 };
 
 // 0: never.

@@ -24,6 +24,12 @@ void advance(FaultCounters& to, FaultCounters read) {
     now = {std::max(now.matched, n.matched), std::max(now.injected, n.injected)};
   }
   if (read.added_latency.count() < to.added_latency.count()) read.added_latency = to.added_latency;
+  // Bytes and seconds belong together.
+  if (to.link && (!read.link || read.link->seconds < to.link->seconds)) {
+    const std::uint64_t dropped = read.link ? read.link->dropped : 0;
+    read.link = to.link;
+    read.link->dropped = std::max(dropped, to.link->dropped);
+  }
   to = std::move(read);
 }
 
@@ -144,6 +150,7 @@ api::InjectionStatus Injection::status() {
   s.byErrno = std::move(total.by_errno);
   s.byCall = std::move(total.by_call);
   s.addedLatency = std::move(total.added_latency);
+  s.link = total.link;
   s.armedAt = armed_at_;
   s.disarmedAt = disarmed_at_;
   s.firstInjectedAt = first_at_;

@@ -155,15 +155,18 @@ struct Rules<NetworkReorder> {
 
 template <>
 struct Rules<NetworkBandwidth> {
-  static constexpr std::string_view help = "The pod's network is only so fast.";
+  static constexpr std::string_view help =
+      "The pod's packets share a narrow link, each direction its own.";
   static constexpr FieldRule fields[] = {
       {.key = "rate",
-       .help = "tc's words: 10mbit is ten million bits per second, 10mbps ten million bytes.",
+       .help = "tc's words: 10mbit is ten million bits per second, 10mbps ten million bytes. "
+               "Headers count.",
        .required = true,
        .min = 8000,
        .example = "\"10mbit\""},
       {.key = "burst",
-       .help = "Bytes that may pass at full speed at once. 0: chosen from the rate.",
+       .help = "Bytes that may pass at full speed at once. 0: as many as pass in 1 ms at the "
+               "rate, two full packets at least.",
        .example = "\"64Ki\""}};
   static constexpr std::string_view schema{};
 };
@@ -234,7 +237,8 @@ struct Rules<SyscallFilter> {
        .pattern_words = "the name of a system call",
        .example = "[\"openat\", \"read\"]"},
       {.key = "path",
-       .help = "Only calls on this file or below this directory of the pod; the last part may hold one *.",
+       .help = "Only calls on this file or below this directory of the pod; the last part may hold "
+               "one *.",
        .pattern = kAbsolutePathOrGlob,
        .pattern_words = "an absolute path or a pattern with *",
        .example = "\"/var/lib/data\""},

@@ -172,5 +172,58 @@ TEST(Judge, LatencyThatWasNotMeasuredIsNotConfirmed) {
   EXPECT_EQ(judged(latency(50), status(10, 10)).verdict, InjectionVerdict::partial);
 }
 
+api::NetworkBandwidth ten_megabits() {
+  api::NetworkBandwidth f;
+  f.rate.bits_per_second = 10'000'000;
+  return f;
+}
+
+// 9 000 of 10 000 packets waited, and while they did `megabits` passed for `seconds`.
+api::InjectionStatus waited(double megabits, double seconds) {
+  api::InjectionStatus s = status(10'000, 9'000);
+  s.link = api::LinkUse{.dropped = 70,
+                        .bytes = static_cast<std::uint64_t>(megabits * 1e6 / 8 * seconds),
+                        .seconds = seconds};
+  return s;
+}
+
+TEST(Judge, ABandwidthIsHeldToWhatPassedWhilePacketsWaited) {
+  const api::InjectionReport row = judged(ten_megabits(), waited(9.96, 20));
+  EXPECT_EQ(row.verdict, InjectionVerdict::confirmed) << row.reason;
+  ASSERT_TRUE(row.link);
+  EXPECT_NEAR(row.link->measured.value_or(0), 9.96e6, 1);
+  EXPECT_EQ(row.link->asked, 10e6);
+  EXPECT_EQ(row.link->dropped, 70U) << "a narrow link drops; that spoils nothing";
+  EXPECT_FALSE(row.rateCi95);
+  for (const double megabits : {9.4, 10.6}) {
+    const api::InjectionReport wrong = judged(ten_megabits(), waited(megabits, 20));
+    EXPECT_EQ(wrong.verdict, InjectionVerdict::partial);
+    EXPECT_NE(wrong.reason.find("Mbit/s passed while packets waited, asked 10.00"),
+              std::string::npos)
+        << wrong.reason;
+  }
+}
+
+TEST(Judge, ABandwidthThatNobodyReachedIsNotConfirmed) {
+  api::InjectionStatus s = status(10'000, 0);
+  s.link = api::LinkUse{};
+  const api::InjectionReport row = judged(ten_megabits(), s);
+  EXPECT_EQ(row.verdict, InjectionVerdict::partial);
+  EXPECT_EQ(row.reason,
+            "none of 10 000 packets had to wait: the pod's traffic stayed below the limit");
+}
+
+TEST(Judge, AShortWaitSaysNothingOfARate) {
+  const api::InjectionReport row = judged(ten_megabits(), waited(20, 0.05));
+  EXPECT_EQ(row.verdict, InjectionVerdict::confirmed) << row.reason;
+  EXPECT_FALSE(row.link->measured);
+}
+
+TEST(Judge, ABandwidthThatLosesBesideItsQueueIsNotConfirmed) {
+  api::InjectionStatus s = waited(10, 20);
+  s.lost = 1;
+  EXPECT_EQ(judged(ten_megabits(), s).verdict, InjectionVerdict::partial);
+}
+
 }  // namespace
 }  // namespace faultline::report

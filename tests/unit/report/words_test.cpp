@@ -90,6 +90,19 @@ TEST(ExplainWords, CountTheRoundTripsOfADelay) {
   EXPECT_NE(text.find("800 ms where the caller connects anew"), std::string::npos) << text;
 }
 
+TEST(ExplainWords, SayWhatANarrowLinkFeelsLike) {
+  api::NetworkBandwidth f;
+  f.rate.bits_per_second = 10'000'000;
+  f.direction = api::Direction::both;
+  const std::string text = explain_words({f});
+  EXPECT_NE(text.find("10 Mbit/s, each direction its own: a megabyte takes 800 ms at least"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("up to 100 ms"), std::string::npos) << text;
+  f.rate.bits_per_second = 262'144;
+  EXPECT_NE(explain_words({f}).find("up to 1.00 s"), std::string::npos) << explain_words({f});
+}
+
 TEST(ParseBound, ReadsTheMetricsUnit) {
   EXPECT_EQ(parse_bound("request.latency", "1s").value(), 1);
   EXPECT_EQ(parse_bound("cpu.runqueue", "10ms").value(), 0.01);
