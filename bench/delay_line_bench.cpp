@@ -5,21 +5,19 @@
 // the machine does hits all. Prints one JSON line, with the mechanism. Root.
 //
 // usage: delay_line_bench [rounds] [seconds]
-#include <fcntl.h>
-
 #include <algorithm>
 #include <boost/json.hpp>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <map>
-#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "bench/root_qdisc.h"
 #include "testbed/arm.h"
 #include "testbed/latency_probe.h"
+#include "testbed/rate_probe.h"
 #include "testbed/test_pod.h"
 
 namespace faultline::test {
@@ -30,24 +28,7 @@ namespace {
 using std::chrono::milliseconds;
 
 double gbit(const TestPod& pod, const TestNetwork& net, int flows, const std::string& seconds) {
-  const std::string host = net.host4();
-  Child server([&] {
-    const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-    ::dup2(null, 1);
-    ::execlp("iperf3", "iperf3", "-s", "-1", "-B", host.c_str(), nullptr);
-    return 127;
-  });
-  std::this_thread::sleep_for(milliseconds(300));
-  // -O: the first second, while windows grow, does not count.
-  const auto r =
-      pod.exec({"iperf3", "-c", host, "-t", seconds, "-O", "1", "-P", std::to_string(flows), "-J"});
-  server.wait();
-  boost::system::error_code error;
-  const auto json = boost::json::parse(r.output, error);
-  const auto* bits =
-      error ? nullptr : json.find_pointer("/end/sum_received/bits_per_second", error);
-  if (bits == nullptr) throw std::runtime_error("iperf3: " + r.output);
-  return bits->to_number<double>() / 1e9;
+  return iperf3(pod, net.host4(), {.flows = flows, .seconds = seconds}) / 1e9;
 }
 
 double median(std::vector<double> v) {
@@ -55,29 +36,9 @@ double median(std::vector<double> v) {
   return v[v.size() / 2];
 }
 
-// Alive: the pod's own device delays what it sends.
-class Netem {
- public:
-  Netem(const TestPod& pod, int ms) : pod_(pod) {
-    made_ = tc("add", {"netem", "delay", std::to_string(ms) + "ms", "limit", "1000000"});
-  }
-  Netem(const Netem&) = delete;
-  Netem& operator=(const Netem&) = delete;
-  ~Netem() {
-    if (made_) tc("del", {});
-  }
-  [[nodiscard]] bool made() const { return made_; }
-
- private:
-  bool tc(const std::string& verb, const std::vector<std::string>& what) const {
-    std::vector<std::string> words{"tc",  "qdisc", verb, "dev", pod_.pod().interfaces.at(0).name,
-                                   "root"};
-    words.insert(words.end(), what.begin(), what.end());
-    return pod_.exec(words).status == 0;
-  }
-  const TestPod& pod_;
-  bool made_ = false;
-};
+std::vector<std::string> netem_delay(int ms) {
+  return {"netem", "delay", std::to_string(ms) + "ms", "limit", "1000000"};
+}
 
 // By ping, ms above none's.
 void measure_errors(const TestPod& pod, boost::json::object& line) {
@@ -90,7 +51,7 @@ void measure_errors(const TestPod& pod, boost::json::object& line) {
       const auto fault = arm(spec, pod.pod());
       line["error_ms_" + key] = ping(pod.ip4(), 200).median() - none - ms;
     }
-    const Netem netem(pod, ms);
+    const RootQdisc netem(pod, netem_delay(ms));
     if (netem.made()) line["netem_error_ms_" + key] = ping(pod.ip4(), 200).median() - none - ms;
   }
 }
@@ -117,7 +78,7 @@ int run(int rounds, const std::string& seconds) {
         if (const auto c = counters(*fault); c.lost > 0 || c.errors > 0)
           throw std::runtime_error("packets were lost or not delayed");
         fault.reset();
-        const Netem netem(pod, ms);
+        const RootQdisc netem(pod, netem_delay(ms));
         if (!netem.made()) continue;
         const double peer = gbit(pod, net, flows, seconds);
         rates["netem_" + key].push_back(peer);
