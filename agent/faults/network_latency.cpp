@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/faults/network_latency.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "agent/faults/delay_line/delay_line.h"
 #include "agent/faults/edt/edt_line.h"
+#include "agent/faults/waiting.h"
 #include "agent/kernel/tc.h"
 
 namespace faultline::agent {
 namespace {
 
-constexpr const char* kMechanism = "delay-line";
+// What may be in flight at 25 Gbit/s (more than one thread copies in and out) within the longest
+// usual delay.
+std::size_t memory_for(const DelayModel& model) {
+  constexpr double kBytesPerSecond = 25e9 / 8;
+  constexpr double kLeast = 16 << 20;
+  const double seconds = std::chrono::duration<double>(model.high()).count();
+  return static_cast<std::size_t>(
+      std::clamp(seconds * kBytesPerSecond, kLeast, static_cast<double>(DelayLine::kMostBytes)));
+}
 
 class ArmedLatency final : public ArmedFault {
  public:
@@ -19,41 +29,46 @@ class ArmedLatency final : public ArmedFault {
 
   void renew(KtimeNs deadline) override { line_->renew(deadline); }
   Result<FaultCounters> read() const override {
-    const auto counters = line_->counters();
-    if (!counters) return fail(counters.error());
-    FaultCounters out;
-    out.matched = counters->matched;
-    out.injected = counters->taken;
-    out.errors = counters->errors;
-    out.lost = counters->lost;
-    out.first_injected = counters->first;
-    out.last_injected = counters->last;
-    out.added_latency = line_->added_latency();
+    DelayLineCounters counters;
+    auto out = read_line(*line_, counters);
+    if (!out) return out;
+    out->injected = counters.taken;
+    out->first_injected = counters.first;
+    out->last_injected = counters.last;
     return out;
   }
   Result<> disarm() override { return line_->close(); }
-  std::string mechanism() const override { return kMechanism; }
+  std::string mechanism() const override { return kDelayLineMechanism; }
 
  private:
   std::unique_ptr<DelayLine> line_;
 };
 
 api::FaultSupport support(const FeatureProbe& features) {
-  api::FaultSupport answer{.fault = "networkLatency"};
-  if (const auto means = tc_means(features); !means) {
-    answer.reason = means.error().message;
-  } else if (features.has(KernelFeature::kFq)) {
-    answer.mechanism = kEdtMechanism;
-    if (features.has(KernelFeature::kTun))
-      answer.mechanism += std::string(", ") + kMechanism + " (with jitter)";
-  } else if (features.has(KernelFeature::kTun)) {
-    answer.mechanism = kMechanism;
-  } else {
-    answer.reason = "edt needs the qdisc fq: " + features.reason(KernelFeature::kFq) +
-                    "; delay-line needs TAP devices: " + features.reason(KernelFeature::kTun);
-  }
-  answer.supported = answer.reason.empty();
+  api::FaultSupport answer = waiting_support("networkLatency", features);
+  if (answer.mechanism == kEdtMechanism && features.has(KernelFeature::kTun))
+    answer.mechanism += std::string(", ") + kDelayLineMechanism + " (with jitter)";
   return answer;
+}
+
+Result<std::unique_ptr<ArmedFault>> arm_line(const api::NetworkLatency& spec,
+                                             const std::vector<IfIndex>& devices,
+                                             const ArmContext& context) {
+  const auto means = tc_means(context.features);
+  if (!means) return fail(means.error());
+  const DelayModel model(spec, context.seed);
+  auto line = DelayLine::open({.filter = spec,
+                               .share = spec.probability,
+                               .rule = std::make_unique<LatencyRule>(model),
+                               .most_bytes = memory_for(model),
+                               .packets = FL_PACKETS_AS_TAKEN,
+                               .devices = devices,
+                               .peers = context.peer_addresses,
+                               .seed = context.seed,
+                               .deadline = context.deadline,
+                               .means = *means});
+  if (!line) return fail(line.error());
+  return std::make_unique<ArmedLatency>(std::move(*line));
 }
 
 }  // namespace
@@ -62,33 +77,14 @@ Result<std::unique_ptr<ArmedFault>> arm_network_latency(const api::Fault& fault,
                                                         const ArmContext& context) {
   const auto* spec = std::get_if<api::NetworkLatency>(&fault.spec);
   if (!spec) return fail(Errc::kInternal, "networkLatency was given another fault's settings");
-  std::vector<IfIndex> devices;
-  for (const PodInterface& interface : pod.interfaces) {
-    if (interface.host_index == IfIndex{})
-      return fail(Errc::kUnsupported, "interface " + interface.name + " of " + pod.ref.id() +
-                                          " has no host-side device (macvlan, ipvlan or SR-IOV)");
-    devices.push_back(interface.host_index);
-  }
-  if (devices.empty())
-    return fail(Errc::kUnsupported, pod.ref.id() + " has no network interface of its own");
-  if (devices.size() > FL_DELAY_MAX_DEVICES)
-    return fail(Errc::kUnsupported, pod.ref.id() + " has " + std::to_string(devices.size()) +
-                                        " interfaces, at most " +
-                                        std::to_string(FL_DELAY_MAX_DEVICES) + " are supported");
-  const std::string where = "networkLatency on " + pod.ref.id();
+  const auto devices = host_devices(pod);
+  if (!devices) return fail(devices.error());
   // With jitter the delay line: what fq lets go on two CPUs may meet in another order, and the
   // order within a flow is promised (docs/decisions/0011-edt.md).
-  if (context.features.has(KernelFeature::kFq) && spec->jitter.value.count() == 0) {
-    auto armed = arm_edt(*spec, devices, context);
-    if (!armed) return fail(armed.error().with_context(where));
-    return armed;
-  }
-  const auto means = tc_means(context.features);
-  if (!means) return fail(means.error().with_context(where));
-  auto line = DelayLine::open(*spec, devices, context.peer_addresses, context.seed,
-                              context.deadline, *means);
-  if (!line) return fail(line.error().with_context(where));
-  return std::make_unique<ArmedLatency>(std::move(*line));
+  const bool edt = context.features.has(KernelFeature::kFq) && spec->jitter.value.count() == 0;
+  auto armed = edt ? arm_edt(*spec, *devices, context) : arm_line(*spec, *devices, context);
+  if (!armed) return fail(armed.error().with_context("networkLatency on " + pod.ref.id()));
+  return armed;
 }
 
 const FaultType kNetworkLatency{"networkLatency", support, arm_network_latency};

@@ -163,6 +163,16 @@ Result<> Netlink::set_up_quietly(IfIndex index, std::uint32_t mtu) {
   return change(request, "cannot set a device up");
 }
 
+Result<> Netlink::take_no_gso(IfIndex index) {
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(number(index));
+  Request request(RTM_NEWLINK, NLM_F_ACK, header);
+  request.add(IFLA_GSO_MAX_SEGS, std::uint32_t{1});
+  // For those whose segments nobody has counted yet; smaller than any two of them with headers.
+  request.add(IFLA_GSO_MAX_SIZE, std::uint32_t{1024});
+  return change(request, "cannot set a device's gso_max_segs");
+}
+
 Result<> Netlink::add_veth(const std::string& name, const std::string& peer_name, int netns_fd) {
   Request request(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
   request.add(IFLA_IFNAME, name);

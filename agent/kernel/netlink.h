@@ -78,6 +78,8 @@ class Netlink {
   Result<> remove_filter(const TcFilter& filter);
   // Of any kind, on either side of the device's clsact.
   Result<bool> has_filters(IfIndex index);
+  // The kernel cuts GSO packets before it hands them to the device, whatever the device could do.
+  Result<> take_no_gso(IfIndex index);
   // Up, and not talking of its own accord: no ARP, no multicast, no address.
   Result<> set_up_quietly(IfIndex index, std::uint32_t mtu);
   // A veth pair, `name` here and `peer_name` in the namespace that `netns_fd` is open on; both

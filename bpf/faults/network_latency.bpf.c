@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* networkLatency, kernel side of the delay line. Way of a packet:
+/* networkLatency and networkBandwidth, kernel side of the delay line. Way of a packet:
  *
  *   fl_delay_to (tcx ingress of the pod's host-side veth: what the pod sends) or
  *   fl_delay_from (tcx egress of it: what the pod receives)
@@ -7,6 +7,9 @@
  *     -> user space reads it, holds it until it is due, and writes it back with a VLAN tag that names device and direction
  *     -> fl_delay_return (tcx ingress of the TAP) takes the tag off, marks the packet and redirects it to where it was taken
  *     -> fl_delay_to or fl_delay_from again, which knows the mark, clears it and lets the packet pass.
+ *
+ * injected counts what is taken; with FL_PACKETS_CUT the TAP cuts GSO packets, each with the metadata in front, and both counters
+ * count what comes of it.
  *
  * A packet with an offloaded VLAN tag is out of scope: the TAP would put that tag into the middle of the metadata. */
 #include "delay.bpf.h"
@@ -18,6 +21,7 @@ static __always_inline int fl_take(struct __sk_buff *skb, __u32 direction)
 	struct fl_delay_meta meta = {};
 	struct fl_packet p = {};
 	struct fl_counters *c;
+	__u32 packets = 1, more = 0;
 	__u64 now;
 
 	if (skb->mark == fl_config.mark)
@@ -29,6 +33,12 @@ static __always_inline int fl_take(struct __sk_buff *skb, __u32 direction)
 	meta.ktime_ns = now;
 	meta.flow = fl_flow_hash(&p, direction);
 	meta.lane = fl_lane(skb, direction);
+	if (fl_config.packets != FL_PACKETS_AS_TAKEN)
+		packets = fl_packets_of(skb, &p, &more);
+	if (fl_config.packets == FL_PACKETS_CUT)
+		c->matched += packets - 1;
+	else
+		meta.more = more < 0xffff ? more : 0xffff;
 	if (bpf_skb_change_head(skb, sizeof(meta), 0)) {
 		fl_failed(c);
 		return TCX_NEXT;
@@ -36,6 +46,8 @@ static __always_inline int fl_take(struct __sk_buff *skb, __u32 direction)
 	/* cannot fail: change_head has made these bytes, linear and ours */
 	bpf_skb_store_bytes(skb, 0, &meta, sizeof(meta), 0);
 	fl_injected(c, now);
+	if (fl_config.packets == FL_PACKETS_CUT)
+		c->injected += packets - 1;
 	return bpf_redirect(fl_config.tap_ifindex, 0);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What both mechanisms of networkLatency do at the pod's device: which packets are meant, and what comes back from the line.
- * Include in one file of an object only: it defines fl_config and the map fl_delay_counters. */
+/* What both mechanisms of networkLatency and networkBandwidth do at the pod's device: which packets are meant, and what comes back
+ * from the line. Include in one file of an object only: it defines fl_config and the map fl_delay_counters. */
 #ifndef FAULTLINE_DELAY_BPF_H
 #define FAULTLINE_DELAY_BPF_H
 
@@ -64,6 +64,7 @@ static __always_inline int fl_parse_plain(struct __sk_buff *skb, struct fl_packe
 		fl_map_v4(p->saddr, ip->saddr);
 		fl_map_v4(p->daddr, ip->daddr);
 		p->protocol = ip->protocol;
+		p->payload = ETH_HLEN + sizeof(*ip);
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
 		ports = (void *)(ip6 + 1);
 		if ((void *)(ports + 2) > end || ip6->version != 6)
@@ -71,6 +72,7 @@ static __always_inline int fl_parse_plain(struct __sk_buff *skb, struct fl_packe
 		__builtin_memcpy(p->saddr, &ip6->saddr, 16);
 		__builtin_memcpy(p->daddr, &ip6->daddr, 16);
 		p->protocol = ip6->nexthdr;
+		p->payload = ETH_HLEN + sizeof(*ip6);
 	} else {
 		return 0;
 	}
@@ -80,6 +82,28 @@ static __always_inline int fl_parse_plain(struct __sk_buff *skb, struct fl_packe
 	p->dport = bpf_ntohs(ports[1]);
 	p->has_ports = 1;
 	return 1;
+}
+
+/* What a GSO packet becomes when it is cut: `packets`, and `more` bytes in all than its length, for the headers of each. Other
+ * packets: 1 and 0. */
+static __always_inline __u32 fl_packets_of(struct __sk_buff *skb, const struct fl_packet *p, __u32 *more)
+{
+	__u32 size = skb->gso_size, packets = skb->gso_segs, headers = p->payload;
+	__u8 offset;
+
+	*more = 0;
+	if (!size)
+		return 1;
+	if (p->protocol == IPPROTO_TCP && !bpf_skb_load_bytes(skb, headers + 12, &offset, 1))
+		headers += (offset >> 4) * 4;
+	else
+		headers += 8; /* UDP */
+	if (!packets && skb->len > headers) /* a machine of the pod made it, the kernel has not counted yet */
+		packets = (skb->len - headers + size - 1) / size;
+	if (packets < 2)
+		return 1;
+	*more = (packets - 1) * headers;
+	return packets;
 }
 
 /* Is this packet to be delayed? Its counters if so (matched is counted); NULL: pass it. What comes back is not for here. */

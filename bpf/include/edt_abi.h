@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* networkLatency by EDT: what its programs and user space share beside fl_delay_config (fault_abi.h), whose tap_ifindex is the
- * near end of our veth pair here. */
+/* Waiting by EDT: what its programs and user space share beside fl_delay_config (fault_abi.h), whose tap_ifindex is the near end of
+ * our veth pair here. What only networkBandwidth needs is in link_abi.h. */
 #ifndef FAULTLINE_EDT_ABI_H
 #define FAULTLINE_EDT_ABI_H
 
@@ -11,7 +11,7 @@
 
 /* What a packet carries through the pair, which clears mark and tstamp on its way through another namespace, in three fields
  * that it leaves alone: lane and the upper part of the time of arrival in the VLAN tag, the lower part in tc_index, the delay
- * in the hash, whose low bits choose the queue in fq. */
+ * in the hash, whose low bits choose the queue in fq. Bandwidth has its own use of the hash. */
 #define FL_EDT_UNIT_SHIFT 10 /* of times of arrival: 1.024 us; they come round after 275 s */
 #define FL_EDT_HIGH_BITS 12
 #define FL_EDT_QUEUE_BITS 14       /* of the hash: all that fq is told to look at (orphan_mask) */

@@ -113,12 +113,17 @@ struct fl_sock_config {
 	__u64 probability; /* of FL_CERTAIN */
 };
 
-/* ---- delay line (networkLatency): the packet's companion on its way through our TAP ------------------------------ */
+/* ---- delay line (networkLatency, networkBandwidth): the packet's companion on its way through our TAP -------------- */
 #define FL_DELAY_MAX_DEVICES 8 /* interfaces of one pod; a power of two */
 #define FL_DELAY_TO 0u         /* what the pod sends: taken and given back at its host-side device's ingress */
 #define FL_DELAY_FROM 1u       /* what the pod receives: at its egress */
 #define FL_DELAY_LANE_TAG 0x0f0u /* VLAN TCI of what user space writes back is this | lane */
 #define FL_DELAY_LANE_MASK 0x00fu
+
+/* How packets are counted and measured: fl_delay_config.packets. */
+#define FL_PACKETS_AS_TAKEN 0u /* a GSO packet is one, its length is its own */
+#define FL_PACKETS_CUT 1u      /* our device cuts GSO packets into what goes over a wire: these are counted */
+#define FL_PACKETS_WHOLE 2u    /* a GSO packet is one, its length is that of what it would be cut into */
 
 /* The low 12 bits of a mark say whose it is: a hook clears its own, and leaves a packet with another's alone. */
 static inline __attribute__((always_inline)) int fl_mark_is_pass(__u32 mark)
@@ -131,7 +136,8 @@ struct fl_delay_meta {
 	__u64 cookie;   /* of this armed fault: what lacks it did not come from our hook */
 	__u64 ktime_ns; /* arrival at the hook */
 	__u32 flow;     /* hash, the same for all packets of one flow and direction */
-	__u32 lane;     /* index into fl_delay_config.ifindex * 2 + FL_DELAY_TO or _FROM */
+	__u16 lane;     /* index into fl_delay_config.ifindex * 2 + FL_DELAY_TO or _FROM */
+	__u16 more;     /* bytes that cutting a GSO packet would add; only with FL_PACKETS_WHOLE */
 };
 
 /* rodata fl_config */
@@ -141,6 +147,8 @@ struct fl_delay_config {
 	__u32 tap_ifindex;
 	__u32 mark;       /* fl_mark_is_pass(mark) */
 	__u32 ifindex[FL_DELAY_MAX_DEVICES];
+	__u32 packets;    /* FL_PACKETS_* */
+	__u32 _pad;
 	struct fl_net_filter filter;
 };
 
@@ -226,7 +234,7 @@ FL_STATIC_ASSERT(sizeof(struct fl_sock_config) == 16, "fl_sock_config");
 FL_STATIC_ASSERT(sizeof(struct fl_delay_meta) == 24, "fl_delay_meta");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_meta, flow) == 16, "fl_delay_meta.flow");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_config, ifindex) == 24, "fl_delay_config.ifindex");
-FL_STATIC_ASSERT(offsetof(struct fl_delay_config, filter) == 24 + 4 * FL_DELAY_MAX_DEVICES, "fl_delay_config.filter");
+FL_STATIC_ASSERT(offsetof(struct fl_delay_config, filter) == 32 + 4 * FL_DELAY_MAX_DEVICES, "fl_delay_config.filter");
 FL_STATIC_ASSERT(sizeof(struct fl_delay_counters) == 16, "fl_delay_counters");
 FL_STATIC_ASSERT(FL_HIST_BUCKETS == 866, "fl_hist buckets");
 FL_STATIC_ASSERT(sizeof(struct fl_flow_counters) == 64, "fl_flow_counters");

@@ -15,6 +15,7 @@
 #include "agent/kernel/dice.h"
 #include "agent/kernel/lease.h"
 #include "agent/kernel/net_filter.h"
+#include "agent/kernel/netlink.h"
 #include "agent/kernel/skeleton.h"
 #include "network_latency.skel.h"
 
@@ -25,16 +26,6 @@ namespace {
 // the ring only bridges the moments when the worker does not get the CPU: 16 ms at a million
 // packets a second.
 constexpr std::uint32_t kRing = 16384;
-
-// What may be in flight at 25 Gbit/s (more than one thread copies in and out) within the longest
-// usual delay.
-std::size_t memory_for(const DelayModel& model) {
-  constexpr double kBytesPerSecond = 25e9 / 8;
-  constexpr double kLeast = 16 << 20;
-  const double seconds = std::chrono::duration<double>(model.high()).count();
-  return static_cast<std::size_t>(
-      std::clamp(seconds * kBytesPerSecond, kLeast, static_cast<double>(DelayLine::kMostBytes)));
-}
 
 std::uint64_t random_cookie() {
   std::random_device device;
@@ -49,42 +40,43 @@ struct DelayLine::Programs {
 
 DelayLine::DelayLine(TapDevice tap) : tap_(std::move(tap)) {}
 
-Result<std::unique_ptr<DelayLine>> DelayLine::open(const api::NetworkLatency& spec,
-                                                   const std::vector<IfIndex>& devices,
-                                                   const std::vector<std::string>& peers,
-                                                   std::uint64_t seed, KtimeNs deadline,
-                                                   TcMeans means) {
+Result<std::unique_ptr<DelayLine>> DelayLine::open(DelayLineOrder order) {
   auto tap = TapDevice::create(kRing);
   if (!tap) return fail(tap.error());
   std::unique_ptr<DelayLine> line(new DelayLine(std::move(*tap)));
-  if (auto done = line->load(spec, devices, peers, seed); !done) return fail(done.error());
+  if (order.packets == FL_PACKETS_CUT) {
+    auto netlink = Netlink::open();
+    if (!netlink) return fail(netlink.error());
+    if (auto done = netlink->take_no_gso(IfIndex{line->tap_.index()}); !done)
+      return fail(done.error());
+  }
+  if (auto done = line->load(order); !done) return fail(done.error());
 
   auto& programs = line->programs_->skeleton;
-  arm_lease(programs->bss->fl_lease, deadline);
-  DelayModel model(spec, seed);
+  arm_lease(programs->bss->fl_lease, order.deadline);
   line->worker_ = std::make_unique<DelayWorker>(
-      line->tap_, model,
+      line->tap_, std::move(order.rule),
       DelayWorker::Options{.cookie = programs->rodata->fl_config.cookie,
                            .lease = &programs->bss->fl_lease,
-                           .most_bytes = memory_for(model)});
+                           .most_bytes = order.most_bytes});
   if (auto done = line->worker_->start(); !done) return fail(done.error());
-  if (auto done = line->attach(means, spec, devices); !done) return fail(done.error());
+  if (auto done = line->attach(order); !done) return fail(done.error());
   return line;
 }
 
-Result<> DelayLine::load(const api::NetworkLatency& spec, const std::vector<IfIndex>& devices,
-                         const std::vector<std::string>& peers, std::uint64_t seed) {
-  const auto filter = make_filter(spec, peers);
+Result<> DelayLine::load(const DelayLineOrder& order) {
+  const auto filter = make_filter(order.filter, order.peers);
   if (!filter) return fail(filter.error());
   auto skeleton = Skeleton<network_latency_bpf>::open("network_latency");
   if (!skeleton) return fail(skeleton.error());
-  (*skeleton)->rodata->fl_seed = seed;
+  (*skeleton)->rodata->fl_seed = order.seed;
   auto& config = (*skeleton)->rodata->fl_config;
   config.cookie = random_cookie();
-  config.threshold = fl_threshold(spec.probability.value);
+  config.threshold = fl_threshold(order.share.value);
+  config.packets = order.packets;
   config.tap_ifindex = tap_.index();
   config.mark = next_pass_mark();
-  std::transform(devices.begin(), devices.end(), config.ifindex,
+  std::transform(order.devices.begin(), order.devices.end(), config.ifindex,
                  [](IfIndex device) { return number(device); });
   config.filter = *filter;
   if (auto done = skeleton->load(); !done) return done;
@@ -92,12 +84,10 @@ Result<> DelayLine::load(const api::NetworkLatency& spec, const std::vector<IfIn
   return {};
 }
 
-Result<> DelayLine::attach(TcMeans means, const api::NetworkLatency& spec,
-                           const std::vector<IfIndex>& devices) {
+Result<> DelayLine::attach(const DelayLineOrder& order) {
   const auto& programs = programs_->skeleton->progs;
-  const auto link = [this, means](const bpf_program* program, IfIndex device,
-                                  TcHook hook) -> Result<> {
-    auto attached = attach_tc(means, bpf_program__fd(program), device, hook);
+  const auto link = [&](const bpf_program* program, IfIndex device, TcHook hook) -> Result<> {
+    auto attached = attach_tc(order.means, bpf_program__fd(program), device, hook);
     if (!attached) return fail(attached.error());
     links_.push_back(std::move(*attached));
     links_.back().move_up();
@@ -106,10 +96,10 @@ Result<> DelayLine::attach(TcMeans means, const api::NetworkLatency& spec,
   // The way back before the way in.
   const auto tap = IfIndex{tap_.index()};
   if (auto done = link(programs.fl_delay_return, tap, TcHook::kIngress); !done) return done;
-  for (const IfIndex device : devices) {
-    if (spec.direction != api::Direction::from)
+  for (const IfIndex device : order.devices) {
+    if (order.filter.direction != api::Direction::from)
       if (auto done = link(programs.fl_delay_to, device, TcHook::kIngress); !done) return done;
-    if (spec.direction != api::Direction::to)
+    if (order.filter.direction != api::Direction::to)
       if (auto done = link(programs.fl_delay_from, device, TcHook::kEgress); !done) return done;
   }
   return {};
@@ -140,7 +130,7 @@ Result<DelayLineCounters> DelayLine::wait_for_returns() const {
   auto patient_until = std::chrono::steady_clock::now() + kPatience;
   std::uint64_t returned = 0;
   Result<DelayLineCounters> counters = this->counters();
-  while (counters && counters->returned + counters->lost < counters->taken) {
+  while (counters && counters->gone() < counters->taken) {
     const auto now = std::chrono::steady_clock::now();
     if (counters->returned > returned) patient_until = now + kPatience;
     if (now > std::min(end, patient_until)) break;
@@ -153,7 +143,7 @@ Result<DelayLineCounters> DelayLine::wait_for_returns() const {
 
 Result<DelayLineCounters> DelayLine::wait_until_quiet(Result<DelayLineCounters> counters) const {
   constexpr auto kQuiet = std::chrono::milliseconds(20);
-  for (int i = 0; i < 25 && counters && counters->returned < counters->taken; ++i) {
+  for (int i = 0; i < 25 && counters && counters->gone() < counters->taken; ++i) {
     const std::uint64_t returned = counters->returned;
     std::this_thread::sleep_for(kQuiet);
     counters = this->counters();
@@ -176,7 +166,8 @@ Result<> DelayLine::close() {
   if (!counters) return fail(counters.error());
   // Once more, because the last of them may have passed since.
   if (auto again = read_kernel()) {
-    again->lost = again->taken - std::min(again->taken, again->returned);
+    again->worker = worker_->stats();
+    again->lost = again->taken - std::min(again->taken, again->returned + again->worker.dropped);
     counters = *again;
   }
   last_counters_ = *counters;
@@ -212,8 +203,8 @@ Result<DelayLineCounters> DelayLine::counters() const {
   if (!sum) return sum;
   const auto dropped = tap_.dropped();
   if (!dropped) return fail(dropped.error());
-  const DelayLineStats stats = worker_->stats();
-  sum->lost = *dropped + stats.read_errors + stats.write_errors;
+  sum->worker = worker_->stats();
+  sum->lost = *dropped + sum->worker.read_errors + sum->worker.write_errors;
   return sum;
 }
 

@@ -27,20 +27,32 @@ struct DelayLineCounters {
   std::uint64_t returned = 0;  // given back and past the hook
   std::uint64_t errors = 0;    // could not be taken: passed without delay
   std::uint64_t lost = 0;
-  KtimeNs first, last;  // first taken, last returned
+  DelayLineStats worker;  // dropped, waited, and when
+  KtimeNs first, last;    // first taken, last returned
+  // Taken, and known not to be in the line any more.
+  [[nodiscard]] std::uint64_t gone() const { return returned + lost + worker.dropped; }
+};
+
+struct DelayLineOrder {
+  const api::NetworkFilter& filter;  // with its direction
+  api::Probability share{1.0};       // of the matching packets, that is taken
+  std::unique_ptr<HoldRule> rule;
+  std::size_t most_bytes;  // held at once
+  std::uint32_t packets;   // FL_PACKETS_*
+  // Host-side devices of the pod's interfaces, 1 .. FL_DELAY_MAX_DEVICES, in this thread's network
+  // namespace.
+  const std::vector<IfIndex>& devices;
+  const std::vector<std::string>& peers;
+  std::uint64_t seed;
+  KtimeNs deadline;
+  TcMeans means;
 };
 
 class DelayLine {
  public:
   static constexpr std::size_t kMostBytes = std::size_t{256} << 20;  // held by one line
 
-  // `devices`: host-side devices of the pod's interfaces, 1 .. FL_DELAY_MAX_DEVICES, in this
-  // thread's network namespace.
-  static Result<std::unique_ptr<DelayLine>> open(const api::NetworkLatency& spec,
-                                                 const std::vector<IfIndex>& devices,
-                                                 const std::vector<std::string>& peers,
-                                                 std::uint64_t seed, KtimeNs deadline,
-                                                 TcMeans means = TcMeans::kTcx);
+  static Result<std::unique_ptr<DelayLine>> open(DelayLineOrder order);
   DelayLine(const DelayLine&) = delete;
   DelayLine& operator=(const DelayLine&) = delete;
   ~DelayLine();
@@ -57,10 +69,8 @@ class DelayLine {
   struct Programs;  // the skeleton, whose header is big
 
   explicit DelayLine(TapDevice tap);
-  Result<> load(const api::NetworkLatency& spec, const std::vector<IfIndex>& devices,
-                const std::vector<std::string>& peers, std::uint64_t seed);
-  Result<> attach(TcMeans means, const api::NetworkLatency& spec,
-                  const std::vector<IfIndex>& devices);
+  Result<> load(const DelayLineOrder& order);
+  Result<> attach(const DelayLineOrder& order);
   void detach();
   [[nodiscard]] Result<DelayLineCounters> wait_for_returns() const;
   [[nodiscard]] Result<DelayLineCounters> wait_until_quiet(

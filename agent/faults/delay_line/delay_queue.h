@@ -20,7 +20,10 @@ struct HeldPacket {
   std::byte* bytes = nullptr;
   PacketArena::Chunk* chunk = nullptr;
   std::uint32_t size = 0;
+  std::uint32_t wire = 0;  // Arrival::bytes
   std::uint32_t lane = 0;
+  bool waits = true;  // Place
+  bool behind = false;
 };
 
 // Without jitter every packet is due behind the one before it, so a plain line holds them; only

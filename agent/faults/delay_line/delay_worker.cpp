@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 #include "agent/kernel/timing_thread.h"
 
@@ -37,8 +38,8 @@ constexpr std::uint64_t kBatch = 40 * kUs;
 // wake-up saved is CPU time for the pod. This bounds what gathers in the TAP's ring.
 constexpr std::uint64_t kMostUnread = 2 * kMs, kLeastUnread = 200 * kUs;
 
-std::uint64_t unread_for(const DelayModel& model) {
-  const auto low = static_cast<std::uint64_t>(model.low().count());
+std::uint64_t unread_for(const HoldRule& rule) {
+  const auto low = static_cast<std::uint64_t>(rule.low().count());
   return low / 2 < kLeastUnread ? 0 : std::min(low / 2, kMostUnread);
 }
 
@@ -51,12 +52,12 @@ void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) {
 
 }  // namespace
 
-DelayWorker::DelayWorker(const TapDevice& tap, DelayModel model, Options options)
+DelayWorker::DelayWorker(const TapDevice& tap, std::unique_ptr<HoldRule> rule, Options options)
     : tap_(tap),
       options_(options),
-      model_(model),
+      rule_(std::move(rule)),
       arena_(options.most_bytes),
-      unread_(unread_for(model)) {}
+      unread_(unread_for(*rule_)) {}
 
 DelayWorker::~DelayWorker() { stop(); }
 
@@ -100,7 +101,7 @@ void DelayWorker::run() {
 
 void DelayWorker::begin_flush(KtimeNs now) {
   queue_.hurry(now, kFlush);
-  order_.forget();
+  rule_->forget();
   flush_until_.ns = now.ns + static_cast<std::uint64_t>(std::chrono::nanoseconds(kFlush).count());
 }
 
@@ -152,19 +153,31 @@ void DelayWorker::accept(std::byte* bytes, std::size_t size) {
   std::memcpy(start + kVnet + kMacs, tag, kTag);
   std::memcpy(start, &vnet, kVnet);
 
-  KtimeNs due{meta.ktime_ns + static_cast<std::uint64_t>(model_.next().count())};
-  if (flush_until_.ns != 0)
-    due = std::max(flush_until_, now_ns());
-  else
-    due = order_.in_order(meta.flow, due);
+  const auto bytes_on_wire = static_cast<std::uint32_t>(size - kVnet - kMeta + meta.more);
+  Place place{.due = std::max(flush_until_, now_ns())};
+  if (flush_until_.ns == 0) {
+    const auto placed = rule_->place(
+        {.at = {meta.ktime_ns}, .flow = meta.flow, .lane = meta.lane, .bytes = bytes_on_wire});
+    if (!placed) {
+      add(read_, 1);
+      add(dropped_, 1);
+      hit({meta.ktime_ns});
+      return;
+    }
+    place = *placed;
+  }
   add(read_, 1);
   held_.store(queue_.size() + 1, std::memory_order_release);
-  queue_.push({.due = due,
+  if (place.waits) hit({meta.ktime_ns});
+  queue_.push({.due = place.due,
                .arrived = {meta.ktime_ns},
                .bytes = start,
                .chunk = arena_.commit(size),
                .size = static_cast<std::uint32_t>(size - kShift),
-               .lane = meta.lane});
+               .wire = bytes_on_wire,
+               .lane = meta.lane,
+               .waits = place.waits,
+               .behind = place.behind});
 }
 
 std::size_t DelayWorker::release_due() {
@@ -175,8 +188,7 @@ std::size_t DelayWorker::release_due() {
     write_back(packet);
     arena_.release(packet.chunk);
     now = now_ns();
-    measure(now.ns - packet.arrived.ns);
-    last_written_.store(now.ns, std::memory_order_relaxed);
+    if (packet.waits) depart(packet, now);
     ++n;
   }
   if (n > 0) held_.store(queue_.size(), std::memory_order_release);
@@ -190,10 +202,28 @@ void DelayWorker::write_back(const HeldPacket& packet) {
   add(size == static_cast<ssize_t>(packet.size) ? written_ : write_errors_, 1);
 }
 
-void DelayWorker::measure(std::uint64_t ns) {
+// A packet that was held or dropped. first_hit_: the first, at its arrival.
+void DelayWorker::hit(KtimeNs at) {
+  if (first_hit_.load(std::memory_order_relaxed) == 0)
+    first_hit_.store(at.ns, std::memory_order_relaxed);
+  if (at.ns > last_hit_.load(std::memory_order_relaxed))
+    last_hit_.store(at.ns, std::memory_order_relaxed);
+}
+
+// It had to wait and now it is out.
+void DelayWorker::depart(const HeldPacket& packet, KtimeNs now) {
+  const std::uint64_t ns = now.ns - packet.arrived.ns;
+  add(waited_, 1);
   add(buckets_[fl_hist_bucket(ns)], 1);
   add(sum_ns_, ns);
   if (ns > max_ns_.load(std::memory_order_relaxed)) max_ns_.store(ns, std::memory_order_relaxed);
+  last_hit_.store(now.ns, std::memory_order_relaxed);
+  KtimeNs& before = last_out_[packet.lane & 1];
+  if (packet.behind && before.ns != 0 && flush_until_.ns == 0) {
+    add(behind_bytes_, packet.wire);
+    add(behind_ns_, now.ns - before.ns);
+  }
+  before = now;
 }
 
 void DelayWorker::wait() {
@@ -228,7 +258,12 @@ DelayLineStats DelayWorker::stats() const {
           .written = get(written_),
           .read_errors = get(read_errors_),
           .write_errors = get(write_errors_),
-          .last_written = {get(last_written_)}};
+          .dropped = get(dropped_),
+          .waited = get(waited_),
+          .behind_bytes = get(behind_bytes_),
+          .behind_ns = get(behind_ns_),
+          .first_hit = {get(first_hit_)},
+          .last_hit = {get(last_hit_)}};
 }
 
 api::Histogram DelayWorker::added_latency() const {

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The thread behind one armed networkLatency: takes packets from the TAP, holds each for its delay,
-// counted from when it reached the hook in the kernel, and gives it back.
+// The thread behind one delay line: takes packets from the TAP, holds each for as long as a rule
+// says, counted from when it reached the hook in the kernel, and gives it back.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <thread>
 
-#include "agent/faults/delay_line/delay_model.h"
 #include "agent/faults/delay_line/delay_queue.h"
+#include "agent/faults/delay_line/hold_rule.h"
 #include "agent/faults/delay_line/packet_arena.h"
 #include "agent/faults/delay_line/tap_device.h"
 #include "api/histogram.h"
@@ -27,7 +28,13 @@ struct DelayLineStats {
   std::uint64_t written = 0;       // given back
   std::uint64_t read_errors = 0;   // the kernel could not hand a packet over: it is lost
   std::uint64_t write_errors = 0;  // the kernel did not take a packet back: it is lost
-  KtimeNs last_written;
+  std::uint64_t dropped = 0;       // by the rule
+  std::uint64_t waited = 0;        // had to wait (and have left), by the rule
+  // Of those that had to wait behind another one: their bytes, and the time from the departure
+  // before to theirs.
+  std::uint64_t behind_bytes = 0, behind_ns = 0;
+  KtimeNs first_hit, last_hit;  // arrival of the first that was held or dropped; last departure of
+                                // one that waited, or drop
 };
 
 // Owned and called by one thread; the worker it runs touches only the TAP and its own members,
@@ -43,7 +50,7 @@ class DelayWorker {
   // once: a burst would overflow the receiver's buffer, and that loss would be ours.
   static constexpr std::chrono::milliseconds kFlush{20};
 
-  DelayWorker(const TapDevice& tap, DelayModel model, Options options);
+  DelayWorker(const TapDevice& tap, std::unique_ptr<HoldRule> rule, Options options);
   DelayWorker(const DelayWorker&) = delete;
   DelayWorker& operator=(const DelayWorker&) = delete;
   ~DelayWorker();  // stop()
@@ -67,7 +74,8 @@ class DelayWorker {
   void accept(std::byte* bytes, std::size_t size);
   std::size_t release_due();
   void write_back(const HeldPacket& packet);
-  void measure(std::uint64_t ns);
+  void depart(const HeldPacket& packet, KtimeNs now);
+  void hit(KtimeNs at);
   void begin_flush(KtimeNs now);
   void wait();
   [[nodiscard]] std::uint64_t lease() const {
@@ -76,19 +84,20 @@ class DelayWorker {
 
   const TapDevice& tap_;
   const Options options_;
-  DelayModel model_;
+  std::unique_ptr<HoldRule> rule_;
   PacketArena arena_;
   DelayQueue queue_;
-  FlowOrder order_;
-  KtimeNs flush_until_;         // while flushing: new packets are due then
-  bool full_ = false;           // no memory for one more packet
-  const std::uint64_t unread_;  // ns a packet may wait in the TAP without being late
-  KtimeNs drained_;             // the TAP was empty then
+  std::array<KtimeNs, 2> last_out_{};  // by direction: departure of the last that waited
+  KtimeNs flush_until_;                // while flushing: new packets are due then
+  bool full_ = false;                  // no memory for one more packet
+  const std::uint64_t unread_;         // ns a packet may wait in the TAP without being late
+  KtimeNs drained_;                    // the TAP was empty then
 
   std::thread thread_;
   int wake_ = -1;  // eventfd
   std::atomic<bool> flushing_{false}, stop_{false};
-  Counter read_{0}, foreign_{0}, written_{0}, read_errors_{0}, write_errors_{0}, last_written_{0};
+  Counter read_{0}, foreign_{0}, written_{0}, read_errors_{0}, write_errors_{0};
+  Counter dropped_{0}, waited_{0}, behind_bytes_{0}, behind_ns_{0}, first_hit_{0}, last_hit_{0};
   Counter held_{0}, sum_ns_{0}, max_ns_{0};
   std::array<Counter, FL_HIST_BUCKETS> buckets_{};
 };

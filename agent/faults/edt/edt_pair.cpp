@@ -13,7 +13,6 @@
 
 #include "agent/kernel/netlink.h"
 #include "agent/kernel/netns.h"
-#include "edt_abi.h"
 
 namespace faultline::agent {
 namespace {
@@ -52,7 +51,7 @@ std::string near_name() {
 
 }  // namespace
 
-Result<EdtPair> EdtPair::create(std::uint32_t packets) {
+Result<EdtPair> EdtPair::create(const Options& options) {
   EdtPair pair;
   auto home = open_own_netns();
   if (!home) return fail(home.error());
@@ -60,11 +59,11 @@ Result<EdtPair> EdtPair::create(std::uint32_t packets) {
   auto netns = make_netns();
   if (!netns) return fail(netns.error());
   pair.netns_ = std::move(*netns);
-  if (auto done = pair.configure(packets); !done) return fail(done.error());
+  if (auto done = pair.configure(options); !done) return fail(done.error());
   return pair;
 }
 
-Result<> EdtPair::configure(std::uint32_t packets) {
+Result<> EdtPair::configure(const Options& options) {
   auto netlink = Netlink::open();
   if (!netlink) return fail(netlink.error());
   const std::string name = near_name();
@@ -72,8 +71,10 @@ Result<> EdtPair::configure(std::uint32_t packets) {
   const auto near = netlink->link(name);
   if (!near) return fail(near.error());
   near_ = near->index;
-  if (auto done = netlink->set_root_fq(near_, packets, (1U << FL_EDT_QUEUE_BITS) - 1); !done)
-    return done;
+  const std::uint32_t mask = (1U << options.queue_bits) - 1;
+  if (auto done = netlink->set_root_fq(near_, options.packets, mask); !done) return done;
+  if (options.take_no_gso)
+    if (auto done = netlink->take_no_gso(near_); !done) return done;
   {
     const auto inside = ScopedNetns::enter(far_netns());
     if (!inside) return fail(inside.error());

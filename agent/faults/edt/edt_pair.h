@@ -16,10 +16,14 @@ namespace faultline::agent {
 // Not thread-safe.
 class EdtPair {
  public:
+  struct Options {
+    std::uint32_t packets;     // how many fq may hold
+    std::uint32_t queue_bits;  // of a packet's hash, that choose its queue in fq
+    bool take_no_gso = false;  // the near end cuts GSO packets
+  };
   // `fl-e...` in this thread's network namespace, both ends up and not talking of their own accord.
-  // `packets`: how many fq may hold. Errors: kNotFound when the kernel has no fq, else what it
-  // said.
-  static Result<EdtPair> create(std::uint32_t packets);
+  // Errors: kNotFound when the kernel has no fq, else what it said.
+  static Result<EdtPair> create(const Options& options);
   EdtPair(EdtPair&& o) noexcept = default;
   EdtPair& operator=(EdtPair&&) = delete;
   ~EdtPair();  // removes it; from any namespace
@@ -31,7 +35,7 @@ class EdtPair {
 
  private:
   EdtPair() = default;
-  Result<> configure(std::uint32_t packets);
+  Result<> configure(const Options& options);
 
   Fd netns_, home_;  // of the far end, of the near end
   IfIndex near_{}, far_{};

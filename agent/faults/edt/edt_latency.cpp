@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// networkLatency by EDT (bpf/faults/network_latency_edt.bpf.c).
+#include <algorithm>
+#include <utility>
+
+#include "agent/faults/delay_line/delay_line.h"
+#include "agent/faults/edt/edt_line.h"
+#include "agent/kernel/dice.h"
+#include "agent/kernel/skeleton.h"
+#include "edt_abi.h"
+#include "network_latency_edt.skel.h"
+
+namespace faultline::agent {
+namespace {
+
+// fq counts packets, we count bytes (fl_edt_config::most_bytes): it must never be the one to drop.
+constexpr std::uint32_t kFqPackets = 1U << 22;
+
+class ArmedEdt final : public ArmedFault {
+ public:
+  ArmedEdt(EdtPair pair, Skeleton<network_latency_edt_bpf> skeleton)
+      : skeleton_(std::move(skeleton)),
+        line_(std::move(pair), edt_object(*skeleton_), [](const fl_counters& counters) {
+          return Result<EdtLine::Taken>({.packets = counters.injected});
+        }) {}
+
+  EdtLine& line() { return line_; }
+  void renew(KtimeNs deadline) override { line_.renew(deadline); }
+  Result<FaultCounters> read() const override { return line_.read(); }
+  Result<> disarm() override { return line_.disarm(); }
+  std::string mechanism() const override { return kEdtMechanism; }
+
+ private:
+  Skeleton<network_latency_edt_bpf> skeleton_;
+  EdtLine line_;
+};
+
+// Drawn beforehand, in the order in which packets use them: jitter, its distribution and its
+// correlation are DelayModel's, as they are for the delay line.
+void draw_delays(const api::NetworkLatency& spec, std::uint64_t seed, network_latency_edt_bpf& o) {
+  DelayModel model(spec, seed);
+  const bool jitter = spec.jitter.value.count() > 0;
+  o.rodata->fl_edt.delays = jitter ? FL_EDT_DELAYS : 1;
+  std::uint64_t longest = 0;
+  for (std::uint32_t i = 0; i < o.rodata->fl_edt.delays; ++i) {
+    const auto delay = static_cast<std::uint64_t>(model.next().count());
+    o.rodata->fl_edt_delays[i] = delay;
+    longest = std::max(longest, delay);
+  }
+  if (jitter)
+    o.rodata->fl_edt.order =
+        longest > o.rodata->fl_edt.hop_ns ? FL_EDT_ORDER_GRID : FL_EDT_ORDER_EXACT;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,
+                                            const std::vector<IfIndex>& devices,
+                                            const ArmContext& context) {
+  const auto means = tc_means(context.features);
+  if (!means) return fail(means.error());
+  auto pair = EdtPair::create({.packets = kFqPackets, .queue_bits = FL_EDT_QUEUE_BITS});
+  if (!pair) return fail(pair.error());
+  auto config = edt_config(*pair, spec, devices, context);
+  if (!config) return fail(config.error());
+  config->threshold = fl_threshold(spec.probability.value);
+  auto skeleton = Skeleton<network_latency_edt_bpf>::open("network_latency_edt");
+  if (!skeleton) return fail(skeleton.error());
+  network_latency_edt_bpf& object = **skeleton;
+  object.rodata->fl_seed = context.seed;
+  object.rodata->fl_config = *config;
+  auto& edt = object.rodata->fl_edt;
+  edt.hop_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(kEdtHop).count());
+  edt.most_bytes = static_cast<std::int64_t>(DelayLine::kMostBytes);
+  draw_delays(spec, context.seed, object);
+  if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
+  auto armed = std::make_unique<ArmedEdt>(std::move(*pair), std::move(*skeleton));
+  if (auto done = armed->line().attach(*means, spec.direction, devices, context.deadline); !done)
+    return fail(done.error());
+  return armed;
+}
+
+}  // namespace faultline::agent

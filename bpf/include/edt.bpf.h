@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Waiting by EDT (earliest departure time), for networkLatency and networkBandwidth, all in the kernel. Way of a packet:
+ *
+ *   fl_edt_to (tc ingress of the pod's host-side veth: what the pod sends) or
+ *   fl_edt_from (tc egress of it: what the pod receives)
+ *     -> gets the time of its departure (skb->tstamp), and a clone of it goes out of the near end of a veth pair of ours; the
+ *        original is consumed. A clone, because it has no tie to the sending socket: with the original, TCP counts what
+ *        waits as not yet sent and sends no more (small queues; 2 Mbit/s measured).
+ *     -> fq on the near end holds it until then
+ *     -> fl_edt_turn (ingress of the far end, in a namespace of ours) sends it back
+ *     -> fl_edt_return (tc ingress of the near end) sends it round once more if it is not due yet and the lease runs, else
+ *        marks it and redirects it to where it was taken
+ *     -> fl_edt_to or fl_edt_from again, which knows the mark, clears it and lets the packet pass.
+ *
+ * The far end's namespace is held by a descriptor of the agent alone: it and with it the pair go when the agent dies.
+ *
+ * Here is what a packet carries through the pair but for the hash, whose use differs, and the ends of its way. Include in one
+ * file of an object only: it defines fl_edt_added and fl_edt_turn. */
+#ifndef FAULTLINE_EDT_BPF_H
+#define FAULTLINE_EDT_BPF_H
+
+#include "delay.bpf.h"
+#include "edt_abi.h"
+#include "hist.bpf.h"
+
+#define DELIVERY_MONO 1 /* BPF_SKB_TSTAMP_DELIVERY_MONO */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fl_hist);
+} fl_edt_added SEC(".maps");
+
+static __always_inline void fl_edt_no_longer_ours(struct __sk_buff *skb)
+{
+	bpf_skb_vlan_pop(skb); /* cannot fail: the tag is beside the packet */
+	skb->tc_index = 0;
+	bpf_set_hash_invalid(skb);
+}
+
+/* Lane and time of arrival, known from now on by its unit. */
+static __always_inline int fl_edt_label(struct __sk_buff *skb, __u64 now, __u32 lane)
+{
+	__u64 unit = now >> FL_EDT_UNIT_SHIFT;
+	__u16 tag = (lane << FL_EDT_HIGH_BITS) | ((unit >> 16) & ((1u << FL_EDT_HIGH_BITS) - 1));
+
+	if (bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), tag))
+		return -1;
+	skb->tc_index = unit & 0xffff;
+	return 0;
+}
+
+/* The start of that unit. */
+static __always_inline __u64 fl_edt_arrived(const struct __sk_buff *skb, __u64 now)
+{
+	const __u64 comes_round = 1ull << (16 + FL_EDT_HIGH_BITS);
+	__u64 unit = ((__u64)(skb->vlan_tci & ((1u << FL_EDT_HIGH_BITS) - 1)) << 16) | (skb->tc_index & 0xffff);
+
+	unit = ((now >> FL_EDT_UNIT_SHIFT) - unit) & (comes_round - 1);
+	return ((now >> FL_EDT_UNIT_SHIFT) - unit) << FL_EDT_UNIT_SHIFT;
+}
+
+static __always_inline __u32 fl_edt_lane(const struct __sk_buff *skb)
+{
+	return (skb->vlan_tci >> FL_EDT_HIGH_BITS) & 0xf;
+}
+
+/* The end of the original, whose clone is on its way or whose place is lost. */
+static __always_inline int fl_edt_consume(struct __sk_buff *skb, __u32 direction)
+{
+	if (direction == FL_DELAY_TO)
+		return TC_ACT_SHOT; /* at an ingress hook nobody is told */
+	/* At an egress hook the sender would be told of a loss: the original goes where what has no tag is dropped. */
+	fl_edt_no_longer_ours(skb);
+	return bpf_redirect(fl_config.tap_ifindex, BPF_F_INGRESS);
+}
+
+static __always_inline void fl_edt_measure(__u64 waited)
+{
+	__u32 zero = 0;
+	struct fl_hist *hist = bpf_map_lookup_elem(&fl_edt_added, &zero);
+
+	if (hist)
+		fl_hist_add(hist, waited);
+}
+
+/* To where it was taken. */
+static __always_inline int fl_edt_give_back(struct __sk_buff *skb, __u32 lane)
+{
+	__u32 ifindex = fl_config.ifindex[(lane >> 1) & (FL_DELAY_MAX_DEVICES - 1)];
+
+	fl_edt_no_longer_ours(skb);
+	if (!ifindex)
+		return TC_ACT_SHOT;
+	skb->mark = fl_config.mark;
+	return bpf_redirect(ifindex, (lane & 1) == FL_DELAY_FROM ? 0 : BPF_F_INGRESS);
+}
+
+SEC("tc")
+int fl_edt_turn(struct __sk_buff *skb)
+{
+	if (!skb->vlan_present)
+		return TC_ACT_SHOT; /* the kernel of that namespace talking to itself */
+	return bpf_redirect(skb->ifindex, 0);
+}
+
+#endif
