@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What both mechanisms of networkLatency and networkBandwidth do at the pod's device: which packets are meant, and what comes back from the line.
- * Include in one file of an object only: it defines fl_config and the map fl_delay_counters. */
+/* What both mechanisms of networkLatency and networkBandwidth do at the pod's device: which packets are meant, and what comes back
+ * from the line. Include in one file of an object only: it defines fl_config and the map fl_delay_counters. */
 #ifndef FAULTLINE_DELAY_BPF_H
 #define FAULTLINE_DELAY_BPF_H
 

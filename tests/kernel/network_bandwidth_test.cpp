@@ -35,16 +35,18 @@ api::NetworkBandwidth at_most(double bits_per_second,
   return fault;
 }
 
-// A busy or emulated machine may be late once: then less comes in the time that is measured. More
-// than was asked must never come.
+// A busy machine may be late at either end of what is measured, which is a second or more.
 void expect_rate(double measured, double asked, const char* what) {
   std::cout << what << ": " << measured / kMbit << " Mbit/s, asked " << asked / kMbit << "\n";
-  EXPECT_LT(measured, asked * 1.02) << what;
+  EXPECT_LT(measured, asked * 1.04) << what;
   EXPECT_GT(measured, asked * (emulated() ? 0.9 : 0.95)) << what;
 }
 
-// What the fault measured itself.
-void expect_reported(const agent::FaultCounters& c, double asked) {
+// What the fault measured itself, until now.
+void expect_reported(agent::ArmedFault& fault, double asked) {
+  const auto done = fault.disarm();  // knows whether all came out, cut as they were
+  EXPECT_TRUE(done) << done.error().message;
+  const auto c = counters(fault);
   ASSERT_TRUE(c.link);
   ASSERT_GT(c.link->seconds, 0);
   const double rate = static_cast<double>(c.link->bytes) * 8 / c.link->seconds;
@@ -82,9 +84,8 @@ TEST_F(NetworkBandwidth, UdpIsHeldToTheRateInOrderAndWhatFindsNoRoomIsDropped) {
   EXPECT_EQ(f.send_failures, 0U) << "who sends is not told";
   expect_rate(f.bits_per_second(5), 10 * kMbit, "udp");
   EXPECT_EQ(f.overtaken(), 0U);
-  EXPECT_TRUE(fault->disarm());
+  expect_reported(*fault, 10 * kMbit);
   const auto c = counters(*fault);
-  expect_reported(c, 10 * kMbit);
   EXPECT_EQ(c.matched, f.sent);
   EXPECT_EQ(c.link->dropped, f.lost());
   EXPECT_GT(f.lost(), 1000U);
@@ -101,7 +102,7 @@ TEST_F(NetworkBandwidth, TcpIsHeldToTheRateBothWays) {
         arm(at_most(20 * kMbit, from ? api::Direction::from : api::Direction::to), a_.pod());
     const double rate = iperf3(a_, net_.host4(), {.reverse = from});
     expect_rate(rate, 20 * kMbit * kTcpShare, from ? "tcp, receives" : "tcp, sends");
-    expect_reported(counters(*fault), 20 * kMbit);
+    expect_reported(*fault, 20 * kMbit);
   }
 }
 
@@ -117,15 +118,14 @@ TEST_F(NetworkBandwidth, ASlowLinkIsHeldToo) {
   std::cout << rate / kMbit << " Mbit/s\n";
   EXPECT_LT(rate, 1 * kMbit * kTcpShare * 1.1);
   EXPECT_GT(rate, 1 * kMbit * kTcpShare * 0.8);
-  expect_reported(counters(*fault), 1 * kMbit);
+  expect_reported(*fault, 1 * kMbit);
 }
 
 TEST_F(NetworkBandwidth, AFastLinkWhoseLargeSegmentsStayWholeIsHeldToo) {
   FAULTLINE_NEEDS_REAL_TIME;
   const auto fault = arm(at_most(300 * kMbit), a_.pod());
   expect_rate(iperf3(a_, net_.host4()), 300 * kMbit * kTcpShare, "tcp");
-  const auto c = counters(*fault);
-  expect_reported(c, 300 * kMbit);
+  expect_reported(*fault, 300 * kMbit);
 }
 
 TEST_F(NetworkBandwidth, LargeSegmentsAreCutSoThatSmallPacketsPassBetweenThem) {
