@@ -124,7 +124,7 @@ Result<> ControlPlane::start() {
                       "apiserver.log");
       !r)
     return r;
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(180);
   while (std::chrono::steady_clock::now() < until) {
     if (kubectl("get --raw /readyz").text == "ok") return {};
     for (const pid_t child : children_)
@@ -135,7 +135,7 @@ Result<> ControlPlane::start() {
       }
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
   }
-  return fail(Errc::kUnavailable, "not ready after 60 s: " + tail(folder_ / "apiserver.log"));
+  return fail(Errc::kUnavailable, "not ready after 180 s: " + tail(folder_ / "apiserver.log"));
 }
 
 ControlPlane::Answer ControlPlane::kubectl(const std::string& arguments,

@@ -29,7 +29,7 @@ class ControlPlane {
   ControlPlane(const ControlPlane&) = delete;
   ControlPlane& operator=(const ControlPlane&) = delete;
 
-  // Until /readyz says ok, at most 60 s.
+  // Until /readyz says ok, at most 180 s (it takes 5 on an idle machine).
   [[nodiscard]] Result<> start();
   // kubectl as the administrator, with `input` as its standard input.
   [[nodiscard]] Answer kubectl(const std::string& arguments, const std::string& input = "") const;
