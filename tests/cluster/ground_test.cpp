@@ -22,12 +22,14 @@ std::string content(const fs::path& path) {
   return text.str();
 }
 
-// By pid, of all that is in a control group of the cluster.
+// By pid, of all that is in a control group of the cluster. What is dead and waits for the
+// machine's init to say so has nothing any more.
 std::map<std::string, std::string> processes() {
   std::map<std::string, std::string> found;
   for (const auto& entry : fs::directory_iterator("/proc")) {
     const std::string pid = entry.path().filename();
     if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    if (content(entry.path() / "status").find("State:\tZ") != std::string::npos) continue;
     if (content(entry.path() / "cgroup").find("/faultline-cluster") != std::string::npos)
       found[pid] = content(entry.path() / "comm");
   }

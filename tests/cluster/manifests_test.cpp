@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // daemonset/ as the API server sees it: every object of every overlay is accepted, and roles grant
 // what is written and no more.
+#include <boost/json.hpp>
+#include <set>
 #include <stdexcept>
 
 #include "tests/cluster/harness.h"
@@ -44,6 +46,56 @@ bool may(const std::string& who, const std::string& verb, const std::string& wha
   const std::string said = kubectl(words).output;
   if (!said.ends_with("yes\n") && !said.ends_with("no\n")) throw std::runtime_error(said);
   return said.ends_with("yes\n");
+}
+
+// What an agent can do that runs as an overlay says: `faultline-agent --probe` in the DaemonSet's
+// pod.
+std::set<std::string> features_of_agent(const Namespace& space, const std::string& overlay) {
+  const TemporaryFile rendered(must_kubectl({"kustomize", source(overlay)}));
+  const std::string name = overlay.substr(overlay.rfind('/') + 1);
+  boost::json::stream_parser parser;
+  // One document after the other, without anything between.
+  std::string documents =
+      must_kubectl({"create", "--dry-run=client", "-o", "json", "-f", rendered.path()});
+  for (std::string_view rest = documents; !rest.empty();) {
+    parser.reset();
+    rest.remove_prefix(parser.write_some(rest.data(), rest.size()));
+    if (!parser.done()) break;
+    const boost::json::value document = parser.release();
+    if (document.at("kind") != "DaemonSet") continue;
+    boost::json::object pod = document.at("spec").at("template").as_object();
+    pod["apiVersion"] = "v1";
+    pod["kind"] = "Pod";
+    pod["metadata"].as_object()["name"] = name;
+    auto& spec = pod["spec"].as_object();
+    spec.erase("serviceAccountName");
+    spec["restartPolicy"] = "Never";
+    auto& agent = spec["containers"].as_array()[0].as_object();
+    for (const char* probe : {"startupProbe", "livenessProbe", "readinessProbe"})
+      agent.erase(probe);
+    agent["args"] = {"--probe"};
+    const auto no_ca = [](boost::json::value& list) {
+      boost::json::array rest_of_it;
+      for (const auto& entry : list.as_array())
+        if (entry.at("name") != "ca") rest_of_it.push_back(entry);
+      list = rest_of_it;
+    };
+    no_ca(agent["volumeMounts"]);
+    no_ca(spec["volumes"]);
+    space.apply(boost::json::serialize(pod));
+  }
+  if (!comes_true(
+          [&] {
+            return space.kubectl({"get", "pod", name, "-o", "jsonpath={.status.phase}"}).output ==
+                   "Succeeded";
+          },
+          60s))
+    throw std::runtime_error(space.kubectl({"describe", "pod", name}).output);
+  std::set<std::string> available;
+  const auto probe = boost::json::parse(space.must_kubectl({"logs", name}));
+  for (const auto& feature : probe.at("features").as_array())
+    if (feature.at("available").as_bool()) available.emplace(feature.at("name").as_string());
+  return available;
 }
 
 }  // namespace
@@ -99,6 +151,16 @@ TEST_F(Manifests, RolesGrantWhatIsWrittenAndNoMore) {
   }
   EXPECT_FALSE(may("faultline-agent", "list", "namespaces"));
   EXPECT_FALSE(may("faultline-agent", "list", "experiments.faultline.dev"));
+}
+
+// The images of scripts/image on a node: a listed capability that is missing would show as a
+// feature that is.
+TEST_F(Manifests, TheHardenedAgentCanDoAllButFuse) {
+  const Namespace space("probes");
+  auto privileged = features_of_agent(space, "daemonset");
+  EXPECT_THAT(privileged, testing::Contains("TUN/TAP"));
+  privileged.erase("FUSE");  // the runtime gives a container no device that it does not know
+  EXPECT_EQ(features_of_agent(space, "daemonset/overlays/hardened"), privileged);
 }
 
 }  // namespace faultline::test

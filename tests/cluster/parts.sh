@@ -22,7 +22,7 @@ until_true() {
   local limit=$((${EPOCHREALTIME/./} / 1000 + $1 * 1000)) what=$2
   shift 2
   until "$@" >/dev/null 2>&1; do
-    [ $((${EPOCHREALTIME/./} / 1000)) -lt $limit ] || fail "$what: not within its time; logs are in $state/log"
+    [ $((${EPOCHREALTIME/./} / 1000)) -lt $limit ] || fail "$what: not within its time"
     sleep 0.1
   done
 }
@@ -151,13 +151,21 @@ make_groups() {
 remove_all() {
   local top
   if [ -d "$tree" ]; then
+    mapfile -t ending < <(find "$tree" -name cgroup.procs -exec cat {} +)
     echo 1 >"$tree/cgroup.kill"
-    until_true 30 "the end of all processes" grep -qx 'populated 0' "$tree/cgroup.events"
+    until_true 30 "the end of all processes" all_ended
   fi
   for top in $(hierarchies 'cgroup|cgroup2'); do
     [ ! -d "$top/$group" ] || until_true 10 "removing $top/$group" remove_groups "$top/$group"
   done
   # Namespaces and mounts ended with their processes; a mount that is still going is not entered.
   [ ! -e "$state" ] || until_true 10 "removing $state" rm -rf --one-file-system "$state"
+}
+# A group is empty a moment before the memory of its last process is free. What only waits to be reaped is gone.
+all_ended() {
+  local number
+  grep -qx 'populated 0' "$tree/cgroup.events" || return 1
+  for number in "${ending[@]}"; do grep -qs "/$group/" "/proc/$number/cgroup" && grep -qs "^State:.[^ZX]" "/proc/$number/status" && return 1; done
+  return 0
 }
 remove_groups() { find "$1" -depth -type d -exec rmdir {} + 2>/dev/null || [ ! -d "$1" ]; }
