@@ -83,7 +83,7 @@ Result<int> run_convert(Invocation& call, Console& console) {
   const bool write = all.complete() || !call.has("strict");
   if (!write) all.experiments.clear();
   std::vector<fs::path> names;
-  if (const auto folder = call.get("directory")) {
+  if (const auto folder = call.get("directory"); folder && write) {
     names = file_names(all.experiments, *folder);
     if (const auto written = write_files(all.experiments, names, *folder); !written)
       return fail(written.error());

@@ -216,9 +216,13 @@ void convert_containers(const Node& spec, Draft& draft) {
 }
 
 void report_rows(const Node& spec, std::string_view kind) {
+  const auto* action =
+      spec.value()->is_object() ? spec.value()->get_object().if_contains("action") : nullptr;
+  const bool shaped = action != nullptr && *action == "bandwidth";
   for (const FieldRow& row : field_rows()) {
     if (!row.becomes.empty() || (row.kind != kind && !row.kind.empty())) continue;
-    if (row.field.starts_with("selector.")) continue;  // convert_selector does
+    if (row.field.starts_with("selector.")) continue;              // convert_selector does
+    if (row.field.starts_with("bandwidth.") && !shaped) continue;  // said by convert_network
     Node node = spec;
     std::string_view rest = row.field;
     while (node.given() && !rest.empty()) {

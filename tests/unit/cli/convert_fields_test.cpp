@@ -217,8 +217,8 @@ TEST(ConvertFields, EachChangesTheExperimentOrIsTold) {
     const Sample* sample = sample_of(field.path);
     ASSERT_NE(sample, nullptr) << field.kind << " " << field.path << " has no sample";
     json::value before = smallest(field.kind);
-    for (const auto& [key, value] :
-         json::parse({sample->beside.data(), sample->beside.size()}).as_object())
+    const json::value beside = json::parse({sample->beside.data(), sample->beside.size()});
+    for (const auto& [key, value] : beside.as_object())
       before.at("spec").as_object()[key] = value;
     json::value after = before;
     set(after.at("spec"), field.path, json::parse({sample->value.data(), sample->value.size()}));
