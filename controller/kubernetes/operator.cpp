@@ -4,6 +4,8 @@
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/describe.hpp>
+#include <boost/mp11.hpp>
 #include <map>
 #include <optional>
 #include <set>
@@ -25,6 +27,17 @@ using Object = boost::json::object;
 
 constexpr std::chrono::seconds kLookAgain{1};
 constexpr std::chrono::milliseconds kSoon{50};
+
+// With a null for what is empty: a merge patch leaves alone what it does not name.
+Object whole(const api::ExperimentStatus& status) {
+  Object written = api::to_json(status).as_object();
+  using Members =
+      boost::describe::describe_members<api::ExperimentStatus, boost::describe::mod_any_access>;
+  boost::mp11::mp_for_each<Members>([&](auto member) {
+    if (!written.contains(member.name)) written[member.name] = nullptr;
+  });
+  return written;
+}
 
 std::string state_word(const api::ExperimentStatus& status) {
   return std::string(api::to_json(status).as_object().at("phase").as_string());
@@ -250,7 +263,7 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
     if (!only_if_version.empty()) metadata["resourceVersion"] = only_if_version;
     Object patch;
     patch["metadata"] = std::move(metadata);
-    patch["status"] = api::to_json(status);
+    patch["status"] = whole(status);
     const auto ref = experiments()
                          .in(std::string(kube::meta(object, "namespace")))
                          .named(std::string(kube::meta(object, "name")))
