@@ -17,11 +17,15 @@ tree=$(hierarchies cgroup2 | head -1)/$group
 
 fail() { echo "cluster: $*" >&2; exit 5; }
 
-# until_true SECONDS WHAT COMMAND...
+# until_true SECONDS WHAT COMMAND...: a command that returns 99 knows that it never will be.
 until_true() {
-  local limit=$((${EPOCHREALTIME/./} / 1000 + $1 * 1000)) what=$2
+  local limit=$((${EPOCHREALTIME/./} / 1000 + $1 * 1000)) what=$2 code
   shift 2
-  until "$@" >/dev/null 2>&1; do
+  while :; do
+    code=0
+    "$@" >/dev/null 2>&1 || code=$?
+    [ $code -ne 0 ] || return 0
+    [ $code -ne 99 ] || fail "$what: has ended"
     [ $((${EPOCHREALTIME/./} / 1000)) -lt $limit ] || fail "$what: not within its time"
     sleep 0.1
   done
@@ -41,6 +45,7 @@ launch() {
   # shellcheck disable=SC2016
   setsid sh -c 'echo $$ >"$1/cgroup.procs" && echo $$ >"$2" && shift 2 && exec "$@"' sh "$tree/parts/$part" \
     "$state/pid/$part" "$@" </dev/null >>"$state/log/$part.log" 2>&1 8>&- &
+  disown # its end is not for this shell to speak of
 }
 
 # inside NODE|control COMMAND...: in its namespaces.

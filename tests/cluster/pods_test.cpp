@@ -36,6 +36,19 @@ TEST(Pods, AServiceIsReachedByNameFromTheSameNodeAndTheOther) {
     }
 }
 
+TEST(Pods, AServiceWithoutAnAddressAndTheApiServersProxyReachPods) {
+  const Namespace space("ways");
+  space.nginx("web", "n2");
+  space.client("client", "n1");
+  space.apply(
+      "{apiVersion: v1, kind: Service, metadata: {name: each}, spec: {clusterIP: None, selector: "
+      "{app: web}, ports: [{port: 80}]}}");
+  EXPECT_TRUE(
+      comes_true([&] { return space.curl("client", "http://each").output == "web\n"; }, 10s));
+  EXPECT_EQ(must_kubectl({"get", "--raw", "/api/v1/namespaces/ways/services/web:80/proxy/"}),
+            "web\n");
+}
+
 TEST(Pods, ADaemonSetIsOnBothNodesAndADeploymentSpreads) {
   const Namespace space("spread");
   space.apply(R"(
@@ -57,6 +70,8 @@ spec:
   template:
     metadata: {labels: {app: some}}
     spec:
+      topologySpreadConstraints:
+        - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: some}}}
       containers:
         - name: nginx
           image: localhost/nginx:dev
