@@ -22,6 +22,34 @@ namespace {
 
 constexpr std::uint32_t kHeaders = 14 + 20 + 8;  // Ethernet, IPv4, UDP
 
+// When the kernel got the datagram, whatever keeps the reader from it; by the clock of start.
+struct Stamped {
+  ssize_t size;
+  double at;
+};
+Stamped receive(int socket, std::vector<char>& data, double start) {
+  iovec place{data.data(), data.size()};
+  alignas(cmsghdr) char control[64];
+  msghdr message{};
+  message.msg_iov = &place;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  Stamped got{::recvmsg(socket, &message, MSG_DONTWAIT), 0};
+  if (got.size < 0) return got;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c))
+    if (c->cmsg_type == SCM_TIMESTAMPNS) {
+      timespec t{};
+      std::memcpy(&t, CMSG_DATA(c), sizeof t);
+      got.at = static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9 - start;
+    }
+  return got;
+}
+
+double real_time() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -80,7 +108,11 @@ Flood flood(const agent::Fd& sender, const agent::Fd& receiver, const FloodOptio
   Flood flood;
   flood.bytes = options.payload + kHeaders;
   std::atomic<bool> sent = false;
+  const int on = 1;
+  if (::setsockopt(receiver.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) != 0)
+    throw std::runtime_error("SO_TIMESTAMPNS");
   const auto start = std::chrono::steady_clock::now();
+  const double start_real = real_time();
   std::thread reader([&] {
     ::prctl(PR_SET_TIMERSLACK, 1UL);
     std::vector<char> data(options.payload);
@@ -91,12 +123,11 @@ Flood flood(const agent::Fd& sender, const agent::Fd& receiver, const FloodOptio
         if (was_sent) return;
         continue;
       }
-      if (::recv(receiver.get(), data.data(), data.size(), MSG_DONTWAIT) !=
-          static_cast<ssize_t>(data.size()))
-        continue;
+      const Stamped got = receive(receiver.get(), data, start_real);
+      if (got.size != static_cast<ssize_t>(data.size())) continue;
       std::uint32_t number = 0;
       std::memcpy(&number, data.data(), sizeof number);
-      flood.at.push_back(seconds_since(start));
+      flood.at.push_back(got.at);
       flood.number.push_back(number);
     }
   });

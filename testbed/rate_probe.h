@@ -27,7 +27,8 @@ double iperf3(const TestPod& pod, const std::string& address, const IperfOptions
 // What the receiver of a flood saw.
 struct Flood {
   std::uint64_t sent = 0, send_failures = 0;
-  std::vector<double> at;             // seconds from the first send, in the order of arrival
+  std::vector<double>
+      at;  // seconds from the start, by the kernel's stamps, in the order of arrival
   std::vector<std::uint32_t> number;  // of the datagram, in the order of arrival
   std::uint32_t bytes = 0;            // of one, on a wire: with UDP, IP and Ethernet headers
   [[nodiscard]] std::uint64_t lost() const { return sent - at.size(); }
