@@ -87,6 +87,12 @@ awaitable<Result<ClientResponse>> Client::request(std::string method, std::strin
                      std::move(extras));
 }
 
+awaitable<Result<ClientResponse>> Client::request(std::string method, std::string target,
+                                                  std::string body, milliseconds timeout) {
+  RequestExtras none;
+  return request(std::move(method), std::move(target), std::move(body), timeout, std::move(none));
+}
+
 awaitable<Result<>> Client::events(std::string target,
                                    std::function<bool(const ServerEvent&)> on_event,
                                    milliseconds idle_timeout) {

@@ -66,8 +66,12 @@ class Client {
   // one.
   boost::asio::awaitable<Result<ClientResponse>> request(std::string method, std::string target,
                                                          std::string body,
+                                                         std::chrono::milliseconds timeout);
+  // Not a default argument: g++ 12 destroys such a temporary twice where a caller awaits the call.
+  boost::asio::awaitable<Result<ClientResponse>> request(std::string method, std::string target,
+                                                         std::string body,
                                                          std::chrono::milliseconds timeout,
-                                                         RequestExtras extras = {});
+                                                         RequestExtras extras);
   // Calls `on_event` for each event until it returns false, the server ends the stream, or an
   // error.
   boost::asio::awaitable<Result<>> events(std::string target,

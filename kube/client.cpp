@@ -239,6 +239,11 @@ Client::Task<json::object> Client::get(ResourceRef ref) {
   return ask(impl_, ref.check(), {"GET", ref.path(), "", "", "get " + ref.words()});
 }
 
+Client::Task<ObjectList> Client::list(ResourceRef collection) {
+  ListOptions options;
+  return list(std::move(collection), std::move(options));
+}
+
 Client::Task<ObjectList> Client::list(ResourceRef collection, ListOptions options) {
   return list_all(impl_, std::move(collection), std::move(options));
 }

@@ -80,7 +80,8 @@ class Client {
   // while a request is under way.
   [[nodiscard]] Task<Object> get(ResourceRef ref);
   // All pages. When a page comes too late (410), the list is made once more without pages.
-  [[nodiscard]] Task<ObjectList> list(ResourceRef collection, ListOptions options = {});
+  [[nodiscard]] Task<ObjectList> list(ResourceRef collection, ListOptions options);
+  [[nodiscard]] Task<ObjectList> list(ResourceRef collection);
   [[nodiscard]] Task<Object> create(ResourceRef collection, Object object);
   // metadata.resourceVersion in `object`: only if it is still that one, else kConflict.
   [[nodiscard]] Task<Object> replace(ResourceRef ref, Object object);
@@ -89,7 +90,7 @@ class Client {
   [[nodiscard]] Task<Object> apply(ResourceRef ref, Object object, std::string field_manager,
                                    bool force);
   // The deleted object, or the Status that says so.
-  [[nodiscard]] Task<Object> remove(ResourceRef ref, RemoveOptions options = {});
+  [[nodiscard]] Task<Object> remove(ResourceRef ref, RemoveOptions options);
   // Anything else: "/version", a service's proxy. The body is JSON, or the answer is {"text": ...}.
   [[nodiscard]] Task<Object> raw(std::string method, std::string target, std::string body = {});
 

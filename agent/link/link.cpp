@@ -69,7 +69,7 @@ Result<> ControllerLink::read_files() {
   authorities_ = std::move(authorities);
   http::ClientOptions client;
   client.base_url = options_.controller;
-  client.token = [this] { return token(); };
+  client.token = [this] { return newest_token(); };
   if (!authorities_.empty()) client.tls = http::ClientTls{.ca_pem = authorities_};
   client.connect_timeout = milliseconds(1000);
   client_ = std::make_unique<http::Client>(executor_, std::move(client));
@@ -77,7 +77,7 @@ Result<> ControllerLink::read_files() {
 }
 
 // The newest; one that cannot be read leaves the last one in use.
-std::string ControllerLink::token() {
+std::string ControllerLink::newest_token() {
   if (auto read = http::load_token(options_.token_file)) token_ = std::move(*read);
   return token_;
 }

@@ -71,7 +71,7 @@ class ControllerLink {
   enum class Outcome { kAnswered, kFailed, kInterrupted };
   boost::asio::awaitable<Outcome> exchange(double most_wait, std::chrono::milliseconds slack);
   boost::asio::awaitable<void> pause(std::chrono::nanoseconds time);
-  [[nodiscard]] std::string token();
+  [[nodiscard]] std::string newest_token();
 
   const Clock& clock_;
   LinkOptions options_;

@@ -279,6 +279,7 @@ void decode(Decoder& d, const json::value& v, T& out, const FieldRule& rule = kN
     if (rule.max_items != 0 && items.size() > rule.max_items)
       return d.problem("must have at most " + std::to_string(rule.max_items) + " items, got " +
                        std::to_string(items.size()));
+    out.clear();  // what is written takes the place of a default
     out.reserve(items.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
       const Decoder::Step step(d, {}, i);

@@ -44,7 +44,8 @@ constexpr std::array kRows{
              "the same words; `limits` are raised to what the mode asks for"},
     FieldRow{"", "value", "target.value", ""},
     FieldRow{"", "containerNames", "target.containerNames",
-             "not given: all containers, where Chaos Mesh takes the first (a note says so)"},
+             "not given: all containers, where Chaos Mesh takes the first (a note says so); of "
+             "`DNSChaos` left out and told: containers share their pod's network"},
     FieldRow{"", "duration", "phases.fault",
              "not given: 30 s, where Chaos Mesh goes on until it is deleted (a note says so); "
              "`pod-kill` and `container-kill` happen once"},

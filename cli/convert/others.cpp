@@ -166,7 +166,12 @@ void convert_pod(const Node& spec, Draft& draft) {
 }
 
 void convert_dns(const Node& spec, Draft& draft) {
-  convert_containers(spec, draft);
+  const Node names = spec["containerNames"];
+  names.read_all();
+  if (names.given())
+    names.left_out(
+        "all containers of a pod share its network, so that the fault hits them all; look whether "
+        "that is meant");
   const Node action = spec["action"], patterns = spec["patterns"];
   const std::string word = action.text().value_or("");
   api::DnsError fault;

@@ -1,25 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The generated CustomResourceDefinition in front of a real API server: it takes what the parser
 // takes and refuses what is wrong, without a webhook.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <boost/json.hpp>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <thread>
 
 #include "api/codec.h"
-#include "tests/cluster/control_plane.h"
+#include "tests/cluster/harness.h"
 
-namespace faultline::cluster {
+namespace faultline::test {
 namespace {
 
 namespace fs = std::filesystem;
 namespace json = boost::json;
 using testing::HasSubstr;
-
-fs::path source() { return fs::path(__FILE__).parent_path().parent_path().parent_path(); }
 
 std::string content(const fs::path& path) {
   std::ifstream in(path);
@@ -28,37 +23,40 @@ std::string content(const fs::path& path) {
   return text.str();
 }
 
-// One control plane for all tests of the file.
+struct Answer {
+  int exit_code = -1;
+  std::string text;  // standard output and error
+};
+
+// Words by blanks; "-" is a file with `input`.
+Answer kubectl_words(const std::string& arguments, const std::string& input = "") {
+  const TemporaryFile file(input);
+  std::vector<std::string> words;
+  std::istringstream in(arguments);
+  for (std::string word; in >> word;) words.push_back(word == "-" ? file.path() : word);
+  const auto said = kubectl(words);
+  return {said.status, said.output};
+}
+
 class Crd : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    if (!kubernetes_programs()) return;
-    plane_ = std::make_unique<ControlPlane>();
-    const auto started = plane_->start();
-    ASSERT_TRUE(started) << started.error().message;
-    const auto applied =
-        plane_->kubectl("apply -f '" + (source() / "daemonset/base/crd.yaml").string() + "'");
+    const auto applied = kubectl_words("apply -f " + source("daemonset/base/crd.yaml"));
     ASSERT_EQ(applied.exit_code, 0) << applied.text;
-    const auto waited = plane_->kubectl(
+    const auto waited = kubectl_words(
         "wait --for=condition=Established --timeout=30s crd/experiments.faultline.dev");
     ASSERT_EQ(waited.exit_code, 0) << waited.text;
-    for (int i = 0; i < 100 && plane_->kubectl("get flx").exit_code != 0; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_TRUE(comes_true([] { return kubectl_words("get flx").exit_code == 0; }, 10s));
   }
-  static void TearDownTestSuite() { plane_.reset(); }
-  void SetUp() override {
-    if (const auto programs = kubernetes_programs(); !programs)
-      GTEST_SKIP() << programs.error().message;
-    ASSERT_NE(plane_, nullptr);
+  // With all that was made of it.
+  static void TearDownTestSuite() {
+    kubectl_words("delete --timeout=60s crd experiments.faultline.dev");
   }
   // The server alone decides: kubectl does not look at the document.
-  static ControlPlane::Answer create(const std::string& text) {
-    return plane_->kubectl("create --validate=false -f -", text);
+  static Answer create(const std::string& text) {
+    return kubectl_words("create --validate=false -f -", text);
   }
-
-  static std::unique_ptr<ControlPlane> plane_;
 };
-std::unique_ptr<ControlPlane> Crd::plane_;
 
 std::string experiment(const std::string& name, const std::string& faults,
                        const std::string& more = "") {
@@ -67,7 +65,7 @@ std::string experiment(const std::string& name, const std::string& faults,
 }
 
 TEST_F(Crd, IsStructuralAndServed) {
-  const auto got = plane_->kubectl("get crd experiments.faultline.dev -o json");
+  const auto got = kubectl_words("get crd experiments.faultline.dev -o json");
   ASSERT_EQ(got.exit_code, 0) << got.text;
   std::map<std::string, std::string> conditions;
   const json::value crd = json::parse(got.text);
@@ -81,15 +79,15 @@ TEST_F(Crd, IsStructuralAndServed) {
 
 TEST_F(Crd, EveryExampleIsTakenAndComesBackTheSame) {
   int checked = 0;
-  for (const auto& entry : fs::directory_iterator(source() / "docs/examples")) {
+  for (const auto& entry : fs::directory_iterator(source("docs/examples"))) {
     if (entry.path().extension() != ".yaml") continue;
     const std::string text = content(entry.path());
     // With kubectl's own look at it too, as a person would.
-    const auto made = plane_->kubectl("apply -f -", text);
+    const auto made = kubectl_words("apply -f -", text);
     ASSERT_EQ(made.exit_code, 0) << entry.path() << made.text;
     const auto parsed = api::parse_experiment(text, "f");
     ASSERT_TRUE(parsed) << parsed.error().message;
-    const auto got = plane_->kubectl("get flx " + parsed->metadata.name + " -o json");
+    const auto got = kubectl_words("get flx " + parsed->metadata.name + " -o json");
     ASSERT_EQ(got.exit_code, 0) << got.text;
     const auto back = api::from_cluster_json(json::parse(got.text));
     ASSERT_TRUE(back) << back.error().message;
@@ -215,7 +213,7 @@ TEST_F(Crd, AMisspeltKeyIsKeptForTheWebhookAndRefusedByName) {
   const std::string text =
       experiment("misspelt", "    - networkLatency: {latency: 1s, peerPort: [5432]}\n");
   ASSERT_EQ(create(text).exit_code, 0);
-  const auto got = plane_->kubectl("get flx misspelt -o json");
+  const auto got = kubectl_words("get flx misspelt -o json");
   const auto back = api::from_cluster_json(json::parse(got.text));
   ASSERT_FALSE(back) << "a filter that is dropped would hit everything";
   EXPECT_THAT(back.error().message, HasSubstr("did you mean \"peerPorts\"?"));
@@ -241,27 +239,27 @@ TEST_F(Crd, StatusIsASubresourceAndShownInColumns) {
                         .injected = 5,
                         .rate = 0.5,
                         .verdict = api::InjectionVerdict::no_traffic}};
-  const auto got = plane_->kubectl("get flx seen -o json");
+  const auto got = kubectl_words("get flx seen -o json");
   json::value object = json::parse(got.text);
   object.as_object()["status"] = api::to_json(status);
   const std::string path =
       "/apis/faultline.dev/v1alpha1/namespaces/default/experiments/seen/status";
-  const auto put = plane_->kubectl("replace --raw " + path + " -f -", json::serialize(object));
+  const auto put = kubectl_words("replace --raw " + path + " -f -", json::serialize(object));
   ASSERT_EQ(put.exit_code, 0) << put.text;
   const auto back = api::from_cluster_json(json::parse(put.text));
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(json::serialize(api::to_json(back->status)), json::serialize(api::to_json(status)));
   EXPECT_EQ(back->object.generation, 1) << "a status is no change of the spec";
-  const auto table = plane_->kubectl("get flx seen -o wide");
+  const auto table = kubectl_words("get flx seen -o wide");
   EXPECT_THAT(table.text, testing::ContainsRegex("NAME +PHASE +PODS +INJECTED +VERDICT +AGE +RUN"));
   EXPECT_THAT(table.text, testing::ContainsRegex("seen +Completed +2 +4155 +not-real"));
   // And what is no status is refused.
   json::value wrong = json::parse(put.text);
   wrong.at("status").as_object()["phase"] = "Dancing";
-  const auto refused = plane_->kubectl("replace --raw " + path + " -f -", json::serialize(wrong));
+  const auto refused = kubectl_words("replace --raw " + path + " -f -", json::serialize(wrong));
   EXPECT_NE(refused.exit_code, 0);
   EXPECT_THAT(refused.text, HasSubstr("status.phase"));
 }
 
 }  // namespace
-}  // namespace faultline::cluster
+}  // namespace faultline::test

@@ -35,6 +35,7 @@ struct Way {
   const char* name;
   unsigned setup;  // IORING_SETUP_*
   unsigned entry;  // IOSQE_*
+  friend void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
 };
 
 // A ring of the process that makes it.

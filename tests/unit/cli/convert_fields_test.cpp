@@ -54,7 +54,8 @@ json::object smallest(const std::string& kind) {
   if (kind == "DNSChaos") spec["action"] = "error";
   if (kind == "KernelChaos")
     spec["failKernRequest"] = json::object{{"failtype", 0}, {"probability", 10}};
-  if (kind != "NetworkChaos" && kind != "KernelChaos") spec["containerNames"] = json::array{"app"};
+  if (kind != "NetworkChaos" && kind != "KernelChaos" && kind != "DNSChaos")
+    spec["containerNames"] = json::array{"app"};
   if (kind == "Schedule")
     spec = {{"schedule", "@every 5m"},
             {"type", "NetworkChaos"},

@@ -146,7 +146,7 @@ const std::vector<Case>& cases() {
        "DNSChaos",
        kApp + "  action: error\n  patterns: [google.com, 'chaos-mesh.*', 'github.?om']\n",
        "- dnsError:\n names:\n - google.com\n - chaos-mesh.*\n rcode: SERVFAIL",
-       {"spec.patterns[2]: no name is like that"}},
+       {"spec.containerNames: all containers", "spec.patterns[2]: no name is like that"}},
       {"memory that the kernel has not",
        "KernelChaos",
        "  failKernRequest:\n    failtype: 0\n    headers: [linux/mm.h]\n    probability: 1\n    "
@@ -411,7 +411,7 @@ TEST(ConvertCommand, PrintsWhatItCanAndTheExitCodeTellsWhetherThatIsAll) {
   EXPECT_EQ(shell.run({"convert", "-"}), 0);
   EXPECT_EQ(shell.run({"convert", part, "--output", "json"}), 1);
   EXPECT_EQ(shell.json().at("experiments").as_array().size(), 2U);
-  EXPECT_EQ(shell.json().at("findings").as_array().size(), 9U);
+  EXPECT_EQ(shell.json().at("findings").as_array().size(), 10U);
   EXPECT_EQ(shell.json().at("exitCode"), 1);
 }
 

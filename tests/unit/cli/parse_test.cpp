@@ -106,7 +106,7 @@ TEST(Help, ExamplesAreTrue) {
     for (const auto& [line, what] : command.examples) {
       std::istringstream in{std::string(line)};
       std::vector<std::string> words;
-      for (std::string word; in >> word && word != ">";)
+      for (std::string word; in >> word && word != ">" && word != "|";)
         if (word != "sudo" && word != "source") words.push_back(word);
       ASSERT_FALSE(words.empty());
       if (words[0] == "<(faultline") words.back().pop_back();  // source <(...)
