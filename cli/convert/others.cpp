@@ -212,7 +212,6 @@ void convert_kernel(const Node& spec, Draft& draft) {
   const Node request = spec["failKernRequest"];
   if (!request.given()) return spec.missing("failKernRequest", "nothing is known to be done");
   const Node type = request["failtype"], chance = request["probability"], times = request["times"];
-  request["headers"].left_out(why_not("KernelChaos", "failKernRequest.headers"));
   api::SyscallError fault;
   const bool known = callchain(request["callchain"], fault.syscalls);
   const auto number = type.number(0, 2);

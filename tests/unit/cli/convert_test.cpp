@@ -374,9 +374,10 @@ TEST(Convert, ReadsManyDocumentsSchedulesAndLists) {
         "m.yaml:10: spec.concurrencyPolicy:", "m.yaml:21: is a Deployment of apps/v1",
         "m.yaml:26: kind: TimeChaos has no equivalent and is left out: clocks are never changed",
         "m.yaml:35: note: items[0].metadata.uid: is the API server's",
+        "items[0].spec.containerNames: all containers of a pod share its network",
         "m.yaml:42: note: items[0].status: is what became of it"})
     EXPECT_THAT(told, HasSubstr(line));
-  EXPECT_EQ(out->findings.size(), 9U) << told;
+  EXPECT_EQ(out->findings.size(), 10U) << told;
 }
 
 TEST(Convert, WhatIsNoYamlIsBadInput) {
