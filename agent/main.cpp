@@ -222,7 +222,10 @@ Result<> run(const Options& options) {
                pods->watch ? "pods of the API server"
                            : std::to_string(pods->source->pods().size()) + " pods",
                options.agent.link.controller);
-  if (pods->watch) pods->watch->start();
+  if (pods->watch) {
+    pods->watch->on_change([&agent] { agent.pods_changed(); });
+    pods->watch->start();
+  }
   signals.async_wait([&](const boost::system::error_code& error, int number) {
     if (error) return;
     spdlog::info("ending: signal {}", number);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include <string_view>
 #include <thread>
 
+#include "agent/kernel/feature_probe.h"
 #include "agent/kernel/undo_journal.h"
 
 namespace faultline::testbed {
@@ -51,8 +53,14 @@ std::set<std::string> objects() {
   std::set<std::string> found;
   collect<bpf_prog_info>(found, "program", bpf_prog_get_next_id, bpf_prog_get_fd_by_id,
                          [](const bpf_prog_info& i) { return std::string(i.name); });
-  collect<bpf_map_info>(found, "map", bpf_map_get_next_id, bpf_map_get_fd_by_id,
-                        [](const bpf_map_info& i) { return std::string(i.name); });
+  // Not where filters call through arrays of programs (clsact): to look at such an array is to open
+  // and close it, and a close while its clearing is still queued makes the kernel keep it for ever
+  // (prog_array_map_clear() takes a reference before schedule_work(), which says no then; read in
+  // 6.1, where tests that look at the same time left one array in two hundred).
+  static const bool look_at_maps = agent::FeatureProbe().has(agent::KernelFeature::kTcx);
+  if (look_at_maps)
+    collect<bpf_map_info>(found, "map", bpf_map_get_next_id, bpf_map_get_fd_by_id,
+                          [](const bpf_map_info& i) { return std::string(i.name); });
   collect<bpf_link_info>(found, "link", bpf_link_get_next_id, bpf_link_get_fd_by_id,
                          [](const bpf_link_info& i) { return program_name(i.prog_id); });
   std::error_code ec;
@@ -81,6 +89,12 @@ bool family(pid_t pid) {
   return false;
 }
 
+// Of "fl-e19c-0", a device of our veth pairs: of process 0x19c. 0: none.
+pid_t owner_of(const std::string& device) {
+  unsigned pid = 0, number = 0;
+  return std::sscanf(device.c_str(), "fl-e%x-%x", &pid, &number) == 2 ? static_cast<pid_t>(pid) : 0;
+}
+
 // "program 12", "link 3", "map 4", "device fl-delay0", "record filter-7-1" of processes that are
 // not ours.
 std::set<std::string> held_by_others() {
@@ -101,6 +115,11 @@ std::set<std::string> held_by_others() {
         if (key == "iff:") held.insert("device " + value);
       }
     }
+  }
+  for (const auto& entry : fs::directory_iterator("/sys/class/net", ec)) {
+    const std::string name = entry.path().filename();
+    if (const pid_t pid = owner_of(name); pid > 0 && kill(pid, 0) == 0 && !family(pid))
+      held.insert("device " + name);
   }
   for (const auto& entry : fs::directory_iterator(agent::UndoJournal::here().folder(), ec)) {
     const std::string name = entry.path().filename();  // filter-PID-HANDLE

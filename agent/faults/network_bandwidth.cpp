@@ -68,8 +68,12 @@ Result<std::unique_ptr<ArmedFault>> arm(const api::Fault& fault, const Pod& pod,
   if (!spec) return fail(Errc::kInternal, "networkBandwidth was given another fault's settings");
   const auto devices = host_devices(pod);
   if (!devices) return fail(devices.error());
-  auto armed = context.features.has(KernelFeature::kFq) ? arm_edt(*spec, *devices, context)
-                                                        : arm_line(*spec, *devices, context);
+  // In rounds of fq packets overtake each other (119 of 1 800 were seen to): who may have to wait
+  // longer than one round waits in the delay line.
+  const bool by_edt =
+      context.features.has(KernelFeature::kFq) &&
+      (edt_fits(link_config(*spec)) || !context.features.has(KernelFeature::kTun));
+  auto armed = by_edt ? arm_edt(*spec, *devices, context) : arm_line(*spec, *devices, context);
   if (!armed) return fail(armed.error().with_context("networkBandwidth on " + pod.ref.id()));
   return armed;
 }

@@ -135,8 +135,15 @@ asio::awaitable<void> Agent::pods_loop() {
     co_await sleep(pods_timer_, !reconciler_.active() ? kPodsIdle
                                 : awaited             ? kPodsAway
                                                       : kPodsBusy);
+    // News come in bursts: one look for all of them.
+    if (std::exchange(pods_news_, false)) co_await sleep(pods_timer_, kPodsAway);
     if (!ending_) look_at_pods();
   }
+}
+
+void Agent::pods_changed() {
+  pods_news_ = true;
+  pods_timer_.cancel();
 }
 
 asio::awaitable<void> Agent::observe_loop() {

@@ -43,6 +43,9 @@ class Agent {
   // what is left to tell. Afterwards the loop has nothing left to do.
   boost::asio::awaitable<void> end();
 
+  // The source has news: it is polled soon, and not only when its turn comes.
+  void pods_changed();
+
   static constexpr std::chrono::milliseconds kTick{50};       // while a run is up
   static constexpr std::chrono::milliseconds kPodsBusy{250};  // between looks at the pods
   static constexpr std::chrono::milliseconds kPodsAway{50};   // while a pod of the file is away
@@ -71,7 +74,7 @@ class Agent {
   std::unique_ptr<ControllerLink> link_;
   std::unique_ptr<http::Server> server_;
   boost::asio::steady_timer tick_timer_, pods_timer_, observe_timer_, link_done_;
-  bool ending_ = false, link_ended_ = false;
+  bool ending_ = false, link_ended_ = false, pods_news_ = false;
   std::string source_error_;
   std::vector<MissingPod> missing_told_;
 };

@@ -33,6 +33,7 @@ PodWatch::PodWatch(boost::asio::any_io_executor executor, kube::Config config, c
                      [this](const auto& pod) {
                        source_.remove(std::string(kube::meta(pod, "namespace")),
                                       std::string(kube::meta(pod, "name")));
+                       if (changed_) changed_();
                      },
                  .synced = {}}) {}
 
@@ -42,6 +43,7 @@ void PodWatch::tell(const boost::json::object& object) {
     source_.upsert(std::move(*pod));
   else
     spdlog::warn("{}", pod.error().message);
+  if (changed_) changed_();
 }
 
 }  // namespace faultline::agent

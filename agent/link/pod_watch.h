@@ -4,7 +4,9 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "agent/targets/kubernetes_source.h"
 #include "base/clock.h"
@@ -18,6 +20,8 @@ class PodWatch {
   // `source` and `clock` outlive it.
   PodWatch(boost::asio::any_io_executor executor, kube::Config config, const Clock& clock,
            const std::string& node, KubernetesSource& source);
+  // Called after each change that was told to the source. Set it before start().
+  void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
   PodWatch(const PodWatch&) = delete;
   PodWatch& operator=(const PodWatch&) = delete;
 
@@ -29,6 +33,7 @@ class PodWatch {
   void tell(const boost::json::object& pod);
 
   KubernetesSource& source_;
+  std::function<void()> changed_;
   kube::Client client_;
   kube::Informer informer_;
 };

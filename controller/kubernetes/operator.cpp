@@ -182,8 +182,7 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
       entry.run = *run;
       spdlog::info("experiment {}: run {}", name, *run);
       co_await follow(object, uid, before);
-    } else if (run.error().code == Errc::kUnavailable &&
-               clock.steady() < entry.first_seen + options.patience) {
+    } else if (is_early(run.error(), clock.steady() - entry.first_seen)) {
       if (before.reason == run.error().message) co_return;
       before.reason = run.error().message;
       co_await write(object, uid, before);
@@ -228,6 +227,12 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
     text.reason = ended ? state_word(status) : text.reason;
     text.warning = injecting || status.verdict != api::RunVerdict::met;
     if (injecting || ended) co_await tell(object, text);
+  }
+
+  // Agents that are not connected yet, and pods that were made a moment ago.
+  [[nodiscard]] bool is_early(const Error& error, std::chrono::nanoseconds age) const {
+    return (error.code == Errc::kUnavailable && age < options.patience) ||
+           (error.code == Errc::kNotFound && age < options.new_pods);
   }
 
   static std::string words(const Object& object, const api::ExperimentStatus& status) {

@@ -26,6 +26,8 @@ struct OperatorOptions {
   // How long an experiment waits for agents that are not connected yet (a controller that was just
   // started), before it is refused.
   std::chrono::seconds patience{30};
+  // How long one that matches no pod waits for pods that agents have not told yet.
+  std::chrono::seconds new_pods{3};
 };
 
 struct OperatorState {

@@ -68,7 +68,18 @@ Result<FaultCounters> ArmedEdtBandwidth::read() const {
   return out;
 }
 
+// Nobody goes round who need not: the order of a queue is that of one wait.
+std::uint64_t longest_wait(const fl_link_config& link) {
+  constexpr std::uint64_t kSlack = 20'000'000;  // the last packet's own time, and being late
+  const auto longest = static_cast<std::uint64_t>(std::chrono::nanoseconds(kEdtLongestLink).count());
+  return std::min<std::uint64_t>(link.queue_ns + kSlack, longest);
+}
+
 }  // namespace
+
+bool edt_fits(const fl_link_config& link) {
+  return longest_wait(link) > link.queue_ns;
+}
 
 Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkBandwidth& spec,
                                             const std::vector<IfIndex>& devices,
@@ -88,8 +99,7 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkBandwidth& spec,
   object.rodata->fl_seed = context.seed;
   object.rodata->fl_config = *config;
   object.rodata->fl_link = link_config(spec);
-  object.rodata->fl_link_hop_ns =
-      static_cast<std::uint64_t>(std::chrono::nanoseconds(kEdtHop).count());
+  object.rodata->fl_link_hop_ns = longest_wait(object.rodata->fl_link);
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
   auto armed = std::make_unique<ArmedEdtBandwidth>(std::move(*pair), std::move(*skeleton));
   if (auto done = armed->line().attach(*means, spec.direction, devices, context.deadline); !done)

@@ -17,6 +17,7 @@
 #include "agent/kernel/link.h"
 #include "agent/kernel/tc.h"
 #include "fault_abi.h"
+#include "link_abi.h"
 
 namespace faultline::agent {
 
@@ -24,6 +25,8 @@ inline constexpr const char* kEdtMechanism = "edt";
 
 // No packet waits longer at once, so all are out that long after the lease has ended.
 inline constexpr std::chrono::milliseconds kEdtHop{40};
+// The same of a narrow link, whose packets wait once. Below what disarm() waits.
+inline constexpr std::chrono::milliseconds kEdtLongestLink{150};
 
 // Descriptors of a loaded object, which outlives the line.
 struct EdtObject {
@@ -97,6 +100,8 @@ Result<fl_delay_config> edt_config(const EdtPair& pair, const api::NetworkFilter
 Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,
                                             const std::vector<IfIndex>& devices,
                                             const ArmContext& context);
+// Whether what this link makes wait keeps its order there: nothing waits longer than at once.
+[[nodiscard]] bool edt_fits(const fl_link_config& link);
 Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkBandwidth& spec,
                                             const std::vector<IfIndex>& devices,
                                             const ArmContext& context);

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/cluster/faultline.h"
+
+#include <boost/json.hpp>
+#include <cstdlib>
+#include <iostream>
+#include <stdexcept>
+
+namespace faultline::test {
+namespace {
+
+constexpr const char* kShop = R"(
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+        - name: nginx
+          image: localhost/nginx:dev
+          readinessProbe: {httpGet: {path: /, port: 80}, periodSeconds: 1, timeoutSeconds: 3}
+)";
+
+double seconds(const testbed::CommandResult& said) {
+  return said.status == 0 ? std::strtod(said.output.c_str(), nullptr) : -1;
+}
+
+std::vector<std::string> curl(const std::string& ip) {
+  return {"curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{time_total}", "http://" + ip + "/"};
+}
+
+}  // namespace
+
+std::string experiment(const std::string& name, const std::string& spec) {
+  return "apiVersion: faultline.dev/v1alpha1\nkind: Experiment\nmetadata: {name: " + name +
+         "}\nspec:\n" + spec;
+}
+
+std::string slow(const std::string& name, const std::string& fault, const std::string& selector) {
+  return experiment(name, "  purpose: \"The caller feels it\"\n  target: {selector: " + selector +
+                              ", mode: one}\n"
+                              "  faults: [{networkLatency: {latency: 300ms}}]\n"
+                              "  phases: {baseline: 2s, fault: " +
+                              fault + ", recovery: 2s}\n");
+}
+
+Namespace* Faultline::shop = nullptr;
+
+void Faultline::SetUpTestSuite() {
+  must_kubectl({"apply", "-k", source("daemonset")});
+  for (const char* workload : {"deployment/faultline-controller", "daemonset/faultline-agent"})
+    if (const auto done =
+            kubectl({"-n", "faultline", "rollout", "status", workload, "--timeout=120s"});
+        done.status != 0) {
+      std::cout << done.output << kubectl({"-n", "faultline", "describe", "pods"}).output
+                << kubectl({"-n", "faultline", "logs", "deployment/faultline-controller"}).output
+                << kubectl({"-n", "faultline", "logs", "daemonset/faultline-agent"}).output;
+      throw std::runtime_error(std::string(workload) + " does not come up");
+    }
+  shop = new Namespace("shop");
+  shop->apply(kShop);
+  shop->client("caller", "n1");
+  shop->must_kubectl({"rollout", "status", "deployment/web", "--timeout=60s"});
+}
+
+void Faultline::TearDownTestSuite() {
+  delete shop;
+  shop = nullptr;
+  kubectl({"delete", "-k", source("daemonset"), "--ignore-not-found", "--timeout=60s"});
+}
+
+void Faultline::TearDown() {
+  if (HasFailure())
+    for (const char* of : {"deployment/faultline-controller", "daemonset/faultline-agent"})
+      std::cout << kubectl({"-n", "faultline", "logs", of, "--tail=60"}).output;
+  shop->must_kubectl({"delete", "experiments", "--all"});
+  EXPECT_TRUE(comes_true([] { return left().empty(); }, 15s)) << left();
+}
+
+std::vector<ShopPod> Faultline::web() {
+  std::vector<ShopPod> pods;
+  const auto list =
+      boost::json::parse(shop->must_kubectl({"get", "pods", "-l", "app=web", "-o", "json"}));
+  for (const auto& item : list.at("items").as_array()) {
+    const auto& state = item.at("status").as_object();
+    const auto* ip = state.if_contains("podIP");
+    if (ip == nullptr || item.at("metadata").as_object().contains("deletionTimestamp")) continue;
+    pods.push_back({std::string(item.at_pointer("/metadata/name").as_string()),
+                    std::string(ip->as_string()),
+                    std::string(item.at_pointer("/spec/nodeName").as_string())});
+  }
+  return pods;
+}
+
+ShopPod Faultline::pod_of(const std::string& name) {
+  for (ShopPod& pod : web())
+    if (pod.name == name) return pod;
+  return {};
+}
+
+double Faultline::felt(const std::string& ip) {
+  std::vector<std::string> words{"exec", "caller", "--"};
+  for (const std::string& word : curl(ip)) words.push_back(word);
+  return seconds(shop->kubectl(words));
+}
+
+double Faultline::felt_on(const std::string& node, const std::string& ip) {
+  std::vector<std::string> words{"enter", node, "--"};
+  for (const std::string& word : curl(ip)) words.push_back(word);
+  return seconds(cluster(words));
+}
+
+boost::json::value Faultline::status(const std::string& experiment) {
+  const auto said = shop->kubectl({"get", "experiment", experiment, "-o", "json"});
+  if (said.status != 0) return boost::json::object{};
+  const auto object = boost::json::parse(said.output);
+  const auto* found = object.as_object().if_contains("status");
+  return found == nullptr ? boost::json::value(boost::json::object{}) : *found;
+}
+
+std::string Faultline::text(const boost::json::value& object, const char* key) {
+  const auto* found = object.as_object().if_contains(key);
+  return found != nullptr && found->is_string() ? std::string(found->as_string()) : "";
+}
+
+std::string Faultline::condition(const std::string& experiment, const std::string& type) {
+  const auto now = status(experiment);
+  if (const auto* conditions = now.as_object().if_contains("conditions"))
+    for (const auto& one : conditions->as_array())
+      if (text(one, "type") == type) return text(one, "status") + " " + text(one, "reason");
+  return "";
+}
+
+std::string Faultline::target(const std::string& experiment) {
+  const auto now = status(experiment);
+  const auto* targets = now.as_object().if_contains("targets");
+  return targets == nullptr || targets->as_array().empty() ? ""
+                                                           : text(targets->as_array()[0], "name");
+}
+
+ShopPod Faultline::injected(const std::string& name, const std::string& document) {
+  shop->apply(document);
+  if (!comes_true([&] { return phase(name) == "Injecting"; }, 30s))
+    throw std::runtime_error(boost::json::serialize(status(name)));
+  ShopPod hit = pod_of(target(name));
+  EXPECT_GT(felt(hit.ip), kDelayed) << hit.name;
+  return hit;
+}
+
+bool Faultline::over(const std::string& experiment) {
+  const std::string now = phase(experiment);
+  return now == "Completed" || now == "Failed" || now == "Aborted";
+}
+
+std::string Faultline::left() {
+  const auto programs = testbed::command({"bpftool", "prog", "show"});
+  std::string found;
+  std::istringstream lines(programs.output);
+  for (std::string line; std::getline(lines, line);)
+    if (line.find(" name fl_") != line.npos) found += line + "\n";
+  for (const char* node : {"n1", "n2"}) {
+    std::istringstream links(cluster({"enter", node, "--", "ip", "-o", "link"}).output);
+    for (std::string line; std::getline(links, line);)
+      if (line.find(": fl-") != line.npos) found += std::string(node) + ": " + line + "\n";
+  }
+  return found;
+}
+
+}  // namespace faultline::test
