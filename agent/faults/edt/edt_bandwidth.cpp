@@ -77,10 +77,6 @@ std::uint64_t longest_wait(const fl_link_config& link) {
 
 }  // namespace
 
-bool edt_fits(const fl_link_config& link) {
-  return longest_wait(link) > link.queue_ns;
-}
-
 Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkBandwidth& spec,
                                             const std::vector<IfIndex>& devices,
                                             const ArmContext& context) {

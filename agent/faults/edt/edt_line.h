@@ -17,7 +17,6 @@
 #include "agent/kernel/link.h"
 #include "agent/kernel/tc.h"
 #include "fault_abi.h"
-#include "link_abi.h"
 
 namespace faultline::agent {
 
@@ -100,8 +99,6 @@ Result<fl_delay_config> edt_config(const EdtPair& pair, const api::NetworkFilter
 Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,
                                             const std::vector<IfIndex>& devices,
                                             const ArmContext& context);
-// Whether what this link makes wait keeps its order there: nothing waits longer than at once.
-[[nodiscard]] bool edt_fits(const fl_link_config& link);
 Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkBandwidth& spec,
                                             const std::vector<IfIndex>& devices,
                                             const ArmContext& context);
