@@ -189,8 +189,8 @@ Result<Pods> open_pods(boost::asio::io_context& loop, const Clock& clock, const 
     const char* value = std::getenv(name);
     return std::string(value == nullptr ? "" : value);
   };
-  auto config = kube::in_cluster(
-      {variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")});
+  auto config =
+      kube::in_cluster({variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")});
   if (!config) return fail(config.error().with_context("--kubernetes"));
   auto opened = KubernetesSource::open(node, {}, clock);
   if (!opened) return fail(opened.error());

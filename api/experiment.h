@@ -86,8 +86,8 @@ struct AbortCondition {
 BOOST_DESCRIBE_STRUCT(AbortCondition, (), (promql, effect, quantile, above, below))
 
 struct Limits {
-  std::int64_t maxPods = 5;  // 1..10000
-  double maxPercent = 50;    // of the pods that match the selector; 0 < x <= 100
+  std::int64_t maxPods = 5;   // 1..10000
+  double maxPercent = 50;     // of the pods that match the selector; 0 < x <= 100
   bool allReadyPods = false;  // every ready pod of a workload may be hit; known in Kubernetes only
 };
 BOOST_DESCRIBE_STRUCT(Limits, (), (maxPods, maxPercent, allReadyPods))

@@ -153,7 +153,8 @@ int run(int calls) {
     (void)!::pread(fd, &byte, 1, 0);
   };
   const auto seek = [fd] { (void)::lseek(fd, 0, SEEK_SET); };
-  Work by_hook{"security_hook", "openat",
+  Work by_hook{"security_hook",
+               "openat",
                [&] {
                  ::close(static_cast<int>(
                      ::syscall(SYS_openat, AT_FDCWD, file.c_str(), O_RDONLY | O_CLOEXEC)));

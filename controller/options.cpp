@@ -58,11 +58,12 @@ cxxopts::Options description() {
       cxxopts::value<std::string>(), "POLICY.yaml");
   add("kubernetes",
       "in a pod of a cluster: experiments are custom resources, the API server says who asks");
-  add("namespace", "in a cluster: our namespace", cxxopts::value<std::string>()->default_value("faultline"),
-      "NAME");
+  add("namespace", "in a cluster: our namespace",
+      cxxopts::value<std::string>()->default_value("faultline"), "NAME");
   add("service", "in a cluster: the Service by which agents reach us",
       cxxopts::value<std::string>()->default_value("faultline-controller"), "NAME");
-  add("identity", "in a cluster: what tells this controller from others; without it the host's name",
+  add("identity",
+      "in a cluster: what tells this controller from others; without it the host's name",
       cxxopts::value<std::string>(), "NAME");
   add("tls-cert", "serve TLS with this certificate; in a cluster without it: one of our own making",
       cxxopts::value<std::string>(), "FILE");
@@ -111,7 +112,8 @@ Result<std::optional<Options>> parse_options(int argc, char** argv) {
     options.kubernetes = given.count("kubernetes") != 0;
     options.ns = given["namespace"].as<std::string>();
     options.service = given["service"].as<std::string>();
-    options.identity = given.count("identity") != 0 ? given["identity"].as<std::string>() : host_name();
+    options.identity =
+        given.count("identity") != 0 ? given["identity"].as<std::string>() : host_name();
     if (given.count("tls-cert") != given.count("tls-key"))
       return fail(Errc::kInvalid, "--tls-cert and --tls-key go together");
     if (given.count("tls-cert") != 0) {

@@ -24,8 +24,8 @@ struct LinkOptions {
   std::string controller;  // http://127.0.0.1:7878, https://faultline-controller.faultline.svc:7878
   std::string token_file;  // read before each request: tokens of Kubernetes change
   std::string node;
-  // Whom to believe that it is the controller, PEM; read again after each failure, since authorities
-  // change too. Empty: the system's.
+  // Whom to believe that it is the controller, PEM; read again after each failure, since
+  // authorities change too. Empty: the system's.
   std::string ca_file;
 };
 

@@ -34,7 +34,8 @@ struct Rules<Policy> {
        .max = 100,
        .more_than_min = true},
       {.key = "allowAllReadyPods",
-       .help = "Whether spec.limits.allReadyPods may be asked for: every ready pod of a workload."}};
+       .help =
+           "Whether spec.limits.allReadyPods may be asked for: every ready pod of a workload."}};
   static constexpr std::string_view schema{};
 };
 

@@ -99,9 +99,9 @@ Result<> allows_targets(const Rules& rules, const api::Experiment& experiment,
                       " would be hit, and at most " + std::to_string(policy.maxPods) +
                       " are allowed here; choose fewer");
   for (const auto& [id, share] : shares(targets, pods)) {
-    const auto allowed = std::max<std::size_t>(
-        1, static_cast<std::size_t>(policy.maxPercentOfWorkload / 100 *
-                                    static_cast<double>(share.pods)));
+    const auto allowed =
+        std::max<std::size_t>(1, static_cast<std::size_t>(policy.maxPercentOfWorkload / 100 *
+                                                          static_cast<double>(share.pods)));
     if (share.hit > allowed)
       return denied(rules, "maxPercentOfWorkload",
                     "blast radius: " + std::to_string(share.hit) + " of " +
@@ -116,8 +116,9 @@ Result<> allows_targets(const Rules& rules, const api::Experiment& experiment,
       return denied(rules, "allowAllReadyPods", all + "; choose fewer, or run more replicas");
     if (!experiment.spec.limits.allReadyPods)
       return fail(Errc::kDenied,
-                  all + ": choose fewer, or say that it is meant with spec.limits.allReadyPods: "
-                        "true");
+                  all +
+                      ": choose fewer, or say that it is meant with spec.limits.allReadyPods: "
+                      "true");
   }
   return {};
 }

@@ -133,9 +133,10 @@ awaitable<Result<>> Admission::judge(const Object& request) {
     // Labels, annotations, finalizers: whoever may write them may.
     const auto *before = spec_of(request, "oldObject"), *now = spec_of(request, "object");
     if (before != nullptr && now != nullptr && *before == *now) co_return Result<>{};
-    co_return fail(Errc::kDenied,
-                   "an Experiment runs once, as it was created: its spec does not change. Delete it "
-                   "and create another");
+    co_return fail(
+        Errc::kDenied,
+        "an Experiment runs once, as it was created: its spec does not change. Delete it "
+        "and create another");
   }
   const auto read = api::from_cluster_json(*object);
   if (!read) co_return fail(read.error());

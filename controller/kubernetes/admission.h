@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The webhooks that the API server asks before it keeps an Experiment (admission.k8s.io/v1):
-// `mutate` writes down who asks, `validate` says no to what the controller would refuse anyway, with
-// the same words, so that `kubectl apply` fails instead of an Experiment that does. Not thread-safe.
+// `mutate` writes down who asks, `validate` says no to what the controller would refuse anyway,
+// with the same words, so that `kubectl apply` fails instead of an Experiment that does. Not
+// thread-safe.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -55,7 +55,9 @@ Result<> write_private(const std::string& path, const std::string& text) {
   return fail(from_errno(errno, "cannot write " + path));
 }
 
-Error of(const kube::ApiError& error, const std::string& doing) { return error.with_context(doing); }
+Error of(const kube::ApiError& error, const std::string& doing) {
+  return error.with_context(doing);
+}
 
 }  // namespace
 
@@ -112,11 +114,12 @@ awaitable<Result<Certificates::Stored>> Certificates::renewed(Stored stored) {
   const auto fits = check_issued(stored.server, stored.authority.certificate_pem);
   if (!ours) {
     if (!fits)
-      co_return fail(fits.error().with_context("Secret " + options_.secret +
-                                               " (without ca.key, so that it is not ours to mend)"));
+      co_return fail(fits.error().with_context(
+          "Secret " + options_.secret + " (without ca.key, so that it is not ours to mend)"));
     if (!validity || now >= validity->not_after)
-      co_return fail(Errc::kInvalid, "the certificate in the Secret " + options_.secret +
-                                         " has expired, and without ca.key it is not ours to renew");
+      co_return fail(Errc::kInvalid,
+                     "the certificate in the Secret " + options_.secret +
+                         " has expired, and without ca.key it is not ours to renew");
     co_return stored;
   }
   if (fits && validity && !is_due(*validity, now)) co_return stored;

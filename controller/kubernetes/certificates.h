@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The controller's TLS in a cluster, without a person doing anything: an authority made at the first
-// start (or taken from a Secret that is there already, e.g. of cert-manager), a certificate that is
-// renewed, and its authority made known to agents (a ConfigMap) and to the API server (caBundle of
-// the webhooks). Any number of controllers do this beside each other: what is written is written
-// only if nobody else was first. Not thread-safe.
+// The controller's TLS in a cluster, without a person doing anything: an authority made at the
+// first start (or taken from a Secret that is there already, e.g. of cert-manager), a certificate
+// that is renewed, and its authority made known to agents (a ConfigMap) and to the API server
+// (caBundle of the webhooks). Any number of controllers do this beside each other: what is written
+// is written only if nobody else was first. Not thread-safe.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -19,11 +19,11 @@ namespace faultline::controller {
 
 struct CertificatesOptions {
   std::string ns = "faultline";
-  std::string secret = "faultline-tls";      // ca.crt, tls.crt, tls.key; ca.key if we are to issue
-  std::string config_map = "faultline-ca";   // ca.crt
-  std::string webhooks = "faultline";        // name of both webhook configurations; empty: none
-  Subject subject;                           // of the server's certificate
-  std::string certificate_file, key_file;    // written for the HTTP server, which reads them again
+  std::string secret = "faultline-tls";     // ca.crt, tls.crt, tls.key; ca.key if we are to issue
+  std::string config_map = "faultline-ca";  // ca.crt
+  std::string webhooks = "faultline";       // name of both webhook configurations; empty: none
+  Subject subject;                          // of the server's certificate
+  std::string certificate_file, key_file;   // written for the HTTP server, which reads them again
   std::chrono::hours authority_valid{24 * 365 * 10}, certificate_valid{24 * 90};
   // A new authority is made known for so long before a certificate of it is used: kubelets take
   // about a minute and a half to bring a ConfigMap into their pods.

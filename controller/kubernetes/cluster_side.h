@@ -28,7 +28,7 @@ struct ClusterOptions {
   std::string service = "faultline-controller";  // by which agents and the API server reach us
   std::string identity;                          // of this process: the pod's name
   std::string state_dir;                         // for the certificate's files
-  std::string tls_certificate, tls_key;  // both empty: made and renewed by us, in a Secret
+  std::string tls_certificate, tls_key;          // both empty: made and renewed by us, in a Secret
   AdmissionOptions admission;
   // Labels of all namespaces, again after each change.
   std::function<void(const std::map<std::string, std::map<std::string, std::string>>&)> namespaces;

@@ -126,7 +126,8 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
     const auto read = api::from_cluster_json(object);
     const api::ExperimentStatus before = known != entries.end() && known->second.written
                                              ? *known->second.written
-                                             : read ? read->status : api::ExperimentStatus{};
+                                         : read ? read->status
+                                                : api::ExperimentStatus{};
     if (is_final(before.phase)) co_return;
     if (!kube::meta(object, "deletionTimestamp").empty()) {
       // Somebody else's finalizer holds it: for us it is gone.
@@ -219,8 +220,8 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
     entry.seen = seen;
     entry.next_write = clock.steady() + options.status_every;
     const bool ended = is_final(status.phase) && !std::exchange(entry.told_ended, true);
-    const bool injecting = status.phase == api::RunState::Injecting &&
-                           !std::exchange(entry.told_injecting, true);
+    const bool injecting =
+        status.phase == api::RunState::Injecting && !std::exchange(entry.told_injecting, true);
     kube::EventText text{injecting, injecting ? "FaultInjected" : "FaultEnded",
                          words(object, status)};
     if (injecting || ended) co_await tell_pods(status, text);
@@ -247,7 +248,8 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
 
   // Events are for people: one that cannot be written changes nothing.
   awaitable<void> tell(const Object& object, kube::EventText text) {
-    kube::ObjectReference about = kube::reference_to(object, "faultline.dev/v1alpha1", "Experiment");
+    kube::ObjectReference about =
+        kube::reference_to(object, "faultline.dev/v1alpha1", "Experiment");
     (void)co_await recorder.record(std::move(about), std::move(text));
   }
   awaitable<void> tell_pods(const api::ExperimentStatus& status, kube::EventText text) {

@@ -31,9 +31,9 @@ struct OperatorOptions {
 };
 
 struct OperatorState {
-  bool synced = false;                               // the experiments are known
-  std::optional<SteadyTime> out_of_touch_since;      // with the API server
-  std::string last_error;                            // of the API server; empty: the last call worked
+  bool synced = false;                           // the experiments are known
+  std::optional<SteadyTime> out_of_touch_since;  // with the API server
+  std::string last_error;                        // of the API server; empty: the last call worked
   std::uint64_t status_writes = 0, status_errors = 0;
 };
 

@@ -24,8 +24,8 @@ class Conditions {
       : before_(before), generation_(generation), now_(now) {}
 
   void add(ConditionType type, Told told) {
-    api::Condition condition{
-        type, told.status, std::move(told.reason), std::move(told.message), {now_}, generation_};
+    api::Condition condition{type,   told.status, std::move(told.reason), std::move(told.message),
+                             {now_}, generation_};
     for (const api::Condition& old : before_.conditions)
       if (old.type == type && old.status == told.status)
         condition.lastTransitionTime = old.lastTransitionTime;
@@ -47,9 +47,8 @@ std::vector<const api::InjectionStatus*> injections_of(const api::RunRecord& hea
   std::vector<const api::InjectionStatus*> all;
   for (const api::NodeRecord& node : head.nodes)
     for (const api::InjectionStatus& injection : node.injections) all.push_back(&injection);
-  std::ranges::sort(all, {}, [](const api::InjectionStatus* i) {
-    return std::pair(i->pod.id(), i->index);
-  });
+  std::ranges::sort(all, {},
+                    [](const api::InjectionStatus* i) { return std::pair(i->pod.id(), i->index); });
   return all;
 }
 
@@ -78,7 +77,8 @@ Told recovered(const api::Report* report) {
     return {ConditionStatus::Unknown, "NotChecked",
             "a node could not be asked; its faults end with their lease"};
   if (report->residue->empty())
-    return {ConditionStatus::True, "NothingLeft", "residue: none. Effects: " + report->recovery.text};
+    return {ConditionStatus::True, "NothingLeft",
+            "residue: none. Effects: " + report->recovery.text};
   return {ConditionStatus::False, "Residue", report::join(*report->residue, "; ")};
 }
 
@@ -103,7 +103,8 @@ Told verdict(const api::Report* report) {
   std::string words;
   for (const api::ExpectationReport& expectation : report->expectations)
     if (!expectation.met)
-      words += (words.empty() ? "" : "; ") + expectation.text + ", measured " + expectation.measured;
+      words +=
+          (words.empty() ? "" : "; ") + expectation.text + ", measured " + expectation.measured;
   for (const api::InjectionReport& injection : report->injections)
     if (injection.verdict != api::InjectionVerdict::confirmed)
       words += (words.empty() ? "" : "; ") + injection.fault + " on " + injection.pod + ": " +
@@ -164,9 +165,8 @@ std::string reason_word(Errc code) {
 
 api::ExperimentStatus refused_status(const Error& error, const api::ExperimentStatus& before,
                                      std::int64_t generation, UtcTime now) {
-  api::ExperimentStatus status{.phase = api::RunState::Failed,
-                               .reason = error.message,
-                               .observedGeneration = generation};
+  api::ExperimentStatus status{
+      .phase = api::RunState::Failed, .reason = error.message, .observedGeneration = generation};
   Conditions conditions(before, generation, now);
   conditions.add(ConditionType::Selected,
                  {ConditionStatus::False, reason_word(error.code), error.message});
@@ -202,11 +202,11 @@ api::ExperimentStatus run_status(const api::RunRecord& head, const api::Report* 
   if (report != nullptr) status.verdict = report->verdict;
 
   Conditions conditions(before, generation, now);
-  conditions.add(ConditionType::Selected,
-                 {ConditionStatus::True, "TargetsChosen",
-                  std::to_string(targets) + " of " +
-                      report::plural(static_cast<std::size_t>(head.matching), "pod", "pods") +
-                      " that match"});
+  conditions.add(
+      ConditionType::Selected,
+      {ConditionStatus::True, "TargetsChosen",
+       std::to_string(targets) + " of " +
+           report::plural(static_cast<std::size_t>(head.matching), "pod", "pods") + " that match"});
   conditions.add(ConditionType::Armed, armed(head, targets));
   conditions.add(ConditionType::Recovered, recovered(report));
   conditions.add(ConditionType::Verdict, verdict(report));
@@ -218,8 +218,9 @@ api::ExperimentStatus lost_status(const api::ExperimentStatus& before, std::int6
                                   UtcTime now) {
   api::ExperimentStatus status = before;
   status.phase = api::RunState::Failed;
-  status.reason = "the controller that led the run is gone with what it had stored; faults end "
-                  "with their lease";
+  status.reason =
+      "the controller that led the run is gone with what it had stored; faults end "
+      "with their lease";
   status.observedGeneration = generation;
   Conditions conditions(before, generation, now);
   for (const api::Condition& old : before.conditions)

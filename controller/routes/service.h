@@ -45,8 +45,8 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
                                                const Clock& clock, ServiceOptions options);
   ~Service() override;
 
-  // Before add_routes(). `may`: asked before anything is done for a person, or shown to one; without
-  // it a person may everything. `leads`: false, and agents and people are sent away (421).
+  // Before add_routes(). `may`: asked before anything is done for a person, or shown to one;
+  // without it a person may everything. `leads`: false, and agents and people are sent away (421).
   using May = std::function<boost::asio::awaitable<Result<>>(http::Identity who, std::string verb,
                                                              std::set<std::string> namespaces)>;
   void authority(May may, std::function<bool()> leads) {

@@ -42,8 +42,8 @@ boost::asio::awaitable<Response> Service::sync(http::Request request) {
   const std::string node = request.params.at("node");
   // An agent's token is good for its own node.
   if (!request.who.node.empty() && request.who.node != node)
-    co_return http::problem(403, "this token is of the agent of node " + request.who.node +
-                                     ", not of " + node);
+    co_return http::problem(
+        403, "this token is of the agent of node " + request.who.node + ", not of " + node);
   if (leads_ && !leads_()) co_return http::problem(421, "another controller leads");
   auto message = api::from_json_text<api::SyncRequest>(request.body);
   if (!message) co_return http::problem(message.error());

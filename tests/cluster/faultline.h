@@ -34,7 +34,9 @@ class Faultline : public testing::Test {
   static double felt_on(const std::string& node, const std::string& ip);
   static boost::json::value status(const std::string& experiment);
   static std::string text(const boost::json::value& object, const char* key);
-  static std::string phase(const std::string& experiment) { return text(status(experiment), "phase"); }
+  static std::string phase(const std::string& experiment) {
+    return text(status(experiment), "phase");
+  }
   // "True Met"
   static std::string condition(const std::string& experiment, const std::string& type);
   static std::string target(const std::string& experiment);

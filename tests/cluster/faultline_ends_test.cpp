@@ -28,10 +28,9 @@ class FaultlineEnds : public Faultline {
     Faultline::TearDown();
   }
   static std::string agent_on(const std::string& node) {
-    return must_kubectl({"-n", "faultline", "get", "pods", "-l",
-                         "app.kubernetes.io/name=faultline-agent",
-                         "--field-selector=spec.nodeName=" + node, "-o",
-                         "jsonpath={.items[0].metadata.name}"});
+    return must_kubectl(
+        {"-n", "faultline", "get", "pods", "-l", "app.kubernetes.io/name=faultline-agent",
+         "--field-selector=spec.nodeName=" + node, "-o", "jsonpath={.items[0].metadata.name}"});
   }
   static void expect_healed(const ShopPod& pod, std::chrono::seconds within) {
     EXPECT_TRUE(comes_true([&] { return felt_on(pod.node, pod.ip) < kUntouched; }, within));
@@ -40,8 +39,8 @@ class FaultlineEnds : public Faultline {
 
 // Process number of the agent in the pod, on this machine.
 pid_t process_of(const std::string& pod) {
-  std::string uid = must_kubectl(
-      {"-n", "faultline", "get", "pod", pod, "-o", "jsonpath={.metadata.uid}"});
+  std::string uid =
+      must_kubectl({"-n", "faultline", "get", "pod", pod, "-o", "jsonpath={.metadata.uid}"});
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     std::ifstream comm(entry.path() / "comm"), cgroup(entry.path() / "cgroup");
     std::string name;
@@ -60,8 +59,8 @@ TEST_F(FaultlineEnds, ADeletedExperimentEndsAtOnce) {
 
 TEST_F(FaultlineEnds, AKilledAgentTakesItsFaultAlongAndTheStatusSaysSo) {
   const ShopPod hit = injected("orphan", slow("orphan", "20s"));
-  must_kubectl({"-n", "faultline", "delete", "pod", agent_on(hit.node), "--grace-period=0",
-                "--force"});
+  must_kubectl(
+      {"-n", "faultline", "delete", "pod", agent_on(hit.node), "--grace-period=0", "--force"});
   expect_healed(hit, 10s);
   ASSERT_TRUE(comes_true([] { return over("orphan"); }, 60s)) << status("orphan");
   EXPECT_NE(text(status("orphan"), "verdict"), "met") << "the fault did not last";
@@ -130,9 +129,9 @@ TEST_F(FaultlineEnds, WithoutKubeletAndContainerdItGoesOnAndEndsOnTime) {
 
 // The node where the controller is not.
 TEST_F(FaultlineEnds, ANodeThatIsCutOffEndsItsFaultByTheLease) {
-  const std::string controller = must_kubectl(
-      {"-n", "faultline", "get", "pods", "-l", "app.kubernetes.io/name=faultline-controller", "-o",
-       "jsonpath={.items[0].spec.nodeName}"});
+  const std::string controller = must_kubectl({"-n", "faultline", "get", "pods", "-l",
+                                               "app.kubernetes.io/name=faultline-controller", "-o",
+                                               "jsonpath={.items[0].spec.nodeName}"});
   const std::string other = controller == "n1" ? "n2" : "n1";
   const ShopPod hit =
       injected("cut", slow("cut", "30s", "{labelSelectors: {app: web}, nodes: [" + other + "]}"));

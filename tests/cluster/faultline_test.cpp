@@ -111,8 +111,9 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: jane}]
 
 // The answer's status to a sync as the agent of `node`.
 std::string sync_as(const Namespace& shop, const std::string& node, const std::string& token) {
-  std::vector<std::string> words{"exec", "caller", "--", "curl", "-sk", "-m", "5", "-o",
-                                 "/dev/null", "-w", "%{http_code}", "-X", "POST", "-d", "{}"};
+  std::vector<std::string> words{"exec",         "caller", "--",   "curl",      "-sk",
+                                 "-m",           "5",      "-o",   "/dev/null", "-w",
+                                 "%{http_code}", "-X",     "POST", "-d",        "{}"};
   if (!token.empty()) {
     words.emplace_back("-H");
     words.push_back("Authorization: Bearer " + token);
@@ -126,8 +127,13 @@ TEST_F(Faultline, AnAgentsTokenIsGoodForItsOwnNodeAndNothingElse) {
       {"-n", "faultline", "get", "pods", "-l", "app.kubernetes.io/name=faultline-agent",
        "--field-selector=spec.nodeName=n1", "-o", "jsonpath={.items[0].metadata.name}"});
   const auto token = [&](const std::string& audience, bool bound) {
-    std::vector<std::string> words{"-n", "faultline", "create", "token", "faultline-agent",
-                                   "--duration=10m", "--audience=" + audience};
+    std::vector<std::string> words{"-n",
+                                   "faultline",
+                                   "create",
+                                   "token",
+                                   "faultline-agent",
+                                   "--duration=10m",
+                                   "--audience=" + audience};
     if (bound) {
       words.emplace_back("--bound-object-kind=Pod");
       words.push_back("--bound-object-name=" + agent);
@@ -146,10 +152,10 @@ TEST_F(Faultline, AnAgentsTokenIsGoodForItsOwnNodeAndNothingElse) {
   std::string forged = good;
   forged[forged.size() - 5] = forged[forged.size() - 5] == 'A' ? 'B' : 'A';
   EXPECT_EQ(sync_as(*shop, "n1", forged), "401");
-  const auto stop = shop->kubectl(
-      {"exec", "caller", "--", "curl", "-sk", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}",
-       "-X", "POST", "-H", "Authorization: Bearer " + good,
-       "https://faultline-controller.faultline:7878/api/v1/stop"});
+  const auto stop =
+      shop->kubectl({"exec", "caller", "--", "curl", "-sk", "-m", "5", "-o", "/dev/null", "-w",
+                     "%{http_code}", "-X", "POST", "-H", "Authorization: Bearer " + good,
+                     "https://faultline-controller.faultline:7878/api/v1/stop"});
   EXPECT_EQ(stop.output, "403") << "what people may";
 }
 

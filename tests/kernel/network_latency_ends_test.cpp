@@ -116,8 +116,8 @@ TEST_F(NetworkLatencyEnds, WhenTheLeaseRunsOutWhatIsHeldIsGivenBackInOrder) {
   const auto receiver = udp_receiver(net_.host4(), kPort);
   std::vector<agent::Fd> flow;
   flow.push_back(a_.in_netns([&] { return udp_sender(net_.host4(), kPort); }));
-  // 8 s of delay, but a lease of 400 ms from when it is armed, which may take longer than that where
-  // filters need a journal: the first 400 ms of the stream are held until then.
+  // 8 s of delay, but a lease of 400 ms from when it is armed, which may take longer than that
+  // where filters need a journal: the first 400 ms of the stream are held until then.
   const auto fault = arm(latency(std::chrono::seconds(8)), a_.pod());
   fault->renew(in(milliseconds(400)));
   const Samples s = one_way(flow, receiver, 800, milliseconds(1));

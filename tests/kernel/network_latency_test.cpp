@@ -65,7 +65,8 @@ class NetworkLatency : public testing::Test {
               << ", mean +" << by_ping << "; reported mean " << reported << "\n";
     EXPECT_NEAR(median, want, within_ms(0.5));
     EXPECT_NEAR(reported, by_ping, within_ms(0.3));
-    // A quantile is right to 1.6 %; without fq all of one delay are in one bucket with their own mean.
+    // A quantile is right to 1.6 %; without fq all of one delay are in one bucket with their own
+    // mean.
     EXPECT_NEAR(c.added_latency.quantile(0.5).value_or(0) * 1e3, median,
                 within_ms(0.3) + (emulated() ? 0.016 * want : 0));
     EXPECT_EQ(c.matched, static_cast<std::uint64_t>(pings));

@@ -71,7 +71,8 @@ Result<FaultCounters> ArmedEdtBandwidth::read() const {
 // Nobody goes round who need not: the order of a queue is that of one wait.
 std::uint64_t longest_wait(const fl_link_config& link) {
   constexpr std::uint64_t kSlack = 20'000'000;  // the last packet's own time, and being late
-  const auto longest = static_cast<std::uint64_t>(std::chrono::nanoseconds(kEdtLongestLink).count());
+  const auto longest =
+      static_cast<std::uint64_t>(std::chrono::nanoseconds(kEdtLongestLink).count());
   return std::min<std::uint64_t>(link.queue_ns + kSlack, longest);
 }
 

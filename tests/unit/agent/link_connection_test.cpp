@@ -49,12 +49,12 @@ struct LinkOverLoopback : testing::Test {
 
   void SetUp() override {
     write_token("one-token-of-sixteen");
-    server.authenticator([this](const http::Request& request)
-                             -> boost::asio::awaitable<Result<http::Identity>> {
-      http::Identity who;
-      if (http::bearer(request) == good_token) who.role = "agent";
-      co_return who;
-    });
+    server.authenticator(
+        [this](const http::Request& request) -> boost::asio::awaitable<Result<http::Identity>> {
+          http::Identity who;
+          if (http::bearer(request) == good_token) who.role = "agent";
+          co_return who;
+        });
     server.route("POST", "/api/v1/nodes/{node}/sync", {"agent"},
                  [this](http::Request request) { return sync(std::move(request)); });
     ASSERT_TRUE(server.start());

@@ -219,8 +219,7 @@ TEST(ConvertFields, EachChangesTheExperimentOrIsTold) {
     ASSERT_NE(sample, nullptr) << field.kind << " " << field.path << " has no sample";
     json::value before = smallest(field.kind);
     const json::value beside = json::parse({sample->beside.data(), sample->beside.size()});
-    for (const auto& [key, value] : beside.as_object())
-      before.at("spec").as_object()[key] = value;
+    for (const auto& [key, value] : beside.as_object()) before.at("spec").as_object()[key] = value;
     json::value after = before;
     set(after.at("spec"), field.path, json::parse({sample->value.data(), sample->value.size()}));
     ASSERT_NE(json::serialize(before), json::serialize(after)) << field.path;

@@ -53,9 +53,8 @@ TEST_F(Authority, IssuesWhatOpensslAcceptsForItsNamesAndForNoOther) {
   ASSERT_TRUE(ca) << ca.error().message;
   const auto pair = issue(*ca, kController, 12h, now_);
   ASSERT_TRUE(pair) << pair.error().message;
-  for (const std::string fits :
-       {"-verify_hostname faultline-controller.faultline.svc", "-verify_ip 10.96.0.7",
-        "-verify_ip ::1"})
+  for (const std::string fits : {"-verify_hostname faultline-controller.faultline.svc",
+                                 "-verify_ip 10.96.0.7", "-verify_ip ::1"})
     EXPECT_THAT(verify(*pair, ca->certificate_pem, fits), HasSubstr(": OK")) << fits;
   for (const std::string not_it : {"-verify_hostname other.faultline.svc", "-verify_ip 10.96.0.8"})
     EXPECT_THAT(verify(*pair, ca->certificate_pem, not_it), HasSubstr("mismatch")) << not_it;
@@ -72,10 +71,9 @@ TEST_F(Authority, WhatItIssuedSignsNothing) {
   ASSERT_TRUE(pair);
   const auto below = issue(*pair, {"below", {"below"}, {}}, 1h, now_);
   ASSERT_TRUE(below);
-  const std::string said = openssl("verify -x509_strict -CAfile " +
-                                   file("ca.crt", ca->certificate_pem) + " -untrusted " +
-                                   file("mid.crt", pair->certificate_pem) + " " +
-                                   file("it.crt", below->certificate_pem));
+  const std::string said = openssl(
+      "verify -x509_strict -CAfile " + file("ca.crt", ca->certificate_pem) + " -untrusted " +
+      file("mid.crt", pair->certificate_pem) + " " + file("it.crt", below->certificate_pem));
   EXPECT_THAT(said, HasSubstr("error")) << said;
 }
 
@@ -100,10 +98,9 @@ TEST_F(Authority, IsDueAfterTwoThirdsOfItsTime) {
 
 TEST_F(Authority, WhatIsNoKeyPairIsRefusedInOneLine) {
   const auto ca = make_authority("faultline", 1h, now_);
-  const std::string encrypted = openssl("pkey -in " + file("ca.key", ca->key_pem) +
-                                        " -aes256 -passout pass:word");
-  for (const auto& [pair, says] :
-       std::initializer_list<std::pair<KeyPair, std::string>>{
+  const std::string encrypted =
+      openssl("pkey -in " + file("ca.key", ca->key_pem) + " -aes256 -passout pass:word");
+  for (const auto& [pair, says] : std::initializer_list<std::pair<KeyPair, std::string>>{
            {{"", ""}, "no PEM certificate"},
            {{ca->certificate_pem, ""}, "no PEM private key"},
            {{ca->certificate_pem, encrypted}, "no PEM private key"},

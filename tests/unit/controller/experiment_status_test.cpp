@@ -73,8 +73,7 @@ TEST(ExperimentStatusOfARun, ConditionsKeepTheirTimeWhileTheyStayTheSame) {
   later.nodes[0].injections[0].injected = 20;
   const auto after = run_status(later, nullptr, before, 1, kT2);
   EXPECT_EQ(condition(after, ConditionType::Armed).lastTransitionTime.value, kT1);
-  const auto ended =
-      run_status(injecting(api::InjectionState::disarmed), nullptr, after, 1, kT2);
+  const auto ended = run_status(injecting(api::InjectionState::disarmed), nullptr, after, 1, kT2);
   EXPECT_EQ(condition(ended, ConditionType::Armed).status, ConditionStatus::False);
   EXPECT_EQ(condition(ended, ConditionType::Armed).lastTransitionTime.value, kT2);
 }
@@ -102,8 +101,7 @@ TEST(ExperimentStatusOfARun, TheEndHasTheReportsVerdict) {
 }
 
 TEST(ExperimentStatusOfARun, ARefusalIsFinalAndNamesTheRule) {
-  const auto status =
-      refused_status({Errc::kDenied, "namespace bank is protected", 0}, {}, 2, kT1);
+  const auto status = refused_status({Errc::kDenied, "namespace bank is protected", 0}, {}, 2, kT1);
   EXPECT_TRUE(is_final(status.phase));
   EXPECT_EQ(status.reason, "namespace bank is protected");
   EXPECT_EQ(status.observedGeneration, 2);

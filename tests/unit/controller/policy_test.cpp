@@ -46,7 +46,8 @@ TEST(PolicyRules, NamespacesOptOutByTheirLabel) {
               .knows_namespaces = true};
   EXPECT_TRUE(allows(rules, on("shop")));
   refused(allows(rules, on("bank")), "namespace bank has opted out by its label");
-  refused(allows(rules, on("kube-system")), "rule protectedNamespaces of ConfigMap faultline-policy");
+  refused(allows(rules, on("kube-system")),
+          "rule protectedNamespaces of ConfigMap faultline-policy");
 }
 
 TEST(PolicyRules, NamespacesOptInByTheirLabel) {
@@ -92,7 +93,8 @@ TEST(PolicyRules, NoMorePodsThanAllowedAndNoLargerPartOfAWorkload) {
   const auto all = payments(10);
   const api::Experiment experiment = on("shop");
   EXPECT_TRUE(allows_targets(rules, experiment, first(all, 3), all));
-  refused(allows_targets(rules, experiment, first(all, 4), all), "4 pods would be hit, and at most 3");
+  refused(allows_targets(rules, experiment, first(all, 4), all),
+          "4 pods would be hit, and at most 3");
   rules.policy.maxPods = 100;
   refused(allows_targets(rules, experiment, first(all, 4), all),
           "4 of 10 pods of Deployment/payments in shop would be hit, and at most 3");

@@ -174,8 +174,10 @@ TEST(Targets, ProtectedNamespacesAreNeverTargets) {
   std::erase_if(only_system.nodes[0].pods,
                 [](const api::PodRef& p) { return p.name.starts_with("payments"); });
   only_system.nodes.pop_back();
-  EXPECT_THAT(refusal(target("all", "{}", all), only_system, Errc::kDenied),
-              HasSubstr("namespace kube-system is protected: its pods are never targets (rule protectedNamespaces of the controller's default policy); nothing else matches"));
+  EXPECT_THAT(
+      refusal(target("all", "{}", all), only_system, Errc::kDenied),
+      HasSubstr("namespace kube-system is protected: its pods are never targets (rule "
+                "protectedNamespaces of the controller's default policy); nothing else matches"));
 }
 
 TEST(Targets, ObservedPodsAreNotTargetsAndControlPodsAreNeither) {
