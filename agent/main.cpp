@@ -13,7 +13,6 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <cxxopts.hpp>
 #include <fstream>
@@ -185,12 +184,7 @@ Result<Pods> open_pods(boost::asio::io_context& loop, const Clock& clock, const 
     if (!source) return fail(source.error());
     return Pods{std::make_unique<PodsFileSource>(std::move(*source)), nullptr};
   }
-  const auto variable = [](const char* name) {
-    const char* value = std::getenv(name);
-    return std::string(value == nullptr ? "" : value);
-  };
-  auto config =
-      kube::in_cluster({variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")});
+  auto config = kube::in_cluster(kube::from_environment());
   if (!config) return fail(config.error().with_context("--kubernetes"));
   auto opened = KubernetesSource::open(node, {}, clock);
   if (!opened) return fail(opened.error());

@@ -13,7 +13,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <optional>
 #include <set>
 
@@ -140,12 +139,7 @@ class Controller {
   }
 
   Result<> in_cluster(http::ServerOptions options) {
-    const auto variable = [](const char* name) {
-      const char* value = std::getenv(name);
-      return std::string(value == nullptr ? "" : value);
-    };
-    auto config = kube::in_cluster(
-        {variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")});
+    auto config = kube::in_cluster(kube::from_environment());
     if (!config) return fail(config.error().with_context("--kubernetes"));
     ClusterOptions cluster{.ns = options_.ns,
                            .service = options_.service,

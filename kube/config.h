@@ -27,6 +27,8 @@ struct InCluster {
   std::string directory = "/var/run/secrets/kubernetes.io/serviceaccount";
   std::string token_file;  // another one than token of `directory`: a token for an audience
 };
+// What a kubelet puts into a container's environment; for the main() of a program.
+[[nodiscard]] InCluster from_environment();
 // kNotFound: not in a cluster. token and ca.crt are read again whenever they change.
 [[nodiscard]] Result<Config> in_cluster(const InCluster& from);
 

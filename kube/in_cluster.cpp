@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+
 #include <algorithm>
+#include <cstdlib>
 
 #include "kube/config.h"
 
 namespace faultline::kube {
+
+InCluster from_environment() {
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  return {.host = variable("KUBERNETES_SERVICE_HOST"), .port = variable("KUBERNETES_SERVICE_PORT")};
+}
 
 Result<Config> in_cluster(const InCluster& from) {
   if (from.host.empty() || from.port.empty())
