@@ -57,7 +57,15 @@ bool comes_true(const std::function<bool()>& what, std::chrono::seconds limit) {
 }
 
 Namespace::Namespace(std::string name) : name_(std::move(name)) {
-  test::must_kubectl({"create", "namespace", name_});
+  // One of this name, of a test before, may be on its way out.
+  testbed::CommandResult made;
+  if (!comes_true(
+          [&] {
+            made = test::kubectl({"create", "namespace", name_});
+            return made.status == 0;
+          },
+          60s))
+    throw std::runtime_error("namespace " + name_ + ": " + made.output);
   // Pods made before it are refused.
   if (!comes_true([&] { return kubectl({"get", "serviceaccount", "default"}).status == 0; }, 20s))
     throw std::runtime_error(name_ + " got no service account");

@@ -38,8 +38,8 @@ api::NetworkBandwidth at_most(double bits_per_second,
 // A busy machine may be late at either end of what is measured, which is a second or more.
 void expect_rate(double measured, double asked, const char* what) {
   std::cout << what << ": " << measured / kMbit << " Mbit/s, asked " << asked / kMbit << "\n";
-  EXPECT_LT(measured, asked * 1.04) << what;
-  EXPECT_GT(measured, asked * 0.92) << what;
+  EXPECT_LT(measured, asked * (emulated() ? 1.12 : 1.04)) << what;
+  EXPECT_GT(measured, asked * (emulated() ? 0.7 : 0.92)) << what;
 }
 
 // What the fault measured itself, until now.
@@ -93,7 +93,7 @@ TEST_F(NetworkBandwidth, UdpIsHeldToTheRateInOrderAndWhatFindsNoRoomIsDropped) {
   EXPECT_GT(c.injected, c.matched - 100) << "all but the first waited or were dropped";
   // The queue is 100 ms long, and one packet more.
   EXPECT_NEAR(c.added_latency.quantile(0.9).value_or(0) * 1e3, 100, 10);
-  EXPECT_LT(c.added_latency.max * 1e3, 120);
+  EXPECT_LT(c.added_latency.max * 1e3, emulated() ? 150 : 120);
 }
 
 // Its order is not promised: decision 0013.

@@ -68,7 +68,9 @@ double ms_of(F body) {
 
 bool alive(pid_t pid) { return kill(pid, 0) == 0; }
 
-bool until(const std::function<bool()>& condition, std::chrono::milliseconds patience = 5s) {
+// A thousand threads take an emulated machine their time to begin.
+bool until(const std::function<bool()>& condition,
+           std::chrono::milliseconds patience = emulated() ? 20s : 5s) {
   for (const auto end = Clock::now() + patience; Clock::now() < end;) {
     if (condition()) return true;
     std::this_thread::sleep_for(2ms);
