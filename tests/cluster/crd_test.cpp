@@ -106,7 +106,7 @@ TEST_F(Crd, EveryFaultAndEveryWayToWriteAValueIsTaken) {
   const char* faults[] = {
       "    - networkPartition:\n",
       "    - networkPartition: {}\n",
-      "    - networkLatency: {latency: 1m30s, jitter: 0, probability: 0.05, correlation: 25%}\n",
+      "    - networkLatency: {latency: 1.5s, jitter: 0, probability: 0.05, correlation: 25%}\n",
       "    - networkLatency: {latency: 2s, jitter: 0s, peer: {pods: {shop: [a]}}, cidrs: "
       "[fd00::/8]}\n",
       "    - networkLoss: {loss: 1, burst: {length: 5, goodLoss: 0.001, badLoss: 100%}}\n",
@@ -130,7 +130,8 @@ TEST_F(Crd, EveryFaultAndEveryWayToWriteAValueIsTaken) {
   int number = 0;
   for (const std::string fault : faults) {
     const std::string text = experiment("valid-" + std::to_string(number++), fault);
-    ASSERT_TRUE(api::parse_experiment(text, "f")) << text;
+    const auto parsed = api::parse_experiment(text, "f");
+    ASSERT_TRUE(parsed) << text << parsed.error().message;
     const auto made = create(text);
     EXPECT_EQ(made.exit_code, 0) << fault << made.text;
   }

@@ -52,6 +52,8 @@ std::string slow(const std::string& name, const std::string& fault, const std::s
 Namespace* Faultline::shop = nullptr;
 
 void Faultline::SetUpTestSuite() {
+  // That of a suite before may be on its way out.
+  comes_true([] { return kubectl({"get", "namespace", "faultline"}).status != 0; }, 120s);
   must_kubectl({"apply", "-k", source("daemonset")});
   for (const char* workload : {"deployment/faultline-controller", "daemonset/faultline-agent"})
     if (const auto done =
