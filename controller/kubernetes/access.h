@@ -34,7 +34,9 @@ class Access {
   Access(kube::Client& client, const Clock& clock, AccessOptions options = {});
 
   // Role "agent" with the node that its pod runs on, "person" with user and groups, or nobody. An
-  // agent's token is good for the node of its pod only. Errors: the API server could not be asked.
+  // agent's token is good for the node of its pod only. While the API server cannot be asked, who
+  // was known within the last ten minutes stays known: a run must not end because it is away.
+  // Errors: it could not be asked about somebody else.
   boost::asio::awaitable<Result<http::Identity>> identify(std::string token);
 
   // May `who` do `verb` with experiments in each of the namespaces? "" is all namespaces. Errors:
@@ -49,13 +51,19 @@ class Access {
     std::string uid, node;
     SteadyTime until;
   };
+  struct Known {
+    http::Identity who;
+    SteadyTime at;
+  };
   boost::asio::awaitable<Result<std::string>> node_of(std::string pod, std::string uid);
+  boost::asio::awaitable<Result<http::Identity>> ask(std::string token);
 
   kube::Client& client_;
   const Clock& clock_;
   AccessOptions options_;
   kube::Reviews reviews_;
   std::map<std::string, AgentPod> agents_;  // by the pod's name
+  std::map<std::string, Known> known_;      // by the token's SHA-256
 };
 
 }  // namespace faultline::controller
