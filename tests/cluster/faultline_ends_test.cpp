@@ -123,7 +123,9 @@ TEST_F(FaultlineEnds, WithoutApiServerItEndsOnTimeAndTheStatusComesLater) {
   ASSERT_TRUE(comes_true([] { return over("silent"); }, 90s)) << status("silent");
   // A leader that cannot renew its lease for 10 s ends its runs, and says so.
   std::cout << phase("silent") << ": " << text(status("silent"), "reason") << "\n";
-  if (phase("silent") != "Completed") EXPECT_NE(text(status("silent"), "reason"), "");
+  if (phase("silent") != "Completed") {
+    EXPECT_NE(text(status("silent"), "reason"), "");
+  }
 }
 
 TEST_F(FaultlineEnds, ARestartOfEtcdChangesNothing) {
