@@ -13,12 +13,14 @@ namespace faultline::cli {
 
 Result<int> finish_run(const ControllerApi& api, const std::string& run, const std::string& folder,
                        bool json, Console& console) {
-  const auto report = api.report(run);
-  if (!report) return fail(report.error());
+  const auto text = api.report_text(run, "json");
+  if (!text) return fail(text.error());
+  const auto report = api::from_json_text<api::Report>(*text);
+  if (!report) return fail(report.error().with_context("the controller sent no report"));
   const int code = report::exit_code(*report);
   if (!json) console.out << "\n" << report::to_terminal(*report, console.color) << std::flush;
   Result<std::string> page;
-  if (!folder.empty()) page = write_report(api, run, folder);
+  if (!folder.empty()) page = write_report(api, run, folder, *text);
   if (json) {
     // The verdict is worth more than the files: it is told also when they could not be written.
     boost::json::object answer{{"run", run}, {"exitCode", code}, {"folder", nullptr}};

@@ -30,12 +30,14 @@ Result<> write_file(const std::string& path, const std::string& text) {
 }  // namespace
 
 Result<std::string> write_report(const ControllerApi& api, const std::string& run,
-                                 const std::string& folder) {
+                                 const std::string& folder, const std::string& json) {
   std::error_code ec;
   std::filesystem::create_directories(folder, ec);
   if (ec) return fail(from_errno(ec.value(), "cannot make the folder " + folder));
+  if (auto written = write_file(folder + "/report.json", json); !written)
+    return fail(written.error());
   std::string path;
-  for (const char* format : {"json", "md", "html"}) {
+  for (const char* format : {"md", "html"}) {
     const auto text = api.report_text(run, format);
     if (!text) return fail(text.error().with_context("report of " + run));
     path = folder + "/report." + format;

@@ -19,7 +19,9 @@ Result<int> run_report(Invocation& call, Console& console) {
   auto format = call.get("format");
   if (folder) {
     if (format) return fail(Errc::kInvalid, "--report writes every format; leave --format out");
-    const auto page = write_report(*api, run, *folder);
+    const auto text = api->report_text(run, "json");
+    if (!text) return fail(text.error());
+    const auto page = write_report(*api, run, *folder, *text);
     if (!page) return fail(page.error());
     if (call.json())
       print_json(console.out, boost::json::object{{"run", run}, {"folder", *folder}});
