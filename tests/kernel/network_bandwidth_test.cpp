@@ -204,7 +204,12 @@ TEST_F(NetworkBandwidth, WhatMatchesSharesOneLinkAndOtherPortsDoNot) {
   EXPECT_EQ(floods[1].lost(), 0U) << "a port that is not meant";
   EXPECT_GT(floods[0].lost() + floods[2].lost(), 800U);
   const double together = floods[0].bits_per_second(5) + floods[2].bits_per_second(5);
-  expect_rate(together, 10 * kMbit, "two flows together");
+  // They neither begin nor end together, and one alone has the whole link: the sum is more than it,
+  // and far from the 30 Mbit/s of two links. What the link itself was is the fault's to say.
+  std::cout << "two flows together: " << together / kMbit << " Mbit/s, asked 10\n";
+  EXPECT_GT(together, 10 * kMbit * (emulated() ? 0.7 : 0.92));
+  EXPECT_LT(together, 14 * kMbit);
+  expect_reported(*fault, 10 * kMbit);
   EXPECT_EQ(counters(*fault).matched, floods[0].sent + floods[2].sent);
 }
 
