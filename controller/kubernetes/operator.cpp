@@ -133,7 +133,8 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
       // Somebody else's finalizer holds it: for us it is gone.
       if (known != entries.end() && !known->second.run.empty())
         runs.stop_run(known->second.run, "the Experiment " + name_of(object) + " is being deleted");
-      if (known == entries.end()) co_return;
+      // What has not begun does not begin any more.
+      if (known == entries.end() || known->second.run.empty()) co_return;
     }
     Entry& entry = entries.try_emplace(uid).first->second;
     if (entry.first_seen == SteadyTime{}) entry.first_seen = clock.steady();
@@ -166,6 +167,7 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
       before = starting;
       entries[uid].begun = true;
     }
+    if (deleted.contains(uid)) co_return;  // while that was written
     const std::string name = name_of(object);
     std::string who = "the Experiment " + name;
     if (const auto asked = read.experiment.metadata.annotations.find(kRequestedBy);
