@@ -8,10 +8,8 @@
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/ip/address.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <cxxopts.hpp>
@@ -28,6 +26,7 @@
 #include "agent/targets/pods_file_source.h"
 #include "api/codec.h"
 #include "base/log.h"
+#include "http/listen.h"
 
 namespace faultline::agent {
 namespace {
@@ -39,29 +38,6 @@ struct Options {
   std::string pods, port_file, log_level;
   bool probe = false, kubernetes = false;
 };
-
-Result<AgentOptions::Listen> parse_listen(const std::string& text) {
-  const auto bad = [&] {
-    return fail(
-        Errc::kInvalid,
-        "--listen must be ADDRESS:PORT like 127.0.0.1:7879 or [::1]:7879, got \"" + text + "\"");
-  };
-  AgentOptions::Listen listen;
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos) return bad();
-  std::string address = text.substr(0, colon);
-  const bool bracketed = address.size() > 2 && address.front() == '[' && address.back() == ']';
-  if (bracketed) address = address.substr(1, address.size() - 2);
-  if (address == "localhost") address = "127.0.0.1";
-  boost::system::error_code error;
-  const auto parsed = boost::asio::ip::make_address(address, error);
-  if (error || parsed.is_v6() != bracketed) return bad();
-  const char* end = text.data() + text.size();
-  const auto [stop, failed] = std::from_chars(text.data() + colon + 1, end, listen.port);
-  if (failed != std::errc{} || stop != end) return bad();
-  listen.address = std::move(address);
-  return listen;
-}
 
 std::string host_name() {
   char name[256] = {};
@@ -132,9 +108,9 @@ Result<std::optional<Options>> parse(int argc, char** argv) {
       options.agent.observe = std::move(*selector);
     }
     if (given.count("listen") != 0) {
-      auto listen = parse_listen(text("listen"));
+      auto listen = http::parse_listen(text("listen"), "7879");
       if (!listen) return fail(listen.error());
-      options.agent.listen = std::move(*listen);
+      options.agent.listen = {std::move(listen->address), listen->port};
     } else if (!options.port_file.empty()) {
       return fail(Errc::kInvalid, "--port-file needs --listen");
     }

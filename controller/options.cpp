@@ -3,39 +3,16 @@
 
 #include <unistd.h>
 
-#include <boost/asio/ip/address.hpp>
-#include <charconv>
 #include <cstdio>
 #include <cxxopts.hpp>
 
 #include "api/values.h"
+#include "http/listen.h"
 
 namespace faultline::controller {
 namespace {
 
 constexpr std::int64_t kPage = 4096;  // bytes, of SQLite
-
-Result<> parse_listen(const std::string& text, Options& options) {
-  const auto bad = [&] {
-    return fail(
-        Errc::kInvalid,
-        "--listen must be ADDRESS:PORT like 127.0.0.1:7878 or [::1]:7878, got \"" + text + "\"");
-  };
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos) return bad();
-  std::string address = text.substr(0, colon);
-  const bool bracketed = address.size() > 2 && address.front() == '[' && address.back() == ']';
-  if (bracketed) address = address.substr(1, address.size() - 2);
-  if (address == "localhost") address = "127.0.0.1";
-  boost::system::error_code error;
-  const auto parsed = boost::asio::ip::make_address(address, error);
-  if (error || parsed.is_v6() != bracketed) return bad();
-  const char* end = text.data() + text.size();
-  const auto [stop, failed] = std::from_chars(text.data() + colon + 1, end, options.port);
-  if (failed != std::errc{} || stop != end) return bad();
-  options.address = address;
-  return {};
-}
 
 cxxopts::Options description() {
   cxxopts::Options described("faultline-controller",
@@ -120,8 +97,10 @@ Result<std::optional<Options>> parse_options(int argc, char** argv) {
       options.tls_certificate = given["tls-cert"].as<std::string>();
       options.tls_key = given["tls-key"].as<std::string>();
     }
-    if (auto listen = parse_listen(given["listen"].as<std::string>(), options); !listen)
-      return fail(std::move(listen.error()));
+    auto listen = http::parse_listen(given["listen"].as<std::string>(), "7878");
+    if (!listen) return fail(std::move(listen.error()));
+    options.address = std::move(listen->address);
+    options.port = listen->port;
     return std::optional(std::move(options));
   } catch (const cxxopts::exceptions::exception& e) {
     return fail(Errc::kInvalid, std::string(e.what()) + " (see --help)");
