@@ -18,6 +18,7 @@
 #include "api/plan.h"
 #include "api/pods.h"
 #include "api/report.h"
+#include "api/run_log.h"
 #include "api/run_record.h"
 #include "api/sync.h"
 #include "base/result.h"

@@ -4,6 +4,7 @@
 namespace faultline::api {
 FAULTLINE_CODEC(Report)
 FAULTLINE_CODEC(RunRecord)
+FAULTLINE_CODEC(RunLogEntry)
 FAULTLINE_CODEC(RunSummary)
 FAULTLINE_CODEC(std::vector<RunSummary>)
 FAULTLINE_CODEC(PhaseMark)

@@ -32,8 +32,10 @@ struct Target {
   std::vector<std::string> containerNames;
   Mode mode = Mode::one;
   std::string value;  // "2" for fixed, "50" for the percents
+  // A target that is gone is replaced by another pod that matches, up to the end of the fault.
+  bool follow = false;
 };
-BOOST_DESCRIBE_STRUCT(Target, (), (selector, containerNames, mode, value))
+BOOST_DESCRIBE_STRUCT(Target, (), (selector, containerNames, mode, value, follow))
 
 struct Phases {
   Duration baseline{std::chrono::seconds(10)};

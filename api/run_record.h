@@ -30,11 +30,13 @@ struct NodeRecord {
   std::vector<EffectWindow> windows;
   std::vector<RunEvent> events;
   std::vector<Gap> gaps;
-  bool closed = false;  // the node reported the end of the run
+  bool closed = false;   // the node reported the end of the run
+  std::string instance;  // the agent's process that took part; empty until it was heard of
+  bool lost = false;     // nothing was heard of it for a lease, or it was started anew too late
 };
 BOOST_DESCRIBE_STRUCT(NodeRecord, (),
                       (node, info, clockOffset, clockUncertainty, injections, windows, events, gaps,
-                       closed))
+                       closed, instance, lost))
 
 struct RunRecord {
   std::string run;

@@ -65,8 +65,11 @@ BOOST_DESCRIBE_ENUM(PodRole, target, observed, control)
 struct RunPod {
   PodRef pod;
   PodRole role = PodRole::target;
+  // With `follow: true`, on the controller's clock: when it joined a run under way, and when it was
+  // found to be gone. Not set: it was there from the beginning, to the end.
+  Timestamp joinedAt, leftAt;
 };
-BOOST_DESCRIBE_STRUCT(RunPod, (), (pod, role))
+BOOST_DESCRIBE_STRUCT(RunPod, (), (pod, role, joinedAt, leftAt))
 
 // One run on one node. A run that is no longer in the desired state is taken down and its end
 // reported (RunClosed).
@@ -210,6 +213,7 @@ BOOST_DESCRIBE_STRUCT(NumberedBatch, (), (number, batch))
 struct SyncRequest {
   std::string instance;  // random per agent process
   std::uint64_t knownRevision = 0;
+  std::uint64_t term = 0;  // the highest of any answer so far
   double waitSeconds = 0;
   Timestamp sentAt;  // the agent's clock
   // What the agent learned from its last exchange, as NTP does (RFC 5905, section 8): t1 = its
@@ -221,8 +225,8 @@ struct SyncRequest {
   std::vector<NumberedBatch> batches;
 };
 BOOST_DESCRIBE_STRUCT(SyncRequest, (),
-                      (instance, knownRevision, waitSeconds, sentAt, clockOffset, clockRoundTrip,
-                       info, pods, batches))
+                      (instance, knownRevision, term, waitSeconds, sentAt, clockOffset,
+                       clockRoundTrip, info, pods, batches))
 
 struct SyncResponse {
   std::uint64_t revision = 0;
@@ -232,9 +236,12 @@ struct SyncResponse {
                           // left: the agent's
   Timestamp answeredAt;   // clock offset is computed from these two, sentAt and the time of arrival
                           // (as NTP does)
+  // Of several controllers: grows with each change of leader. An answer of an earlier one than was
+  // seen counts for nothing. 0: there is no election.
+  std::uint64_t term = 0;
   std::vector<DesiredRun> runs;
 };
 BOOST_DESCRIBE_STRUCT(SyncResponse, (),
-                      (revision, ackedBatch, sendInfo, receivedAt, answeredAt, runs))
+                      (revision, ackedBatch, sendInfo, receivedAt, answeredAt, term, runs))
 
 }  // namespace faultline::api

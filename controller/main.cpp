@@ -14,10 +14,12 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
 #include <optional>
+#include <random>
 #include <set>
 
 #include "base/log.h"
 #include "controller/kubernetes/cluster_side.h"
+#include "controller/kubernetes/run_log_store.h"
 #include "controller/options.h"
 #include "controller/policy_file.h"
 #include "controller/routes/service.h"
@@ -28,7 +30,7 @@ namespace faultline::controller {
 namespace {
 
 constexpr int kOk = 0, kBadInput = 3, kCouldNotRun = 5;
-constexpr std::chrono::seconds kEndRuns{5}, kPatience{60}, kLookAtPolicy{2};
+constexpr std::chrono::seconds kEndRuns{5}, kPatience{60}, kLookAtPolicy{2}, kHandOver{2};
 constexpr std::chrono::milliseconds kEndRequests{300};
 constexpr std::size_t kLargestRequest = 32 << 20;  // a sync after a long time without controller
 
@@ -42,6 +44,13 @@ http::Authenticator authenticator(std::string agent, std::string person) {
     if (http::same_token(token, person)) who.role = "person";
     co_return who;
   };
+}
+
+std::string random_word() {
+  std::random_device device;
+  char word[17];
+  std::snprintf(word, sizeof word, "%08x%08x", device(), device());
+  return word;
 }
 
 // What the controller is made of, and the order in which it begins and ends.
@@ -61,7 +70,9 @@ class Controller {
     auto service = Service::open(loop_.get_executor(), clock_,
                                  {.store_path = state_->file("store.db"),
                                   .max_store_pages = options_.max_store_pages,
-                                  .retention = options_.retention});
+                                  .retention = options_.retention,
+                                  .times = {.lease = options_.lease},
+                                  .journaled = options_.journaled});
     if (!service) return fail(std::move(service.error()));
     service_ = std::move(*service);
     if (auto ruled = read_policy(); !ruled) return ruled;
@@ -144,6 +155,7 @@ class Controller {
     ClusterOptions cluster{.ns = options_.ns,
                            .service = options_.service,
                            .identity = options_.identity,
+                           .address = options_.advertised,
                            .state_dir = options_.state_dir,
                            .tls_certificate = options_.tls_certificate,
                            .tls_key = options_.tls_key};
@@ -170,7 +182,13 @@ class Controller {
         [this](http::Identity who, std::string verb, std::set<std::string> namespaces) {
           return cluster_->access().may(std::move(who), std::move(verb), std::move(namespaces));
         },
-        [this] { return cluster_->leads(); });
+        [this] { return cluster_->leadership(); });
+    if (options_.journaled) {
+      RunLogOptions logs{.ns = options_.ns, .writer = options_.identity + "/" + random_word()};
+      logs.displaced = [this](const std::string&) { leave(ClusterSide::End::kDeposed); };
+      service_->journal(std::make_unique<RunLogStore>(loop_.get_executor(), cluster_->config(),
+                                                      clock_, std::move(logs)));
+    }
     service_->readiness([this] { return cluster_->not_ready(); });
     service_->add_routes(*server_);
     cluster_->add_routes(*server_);
@@ -188,11 +206,7 @@ class Controller {
     service_->start();
     if (!options_.policy.empty()) spawn(watch_policy());
     if (cluster_) {
-      auto started = cluster_->start(*service_, [this] {
-        spdlog::error("another controller leads now: this one ends, and its runs with it");
-        outcome_ = fail(Errc::kConflict, "another controller leads");
-        spawn(end());
-      });
+      auto started = cluster_->start(*service_, [this](ClusterSide::End why) { leave(why); });
       if (!started) co_return give_up(started.error());
     }
     tell();
@@ -214,6 +228,22 @@ class Controller {
     return cluster_ || !options_.tls_certificate.empty();
   }
 
+  void leave(ClusterSide::End why) {
+    if (why == ClusterSide::End::kDeposed) {
+      // Its runs are the other one's, or end with their lease.
+      spdlog::error("another controller leads now: this one ends");
+      outcome_ = fail(Errc::kConflict, "another controller leads");
+      mine_ = false;
+    } else {
+      spdlog::error(
+          "the API server does not answer, so nobody could stop a run: all are ended, and this "
+          "controller too");
+      outcome_ = fail(Errc::kUnavailable, "the lease could not be renewed");
+      handed_over_ = false;
+    }
+    spawn(end());
+  }
+
   void give_up(const Error& error) {
     outcome_ = fail(error);
     spawn(end());
@@ -222,7 +252,10 @@ class Controller {
   // Afterwards nothing is left to do for the event loop, and it returns.
   awaitable<void> end() {
     if (std::exchange(ending_, true)) co_return;
-    co_await service_->end_runs(kEndRuns);
+    if (mine_ && options_.journaled && handed_over_)
+      co_await service_->hand_over(kHandOver);
+    else if (mine_)
+      co_await service_->end_runs(kEndRuns);
     if (cluster_) co_await cluster_->stop();
     co_await server_->stop(kEndRequests);
     service_->close();
@@ -243,6 +276,8 @@ class Controller {
   std::optional<http::Server> server_;
   Result<> outcome_;
   bool ending_ = false;
+  bool mine_ = true;         // the runs: nobody else leads them
+  bool handed_over_ = true;  // runs go on under another controller, where that is possible
 };
 
 Result<> run(const Options& options) {

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <boost/asio/ip/address.hpp>
 #include <cstdio>
 #include <cxxopts.hpp>
 
@@ -25,8 +26,16 @@ cxxopts::Options description() {
   add("port-file", "written when listening: the port", cxxopts::value<std::string>(), "FILE");
   add("log-level", "trace, debug, info, warn, error or off",
       cxxopts::value<std::string>()->default_value("info"), "LEVEL");
-  add("keep-runs", "how many runs are kept", cxxopts::value<std::int64_t>()->default_value("1000"),
-      "N");
+  add("store",
+      "where runs are kept: sqlite (store.db), or in a cluster kubernetes (custom resources: runs "
+      "survive a change of leader)",
+      cxxopts::value<std::string>()->default_value("sqlite"), "STORE");
+  add("keep-runs", "how many runs are kept; without it 1000, with --store kubernetes 100",
+      cxxopts::value<std::int64_t>(), "N");
+  add("lease",
+      "how long faults go on without word of a controller, from 1s to 1m: long enough for another "
+      "one to take over, short enough for a node that is cut off",
+      cxxopts::value<std::string>()->default_value("3s"), "TIME");
   add("keep-days", "how long runs are kept", cxxopts::value<std::int64_t>()->default_value("30"),
       "DAYS");
   add("max-store", "largest size of store.db, e.g. 2Gi; without it the disk is the bound",
@@ -42,6 +51,8 @@ cxxopts::Options description() {
   add("identity",
       "in a cluster: what tells this controller from others; without it the host's name",
       cxxopts::value<std::string>(), "NAME");
+  add("advertise", "in a cluster: the IP address by which agents and other controllers reach us",
+      cxxopts::value<std::string>(), "ADDRESS");
   add("tls-cert", "serve TLS with this certificate; in a cluster without it: one of our own making",
       cxxopts::value<std::string>(), "FILE");
   add("tls-key", "its key", cxxopts::value<std::string>(), "FILE");
@@ -72,7 +83,20 @@ Result<std::optional<Options>> parse_options(int argc, char** argv) {
     Options options{.state_dir = given["state-dir"].as<std::string>(),
                     .log_level = given["log-level"].as<std::string>()};
     if (given.count("port-file") != 0) options.port_file = given["port-file"].as<std::string>();
-    const auto runs = given["keep-runs"].as<std::int64_t>();
+    const auto store = given["store"].as<std::string>();
+    if (store != "sqlite" && store != "kubernetes")
+      return fail(Errc::kInvalid, "--store must be sqlite or kubernetes, got \"" + store + "\"");
+    options.journaled = store == "kubernetes";
+    if (options.journaled && given.count("kubernetes") == 0)
+      return fail(Errc::kInvalid, "--store kubernetes needs --kubernetes");
+    const auto lease = api::Duration::parse(given["lease"].as<std::string>());
+    if (!lease) return fail(lease.error().with_context("--lease"));
+    options.lease = std::chrono::duration_cast<std::chrono::milliseconds>(lease->value);
+    if (options.lease < std::chrono::seconds(1) || options.lease > std::chrono::minutes(1))
+      return fail(Errc::kInvalid, "--lease must be between 1s and 1m");
+    const std::int64_t runs = given.count("keep-runs") != 0 ? given["keep-runs"].as<std::int64_t>()
+                              : options.journaled           ? 100
+                                                            : 1000;
     const auto days = given["keep-days"].as<std::int64_t>();
     if (runs < 1 || days < 1 || days > 36'500)
       return fail(Errc::kInvalid,
@@ -97,10 +121,20 @@ Result<std::optional<Options>> parse_options(int argc, char** argv) {
       options.tls_certificate = given["tls-cert"].as<std::string>();
       options.tls_key = given["tls-key"].as<std::string>();
     }
+    if (given.count("advertise") != 0) options.advertised = given["advertise"].as<std::string>();
     auto listen = http::parse_listen(given["listen"].as<std::string>(), "7878");
     if (!listen) return fail(std::move(listen.error()));
     options.address = std::move(listen->address);
     options.port = listen->port;
+    if (!options.advertised.empty()) {
+      boost::system::error_code wrong;
+      const auto address = boost::asio::ip::make_address(options.advertised, wrong);
+      if (wrong)
+        return fail(Errc::kInvalid,
+                    "--advertise must be an IP address, got \"" + options.advertised + "\"");
+      options.advertised = (address.is_v6() ? "[" + options.advertised + "]" : options.advertised) +
+                           ":" + std::to_string(options.port);
+    }
     return std::optional(std::move(options));
   } catch (const cxxopts::exceptions::exception& e) {
     return fail(Errc::kInvalid, std::string(e.what()) + " (see --help)");

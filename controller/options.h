@@ -18,10 +18,13 @@ struct Options {
   std::string port_file;
   std::string log_level;
   Retention retention;
-  std::int64_t max_store_pages = 0;  // of SQLite; 0: no bound
-  std::string policy;                // file; empty: the default policy
+  std::int64_t max_store_pages = 0;       // of SQLite; 0: no bound
+  std::string policy;                     // file; empty: the default policy
+  std::chrono::milliseconds lease{3000};  // how long a fault goes on without word of a controller
+  bool journaled = false;                 // --store kubernetes
   bool kubernetes = false;
   std::string ns, service, identity;     // only with `kubernetes`
+  std::string advertised;                // where others reach us, or empty
   std::string tls_certificate, tls_key;  // files, both or none
 };
 

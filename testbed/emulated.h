@@ -18,6 +18,10 @@ inline double within_ms(double ms) { return emulated() ? ms + 8 : ms; }
 
 // A number of samples: fewer where each takes long.
 inline int fewer(int n) { return emulated() ? n / 5 : n; }
+// The same of whole cycles of arming and disarming, of which each takes seconds there. What one
+// cycle leaves behind is seen after a few; growth that shows only after hundreds is looked for on
+// this machine's own kernel.
+inline int cycles(int n) { return emulated() ? n / 20 : n; }
 
 }  // namespace faultline::testbed
 

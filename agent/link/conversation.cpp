@@ -28,6 +28,7 @@ api::SyncRequest Conversation::request(const Situation& situation, UtcTime now) 
   api::SyncRequest request;
   request.instance = instance_;
   request.knownRevision = revision_;
+  request.term = term_;
   request.sentAt = {now};
   request.clockOffset = clock_offset_;
   request.clockRoundTrip = clock_round_trip_;
@@ -46,8 +47,10 @@ api::SyncRequest Conversation::request(const Situation& situation, UtcTime now) 
   return request;
 }
 
-void Conversation::answered(const api::SyncRequest& request, const api::SyncResponse& response,
+bool Conversation::answered(const api::SyncRequest& request, const api::SyncResponse& response,
                             UtcTime arrived) {
+  if (response.term < term_) return false;
+  term_ = response.term;
   revision_ = response.revision;
   outbox_.acknowledged(response.ackedBatch);
   if (request.info) info_known_ = true;
@@ -56,12 +59,13 @@ void Conversation::answered(const api::SyncRequest& request, const api::SyncResp
     info_known_ = false;
     known_pods_.reset();
   }
-  if (!response.receivedAt.set() || !response.answeredAt.set()) return;
+  if (!response.receivedAt.set() || !response.answeredAt.set()) return true;
   // RFC 5905, section 8, with the signs of SyncRequest::clockOffset.
   const UtcTime t1 = request.sentAt.value, t2 = response.receivedAt.value;
   const UtcTime t3 = response.answeredAt.value, t4 = arrived;
   clock_offset_ = (seconds_between(t2, t1) + seconds_between(t3, t4)) / 2;
   clock_round_trip_ = std::max(0.0, seconds_between(t1, t4) - seconds_between(t2, t3));
+  return true;
 }
 
 }  // namespace faultline::agent

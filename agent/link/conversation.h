@@ -26,9 +26,10 @@ class Conversation {
   };
   // The request to be sent now. `now` becomes its sentAt.
   [[nodiscard]] api::SyncRequest request(const Situation& situation, UtcTime now);
-  // The answer to `request`, which arrived at `arrived`.
-  void answered(const api::SyncRequest& request, const api::SyncResponse& response,
-                UtcTime arrived);
+  // The answer to `request`, which arrived at `arrived`. False: it is of a controller that was the
+  // leader before another one whose answer is known; nothing was taken from it.
+  [[nodiscard]] bool answered(const api::SyncRequest& request, const api::SyncResponse& response,
+                              UtcTime arrived);
 
   // False: the same as before.
   bool pods(std::vector<api::PodRef> pods);
@@ -50,6 +51,7 @@ class Conversation {
   bool info_known_ = false;
   std::optional<std::vector<api::PodRef>> pods_, known_pods_;
   std::uint64_t revision_ = 0;
+  std::uint64_t term_ = 0;
   std::optional<double> clock_offset_, clock_round_trip_;
   Outbox outbox_;
 };

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/url/parse.hpp>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -22,7 +24,8 @@ namespace {
 
 constexpr std::chrono::seconds kMostPause{5};  // idle, after failures
 constexpr milliseconds kIdleSlack{10'000};     // for an answer beyond what we let it wait
-constexpr milliseconds kLeastBetween{100};     // where a controller does not wait as asked
+constexpr int kMostSentOn = 3;
+constexpr milliseconds kLeastBetween{100};  // where a controller does not wait as asked
 
 // A node's name is one segment of the target.
 std::string escaped(const std::string& text) {
@@ -67,19 +70,50 @@ Result<> ControllerLink::read_files() {
   }
   if (client_ && authorities == authorities_) return {};
   authorities_ = std::move(authorities);
+  connect_to({});
+  return {};
+}
+
+// To the controller at `address` (10.0.0.7:7878), or where the Service leads. Its certificate is
+// that of the Service in any case.
+void ControllerLink::connect_to(const std::string& address) {
+  const std::size_t scheme = options_.controller.find("://");
+  const bool tls = options_.controller.starts_with("https://");
   http::ClientOptions client;
-  client.base_url = options_.controller;
+  client.base_url =
+      address.empty() ? options_.controller : options_.controller.substr(0, scheme + 3) + address;
   client.token = [this] { return newest_token(); };
-  if (!authorities_.empty()) client.tls = http::ClientTls{.ca_pem = authorities_};
+  if (tls) {
+    http::ClientTls trust;
+    trust.ca_pem = authorities_;
+    if (const auto url = boost::urls::parse_uri(options_.controller); url && !address.empty())
+      trust.server_name = url->host_address();
+    client.tls = std::move(trust);
+  }
   client.connect_timeout = milliseconds(1000);
   client_ = std::make_unique<http::Client>(executor_, std::move(client));
-  return {};
+  leader_ = address;
 }
 
 // The newest; one that cannot be read leaves the last one in use.
 std::string ControllerLink::newest_token() {
   if (auto read = http::load_token(options_.token_file)) token_ = std::move(*read);
   return token_;
+}
+
+// Of several controllers one leads; the others say where it is. Only through TLS: else anybody
+// could have the token sent to himself.
+bool ControllerLink::follow(const http::ClientResponse& response) {
+  if (response.status != 421 || !options_.controller.starts_with("https://")) return false;
+  boost::system::error_code wrong;
+  const boost::json::value body = boost::json::parse(response.body, wrong);
+  const auto* object = wrong ? nullptr : body.if_object();
+  const auto* address = object != nullptr ? object->if_contains("leaderAddress") : nullptr;
+  if (address == nullptr || !address->is_string() || leader_ == address->get_string().c_str() ||
+      ++sent_on_ > kMostSentOn)
+    return false;
+  connect_to(address->get_string().c_str());
+  return true;
 }
 
 void ControllerLink::wake() {
@@ -114,21 +148,28 @@ asio::awaitable<ControllerLink::Outcome> ControllerLink::exchange(double most_wa
   request.waitSeconds = std::min(request.waitSeconds, most_wait);
   const auto limit = slack + milliseconds(static_cast<std::int64_t>(request.waitSeconds * 1000));
   polling_ = request.waitSeconds > 1;
-  auto reply = http::expect_ok(
+  auto answer =
       co_await client_->request("POST", "/api/v1/nodes/" + escaped(options_.node) + "/sync",
-                                api::to_json_text(request), limit));
+                                api::to_json_text(request), limit);
+  if (answer && !stopping_ && follow(*answer)) {
+    polling_ = false;
+    co_return Outcome::kSentOn;
+  }
+  auto reply = http::expect_ok(std::move(answer));
   const UtcTime arrived = clock_.utc();
   const bool interrupted = std::exchange(polling_, false) && woken_;
   Result<api::SyncResponse> response =
       reply ? api::from_json_text<api::SyncResponse>(reply->body)
             : Result<api::SyncResponse>(tl::unexpected<Error>(reply.error()));
+  const std::size_t waiting = conversation_.outbox().size();
+  if (response && !conversation_.answered(request, *response, arrived))
+    response = fail(Errc::kUnavailable, "this controller leads no more, and does not know it");
   if (response) {
+    sent_on_ = 0;
     ++counts_.answered;
     counts_.last_answer = clock_.steady();
     if (!counts_.last_error.empty()) spdlog::info("the controller answers again");
     counts_.last_error.clear();
-    const std::size_t waiting = conversation_.outbox().size();
-    conversation_.answered(request, *response, arrived);
     progress_ = response->revision != request.knownRevision || request.info || request.pods ||
                 conversation_.outbox().size() < waiting;
     owner_.answered(*response, sent);
@@ -139,6 +180,8 @@ asio::awaitable<ControllerLink::Outcome> ControllerLink::exchange(double most_wa
   if (counts_.last_error != response.error().message)
     spdlog::warn("no sync: {}", response.error().message);
   counts_.last_error = response.error().message;
+  // Another one may lead.
+  if (!leader_.empty()) connect_to({});
   // Its authority may have changed, or the token may have been made anew with its state.
   if (auto read = read_files(); !read) spdlog::warn("{}", read.error().message);
   co_return Outcome::kFailed;
@@ -152,7 +195,9 @@ asio::awaitable<void> ControllerLink::run() {
     const SteadyTime begin = clock_.steady();
     const Outcome outcome = co_await exchange(Conversation::kIdleWait, slack);
     if (stopping_) break;
+    if (outcome == Outcome::kSentOn) continue;
     if (outcome == Outcome::kFailed) {
+      sent_on_ = 0;
       std::chrono::nanoseconds most = kMostPause;
       if (const auto lease = owner_.armed_lease()) most = std::min(most, *lease / 3);
       co_await pause(backoff_.failure(most));
@@ -173,6 +218,7 @@ asio::awaitable<bool> ControllerLink::flush(milliseconds limit) {
     const auto left = std::chrono::duration_cast<milliseconds>(end - clock_.steady());
     if (left.count() <= 0) break;
     const Outcome outcome = co_await exchange(0, left);
+    if (outcome == Outcome::kSentOn) continue;
     if (outcome != Outcome::kAnswered) break;
     if (conversation_.outbox().empty()) break;
   }

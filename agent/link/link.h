@@ -68,10 +68,12 @@ class ControllerLink {
   [[nodiscard]] Conversation& conversation() { return conversation_; }
 
  private:
-  enum class Outcome { kAnswered, kFailed, kInterrupted };
+  enum class Outcome { kAnswered, kFailed, kInterrupted, kSentOn };
   boost::asio::awaitable<Outcome> exchange(double most_wait, std::chrono::milliseconds slack);
   boost::asio::awaitable<void> pause(std::chrono::nanoseconds time);
   [[nodiscard]] std::string newest_token();
+  void connect_to(const std::string& address);
+  bool follow(const http::ClientResponse& response);
 
   const Clock& clock_;
   LinkOptions options_;
@@ -81,6 +83,8 @@ class ControllerLink {
   boost::asio::steady_timer timer_;
   std::string token_, authorities_;  // as read last
   std::unique_ptr<http::Client> client_;
+  std::string leader_;  // where it is connected to, if not where the options say
+  int sent_on_ = 0;     // times in a row
   Backoff backoff_;
   LinkCounts counts_;
   bool stopping_ = false;

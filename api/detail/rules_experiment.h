@@ -102,7 +102,10 @@ struct Rules<Target> {
        .number_ok = true,
        .pattern = "^[1-9][0-9]{0,8}$",
        .pattern_words = "a whole number of at least 1",
-       .example = "\"50\""}};
+       .example = "\"50\""},
+      {.key = "follow",
+       .help = "A target that goes away during the fault is replaced by another pod that matches, "
+               "within the same limits; with mode all every new one joins."}};
   static constexpr std::string_view schema = R"({
     "if": {"properties": {"mode": {"enum": ["fixed", "fixed-percent", "random-max-percent"]}},
            "required": ["mode"]},

@@ -2,6 +2,8 @@
 // The engine's side that faces people: plans and runs.
 #include "controller/engine/engine.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <ctime>
 
@@ -13,6 +15,7 @@ namespace faultline::controller {
 namespace {
 
 constexpr std::chrono::seconds kAbortEvery{1};
+constexpr std::chrono::milliseconds kFollowEvery{500};
 constexpr std::chrono::hours kForgetNode{24};
 constexpr std::size_t kRememberedIds = 10'000;
 
@@ -23,6 +26,11 @@ std::string compact_utc(UtcTime t) {
   gmtime_r(&seconds, &parts);
   char text[32];
   return {text, std::strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &parts)};
+}
+
+bool follows(const Run& run) {
+  return run.head().experiment.spec.target.follow && run.step() >= RunStep::kBaseline &&
+         run.step() <= RunStep::kFault && !run.ending();
 }
 
 }  // namespace
@@ -46,7 +54,8 @@ Cluster Engine::cluster(const api::Experiment& experiment, Instant now) const {
   for (const auto& [id, entry] : runs_) {
     if (entry.run && entry.run->over()) continue;
     const api::RunRecord& head = entry.run ? entry.run->head() : *entry.prepared;
-    for (const api::RunPod& pod : head.pods) cluster.in_use[pod.pod.id()] = {id, pod.role};
+    for (const api::RunPod& pod : head.pods)
+      if (!pod.leftAt.set()) cluster.in_use[pod.pod.id()] = {id, pod.role};
   }
   return cluster;
 }
@@ -115,6 +124,17 @@ void Engine::adopt(Run run) {
   settle(entry);
 }
 
+void Engine::begin_term(Instant now) {
+  last_revision_ =
+      std::max(last_revision_,
+               static_cast<std::uint64_t>(
+                   std::chrono::duration_cast<std::chrono::microseconds>(now.utc.time_since_epoch())
+                       .count()));
+  for (auto& [id, entry] : runs_)
+    if (entry.run) entry.desired_seen = 0;  // given out anew
+  settle_all();
+}
+
 // ---- runs
 
 const Run* Engine::find(const std::string& run) const {
@@ -167,6 +187,7 @@ void Engine::tick(Instant now) {
   for (auto& [id, entry] : runs_) {
     if (!entry.run || entry.run->over()) continue;
     entry.run->tick(now);
+    follow(entry, now);
     const bool watched = entry.run->step() == RunStep::kFault &&
                          !entry.run->head().experiment.spec.abortWhen.empty();
     if (watched && now.steady >= entry.abort_check + kAbortEvery) {
@@ -181,11 +202,43 @@ void Engine::tick(Instant now) {
   });
 }
 
+// Targets that are gone, and pods that take their places.
+void Engine::follow(Entry& entry, Instant now) {
+  const api::RunRecord& head = entry.run->head();
+  if (!follows(*entry.run) || now.steady < entry.follow_check) return;
+  entry.follow_check = now.steady + kFollowEvery;
+  std::vector<std::string> gone;
+  for (const api::RunPod& pod : head.pods) {
+    if (pod.role != api::PodRole::target || pod.leftAt.set()) continue;
+    // Only an agent that is there knows.
+    const auto node = nodes_.find(pod.pod.node);
+    if (node == nodes_.end() || !is_connected(*node->second, now)) continue;
+    if (std::ranges::none_of(node->second->pods,
+                             [&](const api::PodRef& known) { return known.id() == pod.pod.id(); }))
+      gone.push_back(pod.pod.id());
+  }
+  for (const std::string& pod : gone) entry.run->leave(pod, now);
+  auto joins = joining(head, cluster(head.experiment, now));
+  // Nothing matches while the next one is being made.
+  std::string refusal = joins || joins.error().code == Errc::kNotFound ? "" : joins.error().message;
+  if (refusal != entry.follow_refusal && !refusal.empty())
+    spdlog::warn("run {}: no pod takes the place of one that is gone: {}", head.run, refusal);
+  entry.follow_refusal = std::move(refusal);
+  if (!joins) return;
+  for (const api::PodRef& pod : joins->pods) {
+    const auto node = nodes_.find(pod.node);
+    if (node == nodes_.end()) continue;
+    spdlog::info("run {}: {} on {} joins", head.run, pod.id(), pod.node);
+    entry.run->join(pod, node->second->info, joins->matching, now);
+  }
+}
+
 SteadyTime Engine::next_deadline() const {
   SteadyTime next = SteadyTime::max();
   for (const auto& [id, entry] : runs_) {
     if (!entry.run) continue;
     next = std::min(next, entry.run->next_deadline());
+    if (follows(*entry.run)) next = std::min(next, entry.follow_check);
     if (entry.run->step() == RunStep::kFault &&
         !entry.run->head().experiment.spec.abortWhen.empty())
       next = std::min<SteadyTime>(next, entry.abort_check + kAbortEvery);

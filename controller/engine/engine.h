@@ -55,7 +55,7 @@ class Engine {
   void correct(const std::string& node, api::RunBatch& batch, Instant now);
   // Corrected batches that are stored and were not before.
   std::vector<FaultDelta> apply(const std::string& node, const std::string& instance,
-                                const std::vector<api::RunBatch>& batches, Instant now);
+                                const std::vector<api::NumberedBatch>& batches, Instant now);
   [[nodiscard]] std::vector<api::NodeStatus> nodes(Instant now) const;
   [[nodiscard]] std::size_t connected(Instant now) const;
 
@@ -72,6 +72,8 @@ class Engine {
   void begin(const std::string& run, Instant now);
   void drop(const std::string& run);
   void adopt(Run run);  // of an earlier controller
+  // This controller leads from now on: revisions go on above those of the one before.
+  void begin_term(Instant now);
 
   // `run`: its id, or an experiment's name. kNotFound: no such run is under way.
   Result<api::RunSummary> stop(const std::string& run, const std::string& reason, Recovery recovery,
@@ -99,7 +101,8 @@ class Engine {
     std::optional<api::RunRecord> prepared;  // until begin()
     std::unique_ptr<Run> run;
     std::uint64_t desired_seen = 0, head_seen = 0, head_saved = 0;
-    SteadyTime abort_check;
+    SteadyTime abort_check, follow_check;
+    std::string follow_refusal;  // as told last
   };
 
   [[nodiscard]] Cluster cluster(const api::Experiment& experiment, Instant now) const;
@@ -107,6 +110,7 @@ class Engine {
   [[nodiscard]] std::uint64_t seed_for(std::uint64_t asked) const;
   [[nodiscard]] std::string new_run_id(const std::string& name, UtcTime now) const;
   Entry* active_entry(const std::string& run);
+  void follow(Entry& entry, Instant now);
   void settle(Entry& entry);
   void settle_all();
 

@@ -114,9 +114,9 @@ void Engine::correct(const std::string& node, api::RunBatch& batch, Instant now)
 }
 
 std::vector<FaultDelta> Engine::apply(const std::string& node, const std::string& instance,
-                                      const std::vector<api::RunBatch>& batches, Instant now) {
+                                      const std::vector<api::NumberedBatch>& batches, Instant now) {
   std::vector<FaultDelta> deltas;
-  for (const api::RunBatch& batch : batches) {
+  for (const auto& [number, batch] : batches) {
     const auto entry = runs_.find(batch.run);
     if (entry == runs_.end() || !entry->second.run) continue;
     for (FaultDelta& delta : entry->second.run->batch(node, instance, batch, now))

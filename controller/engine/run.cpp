@@ -5,23 +5,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "report/format.h"
+#include "controller/engine/words.h"
 
 namespace faultline::controller {
 namespace {
 
 using api::RunState;
-
-// "3 s", "12.3 s": without the zeros that a measured value would have.
-std::string span_words(std::chrono::nanoseconds d) {
-  std::string words = report::seconds_words(std::chrono::duration<double>(d).count());
-  const std::size_t point = words.find('.'), unit = words.find(' ');
-  if (point == std::string::npos || unit == std::string::npos || point > unit) return words;
-  std::size_t end = unit;
-  while (words[end - 1] == '0') --end;
-  if (end - 1 == point) --end;
-  return words.erase(end, unit - end);
-}
 
 std::string during_words(RunStep step) {
   switch (step) {
@@ -44,33 +33,6 @@ std::string during_words(RunStep step) {
   return "while the run was being closed";
 }
 
-std::string interrupted_words(const api::RunRecord& head, UtcTime last_seen,
-                              const RunTimes& times) {
-  const api::PhaseMark& phase = head.history.back();
-  const api::Phases& phases = head.experiment.spec.phases;
-  const auto after = [&](const api::Duration& length) {
-    const auto so_far = std::max(last_seen - phase.at.value, std::chrono::nanoseconds(0));
-    return " after " + span_words(so_far) + " of " + span_words(length.value);
-  };
-  const std::string restarted = "the controller was restarted ";
-  switch (phase.state) {
-    case RunState::Baseline:
-      return restarted + "during the baseline" + after(phases.baseline);
-    case RunState::Injecting:
-      return restarted + "during the fault" + after(phases.fault) +
-             "; injection ended by the lease (" + span_words(times.lease) +
-             ") or when the agent heard of it, whichever came first";
-    case RunState::Recovering:
-      return restarted + "during the recovery" + after(phases.recovery);
-    case RunState::Pending:
-    case RunState::Completed:
-    case RunState::Aborted:
-    case RunState::Failed:
-      break;
-  }
-  return restarted + "before the baseline";
-}
-
 }  // namespace
 
 Run::Run(api::RunRecord head, RunTimes times, Instant now)
@@ -87,19 +49,6 @@ Run::Run(api::RunRecord head, RunTimes times, Instant now)
   // Nobody waits for a baseline that was not asked for: the faults come first, as fast as they can.
   if (head_.experiment.spec.phases.baseline.value <= std::chrono::nanoseconds(0))
     enter(RunStep::kArming, now);
-}
-
-Run Run::interrupted(api::RunRecord head, std::optional<RunState> ending, UtcTime last_seen,
-                     RunTimes times, Instant now) {
-  Run run(std::move(head), times, now);
-  run.patient_ = true;
-  run.ending_ = ending.value_or(RunState::Failed);
-  if (!ending) run.head_.stateReason = interrupted_words(run.head_, last_seen, times);
-  run.head_.gaps.push_back({"", "", "", {last_seen}, {now.utc}, "the controller was not running"});
-  for (const api::NodeRecord& node : run.head_.nodes) run.members_[node.node].closed = node.closed;
-  run.enter(RunStep::kClosing, now);
-  run.advance(now);
-  return run;
 }
 
 // ---- inputs
@@ -123,7 +72,7 @@ void Run::contact(const std::string& node, const std::string& instance, Instant 
   const auto found = members_.find(node);
   if (found == members_.end() || over()) return;
   Member& member = found->second;
-  if (member.instance.empty()) member.instance = instance;
+  if (member.instance.empty()) bind(node, member, instance);
   if (member.instance != instance) rebind(node, member, instance, now);
   if (member.instance != instance) return;
   member.last_contact = now.steady;
@@ -174,6 +123,27 @@ void Run::fail(std::string reason, Recovery recovery, Instant now) {
   if (in(RunStep::kClosing, RunStep::kOver)) return;
   end_early(RunState::Failed, std::move(reason), recovery, now);
   advance(now);
+}
+
+void Run::leave(const std::string& pod, Instant now) {
+  for (api::RunPod& known : head_.pods)
+    if (known.pod.id() == pod && !known.leftAt.set()) known.leftAt = {now.utc};
+  ++desired_version_;
+  ++head_version_;
+}
+
+void Run::join(const api::PodRef& pod, const api::NodeInfo& info, std::int64_t matching,
+               Instant now) {
+  head_.pods.push_back({pod, api::PodRole::target, {now.utc}, {}});
+  head_.matching = matching;
+  if (!members_.contains(pod.node)) {
+    head_.nodes.push_back({.node = pod.node, .info = info});
+    members_[pod.node] = {.last_contact = now.steady,
+                          .last_contact_utc = now.utc,
+                          .measuring_by = now.steady + times_.answer};
+  }
+  ++desired_version_;
+  ++head_version_;
 }
 
 double Run::clock_offset(const std::string& node, const ClockOffset& known, Instant now) {
@@ -319,7 +289,7 @@ void Run::rebind(const std::string& node, Member& member, const std::string& ins
                  Instant now) {
   if (step_ <= RunStep::kBaseline) {
     open_gap(node, member, "the agent was started anew; nothing was measured meanwhile");
-    member.instance = instance;
+    bind(node, member, instance);
     member.measuring = false;
     member.measuring_by = now.steady + times_.answer;
   } else if (!member.lost && !member.closed) {
@@ -333,8 +303,20 @@ void Run::rebind(const std::string& node, Member& member, const std::string& ins
   }
 }
 
+// The record says who took part, for a controller that goes on with the run.
+void Run::bind(const std::string& node, Member& member, const std::string& instance) {
+  member.instance = instance;
+  if (const auto known = std::ranges::find(head_.nodes, node, &api::NodeRecord::node);
+      known != head_.nodes.end())
+    known->instance = instance;
+  ++head_version_;
+}
+
 void Run::lose(const std::string& node, Member& member, std::string reason, Instant now) {
   member.lost = true;
+  if (const auto known = std::ranges::find(head_.nodes, node, &api::NodeRecord::node);
+      known != head_.nodes.end())
+    known->lost = true;
   open_gap(node, member,
            "no exchange with the agent; of this time the record has only what it could send "
            "later");

@@ -64,10 +64,17 @@ class Run {
  public:
   // `head` has run, experiment (seed chosen), requestedBy, pods, matching and nodes (info only).
   Run(api::RunRecord head, RunTimes times, Instant now);
-  // A run that an earlier controller did not finish; `last_seen`: its last sign of life. It only
-  // waits for the agents to report the end.
+  // A run that an earlier controller did not finish; `last_seen`: its last sign of life. `full` has
+  // all that was stored. When that was within the lease, and the run was not ending, it goes on
+  // where it was: agents that still hold the lease never stopped, and those that do not will say
+  // so. Else it only waits for the agents to report the end. `successor`: why there is another
+  // controller, "the controller was restarted".
+  static Run taken_over(const api::RunRecord& full, std::optional<api::RunState> ending,
+                        UtcTime last_seen, RunTimes times, Instant now,
+                        const std::string& successor);
   static Run interrupted(api::RunRecord head, std::optional<api::RunState> ending,
-                         UtcTime last_seen, RunTimes times, Instant now);
+                         UtcTime last_seen, RunTimes times, Instant now,
+                         const std::string& successor = "the controller was restarted");
 
   // ---- inputs
   void tick(Instant now);
@@ -78,6 +85,9 @@ class Run {
                                 const api::RunBatch& batch, Instant now);
   void stop(std::string reason, Recovery recovery, Instant now);  // -> Aborted
   void fail(std::string reason, Recovery recovery, Instant now);  // -> Failed
+  // With `follow: true`: a target is gone for good; another pod takes a place. `info`: of its node.
+  void leave(const std::string& pod, Instant now);
+  void join(const api::PodRef& pod, const api::NodeInfo& info, std::int64_t matching, Instant now);
   // The offset by which the node's timestamps are moved: the first that is known holds for the
   // whole run, unless it turns out to be wrong, which is a gap.
   double clock_offset(const std::string& node, const ClockOffset& known, Instant now);
@@ -117,12 +127,14 @@ class Run {
     friend auto operator<=>(const InjectionKey&, const InjectionKey&) = default;
   };
 
+  void resume(const api::RunRecord& full, Instant now);
   void advance(Instant now);
   bool advance_once(Instant now);
   void enter(RunStep step, Instant now);
   void mark(api::RunState state, std::string reason, Instant now);
   void end_early(api::RunState ending, std::string reason, Recovery recovery, Instant now);
   void finish(Instant now);
+  void bind(const std::string& node, Member& member, const std::string& instance);
   void rebind(const std::string& node, Member& member, const std::string& instance, Instant now);
   void lose(const std::string& node, Member& member, std::string reason, Instant now);
   void event(const std::string& node, Member& member, const api::RunEvent& event, Instant now);

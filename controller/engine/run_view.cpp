@@ -24,6 +24,7 @@ std::optional<api::DesiredRun> Run::desired(const std::string& node,
   if (in(RunStep::kArming, RunStep::kFault)) desired.phase = api::RunPhase::fault;
   if (in(RunStep::kDisarming, RunStep::kRecovery)) desired.phase = api::RunPhase::recovery;
   for (const api::RunPod& pod : head_.pods) {
+    if (pod.leftAt.set()) continue;
     if (pod.role == api::PodRole::target) ++desired.targets;
     if (pod.pod.node == node) desired.pods.push_back(pod);
   }

@@ -297,6 +297,47 @@ Result<api::RunPlan> resolve(const api::Experiment& experiment, const Cluster& c
   return plan;
 }
 
+Result<Joining> joining(const api::RunRecord& record, const Cluster& cluster) {
+  const api::ExperimentSpec& spec = record.experiment.spec;
+  Pods present;
+  std::size_t first = 0;
+  std::set<std::string> had;
+  for (const api::RunPod& pod : record.pods) {
+    if (!pod.leftAt.set()) had.insert(pod.pod.id());
+    if (pod.role != api::PodRole::target) continue;
+    if (!pod.joinedAt.set()) ++first;
+    if (!pod.leftAt.set()) present.push_back(pod.pod);
+  }
+  Result<Pods> pods = matching_pods(spec.target.selector, cluster);
+  if (!pods) return fail(std::move(pods.error()));
+  Joining joining{.pods = {}, .matching = static_cast<std::int64_t>(pods->size())};
+  const std::size_t wanted = spec.target.mode == api::Mode::all ? pods->size() : first;
+  std::erase_if(*pods, [&](const api::PodRef& pod) {
+    return had.contains(pod.id()) || cluster.in_use.contains(pod.id());
+  });
+  if (present.size() >= wanted || pods->empty()) return joining;
+  // Other numbers than those of the beginning, and the same on every machine.
+  Dice dice(spec.seed + record.pods.size());
+  dice.shuffle(*pods);
+  pods->resize(std::min(pods->size(), wanted - present.size()));
+  Pods together = present;
+  together.insert(together.end(), pods->begin(), pods->end());
+  const std::int64_t allowed = api::allowed_targets(spec.limits, joining.matching);
+  if (auto fine =
+          within_limits(spec, together.size(), static_cast<std::size_t>(joining.matching), allowed);
+      !fine)
+    return fail(std::move(fine.error()));
+  Pods everybody;
+  for (const KnownNode& node : cluster.nodes)
+    everybody.insert(everybody.end(), node.pods.begin(), node.pods.end());
+  if (auto fine = allows_targets(cluster.rules, record.experiment, together, everybody); !fine)
+    return fail(std::move(fine.error()));
+  if (auto fine = have_containers(spec.target.containerNames, *pods); !fine)
+    return fail(std::move(fine.error()));
+  joining.pods = std::move(*pods);
+  return joining;
+}
+
 Result<> require_supported(const api::RunPlan& plan) {
   if (plan.unsupported.empty()) return {};
   std::vector<std::string> lines;

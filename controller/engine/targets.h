@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "api/plan.h"
+#include "api/run_record.h"
 #include "api/sync.h"
 #include "base/result.h"
 #include "controller/engine/policy.h"
@@ -45,6 +46,15 @@ inline constexpr std::size_t kMaxControlPods = 3;
 // in another run), kUnsupported (what this controller cannot do at all: alerts, signals, promql).
 [[nodiscard]] Result<api::RunPlan> resolve(const api::Experiment& experiment,
                                            const Cluster& cluster);
+
+// Which pods take the place of targets that are gone (`follow: true`), by the rules that held when
+// the run began; `record.pods` says who is there. As many as there were, with mode `all` every pod
+// that matches. Errors as resolve(); nothing to do is no error.
+struct Joining {
+  std::vector<api::PodRef> pods;
+  std::int64_t matching = 0;
+};
+[[nodiscard]] Result<Joining> joining(const api::RunRecord& record, const Cluster& cluster);
 
 // kUnsupported, one line a fault and node: "not supported by this agent: <reason>".
 [[nodiscard]] Result<> require_supported(const api::RunPlan& plan);

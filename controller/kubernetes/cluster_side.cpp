@@ -18,6 +18,7 @@ using boost::asio::awaitable;
 
 constexpr std::chrono::minutes kLookAtCertificate{1};
 constexpr std::chrono::seconds kTryAgain{2};
+constexpr std::chrono::milliseconds kTakeOverAgain{500};
 
 CertificatesOptions certificates_of(const ClusterOptions& options) {
   CertificatesOptions made;
@@ -29,6 +30,23 @@ CertificatesOptions certificates_of(const ClusterOptions& options) {
                   {"127.0.0.1"}};
   made.certificate_file = options.state_dir + "/tls.crt";
   made.key_file = options.state_dir + "/tls.key";
+  return made;
+}
+
+// Name and address in one: whoever reads the lease knows where the leader is.
+std::string identity_of(const ClusterOptions& options) {
+  return options.address.empty() ? options.identity : options.identity + "_" + options.address;
+}
+
+// A leader that is gone is replaced within 10 s and a retry.
+kube::LeaderOptions election_of(const ClusterOptions& options) {
+  kube::LeaderOptions made;
+  made.ns = options.ns;
+  made.name = "faultline-controller";
+  made.identity = identity_of(options);
+  made.lease_duration = std::chrono::seconds(10);
+  made.renew_deadline = std::chrono::milliseconds(8'000);
+  made.retry_period = std::chrono::milliseconds(1'000);
   return made;
 }
 
@@ -54,13 +72,18 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
                    .modified = [this](const auto&, const auto&) { tell_namespaces(); },
                    .deleted = [this](const auto&) { tell_namespaces(); },
                    .synced = [this] { tell_namespaces(); }}),
-      elector_(executor, client_.config(), clock,
-               {.ns = options_.ns, .name = "faultline-controller", .identity = options_.identity},
-               {.started = [this] { lead(); },
+      elector_(executor, client_.config(), clock, election_of(options_),
+               {.started =
+                    [this] {
+                      if (!lost_touch_)
+                        boost::asio::co_spawn(executor_, lead(), boost::asio::detached);
+                    },
                 .stopped =
                     [this] {
                       operator_.reset();
-                      if (!stopping_ && deposed_) deposed_();
+                      if (stopping_ || lost_touch_ || !ended_) return;
+                      lost_touch_ = elector_.holder() == identity_of(options_);
+                      ended_(lost_touch_ ? End::kLostTouch : End::kDeposed);
                     },
                 .observed =
                     [](const std::string& who) {
@@ -97,17 +120,26 @@ http::Authenticator ClusterSide::authenticator() {
   };
 }
 
-Result<> ClusterSide::start(RunControl& runs, std::function<void()> deposed) {
+Result<> ClusterSide::start(RunControl& runs, std::function<void(End)> ended) {
   runs_ = &runs;
-  deposed_ = std::move(deposed);
+  ended_ = std::move(ended);
   namespaces_.start();
   if (options_.tls_certificate.empty())
     boost::asio::co_spawn(executor_, certificate_loop(), boost::asio::detached);
   return elector_.start();
 }
 
-void ClusterSide::lead() {
+awaitable<void> ClusterSide::lead() {
   spdlog::info("this controller leads");
+  for (std::string told; elector_.leads() && !stopping_;) {
+    const auto taken = co_await runs_->take_over();
+    if (taken) break;
+    if (told != taken.error().message) spdlog::warn("not yet: {}", taken.error().message);
+    told = taken.error().message;
+    boost::asio::steady_timer timer(executor_, kTakeOverAgain);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+  }
+  if (!elector_.leads() || stopping_) co_return;
   operator_ = std::make_unique<Operator>(executor_, client_, clock_, *runs_);
   operator_->start();
 }
@@ -135,7 +167,18 @@ awaitable<void> ClusterSide::stop() {
   if (!told) spdlog::warn("the leadership could not be given back: {}", told.error().message);
 }
 
-bool ClusterSide::leads() const { return elector_.leads(); }
+Leadership ClusterSide::leadership() const {
+  const std::string& holder = elector_.holder();
+  const bool ours = holder == identity_of(options_);
+  Leadership now;
+  now.leads = elector_.leads() || (lost_touch_ && ours);
+  now.term = static_cast<std::uint64_t>(elector_.transitions()) + 1;
+  if (ours) return now;
+  const std::size_t end = holder.find('_');
+  now.leader = holder.substr(0, end);
+  if (end != holder.npos) now.address = holder.substr(end + 1);
+  return now;
+}
 
 std::string ClusterSide::not_ready() const {
   if (!namespaces_.state().synced) return "the API server has not said which namespaces there are";

@@ -14,6 +14,7 @@
 #include "controller/kubernetes/access.h"
 #include "controller/kubernetes/admission.h"
 #include "controller/kubernetes/certificates.h"
+#include "controller/kubernetes/leadership.h"
 #include "controller/kubernetes/operator.h"
 #include "controller/kubernetes/run_control.h"
 #include "http/server.h"
@@ -27,6 +28,7 @@ struct ClusterOptions {
   std::string ns = "faultline";                  // ours
   std::string service = "faultline-controller";  // by which agents and the API server reach us
   std::string identity;                          // of this process: the pod's name
+  std::string address;                           // where others reach it, 10.0.0.7:7878; or empty
   std::string state_dir;                         // for the certificate's files
   std::string tls_certificate, tls_key;          // both empty: made and renewed by us, in a Secret
   AdmissionOptions admission;
@@ -50,18 +52,24 @@ class ClusterSide {
   void add_routes(http::Server& server) { admission_.add_routes(server); }
   [[nodiscard]] Access& access() { return access_; }
 
-  // Takes part in the election; while it leads, experiments become runs. `deposed` is called when
-  // it leads no more without having been told to end: whoever leads now must not be disturbed.
-  Result<> start(RunControl& runs, std::function<void()> deposed);
+  // Takes part in the election; while it leads, experiments become runs. `ended` is called when it
+  // leads no more without having been told to end.
+  enum class End {
+    kDeposed,    // another one leads: it must not be disturbed
+    kLostTouch,  // with the API server: nobody leads, and nobody could stop a run
+  };
+  Result<> start(RunControl& runs, std::function<void(End)> ended);
   // Gives the leadership back.
   boost::asio::awaitable<void> stop();
-  [[nodiscard]] bool leads() const;
+  // One that lost touch goes on answering agents, until another one is seen.
+  [[nodiscard]] Leadership leadership() const;
+  [[nodiscard]] const kube::Config& config() const { return client_.config(); }
   // Empty: in order. Else why not, in one line, for /readyz.
   [[nodiscard]] std::string not_ready() const;
 
  private:
   boost::asio::awaitable<void> certificate_loop();
-  void lead();
+  boost::asio::awaitable<void> lead();
   void tell_namespaces();
 
   boost::asio::any_io_executor executor_;
@@ -75,9 +83,9 @@ class ClusterSide {
   kube::LeaderElector elector_;
   std::unique_ptr<Operator> operator_;
   RunControl* runs_ = nullptr;
-  std::function<void()> deposed_;
+  std::function<void(End)> ended_;
   boost::asio::steady_timer certificate_timer_;
-  bool stopping_ = false;
+  bool stopping_ = false, lost_touch_ = false;
   std::string certificate_error_;
 };
 

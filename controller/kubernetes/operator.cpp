@@ -63,6 +63,7 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
         clock(time),
         runs(control),
         options(given),
+        began(time.steady()),
         woken(ex),
         recorder(api_client, time, {.component = "faultline-controller"}),
         informer(ex, api_client, time, {.collection = experiments()},
@@ -232,8 +233,9 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
     if (injecting || ended) co_await tell(object, text);
   }
 
-  // Agents that are not connected yet, and pods that were made a moment ago.
+  // Agents that are not connected yet, all or some, and pods that were made a moment ago.
   [[nodiscard]] bool is_early(const Error& error, std::chrono::nanoseconds age) const {
+    if (error.code != Errc::kInvalid && clock.steady() - began < options.settling) return true;
     return (error.code == Errc::kUnavailable && age < options.patience) ||
            (error.code == Errc::kNotFound && age < options.new_pods);
   }
@@ -305,6 +307,7 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
   const Clock& clock;
   RunControl& runs;
   OperatorOptions options;
+  SteadyTime began;
   Signal woken;
   kube::EventRecorder recorder;
   kube::Informer informer;

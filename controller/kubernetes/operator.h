@@ -28,6 +28,9 @@ struct OperatorOptions {
   std::chrono::seconds patience{30};
   // How long one that matches no pod waits for pods that agents have not told yet.
   std::chrono::seconds new_pods{3};
+  // How long after its start an operator takes no refusal for final but of what is invalid: agents
+  // come back one after the other, and until all have, a part of a workload looks like all of it.
+  std::chrono::seconds settling{8};
 };
 
 struct OperatorState {

@@ -22,6 +22,9 @@ struct RunNow {
 class RunControl {
  public:
   virtual ~RunControl() = default;
+  // Call when this controller leads, before anything else: what the one before left is taken up.
+  // kUnavailable: try again.
+  virtual boost::asio::awaitable<Result<>> take_over() = 0;
   // The run's id. `who` is written into its record. Errors: as POST /api/v1/experiments.
   virtual boost::asio::awaitable<Result<std::string>> start_run(api::Experiment experiment,
                                                                 std::string who) = 0;

@@ -37,6 +37,11 @@ std::string query_or(const http::Request& request, const std::string& name, std:
   return value == request.query.end() ? other : value->second;
 }
 
+tl::unexpected<Error> not_complete() {
+  return fail(Errc::kUnavailable,
+              "this controller took over a moment ago, and still reads earlier runs");
+}
+
 }  // namespace
 
 boost::asio::awaitable<Response> Service::start_experiment(http::Request request) {
@@ -46,7 +51,7 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
   if (!dry_run) co_return http::problem(dry_run.error());
   auto experiment = api::parse_experiment(request.body, query_or(request, "file", "experiment"));
   if (!experiment) co_return http::problem(experiment.error());
-  if (leads_ && !leads_()) co_return http::problem(421, "another controller leads");
+  if (auto there = elsewhere(0)) co_return std::move(*there);
   if (may_) {
     if (experiment->metadata.namespace_.empty()) experiment->metadata.namespace_ = "default";
     *experiment = in_own_namespace(std::move(*experiment));
@@ -104,7 +109,9 @@ boost::asio::awaitable<Result<api::RunRecord>> Service::load(std::string run_or_
     if (!run) return fail(std::move(run.error()));
     return reader_->load(*run);
   };
-  co_return co_await report_worker_.run(std::move(read));
+  auto found = co_await report_worker_.run(std::move(read));
+  if (!found && found.error().code == Errc::kNotFound && !complete_) co_return not_complete();
+  co_return found;
 }
 
 boost::asio::awaitable<Result<api::RunSummary>> Service::stored_summary(std::string run_or_name) {
@@ -113,7 +120,9 @@ boost::asio::awaitable<Result<api::RunSummary>> Service::stored_summary(std::str
     if (!run) return fail(std::move(run.error()));
     return reader_->summary(*run);
   };
-  co_return co_await report_worker_.run(std::move(read));
+  auto found = co_await report_worker_.run(std::move(read));
+  if (!found && found.error().code == Errc::kNotFound && !complete_) co_return not_complete();
+  co_return found;
 }
 
 boost::asio::awaitable<Response> Service::get_experiment(http::Request request) {

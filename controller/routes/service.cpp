@@ -42,6 +42,7 @@ Service::Service(boost::asio::any_io_executor executor, const Clock& clock, Serv
       clock_(clock),
       options_(std::move(options)),
       engine_(engine_options(options_, clock)),
+      finish_signal_(executor_),
       tick_signal_(executor_),
       store_signal_(executor_),
       event_signal_(executor_),
@@ -59,28 +60,11 @@ Result<std::shared_ptr<Service>> Service::open(boost::asio::any_io_executor exec
   if (!reader) return fail(std::move(reader.error()));
   service->store_ = std::move(*store);
   service->reader_ = std::move(*reader);
-  if (auto taken = service->take_over(); !taken) return fail(std::move(taken.error()));
+  if (o.journaled) return service;
+  auto taken = service->take_over_stored("the controller was restarted");
+  if (!taken) return fail(std::move(taken.error()));
+  service->taken_over_ = true;
   return service;
-}
-
-Result<> Service::take_over() {
-  auto unfinished = store_->unfinished();
-  if (!unfinished) return fail(std::move(unfinished.error()));
-  for (UnfinishedRun& run : *unfinished) {
-    // What the agents had reported of the end counts.
-    api::RunRecord full = run.head;
-    if (auto filled = store_->fill(full); !filled) return fail(std::move(filled.error()));
-    for (std::size_t i = 0; i < run.head.nodes.size(); ++i)
-      run.head.nodes[i].closed = full.nodes[i].closed;
-    Run closing =
-        Run::interrupted(std::move(run.head), run.ending, run.last_seen, options_.times, now());
-    spdlog::warn("run {}: {}", closing.head().run,
-                 closing.head().stateReason.empty() ? "the controller was restarted at its end"
-                                                    : closing.head().stateReason);
-    engine_.adopt(std::move(closing));
-  }
-  publish();
-  return {};
 }
 
 void Service::start() {
@@ -96,6 +80,7 @@ void Service::start() {
   };
   spawn(tick_loop());
   spawn(store_loop());
+  if (journal_) spawn(finish_loop());
 }
 
 boost::asio::awaitable<void> Service::tick_loop() {
@@ -142,30 +127,43 @@ boost::asio::awaitable<bool> Service::store_run(const std::string& run) {
   const std::uint64_t version = found->head_version();
   const bool over = found->over();
   const api::RunState state = found->head().state;
-  auto update = [this, head = found->head(), ending = found->ending()] {
-    return store_->update(head, ending);
-  };
+  api::RunRecord head = found->head();
+  const auto ending = found->ending();
+  auto update = [this, head, ending] { return store_->update(head, ending); };
   const auto stored = co_await store_worker_.run(std::move(update));
   if (!stored) {
     store_failed(stored.error());
     co_return false;
   }
   store_works();
+  if (journal_) {
+    const bool written = co_await journal_->update(std::move(head), ending);
+    if (!written) co_return false;
+    if (over) {
+      to_finish_.insert(run);
+      finish_signal_.notify();
+    }
+  }
   engine_.saved(run, version);
   if (over) metrics_.run_ended(state);
   co_return true;
 }
 
 boost::asio::awaitable<void> Service::prune() {
-  for (std::size_t deleted = 1; deleted > 0 && !closed_;) {
+  for (bool more = true; more && !closed_;) {
     auto delete_old = [this, at = clock_.utc()] { return store_->prune(options_.retention, at); };
     const auto pruned = co_await store_worker_.run(std::move(delete_old));
     if (!pruned) {
       store_failed(pruned.error());
       co_return;
     }
-    deleted = *pruned;
-    if (deleted > 0) spdlog::info("deleted {} runs beyond the retention", deleted);
+    more = !pruned->empty();
+    if (more) spdlog::info("deleted {} runs beyond the retention", pruned->size());
+    for (const std::string& run : *pruned) {
+      if (!journal_) break;
+      const auto removed = co_await journal_->remove(run);
+      if (!removed) spdlog::warn("run {}: {}", run, removed.error().message);
+    }
   }
 }
 
@@ -236,6 +234,8 @@ void Service::close() {
   tick_signal_.notify();
   store_signal_.notify();
   event_signal_.notify();
+  finish_signal_.notify();
+  if (journal_) journal_->close();
   store_worker_.join();
   report_worker_.join();
 }

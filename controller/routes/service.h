@@ -7,6 +7,9 @@
 // What the engine learns of measurements is stored before: it never acts on what a restart would
 // forget. A write that fails ends all runs and makes syncs with measurements fail with 503, so that
 // agents keep what they have and their lease ends the injection.
+//
+// With a journal (store/journal.h) the SQLite file is a copy of it, made when this controller takes
+// over. Batches are acknowledged when they are in the journal: what is not, agents send again.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -20,9 +23,11 @@
 #include "base/clock.h"
 #include "controller/engine/engine.h"
 #include "controller/engine/scope.h"
+#include "controller/kubernetes/leadership.h"
 #include "controller/kubernetes/run_control.h"
 #include "controller/routes/metrics.h"
 #include "controller/routes/signal.h"
+#include "controller/store/journal.h"
 #include "controller/store/store.h"
 #include "controller/store/worker.h"
 #include "http/server.h"
@@ -34,25 +39,27 @@ struct ServiceOptions {
   std::int64_t max_store_pages = 0;
   Retention retention;
   RunTimes times;
-  std::string agent_token, person_token;
+  bool journaled = false;  // journal() follows
 };
 
 class Service final : public RunControl, public std::enable_shared_from_this<Service> {
  public:
-  // Opens the store and takes over runs that an earlier controller did not finish. `clock` must
-  // outlive it. Blocks: call it before the loop runs.
+  // Opens the store and, unless it is journaled, takes over runs that an earlier controller did not
+  // finish. `clock` must outlive it. Blocks: call it before the loop runs.
   static Result<std::shared_ptr<Service>> open(boost::asio::any_io_executor executor,
                                                const Clock& clock, ServiceOptions options);
   ~Service() override;
 
   // Before add_routes(). `may`: asked before anything is done for a person, or shown to one;
-  // without it a person may everything. `leads`: false, and agents and people are sent away (421).
+  // without it a person may everything. While another one leads, agents and people are sent there
+  // (421).
   using May = std::function<boost::asio::awaitable<Result<>>(http::Identity who, std::string verb,
                                                              std::set<std::string> namespaces)>;
-  void authority(May may, std::function<bool()> leads) {
+  void authority(May may, std::function<Leadership()> leadership) {
     may_ = std::move(may);
-    leads_ = std::move(leads);
+    leadership_ = std::move(leadership);
   }
+  void journal(std::unique_ptr<Journal> journal) { journal_ = std::move(journal); }
   // Empty: in order; else why the controller is not ready.
   void readiness(std::function<std::string()> not_ready) { not_ready_ = std::move(not_ready); }
   // What holds for experiments from now on.
@@ -62,10 +69,14 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   // Ends all runs, and waits at most `grace` until agents reported that nothing is left. New
   // experiments are refused from now on.
   boost::asio::awaitable<void> end_runs(std::chrono::milliseconds grace);
+  // Another controller goes on with the runs: what is known of them is written down, for at most
+  // `limit`, and nothing is begun any more.
+  boost::asio::awaitable<void> hand_over(std::chrono::milliseconds limit);
   // Call when the server has stopped. Waits for the workers.
   void close();
 
   // ---- RunControl
+  boost::asio::awaitable<Result<>> take_over() override;
   boost::asio::awaitable<Result<std::string>> start_run(api::Experiment experiment,
                                                         std::string who) override;
   void stop_run(const std::string& run, const std::string& reason) override;
@@ -88,13 +99,17 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   };
 
   Service(boost::asio::any_io_executor executor, const Clock& clock, ServiceOptions options);
-  Result<> take_over();
+  Result<std::vector<std::string>> take_over_stored(const std::string& successor);
+  awaitable<Result<>> copy_journal();
+  awaitable<void> copy_finished();
+  [[nodiscard]] std::optional<Response> elsewhere(std::uint64_t known_term) const;
 
   // ---- loops
   awaitable<void> tick_loop();
   awaitable<void> store_loop();
   awaitable<bool> store_run(const std::string& run);
   awaitable<void> prune();
+  awaitable<void> finish_loop();  // of the journal
 
   // ---- routes
   awaitable<Response> sync(http::Request request);
@@ -136,11 +151,16 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   const Clock& clock_;
   ServiceOptions options_;
   May may_;
-  std::function<bool()> leads_;
+  std::function<Leadership()> leadership_;
   std::function<std::string()> not_ready_;
   Engine engine_;
   Metrics metrics_;
   std::unique_ptr<Store> store_, reader_;
+  std::unique_ptr<Journal> journal_;  // or none
+  bool taken_over_ = false;           // the store has what an earlier controller left
+  bool complete_ = true;              // also the runs that were over
+  std::set<std::string> to_finish_;   // runs that are over, in the journal
+  Signal finish_signal_;
   std::map<std::string, std::pair<std::string, std::uint64_t>> acked_;  // node: instance, number
   std::map<std::string, std::unique_ptr<Signal>> node_signals_;
   Signal tick_signal_, store_signal_, event_signal_;

@@ -12,6 +12,10 @@ namespace {
 
 using http::Response;
 
+// How long an answer waits for the journal. Short beside a lease: what is not written then is
+// acknowledged with a later one.
+constexpr std::chrono::milliseconds kJournalWait{300};
+
 double seconds(std::chrono::nanoseconds d) { return std::chrono::duration<double>(d).count(); }
 
 // Counts the node as connected while its request is held, however the wait ends.
@@ -44,9 +48,9 @@ boost::asio::awaitable<Response> Service::sync(http::Request request) {
   if (!request.who.node.empty() && request.who.node != node)
     co_return http::problem(
         403, "this token is of the agent of node " + request.who.node + ", not of " + node);
-  if (leads_ && !leads_()) co_return http::problem(421, "another controller leads");
   auto message = api::from_json_text<api::SyncRequest>(request.body);
   if (!message) co_return http::problem(message.error());
+  if (auto there = elsewhere(message->term)) co_return std::move(*there);
   const Result<bool> send_info = engine_.hello(node, *message, arrived);
   publish();
   if (!send_info && send_info.error().code == Errc::kInvalid)
@@ -54,6 +58,14 @@ boost::asio::awaitable<Response> Service::sync(http::Request request) {
 
   // Also those of an agent that another one has replaced: they are its last.
   std::uint64_t acked = 0;
+  // Of a run that is over this store does not know yet whether it has it: later.
+  if (!complete_)
+    message->batches.erase(std::ranges::find_if(message->batches,
+                                                [this](const api::NumberedBatch& numbered) {
+                                                  return engine_.find(numbered.batch.run) ==
+                                                         nullptr;
+                                                }),
+                           message->batches.end());
   if (!message->batches.empty()) {
     for (api::NumberedBatch& numbered : message->batches)
       engine_.correct(node, numbered.batch, arrived);
@@ -72,6 +84,12 @@ boost::asio::awaitable<Response> Service::sync(http::Request request) {
     if (appended->unknown > 0)
       spdlog::warn("{} batches of {} are of runs that this store does not have: thrown away",
                    appended->unknown, node);
+    if (journal_) {
+      journal_->append(node, message->instance, appended->fresh, arrived.utc);
+      for (const auto& [number, batch] : appended->fresh)
+        if (const Run* run = engine_.find(batch.run); run == nullptr) to_finish_.insert(batch.run);
+      if (!to_finish_.empty()) finish_signal_.notify();
+    }
     for (const FaultDelta& delta : engine_.apply(node, message->instance, appended->fresh, now()))
       metrics_.fault(delta);
     publish();
@@ -82,6 +100,8 @@ boost::asio::awaitable<Response> Service::sync(http::Request request) {
     acked = known->second.second;
   }
   if (!send_info) co_return http::problem(send_info.error());
+  if (journal_)
+    acked = co_await journal_->acked(node, message->instance, acked, arrived.steady + kJournalWait);
 
   const SteadyTime handled = clock_.steady();
   if (!*send_info) {
@@ -94,10 +114,12 @@ boost::asio::awaitable<Response> Service::sync(http::Request request) {
   if (!engine_.is_current(node, message->instance))
     co_return http::problem(409, "another agent took over as " + node);
 
+  if (auto there = elsewhere(message->term)) co_return std::move(*there);  // meanwhile
   api::SyncResponse answer{.revision = engine_.revision(node),
                            .ackedBatch = acked,
                            .sendInfo = *send_info,
                            .receivedAt = {arrived.utc},
+                           .term = leadership_ ? leadership_().term : 0,
                            .runs = engine_.desired(node, message->instance)};
   engine_.answered(node, message->instance, now());
   publish();

@@ -181,7 +181,7 @@ Result<Appended> Store::append(const std::string& node, const std::string& insta
         injection.bind(4, api::to_json_text(status));
         injection.exec();
       }
-      out.fresh.push_back(batch);
+      out.fresh.push_back({number, batch});
     }
     if (out.acked > before) {
       SQLite::Statement acked(*db_, "INSERT OR REPLACE INTO instances VALUES(?, ?, ?, ?)");
@@ -205,19 +205,20 @@ Result<> Store::check(UtcTime now) {
   });
 }
 
-Result<std::size_t> Store::prune(const Retention& retention, UtcTime now) {
-  return guarded("deleting old runs", [&]() -> Result<std::size_t> {
+Result<std::vector<std::string>> Store::prune(const Retention& retention, UtcTime now) {
+  return guarded("deleting old runs", [&]() -> Result<std::vector<std::string>> {
     SQLite::Transaction transaction(*db_, SQLite::TransactionBehavior::IMMEDIATE);
     SQLite::Statement old(
         *db_,
         "DELETE FROM runs WHERE run IN (SELECT run FROM runs WHERE state IN ('Completed', "
         "'Aborted', 'Failed') AND (asked_at < ? OR run NOT IN (SELECT run FROM runs ORDER BY "
-        "asked_at DESC LIMIT ?)) ORDER BY asked_at LIMIT ?)");
+        "asked_at DESC LIMIT ?)) ORDER BY asked_at LIMIT ?) RETURNING run");
     const UtcTime oldest = now - retention.age;
     old.bind(1, micros(oldest));
     old.bind(2, retention.runs);
     old.bind(3, kPruneAtOnce);
-    const auto deleted = static_cast<std::size_t>(old.exec());
+    std::vector<std::string> deleted;
+    while (old.executeStep()) deleted.push_back(old.getColumn(0).getString());
     SQLite::Statement instances(*db_,
                                 "DELETE FROM instances WHERE changed_at < ? AND NOT EXISTS (SELECT "
                                 "1 FROM batches b WHERE b.node = instances.node AND b.instance = "
@@ -225,7 +226,7 @@ Result<std::size_t> Store::prune(const Retention& retention, UtcTime now) {
     instances.bind(1, micros(oldest));
     instances.exec();
     transaction.commit();
-    if (deleted > 0) db_->exec("PRAGMA incremental_vacuum(4096)");
+    if (!deleted.empty()) db_->exec("PRAGMA incremental_vacuum(4096)");
     return deleted;
   });
 }

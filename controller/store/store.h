@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "api/run_record.h"
+#include "api/run_log.h"
 #include "base/result.h"
 
 namespace SQLite {
@@ -39,8 +39,8 @@ struct Retention {
 };
 
 struct Appended {
-  std::uint64_t acked = 0;           // all batches up to this number are stored
-  std::vector<api::RunBatch> fresh;  // those that were not stored before
+  std::uint64_t acked = 0;                // all batches up to this number are stored
+  std::vector<api::NumberedBatch> fresh;  // those that were not stored before
   std::size_t duplicates = 0;
   std::size_t unknown = 0;  // of runs that are not in this store: thrown away
 };
@@ -72,8 +72,15 @@ class Store {
                           const std::vector<api::NumberedBatch>& batches, UtcTime now);
   // A write that changes nothing: is the store in order (again)?
   Result<> check(UtcTime now);
-  // Deletes a few runs beyond the bounds; returns how many. Call until 0.
-  Result<std::size_t> prune(const Retention& retention, UtcTime now);
+  // Deletes a few runs beyond the bounds; returns their ids. Call until there are none.
+  Result<std::vector<std::string>> prune(const Retention& retention, UtcTime now);
+
+  // ---- as a copy of a journal (store/journal.h)
+  Result<> clear();
+  // What the journal has of a run. Entries of a run in their order; what is here already is kept.
+  Result<> restore(const api::RunLogEntry& entry);
+  // All that is stored of a run, as entries of at most about `bytes` of JSON each.
+  Result<std::vector<api::RunLogEntry>> entries(const std::string& run, std::size_t bytes);
 
   // ---- reading
   // The run with this id, else the newest of the experiment with this name. kNotFound.

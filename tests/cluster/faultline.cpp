@@ -51,10 +51,10 @@ std::string slow(const std::string& name, const std::string& fault, const std::s
 
 Namespace* Faultline::shop = nullptr;
 
-void Faultline::SetUpTestSuite() {
+void Faultline::install(const std::string& folder) {
   // That of a suite before may be on its way out.
   comes_true([] { return kubectl({"get", "namespace", "faultline"}).status != 0; }, 120s);
-  must_kubectl({"apply", "-k", source("daemonset")});
+  must_kubectl({"apply", "-k", source(folder)});
   for (const char* workload : {"deployment/faultline-controller", "daemonset/faultline-agent"})
     if (const auto done =
             kubectl({"-n", "faultline", "rollout", "status", workload, "--timeout=120s"});
@@ -70,10 +70,10 @@ void Faultline::SetUpTestSuite() {
   shop->must_kubectl({"rollout", "status", "deployment/web", "--timeout=60s"});
 }
 
-void Faultline::TearDownTestSuite() {
+void Faultline::uninstall(const std::string& folder) {
   delete shop;
   shop = nullptr;
-  kubectl({"delete", "-k", source("daemonset"), "--ignore-not-found", "--timeout=60s"});
+  kubectl({"delete", "-k", source(folder), "--ignore-not-found", "--timeout=60s"});
 }
 
 void Faultline::TearDown() {

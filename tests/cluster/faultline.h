@@ -22,8 +22,11 @@ std::string slow(const std::string& name, const std::string& fault = "5s",
 
 class Faultline : public testing::Test {
  protected:
-  static void SetUpTestSuite();
-  static void TearDownTestSuite();
+  static void SetUpTestSuite() { install("daemonset"); }
+  static void TearDownTestSuite() { uninstall("daemonset"); }
+  // With `kubectl apply -k` of a folder of the sources; the shop too.
+  static void install(const std::string& folder);
+  static void uninstall(const std::string& folder);
   void TearDown() override;
 
   static std::vector<ShopPod> web();

@@ -335,7 +335,7 @@ TEST_F(Clsact, FilterOfAnotherWithOurHandleIsNotRemoved) {
 }
 
 TEST_F(Clsact, ManyCyclesLeaveNothing) {
-  for (int i = 0; i < fewer(40); ++i) ASSERT_TRUE(lose_all()->disarm());
+  for (int i = 0; i < cycles(40); ++i) ASSERT_TRUE(lose_all()->disarm());
   EXPECT_EQ(qdiscs(), "");
   EXPECT_THAT(records(), testing::IsEmpty());
   EXPECT_THAT(residue_.left(), testing::IsEmpty());

@@ -151,7 +151,7 @@ TEST_F(Ending, ManyCyclesLeaveNoDescriptorsProgramsOrMemory) {
   };
   for (int i = 0; i < 10; ++i) cycle();
   const long memory = kilobytes(), open = descriptors();
-  for (int i = 0; i < fewer(500); ++i) cycle();  // natively a thousand faults start and stop
+  for (int i = 0; i < cycles(500); ++i) cycle();  // natively a thousand faults start and stop
   EXPECT_EQ(descriptors(), open);
   EXPECT_LT(kilobytes() - memory, 1024);
   EXPECT_THAT(residue_.left(), testing::IsEmpty());

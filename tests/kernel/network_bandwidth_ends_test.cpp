@@ -123,7 +123,7 @@ TEST_F(NetworkBandwidthEnds, WhenTheLeaseRunsOutWhatIsHeldIsGivenBack) {
 }
 
 TEST_F(NetworkBandwidthEnds, ManyCyclesLeaveNothing) {
-  for (int i = 0; i < fewer(100); ++i) {
+  for (int i = 0; i < cycles(100); ++i) {
     auto fault = arm(at_most(1 * kMbit), a_.pod());
     EXPECT_EQ(to_host({.count = 10, .patience = milliseconds(300)}).lost(), 0U);
     EXPECT_TRUE(fault->disarm());

@@ -215,7 +215,7 @@ TEST_F(NetworkLatencyEnds, ManyCyclesLeaveNothingAndDoNotGrow) {
   for (int i = 0; i < 10; ++i) cycle();
   const int fds = descriptors(), tasks = threads();
   const long kb = resident_kb();
-  for (int i = 0; i < fewer(200); ++i) cycle();
+  for (int i = 0; i < cycles(200); ++i) cycle();
   std::cout << "resident " << kb << " -> " << resident_kb() << " kB\n";
   EXPECT_EQ(descriptors(), fds);
   EXPECT_EQ(threads(), tasks);

@@ -139,11 +139,11 @@ TEST(Conversation, LosesAndDuplicatesNothingOverDroppedRequestsAndAnswers) {
     if (luck < 3) continue;                          // the request is lost
     const auto response = controller.take(request);  //
     if (luck < 6) continue;                          // the answer is
-    talk.answered(request, response, UtcTime{});
+    EXPECT_TRUE(talk.answered(request, response, UtcTime{}));
   }
   for (int i = 0; i < 3; ++i) {
     const auto request = talk.request({}, UtcTime{});
-    talk.answered(request, controller.take(request), UtcTime{});
+    EXPECT_TRUE(talk.answered(request, controller.take(request), UtcTime{}));
   }
   EXPECT_TRUE(talk.outbox().empty());
   EXPECT_EQ(controller.values(), expected);
@@ -159,13 +159,13 @@ TEST(Conversation, TellsWhatItIsAtFirstAndWhenAsked) {
   EXPECT_EQ(request.waitSeconds, 0);
   api::SyncResponse response;
   response.revision = 4;
-  talk.answered(request, response, UtcTime{});
+  EXPECT_TRUE(talk.answered(request, response, UtcTime{}));
   request = talk.request({}, UtcTime{});
   EXPECT_FALSE(request.info || request.pods);
   EXPECT_EQ(request.knownRevision, 4u);
   EXPECT_EQ(request.waitSeconds, Conversation::kIdleWait);
   response.sendInfo = true;
-  talk.answered(request, response, UtcTime{});
+  EXPECT_TRUE(talk.answered(request, response, UtcTime{}));
   request = talk.request({}, UtcTime{});
   EXPECT_TRUE(request.info && request.pods);
   EXPECT_EQ(request.waitSeconds, 0);
@@ -173,20 +173,20 @@ TEST(Conversation, TellsWhatItIsAtFirstAndWhenAsked) {
 
 TEST(Conversation, PodsAreToldAgainUntilAnAnswerProvesTheyArrived) {
   Conversation talk("i", {});
-  talk.answered(talk.request({}, UtcTime{}), {}, UtcTime{});
+  EXPECT_TRUE(talk.answered(talk.request({}, UtcTime{}), {}, UtcTime{}));
   EXPECT_TRUE(talk.pods({pod("a").ref}));
   EXPECT_TRUE(talk.request({}, UtcTime{}).pods);
   const auto again = talk.request({}, UtcTime{});
   EXPECT_TRUE(again.pods);
   EXPECT_TRUE(talk.pods({pod("b").ref}));  // meanwhile
-  talk.answered(again, {}, UtcTime{});
+  EXPECT_TRUE(talk.answered(again, {}, UtcTime{}));
   EXPECT_TRUE(talk.request({}, UtcTime{}).pods);
   EXPECT_FALSE(talk.pods({pod("b").ref}));
 }
 
 TEST(Conversation, WaitsShortlyWhileARunIsUpAndNotAtAllWhenItMustNot) {
   Conversation talk("i", {});
-  talk.answered(talk.request({}, UtcTime{}), {}, UtcTime{});
+  EXPECT_TRUE(talk.answered(talk.request({}, UtcTime{}), {}, UtcTime{}));
   EXPECT_EQ(talk.request({.lease = 3s}, UtcTime{}).waitSeconds, 0.5);
   EXPECT_EQ(talk.request({.lease = 1s}, UtcTime{}).waitSeconds, 0.25);
   EXPECT_EQ(talk.request({.lease = 3s, .wants_answer = true}, UtcTime{}).waitSeconds, 0);
@@ -201,9 +201,9 @@ TEST(Conversation, MeasuresTheClocksAsNtpDoes) {
   auto request = talk.request({}, t + 2s);  // our clock is 2 s ahead
   EXPECT_FALSE(request.clockOffset);
   api::SyncResponse response;
-  response.receivedAt = {t + 10ms};                  // 10 ms on the way
-  response.answeredAt = {t + 510ms};                 // half a second of waiting
-  talk.answered(request, response, t + 2s + 540ms);  // 30 ms back
+  response.receivedAt = {t + 10ms};                               // 10 ms on the way
+  response.answeredAt = {t + 510ms};                              // half a second of waiting
+  EXPECT_TRUE(talk.answered(request, response, t + 2s + 540ms));  // 30 ms back
   request = talk.request({}, t);
   ASSERT_TRUE(request.clockOffset && request.clockRoundTrip);
   EXPECT_NEAR(*request.clockOffset, 2.010, 1e-9);

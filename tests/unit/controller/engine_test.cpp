@@ -40,12 +40,102 @@ class EngineTest : public testing::Test {
     api::RunBatch batch{.run = run};
     batch.events = {event(kind, clock_.now().utc)};
     engine_.answered(node, "a", clock_.now());
-    engine_.apply(node, "a", {batch}, clock_.now());
+    engine_.apply(node, "a", {{1, batch}}, clock_.now());
   }
 
   HandClock clock_;
   Engine engine_;
 };
+
+class Following : public EngineTest {
+ protected:
+  // Two pods match, one is hit, on n1 or n2.
+  std::string begin(const std::string& follow, const std::string& more = "") {
+    has("n1", {"web-1"});
+    has("n2", {"web-2"});
+    const std::string run = start(
+        "  target: {selector: {namespaces: [shop]}, mode: one, follow: " + follow + "}\n" + more);
+    const std::string node = engine_.find(run)->head().nodes.at(0).node;
+    report(node, run, RunEventKind::measuring);
+    pass(seconds(10));
+    report(node, run, RunEventKind::armed);
+    EXPECT_EQ(engine_.find(run)->step(), RunStep::kFault);
+    return run;
+  }
+  void has(const std::string& node, const std::vector<std::string>& names) {
+    api::SyncRequest request = hello(node);
+    request.pods->clear();
+    for (const std::string& name : names) request.pods->push_back(pod("shop", name, node));
+    ASSERT_TRUE(engine_.hello(node, request, clock_.now()));
+  }
+  void pass(std::chrono::nanoseconds time) {
+    for (; time > seconds(0); time -= milliseconds(500)) {
+      clock_.after(milliseconds(500));
+      for (const char* node : {"n1", "n2"}) engine_.answered(node, "a", clock_.now());
+      engine_.tick(clock_.now());
+    }
+  }
+  std::vector<std::string> wanted(const std::string& node) {
+    std::vector<std::string> names;
+    for (const api::DesiredRun& run : engine_.desired(node, "a"))
+      for (const api::RunPod& pod : run.pods)
+        if (pod.role == api::PodRole::target) names.push_back(pod.pod.name);
+    return names;
+  }
+};
+
+TEST_F(Following, AnotherPodTakesThePlaceOfOneThatIsGone) {
+  const std::string run = begin("true");
+  const std::string hit = engine_.find(run)->head().nodes.at(0).node;
+  const std::string other = hit == "n1" ? "n2" : "n1";
+  EXPECT_THAT(wanted(other), IsEmpty());
+  has(hit, {"web-9"});  // another one in its place, on the same node
+  pass(seconds(1));
+  const auto here = wanted(hit), there = wanted(other);
+  EXPECT_EQ(here.size() + there.size(), 1U) << "as many as before";
+  EXPECT_THAT(here, testing::Not(Contains(hit == "n1" ? "web-1" : "web-2")));
+  const auto& pods = engine_.find(run)->head().pods;
+  EXPECT_TRUE(pods.front().leftAt.set());
+  EXPECT_TRUE(std::ranges::any_of(pods, [](const auto& p) { return p.joinedAt.set(); }));
+  for (const api::DesiredRun& told : engine_.desired(there.empty() ? hit : other, "a"))
+    EXPECT_EQ(told.targets, 1) << "or the agent's own limit would refuse it";
+}
+
+TEST_F(Following, WithoutItNobodyDoes) {
+  const std::string run = begin("false");
+  const std::string hit = engine_.find(run)->head().nodes.at(0).node;
+  has(hit, {"web-9"});
+  pass(seconds(2));
+  EXPECT_EQ(engine_.find(run)->head().pods.size(),
+            1U + static_cast<std::size_t>(std::ranges::count(
+                     engine_.find(run)->head().pods, api::PodRole::control, &api::RunPod::role)));
+}
+
+TEST_F(Following, AnAgentThatIsSilentLosesNoPod) {
+  const std::string run = begin("true");
+  const std::string hit = engine_.find(run)->head().nodes.at(0).node;
+  clock_.after(seconds(4));
+  for (const char* node : {"n1", "n2"})
+    if (hit != node) engine_.answered(node, "a", clock_.now());
+  engine_.tick(clock_.now());
+  for (const api::RunPod& pod : engine_.find(run)->head().pods) EXPECT_FALSE(pod.leftAt.set());
+}
+
+TEST_F(Following, NobodyJoinsBeyondTheLimits) {
+  has("n1", {"web-1"});
+  has("n2", {"web-2"});
+  const std::string run = start(
+      "  target: {selector: {namespaces: [shop]}, mode: all, follow: true}\n"
+      "  limits: {maxPods: 2, maxPercent: 100}\n");
+  for (const char* node : {"n1", "n2"}) report(node, run, RunEventKind::measuring);
+  pass(seconds(1));
+  has("n2", {"web-2", "web-3"});
+  pass(seconds(1));
+  EXPECT_EQ(engine_.find(run)->head().pods.size(), 2U);
+  has("n1", {});
+  pass(seconds(1));
+  EXPECT_EQ(wanted("n2").size(), 2U) << "one has made room";
+}
 
 TEST_F(EngineTest, AsksAnUnknownAgentWhatItIs) {
   api::SyncRequest request{.instance = "a"};
@@ -181,13 +271,13 @@ TEST_F(EngineTest, AbortWhenEndsTheFaultWithinASecondOfTheMeasurement) {
   status.armedAt = {clock_.now().utc};
   armed.injections = {status};
   armed.events = {event(RunEventKind::armed, clock_.now().utc)};
-  engine_.apply("n1", "a", {armed}, clock_.now());
+  engine_.apply("n1", "a", {{1, armed}}, clock_.now());
   ASSERT_EQ(engine_.find(run)->step(), RunStep::kFault);
 
   // 40 % is below the bound, however long it lasts.
   for (int i = 0; i < 12; ++i) {
     engine_.answered("n1", "a", clock_.after(seconds(1)));
-    engine_.apply("n1", "a", {fault_window(run, where, clock_.now().utc, 40)}, clock_.now());
+    engine_.apply("n1", "a", {{1, fault_window(run, where, clock_.now().utc, 40)}}, clock_.now());
     engine_.tick(clock_.now());
   }
   EXPECT_EQ(engine_.find(run)->head().stateReason, "");
@@ -195,7 +285,7 @@ TEST_F(EngineTest, AbortWhenEndsTheFaultWithinASecondOfTheMeasurement) {
   int took = 0;
   while (engine_.find(run)->head().stateReason.empty() && ++took < 20) {
     engine_.answered("n1", "a", clock_.after(seconds(1)));
-    engine_.apply("n1", "a", {fault_window(run, where, clock_.now().utc, 100)}, clock_.now());
+    engine_.apply("n1", "a", {{1, fault_window(run, where, clock_.now().utc, 100)}}, clock_.now());
     engine_.tick(clock_.now());
   }
   EXPECT_LE(took, 2);

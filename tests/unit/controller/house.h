@@ -32,10 +32,7 @@ class House {
  public:
   explicit House(const HouseOptions& options) {
     auto service = Service::open(loop_.get_executor(), clock_,
-                                 {.store_path = options.store_path,
-                                  .times = options.times,
-                                  .agent_token = "agent-token",
-                                  .person_token = "person-token"});
+                                 {.store_path = options.store_path, .times = options.times});
     if (!service) {
       ADD_FAILURE() << service.error().message;
       return;

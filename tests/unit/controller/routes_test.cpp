@@ -288,7 +288,7 @@ TEST_F(RoutesTest, AfterAKillTheNextControllerEndsTheRunTruthfullyAndKeepsWhatAr
   std::this_thread::sleep_for(milliseconds(300));
   const std::uint16_t port = house_->port();
   house_->kill();
-  std::this_thread::sleep_for(milliseconds(300));
+  std::this_thread::sleep_for(milliseconds(1000));  // longer than the lease
   house_ = std::make_unique<House>(HouseOptions{.store_path = path_, .port = port});
   const api::RunRecord record = house_->until(run, RunState::Failed);
   EXPECT_THAT(record.stateReason, HasSubstr("the controller was restarted during the fault after"));
@@ -304,6 +304,24 @@ TEST_F(RoutesTest, AfterAKillTheNextControllerEndsTheRunTruthfullyAndKeepsWhatAr
   });
   EXPECT_GT(late, 0) << "what the agent still held was stored";
   EXPECT_EQ(house_->get("/api/v1/reports/" + run).at("verdict"), "failed");
+}
+
+TEST_F(RoutesTest, AfterAKillWithinTheLeaseTheNextControllerGoesOnWithTheRun) {
+  auto agent_double = agent();
+  const std::string run = start("  phases: {baseline: 0s, fault: 2s, recovery: 300ms}\n");
+  house_->until(run, RunState::Injecting);
+  std::this_thread::sleep_for(milliseconds(600));
+  const std::uint16_t port = house_->port();
+  house_->kill();
+  house_ = std::make_unique<House>(HouseOptions{.store_path = path_, .port = port});
+  const api::RunRecord record = house_->until(run, RunState::Completed);
+  EXPECT_EQ(record.stateReason, "");
+  ASSERT_EQ(record.history.size(), 4U);
+  EXPECT_THAT(record.history[1].reason, HasSubstr("the controller was restarted after"));
+  const double fault = seconds_of(record.history[2].at.value - record.history[1].at.value);
+  EXPECT_GT(fault, 1.9);
+  EXPECT_LT(fault, 2.5) << "not 2 s anew";
+  EXPECT_TRUE(record.gaps.empty()) << record.gaps[0].reason;
 }
 
 TEST_F(RoutesTest, WhileTheStoreFailsNothingIsAcknowledgedAndAfterwardsNothingIsMissing) {

@@ -186,6 +186,89 @@ TEST_F(RunTest, InterruptedAfterAStopStaysAborted) {
   EXPECT_EQ(later.head().stateReason, "stopped by person");
 }
 
+// As a store has it: with what the agents sent.
+api::RunRecord stored(api::RunRecord record, std::vector<api::RunEvent> events) {
+  for (api::NodeRecord& node : record.nodes) node.events = events;
+  return record;
+}
+
+TEST_F(RunTest, AnotherControllerGoesOnWithARunWhoseLeaseIsNotOver) {
+  begin({"n1", "n2"});
+  until_fault();
+  wait(seconds(12));
+  const auto record =
+      stored(run_->head(), {event(RunEventKind::measuring), event(RunEventKind::armed)});
+  const UtcTime last_seen = clock_.now().utc;
+  clock_.after(milliseconds(2500));
+  run_ = OneRun::taken_over(record, std::nullopt, last_seen, {}, clock_.now(),
+                            "another controller took over");
+  EXPECT_EQ(told("n1"), RunPhase::fault);
+  EXPECT_EQ(told("n2"), RunPhase::fault);
+  EXPECT_EQ(run_->head().stateReason, "");
+  EXPECT_TRUE(run_->head().gaps.empty()) << "agents kept what they measured";
+  EXPECT_EQ(run_->head().history.back().reason,
+            "another controller took over after 14.5 s, and the run went on");
+  // What is left of 30 s, not 30 s anew.
+  wait(milliseconds(15'000));
+  EXPECT_EQ(told(), RunPhase::fault);
+  wait(seconds(1));
+  EXPECT_EQ(told(), RunPhase::recovery);
+  report_all(RunEventKind::disarmed);
+  wait(seconds(11));
+  report_all(RunEventKind::closed);
+  EXPECT_EQ(run_->head().state, RunState::Completed);
+}
+
+TEST_F(RunTest, AnotherControllerWaitsForNodesThatHadNotArmedYet) {
+  begin({"n1", "n2"});
+  report_all(RunEventKind::measuring);
+  wait(seconds(10));
+  report("n1", RunEventKind::armed);
+  auto record = run_->head();
+  record.nodes[0].events = {event(RunEventKind::measuring), event(RunEventKind::armed)};
+  record.nodes[1].events = {event(RunEventKind::measuring)};
+  run_ = OneRun::taken_over(record, std::nullopt, clock_.now().utc, {}, clock_.now(), "new");
+  EXPECT_EQ(told("n2"), RunPhase::fault);
+  EXPECT_EQ(run_->step(), RunStep::kArming);
+  report("n2", RunEventKind::armed);
+  EXPECT_EQ(run_->step(), RunStep::kFault);
+}
+
+TEST_F(RunTest, AnAgentThatLostItsLeaseMeanwhileFailsARunThatWasTakenOver) {
+  begin({"n1"});
+  until_fault();
+  const auto record =
+      stored(run_->head(), {event(RunEventKind::measuring), event(RunEventKind::armed)});
+  const UtcTime last_seen = clock_.now().utc;
+  run_ = OneRun::taken_over(record, std::nullopt, last_seen, {}, clock_.after(seconds(2)), "new");
+  report("n1", RunEventKind::lease_expired);
+  EXPECT_THAT(reason(), HasSubstr("the lease expired on n1 during the fault"));
+  EXPECT_EQ(run_->ending(), RunState::Failed);
+}
+
+TEST_F(RunTest, ANodeThatNeverFindsTheNextControllerIsLostAfterALease) {
+  begin({"n1"});
+  until_fault();
+  const auto record =
+      stored(run_->head(), {event(RunEventKind::measuring), event(RunEventKind::armed)});
+  run_ = OneRun::taken_over(record, std::nullopt, clock_.now().utc, {}, clock_.now(), "new");
+  run_->tick(clock_.after(milliseconds(2900)));
+  EXPECT_EQ(reason(), "");
+  run_->tick(clock_.after(milliseconds(200)));
+  EXPECT_THAT(reason(), HasSubstr("n1 was lost during the fault"));
+}
+
+TEST_F(RunTest, AnotherInstanceOfAnAgentCannotSlipInWhileTheControllerChanges) {
+  begin({"n1"});
+  until_fault();
+  const auto record =
+      stored(run_->head(), {event(RunEventKind::measuring), event(RunEventKind::armed)});
+  run_ = OneRun::taken_over(record, std::nullopt, clock_.now().utc, {}, clock_.now(), "new");
+  run_->contact("n1", "i-other", clock_.now());
+  EXPECT_THAT(reason(), HasSubstr("the agent on n1 was started anew during the fault"));
+  EXPECT_FALSE(run_->desired("n1", "i-other"));
+}
+
 TEST_F(RunTest, NextDeadlineIsWhenTickHasSomethingToDo) {
   begin({"n1"});
   until_fault();

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an earlier controller left, from the store or from the journal; and leaving it to the next.
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "controller/kubernetes/status.h"
+#include "controller/routes/service.h"
+
+namespace faultline::controller {
+namespace {
+
+constexpr std::size_t kPartBytes = 1 << 20;  // of JSON, in an entry of the journal
+constexpr std::chrono::seconds kFinishAgain{2};
+constexpr std::chrono::milliseconds kLook{20};
+
+}  // namespace
+
+// The ids of those that go on.
+Result<std::vector<std::string>> Service::take_over_stored(const std::string& successor) {
+  auto unfinished = store_->unfinished();
+  if (!unfinished) return fail(std::move(unfinished.error()));
+  std::vector<std::string> ids;
+  for (UnfinishedRun& run : *unfinished) {
+    // What the agents had reported counts, of the end too.
+    if (auto filled = store_->fill(run.head); !filled) return fail(std::move(filled.error()));
+    Run taken =
+        Run::taken_over(run.head, run.ending, run.last_seen, options_.times, now(), successor);
+    const std::string& reason = taken.head().stateReason;
+    if (taken.step() == RunStep::kClosing || taken.over())
+      spdlog::warn("run {}: {}", taken.head().run,
+                   reason.empty() ? successor + " at its end" : reason);
+    else
+      spdlog::info("run {}: {}", taken.head().run, taken.head().history.back().reason);
+    ids.push_back(taken.head().run);
+    engine_.adopt(std::move(taken));
+  }
+  publish();
+  return ids;
+}
+
+boost::asio::awaitable<Result<>> Service::take_over() {
+  if (taken_over_) co_return Result<>{};
+  if (journal_) {
+    auto copied = co_await copy_journal();
+    if (!copied) co_return copied;
+  }
+  const auto taken = take_over_stored("another controller took over");
+  if (!taken) co_return fail(taken.error());
+  engine_.begin_term(now());
+  taken_over_ = true;
+  complete_ = journal_ == nullptr;
+  if (journal_)
+    boost::asio::co_spawn(executor_, copy_finished(), [self = shared_from_this()](auto failed) {
+      if (failed) std::rethrow_exception(failed);
+    });
+  co_return Result<>{};
+}
+
+boost::asio::awaitable<Result<>> Service::copy_journal() {
+  auto entries = co_await journal_->take_over();
+  if (!entries) co_return fail(std::move(entries.error()));
+  std::map<std::string, bool> over;
+  for (const api::RunLogEntry& entry : *entries)
+    if (entry.head) over[entry.head->run] = is_final(entry.head->state);
+  auto copy = [this, entries = std::move(*entries)]() -> Result<> {
+    if (auto cleared = store_->clear(); !cleared) return cleared;
+    for (const api::RunLogEntry& entry : entries)
+      if (auto restored = store_->restore(entry); !restored) return restored;
+    return {};
+  };
+  const auto copied = co_await store_worker_.run(std::move(copy));
+  if (!copied) co_return fail(copied.error());
+  // The one before ended when it had not yet put them together.
+  for (const auto& [run, is_over] : over)
+    if (is_over) to_finish_.insert(run);
+  finish_signal_.notify();
+  co_return Result<>{};
+}
+
+boost::asio::awaitable<void> Service::copy_finished() {
+  while (!closed_) {
+    std::vector<api::RunLogEntry> entries;
+    const auto read = co_await journal_->finished(
+        [&](api::RunLogEntry entry) { entries.push_back(std::move(entry)); });
+    if (read) {
+      auto copy = [this, entries = std::move(entries)]() -> Result<> {
+        for (const api::RunLogEntry& entry : entries)
+          if (auto restored = store_->restore(entry); !restored) return restored;
+        return {};
+      };
+      const auto copied = co_await store_worker_.run(std::move(copy));
+      if (!copied) spdlog::error("runs that are over: {}", copied.error().message);
+      complete_ = true;
+      co_return;
+    }
+    co_await finish_signal_.wait(clock_.steady() + kFinishAgain);
+  }
+}
+
+// Runs that are over are put together, so that the next controller need not read hundreds of
+// entries of each; and once more when something of them arrives late.
+boost::asio::awaitable<void> Service::finish_loop() {
+  while (!closed_) {
+    bool failed = false;
+    for (const std::string& run : std::exchange(to_finish_, {})) {
+      auto read = [this, run] { return reader_->entries(run, kPartBytes); };
+      auto entries = co_await report_worker_.run(std::move(read));
+      Result<> done = entries ? Result<>() : fail(entries.error());
+      if (entries) done = co_await journal_->finish(run, std::move(*entries));
+      if (closed_) co_return;
+      if (done) continue;
+      failed = true;
+      to_finish_.insert(run);
+    }
+    if (closed_) co_return;
+    if (failed)
+      co_await finish_signal_.wait(clock_.steady() + kFinishAgain);
+    else if (to_finish_.empty())
+      co_await finish_signal_.wait(clock_.steady() + std::chrono::hours(1));
+  }
+}
+
+boost::asio::awaitable<void> Service::hand_over(std::chrono::milliseconds limit) {
+  ending_ = true;
+  publish();
+  const SteadyTime until = clock_.steady() + limit;
+  while (!engine_.unsaved().empty() && store_error_.empty() && clock_.steady() < until)
+    co_await event_signal_.wait(clock_.steady() + kLook);
+  if (journal_) journal_->close();
+}
+
+// Empty: here. Else the answer that says where.
+std::optional<http::Response> Service::elsewhere(std::uint64_t known_term) const {
+  if (!leadership_) return std::nullopt;
+  const Leadership now = leadership_();
+  const bool outdated = known_term > now.term;
+  if (now.leads && taken_over_ && !outdated) return std::nullopt;
+  http::Response response = http::problem(
+      421, outdated ? "a later leader has been seen"
+           : now.leads
+               ? "this controller leads since a moment, and still reads what the one before "
+                 "left"
+               : "another controller leads");
+  response.headers["Retry-After"] = "1";
+  if (now.leads || now.leader.empty()) return response;
+  boost::json::object body = boost::json::parse(response.body).as_object();
+  body["leader"] = now.leader;
+  if (!now.address.empty()) body["leaderAddress"] = now.address;
+  response.body = boost::json::serialize(body);
+  return response;
+}
+
+}  // namespace faultline::controller

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// The store as a copy of what a journal has.
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include "controller/store/guard.h"
+
+namespace faultline::controller {
+
+Result<> Store::clear() {
+  return guarded("emptying", [&]() -> Result<> {
+    SQLite::Transaction transaction(*db_, SQLite::TransactionBehavior::IMMEDIATE);
+    db_->exec("DELETE FROM runs");  // and with them batches and injections
+    db_->exec("DELETE FROM instances");
+    transaction.commit();
+    return {};
+  });
+}
+
+Result<> Store::restore(const api::RunLogEntry& entry) {
+  return guarded("copying a run", [&]() -> Result<> {
+    SQLite::Transaction transaction(*db_, SQLite::TransactionBehavior::IMMEDIATE);
+    if (entry.head) {
+      const api::RunRecord& head = *entry.head;
+      // Not REPLACE: that would delete the row, and its batches.
+      SQLite::Statement row(*db_,
+                            "INSERT INTO runs VALUES(?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(run) DO "
+                            "UPDATE SET state = excluded.state, ending = excluded.ending, reason = "
+                            "excluded.reason, changed_at = excluded.changed_at, head = "
+                            "excluded.head");
+      row.bind(1, head.run);
+      row.bind(2, head.experiment.metadata.name);
+      row.bind(3, micros(head.history.front().at.value));
+      row.bind(4, state_text(head.state));
+      if (entry.ending) row.bind(5, state_text(*entry.ending));
+      row.bind(6, head.stateReason);
+      row.bind(7, micros(entry.at.value));
+      row.bind(8, api::to_json_text(head));
+      row.exec();
+    }
+    SQLite::Statement row(*db_,
+                          "INSERT OR IGNORE INTO batches(run, node, instance, number, stored_at, "
+                          "body) VALUES(?, ?, ?, ?, ?, ?)");
+    SQLite::Statement injection(*db_, "INSERT OR REPLACE INTO injections VALUES(?, ?, ?, ?)");
+    SQLite::Statement acked(*db_,
+                            "INSERT INTO instances VALUES(?, ?, ?, ?) ON CONFLICT(node, instance) "
+                            "DO UPDATE SET acked = max(acked, excluded.acked), changed_at = "
+                            "max(changed_at, excluded.changed_at)");
+    for (const auto& [node, instance, number, batch] : entry.batches) {
+      row.reset();
+      row.bind(1, batch.run);
+      row.bind(2, node);
+      row.bind(3, instance);
+      row.bind(4, static_cast<std::int64_t>(number));
+      row.bind(5, micros(entry.at.value));
+      row.bind(6, api::to_json_text(batch));
+      if (row.exec() == 0) continue;
+      for (const api::InjectionStatus& status : batch.injections) {
+        injection.reset();
+        injection.bind(1, batch.run);
+        injection.bind(2, status.pod.id());
+        injection.bind(3, status.index);
+        injection.bind(4, api::to_json_text(status));
+        injection.exec();
+      }
+      acked.reset();
+      acked.bind(1, node);
+      acked.bind(2, instance);
+      acked.bind(3, static_cast<std::int64_t>(number));
+      acked.bind(4, micros(entry.at.value));
+      acked.exec();
+    }
+    transaction.commit();
+    return {};
+  });
+}
+
+Result<std::vector<api::RunLogEntry>> Store::entries(const std::string& run, std::size_t bytes) {
+  using Entries = std::vector<api::RunLogEntry>;
+  return guarded("reading a run", [&]() -> Result<Entries> {
+    Entries out;
+    SQLite::Statement head(*db_, "SELECT head, ending, changed_at FROM runs WHERE run = ?");
+    head.bind(1, run);
+    if (!head.executeStep()) return fail(Errc::kNotFound, "there is no run " + run);
+    auto record = api::from_json_text<api::RunRecord>(head.getColumn(0).getString());
+    if (!record) return fail(std::move(record.error()));
+    api::RunLogEntry first;
+    first.at = {from_micros(head.getColumn(2).getInt64())};
+    if (!head.getColumn(1).isNull()) first.ending = state_of(head.getColumn(1).getString());
+    first.head = std::move(*record);
+    out.push_back(std::move(first));
+    SQLite::Statement rows(
+        *db_,
+        "SELECT node, instance, number, stored_at, body FROM batches WHERE run = ? ORDER BY id");
+    rows.bind(1, run);
+    std::size_t size = 0;
+    while (rows.executeStep()) {
+      const std::string body = rows.getColumn(4).getString();
+      auto batch = api::from_json_text<api::RunBatch>(body);
+      if (!batch) return fail(std::move(batch.error()));
+      if (size > 0 && size + body.size() > bytes) {
+        out.emplace_back();
+        size = 0;
+      }
+      size += body.size();
+      out.back().at = {std::max(out.back().at.value, from_micros(rows.getColumn(3).getInt64()))};
+      out.back().batches.push_back({rows.getColumn(0).getString(), rows.getColumn(1).getString(),
+                                    static_cast<std::uint64_t>(rows.getColumn(2).getInt64()),
+                                    std::move(*batch)});
+    }
+    return out;
+  });
+}
+
+}  // namespace faultline::controller

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two controllers, runs in etcd: who leads may go at any time, and a run goes on under the other.
+#include <signal.h>
+
+#include <boost/json.hpp>
+#include <iostream>
+
+#include "tests/cluster/faultline.h"
+
+namespace faultline::test {
+namespace {
+
+using testing::HasSubstr;
+using Clock = std::chrono::steady_clock;
+
+class FaultlineHa : public Faultline {
+ protected:
+  static void SetUpTestSuite() { install("tests/cluster/manifests/ha"); }
+  static void TearDownTestSuite() { uninstall("tests/cluster/manifests/ha"); }
+
+  // The pod that leads; empty: nobody.
+  static std::string leader() {
+    const auto lease = kubectl({"-n", "faultline", "get", "lease", "faultline-controller", "-o",
+                                "jsonpath={.spec.holderIdentity}"});
+    return lease.status == 0 ? lease.output.substr(0, lease.output.find('_')) : "";
+  }
+  static void expect_went_on(const std::string& experiment, const ShopPod& hit,
+                             const std::string& former) {
+    EXPECT_GT(felt_on(hit.node, hit.ip), kDelayed) << "it goes on";
+    ASSERT_TRUE(comes_true([&] { return over(experiment); }, 90s)) << status(experiment);
+    EXPECT_EQ(phase(experiment), "Completed") << status(experiment);
+    EXPECT_EQ(text(status(experiment), "verdict"), "met") << status(experiment);
+    EXPECT_NE(leader(), former);
+    EXPECT_TRUE(comes_true([&] { return felt_on(hit.node, hit.ip) < kUntouched; }, 5s));
+  }
+};
+
+// As by kill -9 of its node: the pod is gone without a word.
+TEST_F(FaultlineHa, AKilledLeaderIsReplacedInTimeAndItsRunGoesOnToATruthfulEnd) {
+  const ShopPod hit = injected("headless", slow("headless", "25s"));
+  const std::string former = leader();
+  ASSERT_NE(former, "");
+  const auto killed = Clock::now();
+  must_kubectl({"-n", "faultline", "delete", "pod", former, "--grace-period=0", "--force"});
+  ASSERT_TRUE(comes_true(
+      [&] {
+        const std::string now = leader();
+        return !now.empty() && now != former;
+      },
+      15s));
+  std::cout << "another leader after "
+            << std::chrono::duration<double>(Clock::now() - killed).count() << " s\n";
+  expect_went_on("headless", hit, former);
+}
+
+TEST_F(FaultlineHa, AnUpgradeOfTheControllersHandsTheRunOver) {
+  const ShopPod hit = injected("rolling", slow("rolling", "30s"));
+  const std::string former = leader();
+  must_kubectl({"-n", "faultline", "rollout", "restart", "deployment/faultline-controller"});
+  must_kubectl(
+      {"-n", "faultline", "rollout", "status", "deployment/faultline-controller", "--timeout=60s"});
+  expect_went_on("rolling", hit, former);
+}
+
+TEST_F(FaultlineHa, RunsOfAnEarlierLeaderAreStillThere) {
+  const ShopPod hit = injected("kept", slow("kept", "2s"));
+  ASSERT_TRUE(comes_true([&] { return over("kept"); }, 30s)) << status("kept");
+  const std::string run = text(status("kept"), "run");
+  EXPECT_TRUE(comes_true(
+      [&] {
+        return must_kubectl({"-n", "faultline", "get", "runlogs", "-l",
+                             "faultline.dev/run-log=finished", "-o",
+                             "jsonpath={.items[*].spec.run}"})
+                   .find(run) != std::string::npos;
+      },
+      20s));
+  EXPECT_EQ(must_kubectl({"-n", "faultline", "get", "runlogs", "-l", "faultline.dev/run-log=open",
+                          "-o", "jsonpath={.items[?(@.spec.run=='" + run + "')].metadata.name}"}),
+            "");
+}
+
+}  // namespace
+}  // namespace faultline::test
