@@ -10,6 +10,7 @@ namespace faultline::controller {
 boost::asio::awaitable<Result<std::string>> Service::start_run(api::Experiment experiment,
                                                                std::string who) {
   if (ending_) co_return fail(Errc::kUnavailable, "the controller is ending");
+  if (!taken_over_) co_return fail(Errc::kUnavailable, "this controller does not lead yet");
   if (!store_error_.empty())
     co_return fail(Errc::kUnavailable, "no run can start: " + store_error_);
 
@@ -17,6 +18,16 @@ boost::asio::awaitable<Result<std::string>> Service::start_run(api::Experiment e
   if (!head) co_return fail(head.error());
   auto insert = [this, head = *head] { return store_->insert(head); };
   auto stored = co_await store_worker_.run(std::move(insert));
+  if (stored && journal_) {
+    stored = co_await journal_->create(*head);
+    if (!stored) {
+      // What is only here must not be taken for a run by whoever reads this store.
+      auto drop = [this, run = head->run] { return store_->remove(run); };
+      (void)co_await store_worker_.run(std::move(drop));
+      engine_.drop(head->run);
+      co_return fail(stored.error());
+    }
+  }
   // Ctrl-C in between: nothing has begun yet.
   if (stored && ending_) stored = fail(Errc::kUnavailable, "the controller is ending");
   if (!stored) {

@@ -16,6 +16,15 @@ Result<> Store::clear() {
   });
 }
 
+Result<> Store::remove(const std::string& run) {
+  return guarded("forgetting a run", [&]() -> Result<> {
+    SQLite::Statement row(*db_, "DELETE FROM runs WHERE run = ?");
+    row.bind(1, run);
+    row.exec();
+    return {};
+  });
+}
+
 Result<> Store::restore(const api::RunLogEntry& entry) {
   return guarded("copying a run", [&]() -> Result<> {
     SQLite::Transaction transaction(*db_, SQLite::TransactionBehavior::IMMEDIATE);

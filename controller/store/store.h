@@ -79,6 +79,7 @@ class Store {
   Result<> clear();
   // What the journal has of a run. Entries of a run in their order; what is here already is kept.
   Result<> restore(const api::RunLogEntry& entry);
+  Result<> remove(const std::string& run);
   // All that is stored of a run, as entries of at most about `bytes` of JSON each.
   Result<std::vector<api::RunLogEntry>> entries(const std::string& run, std::size_t bytes);
 

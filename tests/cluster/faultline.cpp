@@ -3,6 +3,8 @@
 
 #include <boost/json.hpp>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <stdexcept>
 
@@ -157,6 +159,19 @@ ShopPod Faultline::injected(const std::string& name, const std::string& document
 bool Faultline::over(const std::string& experiment) {
   const std::string now = phase(experiment);
   return now == "Completed" || now == "Failed" || now == "Aborted";
+}
+
+pid_t Faultline::process_of(const std::string& pod, const std::string& program) {
+  std::string uid =
+      must_kubectl({"-n", "faultline", "get", "pod", pod, "-o", "jsonpath={.metadata.uid}"});
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    std::ifstream comm(entry.path() / "comm"), cgroup(entry.path() / "cgroup");
+    std::string name;
+    if (!std::getline(comm, name) || name != program) continue;
+    const std::string groups(std::istreambuf_iterator<char>(cgroup), {});
+    if (groups.find(uid) != groups.npos) return std::stoi(entry.path().filename());
+  }
+  throw std::runtime_error("there is no process of " + pod);
 }
 
 std::string Faultline::left() {

@@ -45,6 +45,8 @@ class Faultline : public testing::Test {
   static std::string target(const std::string& experiment);
   // Applied, and felt: the pod that is hit.
   static ShopPod injected(const std::string& name, const std::string& document);
+  // Process number, on this machine, of a program (its first 15 characters) in a pod of ours.
+  static pid_t process_of(const std::string& pod, const std::string& program);
   static bool over(const std::string& experiment);
   // BPF programs and devices of ours on this machine, which is both nodes.
   static std::string left();

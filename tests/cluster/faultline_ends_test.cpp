@@ -4,8 +4,6 @@
 #include <signal.h>
 
 #include <boost/json.hpp>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 
 #include "tests/cluster/faultline.h"
@@ -37,20 +35,6 @@ class FaultlineEnds : public Faultline {
   }
 };
 
-// Process number of the agent in the pod, on this machine.
-pid_t process_of(const std::string& pod) {
-  std::string uid =
-      must_kubectl({"-n", "faultline", "get", "pod", pod, "-o", "jsonpath={.metadata.uid}"});
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    std::ifstream comm(entry.path() / "comm"), cgroup(entry.path() / "cgroup");
-    std::string name;
-    if (!std::getline(comm, name) || name != "faultline-agent") continue;
-    const std::string groups(std::istreambuf_iterator<char>(cgroup), {});
-    if (groups.find(uid) != groups.npos) return std::stoi(entry.path().filename());
-  }
-  throw std::runtime_error("there is no process of " + pod);
-}
-
 TEST_F(FaultlineEnds, ADeletedExperimentEndsAtOnce) {
   const ShopPod hit = injected("gone", slow("gone", "60s"));
   shop->must_kubectl({"delete", "experiment", "gone", "--timeout=5s"});
@@ -77,7 +61,7 @@ TEST_F(FaultlineEnds, AnUpgradeOfTheAgentsEndsItLikewise) {
 
 TEST_F(FaultlineEnds, AStoppedAgentsFaultEndsWithItsLease) {
   const ShopPod hit = injected("stopped", slow("stopped", "30s"));
-  const pid_t agent = process_of(agent_on(hit.node));
+  const pid_t agent = process_of(agent_on(hit.node), "faultline-agent");
   ASSERT_EQ(::kill(agent, SIGSTOP), 0);
   expect_healed(hit, 6s);
   EXPECT_TRUE(comes_true([] { return over("stopped"); }, 60s)) << status("stopped");

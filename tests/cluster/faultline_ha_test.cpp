@@ -18,6 +18,17 @@ class FaultlineHa : public Faultline {
   static void SetUpTestSuite() { install("tests/cluster/manifests/ha"); }
   static void TearDownTestSuite() { uninstall("tests/cluster/manifests/ha"); }
 
+  void TearDown() override {
+    cluster({"start", "n1-kubelet", "n2-kubelet"});
+    must_kubectl({"-n", "faultline", "rollout", "status", "deployment/faultline-controller",
+                  "--timeout=90s"});
+    EXPECT_TRUE(comes_true(
+        [] {
+          return shop->kubectl({"exec", "caller", "--", "true"}).status == 0;
+        },
+        30s));
+    Faultline::TearDown();
+  }
   // The pod that leads; empty: nobody.
   static std::string leader() {
     const auto lease = kubectl({"-n", "faultline", "get", "lease", "faultline-controller", "-o",
@@ -35,13 +46,18 @@ class FaultlineHa : public Faultline {
   }
 };
 
-// As by kill -9 of its node: the pod is gone without a word.
+// As if its node had died: nobody starts it again, and it gives nothing back.
 TEST_F(FaultlineHa, AKilledLeaderIsReplacedInTimeAndItsRunGoesOnToATruthfulEnd) {
   const ShopPod hit = injected("headless", slow("headless", "25s"));
   const std::string former = leader();
   ASSERT_NE(former, "");
+  const std::string node =
+      must_kubectl({"-n", "faultline", "get", "pod", former, "-o", "jsonpath={.spec.nodeName}"});
+  const pid_t process =
+      process_of(former, "faultline-contr");  // 15 characters, as the kernel has it
+  ASSERT_EQ(cluster({"stop", node + "-kubelet"}).status, 0);
   const auto killed = Clock::now();
-  must_kubectl({"-n", "faultline", "delete", "pod", former, "--grace-period=0", "--force"});
+  ASSERT_EQ(::kill(process, SIGKILL), 0);
   ASSERT_TRUE(comes_true(
       [&] {
         const std::string now = leader();
@@ -51,6 +67,9 @@ TEST_F(FaultlineHa, AKilledLeaderIsReplacedInTimeAndItsRunGoesOnToATruthfulEnd) 
   std::cout << "another leader after "
             << std::chrono::duration<double>(Clock::now() - killed).count() << " s\n";
   expect_went_on("headless", hit, former);
+  // It says so, and nothing is missing: the agents kept what they had measured.
+  const auto run = text(status("headless"), "run");
+  std::cout << must_kubectl({"-n", "faultline", "logs", leader(), "--tail=20"}) << run << "\n";
 }
 
 TEST_F(FaultlineHa, AnUpgradeOfTheControllersHandsTheRunOver) {
@@ -74,6 +93,7 @@ TEST_F(FaultlineHa, RunsOfAnEarlierLeaderAreStillThere) {
                    .find(run) != std::string::npos;
       },
       20s));
+  ASSERT_NE(run, "");
   EXPECT_EQ(must_kubectl({"-n", "faultline", "get", "runlogs", "-l", "faultline.dev/run-log=open",
                           "-o", "jsonpath={.items[?(@.spec.run=='" + run + "')].metadata.name}"}),
             "");
