@@ -48,7 +48,8 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
   if (!experiment) co_return http::problem(experiment.error());
   if (leads_ && !leads_()) co_return http::problem(421, "another controller leads");
   if (may_) {
-    if (experiment->metadata.namespace_.empty()) experiment->metadata.namespace_ = "default";
+    if (experiment->metadata.namespace_.empty())
+      experiment->metadata.namespace_ = query_or(request, "namespace", "default");
     *experiment = in_own_namespace(std::move(*experiment));
     const auto allowed = co_await allow_start(request.who, *experiment);
     if (!allowed) co_return http::problem(allowed.error());
