@@ -24,6 +24,7 @@ struct Console {
   std::function<int()> width = [] { return 100; };  // columns; asked again as windows change
   std::function<std::optional<std::string>(const std::string&)> env;
   std::string programs;  // the folder with faultline-agent and faultline-controller
+  bool plugin = false;   // called as `kubectl faultline`
 };
 
 // Exit codes of docs/cli.md. Those of a finished run come from report::exit_code().

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/controller_api.h"
 
+#include <boost/json.hpp>
+#include <thread>
+#include <utility>
+
 #include "api/codec.h"
+#include "cli/cluster/choice.h"
+#include "cli/cluster/cluster_way.h"
 #include "http/target.h"
 #include "http/token.h"
 
@@ -9,7 +15,9 @@ namespace faultline::cli {
 namespace {
 
 constexpr const char* kDefaultUrl = "http://127.0.0.1:7878";
-constexpr std::chrono::seconds kPatience{15};
+constexpr std::chrono::seconds kPatience{15}, kElection{20};
+constexpr std::chrono::milliseconds kPause{500};
+constexpr int kMisdirected = 421;
 
 std::string experiment_path(const std::string& run) {
   return "/api/v1/experiments/" + http::percent_encode(run);
@@ -28,23 +36,43 @@ Result<T> decoded(Result<std::string> text, const std::string& what) {
 
 }  // namespace
 
-Result<std::string> ControllerApi::get(const std::string& target) const {
-  auto answer = http::expect_ok(http::request_blocking(options_, "GET", target, "", kPatience));
-  if (!answer) return fail(answer.error());
-  return std::move(answer->body);
+Result<std::string> ControllerApi::ask(const std::string& method, const std::string& target,
+                                       const std::string& body, bool twice) const {
+  const auto end = std::chrono::steady_clock::now() + kElection;
+  while (true) {
+    const auto options = way_->options();
+    if (!options) return fail(options.error());
+    auto answer = http::request_blocking(*options, method, target, body, kPatience);
+    if (!answer) {
+      if (!way_->broken() || !std::exchange(twice, false)) return fail(answer.error());
+      continue;
+    }
+    // Who does not lead has done nothing of what was asked.
+    if (answer->status == kMisdirected && std::chrono::steady_clock::now() < end &&
+        way_->elsewhere(leader_of(answer->body))) {
+      std::this_thread::sleep_for(kPause);
+      continue;
+    }
+    answer = http::expect_ok(std::move(answer));
+    if (!answer) return fail(answer.error());
+    return std::move(answer->body);
+  }
 }
 
-Result<std::string> ControllerApi::post(const std::string& target, const std::string& body) const {
-  auto answer = http::expect_ok(http::request_blocking(options_, "POST", target, body, kPatience));
-  if (!answer) return fail(answer.error());
-  return std::move(answer->body);
+std::string ControllerApi::experiments_target(bool dry_run) const {
+  std::string target = "/api/v1/experiments";
+  if (dry_run) target += "?dryRun=true";
+  if (!namespace_.empty())
+    target += (dry_run ? "&namespace=" : "?namespace=") + http::percent_encode(namespace_);
+  return target;
 }
 
 Result<api::RunPlan> ControllerApi::plan(const std::string& document) const {
-  return decoded<api::RunPlan>(post("/api/v1/experiments?dryRun=true", document), "a plan");
+  return decoded<api::RunPlan>(ask("POST", experiments_target(true), document, true), "a plan");
 }
 Result<api::RunSummary> ControllerApi::start(const std::string& document) const {
-  return decoded<api::RunSummary>(post("/api/v1/experiments", document), "a run");
+  // Not twice: without an answer the run may have begun.
+  return decoded<api::RunSummary>(ask("POST", experiments_target(false), document, false), "a run");
 }
 Result<api::RunRecord> ControllerApi::run(const std::string& run) const {
   return decoded<api::RunRecord>(get(experiment_path(run)), "a run");
@@ -53,12 +81,12 @@ Result<std::vector<api::RunSummary>> ControllerApi::runs() const {
   return decoded<std::vector<api::RunSummary>>(get("/api/v1/experiments"), "the runs");
 }
 Result<> ControllerApi::stop(const std::string& run) const {
-  auto answer = post(stop_target(run), "");
+  auto answer = ask("POST", stop_target(run), "", true);
   if (!answer) return fail(answer.error());
   return {};
 }
 Result<> ControllerApi::stop_all() const {
-  auto answer = post("/api/v1/stop", "");
+  auto answer = ask("POST", "/api/v1/stop", "", true);
   if (!answer) return fail(answer.error());
   return {};
 }
@@ -80,11 +108,31 @@ std::string ControllerApi::stop_target(const std::string& run) {
   return experiment_path(run) + "/stop";
 }
 
+std::string leader_of(const std::string& problem) {
+  boost::system::error_code ec;
+  const boost::json::value body = boost::json::parse(problem, ec);
+  if (ec || !body.is_object()) return {};
+  const auto* leader = body.get_object().if_contains("leader");
+  return leader != nullptr && leader->is_string() ? leader->get_string().c_str() : std::string();
+}
+
 bool names_controller(const Invocation& call, const Console& console) {
-  return call.has("controller") || console.env("FAULTLINE_CONTROLLER");
+  return call.has("controller") || console.plugin || asks_for_cluster(call) ||
+         console.env("FAULTLINE_CONTROLLER");
 }
 
 Result<ControllerApi> controller_of(const Invocation& call, const Console& console) {
+  const auto cluster = wants_cluster(call, console);
+  if (!cluster) return fail(cluster.error());
+  if (*cluster) {
+    auto way = cluster_way(call, console);
+    if (!way) return fail(way.error());
+    std::string ns = call.get("namespace").value_or((*way)->person_namespace());
+    return ControllerApi(std::move(*way), std::move(ns));
+  }
+  if (call.has("namespace"))
+    return fail(Errc::kInvalid,
+                "--namespace is for a controller in a cluster; add --kubernetes or --context NAME");
   http::ClientOptions options;
   options.base_url =
       call.get("controller").value_or(console.env("FAULTLINE_CONTROLLER").value_or(kDefaultUrl));

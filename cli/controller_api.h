@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The controller's HTTP interface, as calls that wait. Not thread-safe.
+// The controller's HTTP interface, as calls that wait. A controller that does not lead sends to the
+// one that does; that is followed for 20 s. Not thread-safe.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,13 +12,17 @@
 #include "api/report.h"
 #include "api/run_record.h"
 #include "cli/command.h"
-#include "http/client.h"
+#include "cli/way.h"
 
 namespace faultline::cli {
 
 class ControllerApi {
  public:
-  explicit ControllerApi(http::ClientOptions options) : options_(std::move(options)) {}
+  explicit ControllerApi(http::ClientOptions options)
+      : way_(std::make_shared<FixedWay>(std::move(options))) {}
+  // `ns`: of experiments that name no namespace; empty: the controller's word.
+  explicit ControllerApi(std::shared_ptr<Way> way, std::string ns = "")
+      : way_(std::move(way)), namespace_(std::move(ns)) {}
 
   // `document`: YAML or JSON of an Experiment.
   [[nodiscard]] Result<api::RunPlan> plan(const std::string& document) const;
@@ -31,18 +37,25 @@ class ControllerApi {
                                                 const std::string& format) const;  // json, md, html
   [[nodiscard]] Result<std::vector<api::NodeStatus>> nodes() const;
 
-  [[nodiscard]] const http::ClientOptions& options() const { return options_; }
+  [[nodiscard]] Way& way() const { return *way_; }
   [[nodiscard]] static std::string events_target(const std::string& run);
   [[nodiscard]] static std::string stop_target(const std::string& run);
 
  private:
-  [[nodiscard]] Result<std::string> get(const std::string& target) const;
-  [[nodiscard]] Result<std::string> post(const std::string& target, const std::string& body) const;
-  http::ClientOptions options_;
+  // Asks again, once, when there was no answer and asking `twice` does no harm.
+  [[nodiscard]] Result<std::string> ask(const std::string& method, const std::string& target,
+                                        const std::string& body, bool twice) const;
+  [[nodiscard]] Result<std::string> get(const std::string& target) const {
+    return ask("GET", target, "", true);
+  }
+  [[nodiscard]] std::string experiments_target(bool dry_run) const;
+
+  std::shared_ptr<Way> way_;
+  std::string namespace_;
 };
 
-// From --controller and --token-file, the environment, or the defaults. Errors: a token file that
-// cannot be used.
+// From --controller and --token-file, the environment, or the defaults; or the way into a cluster
+// (cli/cluster/choice.h). Errors: a token file or kubeconfig that cannot be used.
 [[nodiscard]] Result<ControllerApi> controller_of(const Invocation& call, const Console& console);
 // Whether the person said where the controller is.
 [[nodiscard]] bool names_controller(const Invocation& call, const Console& console);

@@ -53,6 +53,10 @@ Result<ExperimentFile> load_experiment(Invocation& call, Console& console,
   if (!text) return fail(text.error());
   auto experiment = api::parse_experiment(*text, out.name);
   if (!experiment) return fail(experiment.error());
+  const std::string& ns = experiment->metadata.namespace_;
+  if (const auto asked = call.get("namespace"); asked && !ns.empty() && *asked != ns)
+    return fail(Errc::kInvalid, out.name + ": metadata.namespace is " + ns + ", not " + *asked +
+                                    " as --namespace says");
   out.text = std::move(*text);
   out.experiment = std::move(*experiment);
   return out;

@@ -29,11 +29,9 @@ class Follower {
       : options_(options),
         on_summary_(on_summary),
         say_(say),
-        connection_(api.options()),
+        way_(api.way()),
         run_(first.run),
         io_(1),
-        events_(io_.get_executor(), api.options()),
-        calls_(io_.get_executor(), api.options()),
         signal_(io_),
         pause_(io_) {
     followed_.last = std::move(first);
@@ -75,13 +73,7 @@ class Follower {
     bool told = false;
     while (!over()) {
       const auto before = reached_;
-      const auto done = co_await events_.events(
-          ControllerApi::events_target(run_),
-          [this](const http::ServerEvent& event) {
-            on_event(event);
-            return !over();
-          },
-          options_.silence);
+      const auto done = co_await listen();
       if (over()) break;
       if (told && reached_ != before) {
         say_("in touch again");
@@ -114,11 +106,36 @@ class Follower {
     }
   }
 
+  // Until the stream ends.
+  asio::awaitable<Result<>> listen() {
+    auto options = way_.options();
+    if (!options) co_return fail(options.error());
+    events_.emplace(io_.get_executor(), std::move(*options));
+    co_return co_await events_->events(
+        ControllerApi::events_target(run_),
+        [this](const http::ServerEvent& event) {
+          on_event(event);
+          return !over();
+        },
+        options_.silence);
+  }
+
+  // `method` is no std::string: g++ 12 destroys a temporary twice where a caller awaits the call.
+  asio::awaitable<Result<http::ClientResponse>> call(const char* method, std::string target,
+                                                     milliseconds limit) {
+    auto options = way_.options();
+    if (!options) co_return fail(options.error());
+    http::Client client(io_.get_executor(), std::move(*options));
+    auto answer = co_await client.request(method, std::move(target), "", limit);
+    if (!answer) way_.broken();
+    if (answer && answer->status == 421) way_.elsewhere(leader_of(answer->body));
+    co_return http::expect_ok(std::move(answer));
+  }
+
   // The state of the run without the stream. False: no answer.
   asio::awaitable<bool> ask() {
-    http::Client client(io_.get_executor(), connection_);
-    const auto answer = http::expect_ok(
-        co_await client.request("GET", "/api/v1/experiments", "", milliseconds(3000)));
+    std::string target = "/api/v1/experiments";
+    const auto answer = co_await call("GET", std::move(target), milliseconds(3000));
     if (!answer) {
       // An answer, though not the one we want: waiting longer will not change it.
       if (answer.error().code != Errc::kUnavailable) problem_ = answer.error();
@@ -152,14 +169,14 @@ class Follower {
     followed_.interrupted = true;
     if (!options_.stop_on_interrupt) {
       leaving_ = true;
-      events_.close();
+      if (events_) events_->close();
       pause_.cancel();
       co_return;
     }
     say_("stopping " + run_ + "; once more to leave at once");
     for (int attempt = 0; attempt < 3 && !over(); ++attempt) {
-      const auto stopped = http::expect_ok(co_await calls_.request(
-          "POST", ControllerApi::stop_target(run_), "", milliseconds(5000)));
+      std::string target = ControllerApi::stop_target(run_);
+      const auto stopped = co_await call("POST", std::move(target), milliseconds(5000));
       if (stopped) co_return;
       // It may have ended meanwhile; the stream says so.
       say_("could not ask for the stop: " + stopped.error().message);
@@ -172,11 +189,10 @@ class Follower {
   const FollowOptions& options_;
   const std::function<void(const api::RunSummary&)>& on_summary_;
   const std::function<void(const std::string&)>& say_;
-  http::ClientOptions connection_;
+  Way& way_;
   std::string run_;
   asio::io_context io_;
-  http::Client events_;
-  http::Client calls_;
+  std::optional<http::Client> events_;  // of the last stream
   asio::posix::stream_descriptor signal_;
   asio::steady_timer pause_;
   std::chrono::steady_clock::time_point reached_;

@@ -36,5 +36,7 @@ int main(int argc, char** argv) {
   console.width = terminal_width;
   console.env = environment;
   console.programs = self.parent_path().string();
+  // kubectl runs what is called so in PATH, with our words and its environment.
+  console.plugin = argc > 0 && std::filesystem::path(argv[0]).filename() == "kubectl-faultline";
   return faultline::cli::run_cli({argv + 1, argv + argc}, console);
 }

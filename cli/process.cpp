@@ -2,6 +2,7 @@
 #include "cli/process.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -19,26 +20,31 @@ namespace {
 constexpr std::size_t kLimit = 4 << 20;
 
 // In the child, after fork(): only calls that are safe there. Never returns.
-[[noreturn]] void become(char* const* argv, int output, int errors, int report, pid_t parent) {
+[[noreturn]] void become(char* const* argv, int output, int errors, int report, pid_t parent,
+                         Group group) {
   // SIGKILL, not SIGTERM: it is for the case that nobody is left who could insist. A fault hangs on
   // the agent's unpinned BPF links and so ends with it; a process that does not end on SIGTERM
   // would keep it.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);  // it died before the call above
+  if (group == Group::kOwn) setpgid(0, 0);
   sigset_t none;
   sigemptyset(&none);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD}) std::signal(signal, SIG_DFL);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (nothing >= 0 && dup2(nothing, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
-      dup2(errors, STDERR_FILENO) >= 0)
+      dup2(errors, STDERR_FILENO) >= 0) {
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);  // Asio's sockets are not closed by themselves
     execv(argv[0], argv);
+  }
   const int error = errno;
   if (write(report, &error, sizeof error) < 0) _exit(126);
   _exit(127);
 }
 
-Result<pid_t> fork_and_exec(const std::vector<std::string>& argv, int output, int errors) {
+Result<pid_t> fork_and_exec(const std::vector<std::string>& argv, int output, int errors,
+                            Group group = Group::kOurs) {
   std::vector<char*> words;
   for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
@@ -49,7 +55,7 @@ Result<pid_t> fork_and_exec(const std::vector<std::string>& argv, int output, in
   const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid < 0) return fail(from_errno(errno, "cannot start " + argv[0]));
-  if (pid == 0) become(words.data(), output, errors, report_write.get(), parent);
+  if (pid == 0) become(words.data(), output, errors, report_write.get(), parent, group);
   report_write.reset();
   int error = 0;
   ssize_t n = 0;
@@ -81,8 +87,8 @@ void Fd::reset() {
   fd_ = -1;
 }
 
-Result<pid_t> spawn(const std::vector<std::string>& argv, int output) {
-  return fork_and_exec(argv, output, output);
+Result<pid_t> spawn(const std::vector<std::string>& argv, int output, Group group) {
+  return fork_and_exec(argv, output, output, group);
 }
 
 std::string Ended::words() const {

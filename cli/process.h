@@ -29,10 +29,15 @@ class Fd {
   int fd_ = -1;
 };
 
+// Whether a child gets the signals of our terminal, or is the first of a process group of its own.
+enum class Group { kOurs, kOwn };
+
 // `argv[0]` is the path of the program. Standard input is empty, standard output and error go to
-// `output` (a descriptor, borrowed). The child gets SIGKILL when this process dies.
+// `output` (a descriptor, borrowed), and no other descriptor is passed on. The child gets SIGKILL
+// when this process dies.
 // Errors: the system's, also of execve().
-[[nodiscard]] Result<pid_t> spawn(const std::vector<std::string>& argv, int output);
+[[nodiscard]] Result<pid_t> spawn(const std::vector<std::string>& argv, int output,
+                                  Group group = Group::kOurs);
 
 struct Ended {
   int status = 0;  // as waitpid() tells

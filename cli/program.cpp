@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "api/codec.h"
+#include "cli/cluster/choice.h"
 #include "cli/command.h"
 #include "cli/text.h"
 
@@ -54,6 +55,7 @@ std::vector<Option> controller_options() {
 
 std::vector<Option> with_controller(std::vector<Option> own) {
   for (Option& option : controller_options()) own.push_back(std::move(option));
+  for (Option& option : cluster_options()) own.push_back(std::move(option));
   own.push_back(output_option());
   return own;
 }

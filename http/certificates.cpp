@@ -75,9 +75,12 @@ Result<std::shared_ptr<ssl::context>> Certificates::read() const {
     return bad(files_.key_file);
   if (files_.client_ca_file.empty()) return context;
   const auto ca = content(files_.client_ca_file);
+  if (!ca && ca.error().code == Errc::kNotFound && files_.client_ca_optional) return context;
   if (!ca) return fail(ca.error());
   if (context->add_certificate_authority(asio::buffer(*ca), ec); ec)
     return bad(files_.client_ca_file);
+  // A CA that is given is trusted also when it is signed by another one that is not.
+  X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(raw), X509_V_FLAG_PARTIAL_CHAIN);
   // Tells the client which certificate to show.
   if (STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(files_.client_ca_file.c_str()))
     SSL_CTX_set_client_CA_list(raw, names);

@@ -41,6 +41,7 @@ Errc errc_of(int status) {
     case 422:
       return Errc::kUnsupported;
     case 408:
+    case 421:  // another one leads, or nobody yet
     case 429:
     case 502:
     case 503:
@@ -83,6 +84,8 @@ std::string_view status_words(int status) {
       return "Unsupported Media Type";
     case 417:
       return "Expectation Failed";
+    case 421:
+      return "Misdirected Request";
     case 422:
       return "Unprocessable Content";
     case 429:

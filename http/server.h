@@ -31,6 +31,13 @@ struct Identity {
   [[nodiscard]] const std::string& name() const { return user.empty() ? role : user; }
 };
 
+// Of a client's certificate, which was verified when the connection began.
+struct ClientCertificate {
+  std::string common_name;  // of several the last, as Go and so Kubernetes takes it; empty: none
+  std::vector<std::string> organizations;
+  std::chrono::sys_seconds expires;  // a connection may outlive it
+};
+
 // Where a handler or a stream function waits, the wait is cancelled (boost::system::system_error
 // with operation_aborted is thrown into it) when nobody needs its answer any more: the client
 // closed the connection, the handler time-out is over, or stop() lost its patience. Let it pass
@@ -42,9 +49,9 @@ struct Request {
   std::map<std::string, std::string> query;    // decoded
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
-  std::string peer;         // "127.0.0.1:4711"
-  std::string client_name;  // common name of the client's certificate, which was verified; or empty
-  Identity who;             // set by the authenticator; empty on routes that everybody may call
+  std::string peer;  // "127.0.0.1:4711"
+  ClientCertificate client;
+  Identity who;  // set by the authenticator; empty on routes that everybody may call
 };
 
 // Writes one server-sent event. Returns an error when the client is gone: the stream function
@@ -85,6 +92,7 @@ struct ServerTls {
   std::string key_file;
   std::string client_ca_file;  // not empty: clients are asked for a certificate of these CAs. One
                                // without goes on, one with another is refused.
+  bool client_ca_optional = false;  // while that file is not there nobody is asked
 };
 
 struct ServerOptions {

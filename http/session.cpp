@@ -129,7 +129,7 @@ class TcpSession final : public Session,
     const auto [ec] = co_await tls.async_handshake(asio::ssl::stream_base::server, kTuple);
     waiting_ = false;
     if (!ec) {
-      client_name_ = common_name(tls);
+      client_ = client_certificate(tls);
       co_return true;
     }
     spdlog::debug("no TLS handshake with {}: {}", peer_,
@@ -160,7 +160,7 @@ class TcpSession final : public Session,
   awaitable<bool> answer(Parser& parser) {
     Request request;
     request.peer = peer_;
-    request.client_name = client_name_;
+    request.client = client_;
     request.method = std::string(parser.get().method_string());
     for (const auto& field : parser.get()) {
       std::string& value = request.headers[lower(field.name_string())];
@@ -370,7 +370,8 @@ class TcpSession final : public Session,
   Stream stream_;
   Deadline deadline_;
   boost::beast::flat_buffer buffer_;
-  std::string peer_, client_name_;
+  std::string peer_;
+  ClientCertificate client_;
   ReplyTo to_;                  // of the request under way
   std::shared_ptr<Call> call_;  // under way, or null
   bool fresh_ = true;           // no request yet

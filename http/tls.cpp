@@ -87,6 +87,22 @@ std::string problem_words(X509_STORE_CTX* store, const std::string& expected) {
   }
 }
 
+// Nothing: it cannot be said in UTF-8, or holds a NUL.
+std::optional<std::string> text_of(const ASN1_STRING* value) {
+  unsigned char* bytes = nullptr;
+  const int size = ASN1_STRING_to_UTF8(&bytes, value);
+  if (size < 0) return std::nullopt;
+  std::string text(bytes, bytes + size);
+  OPENSSL_free(bytes);
+  return text.find('\0') == text.npos ? std::optional(std::move(text)) : std::nullopt;
+}
+
+std::optional<std::chrono::sys_seconds> seconds_of(const ASN1_TIME* time) {
+  std::tm parts{};
+  if (!time || ASN1_TIME_to_tm(time, &parts) != 1) return std::nullopt;
+  return std::chrono::sys_seconds(std::chrono::seconds(timegm(&parts)));
+}
+
 }  // namespace
 
 std::string time_words(const ASN1_TIME* time) {
@@ -158,20 +174,27 @@ bool expect_name(Stream::Tls& tls, const std::string& name, std::string& problem
   return !ec;
 }
 
-std::string common_name(Stream::Tls& tls) {
+ClientCertificate client_certificate(Stream::Tls& tls) {
   SSL* raw = tls.native_handle();
   X509* certificate = SSL_get0_peer_certificate(raw);
-  if (!certificate || SSL_get_verify_result(raw) != X509_V_OK) return "";
+  if (!certificate || SSL_get_verify_result(raw) != X509_V_OK) return {};
+  ClientCertificate client;
   const X509_NAME* subject = X509_get_subject_name(certificate);
-  const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-  if (at < 0) return "";
-  unsigned char* text = nullptr;
-  const int size =
-      ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
-  if (size < 0) return "";
-  std::string name(text, text + size);
-  OPENSSL_free(text);
-  return name.find('\0') == name.npos ? name : "";
+  for (int i = 0; i < X509_NAME_entry_count(subject); ++i) {
+    const X509_NAME_ENTRY* entry = X509_NAME_get_entry(subject, i);
+    const int kind = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
+    if (kind != NID_commonName && kind != NID_organizationName) continue;
+    auto text = text_of(X509_NAME_ENTRY_get_data(entry));
+    if (!text) return {};
+    if (kind == NID_commonName)
+      client.common_name = std::move(*text);
+    else
+      client.organizations.push_back(std::move(*text));
+  }
+  const auto expires = seconds_of(X509_get0_notAfter(certificate));
+  if (!expires) return {};
+  client.expires = *expires;
+  return client;
 }
 
 std::string tls_words(const error_code& ec) {

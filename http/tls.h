@@ -7,6 +7,7 @@
 #include <string>
 
 #include "http/client.h"
+#include "http/server.h"
 #include "http/stream.h"
 
 namespace faultline::http {
@@ -24,9 +25,9 @@ namespace faultline::http {
 // Returns false if `name` cannot be asked for.
 [[nodiscard]] bool expect_name(Stream::Tls& tls, const std::string& name, std::string& problem);
 
-// Of the verified certificate of the other side, the common name; empty without a certificate, or
-// when it has none or holds a NUL.
-[[nodiscard]] std::string common_name(Stream::Tls& tls);
+// Of the verified certificate of the other side. Empty without one, and when a name in it is no
+// text or holds a NUL: who that is would be a guess.
+[[nodiscard]] ClientCertificate client_certificate(Stream::Tls& tls);
 
 // "wrong version number" and its like in words that help. An error of any category.
 [[nodiscard]] std::string tls_words(const boost::system::error_code& ec);

@@ -2,6 +2,8 @@
 // The one table of commands.
 #include "cli/commands/commands.h"
 
+#include "cli/cluster/choice.h"
+
 namespace faultline::cli {
 namespace {
 
@@ -28,12 +30,16 @@ Command run_command() {
                             .value = "DIR",
                             .help = "where the report is written (./<run id>)",
                             .offer = Offer::kFolder},
-                           {.name = "yes", .letter = 'y', .help = "do not ask before the start"}}),
+                           {.name = "yes", .letter = 'y', .help = "do not ask before the start"},
+                           namespace_option()}),
       .examples = {{"sudo faultline run slow-payments.yaml --pods pods.yaml",
                     "on this machine, without Kubernetes"},
                    {"faultline run slow-payments.yaml --controller http://faultline:7878 --yes "
                     "--report out",
-                    "in a pipeline; the exit code is the verdict"}},
+                    "in a pipeline; the exit code is the verdict"},
+                   {"faultline run slow-payments.yaml --kubernetes",
+                    "in the cluster of the current context, as who you are there; the same as "
+                    "kubectl faultline run"}},
       .offer = Offer::kFile,
       .run = run_run};
 }
@@ -63,7 +69,7 @@ std::vector<Command> all_commands() {
        .detail =
            "With --pods it names the pods that match; with a controller it asks for the plan. "
            "Nothing is started.",
-       .options = with_controller({pods_option("pods of this machine")}),
+       .options = with_controller({pods_option("pods of this machine"), namespace_option()}),
        .examples = {{"faultline explain slow-payments.yaml --pods pods.yaml", "before a run"}},
        .offer = Offer::kFile,
        .run = run_explain},

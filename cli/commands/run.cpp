@@ -9,6 +9,7 @@
 #include <ostream>
 
 #include "api/codec.h"
+#include "cli/cluster/choice.h"
 #include "cli/commands/commands.h"
 #include "cli/documents.h"
 #include "cli/follow.h"
@@ -30,9 +31,9 @@ struct Place {
 Result<Place> find_place(Invocation& call, Console& console, const Interrupt& interrupt) {
   Place place;
   const auto pods = call.get("pods");
-  if (pods && call.has("controller"))
+  if (pods && (call.has("controller") || asks_for_cluster(call)))
     return fail(Errc::kInvalid,
-                "--pods is for a run without --controller: with one, its agents know their pods");
+                "--pods is for a run without a controller: with one, its agents know their pods");
   if (!pods) {
     auto api = controller_of(call, console);
     if (!api) return fail(api.error());
@@ -52,8 +53,8 @@ Result<Place> find_place(Invocation& call, Console& console, const Interrupt& in
 Error with_hint(Error error, const Invocation& call, const Console& console) {
   if (error.code == Errc::kUnavailable && !call.has("pods") && !names_controller(call, console))
     error.message +=
-        "\non a machine without a controller, give its pods: --pods PODS.yaml; else --controller "
-        "URL";
+        "\non a machine without a controller, give its pods: --pods PODS.yaml; in a cluster "
+        "--kubernetes; else --controller URL";
   return error;
 }
 
@@ -116,10 +117,12 @@ Result<int> run_run(Invocation& call, Console& console) {
   if (!started) return fail(started.error());
   const std::string run = started->run;
   interrupt.last_words(place->own ? "the private agent is ended, its faults with it"
-                                  : "if it was not stopped, run: faultline stop " + run);
+                                  : "if it was not stopped, run: " +
+                                        same_controller(call, console, "stop " + run));
   talk << "\n" << std::flush;
   Progress progress(console, document->experiment, call.json());
   FollowOptions options;
+  options.patience = api.way().patience();
   if (place->own) options.alive = [&] { return place->own->check(); };
   const auto followed = follow(
       api, std::move(*started), interrupt, options,

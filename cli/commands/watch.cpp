@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "api/codec.h"
+#include "cli/cluster/choice.h"
 #include "cli/commands/commands.h"
 #include "cli/follow.h"
 #include "cli/outcome.h"
@@ -27,6 +28,7 @@ Result<int> run_watch(Invocation& call, Console& console) {
   Progress progress(console, record->experiment, false);
   FollowOptions options;
   options.stop_on_interrupt = false;
+  options.patience = api->way().patience();
   const bool json = call.json();
   const auto followed = follow(
       *api, now, interrupt, options,
@@ -40,7 +42,8 @@ Result<int> run_watch(Invocation& call, Console& console) {
   progress.finish();
   if (!followed) return fail(followed.error());
   if (!ended(followed->last.state)) {
-    console.err << "  " << run << " goes on; 'faultline stop " << run << "' ends it\n";
+    console.err << "  " << run << " goes on; '" << same_controller(call, console, "stop " + run)
+                << "' ends it\n";
     return kExitMet;
   }
   if (json) {

@@ -37,6 +37,18 @@ std::string only(const kube::Identity& who, const char* key) {
 Access::Access(kube::Client& client, const Clock& clock, AccessOptions options)
     : client_(client), clock_(clock), options_(std::move(options)), reviews_(client, clock) {}
 
+Result<http::Identity> Access::certified(const http::ClientCertificate& shown, UtcTime now) {
+  if (shown.common_name.empty()) return http::Identity{};
+  if (now >= shown.expires) return fail(Errc::kInvalid, "your client certificate has expired");
+  http::Identity who;
+  who.role = "person";
+  who.user = shown.common_name;
+  who.groups = shown.organizations;
+  // The API server gives it to everybody whom it knows, and roles are bound to it.
+  who.groups.emplace_back("system:authenticated");
+  return who;
+}
+
 awaitable<Result<http::Identity>> Access::identify(std::string token) {
   if (token.empty()) co_return http::Identity{};
   const std::string key = digest(token);

@@ -39,6 +39,12 @@ class Access {
   // Errors: it could not be asked about somebody else.
   boost::asio::awaitable<Result<http::Identity>> identify(std::string token);
 
+  // Who showed a certificate that the cluster's authority of clients signed, as the API server
+  // takes it: the common name is the user, the organizations are the groups. Nobody without one.
+  // kInvalid: it has expired since the connection began.
+  [[nodiscard]] static Result<http::Identity> certified(const http::ClientCertificate& shown,
+                                                        UtcTime now);
+
   // May `who` do `verb` with experiments in each of the namespaces? "" is all namespaces. Errors:
   // kDenied with the namespaces in one line; kUnavailable.
   boost::asio::awaitable<Result<>> may(http::Identity who, std::string verb,

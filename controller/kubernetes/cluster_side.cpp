@@ -50,6 +50,10 @@ kube::LeaderOptions election_of(const ClusterOptions& options) {
   return made;
 }
 
+std::string client_authority_file(const ClusterOptions& options) {
+  return options.state_dir + "/client-ca.crt";
+}
+
 AccessOptions access_of(const ClusterOptions& options) {
   AccessOptions made;
   made.ns = options.ns;
@@ -67,6 +71,7 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
       access_(client_, clock, access_of(options_)),
       admission_(access_, options_.admission),
       certificates_(client_, clock, certificates_of(options_)),
+      client_authority_(client_, client_authority_file(options_)),
       namespaces_(executor, client_, clock, {.collection = kube::namespaces()},
                   {.added = [this](const auto&) { tell_namespaces(); },
                    .modified = [this](const auto&, const auto&) { tell_namespaces(); },
@@ -94,9 +99,12 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
 ClusterSide::~ClusterSide() = default;
 
 awaitable<Result<>> ClusterSide::prepare(SteadyTime until) {
-  if (!options_.tls_certificate.empty()) co_return Result<>{};
+  const bool given = !options_.tls_certificate.empty();
+  if (given) co_await know_clients();
+  if (given) co_return Result<>{};
   for (std::string told;;) {
     auto made = co_await certificates_.maintain();
+    if (made) co_await know_clients();
     if (made || clock_.steady() >= until || stopping_) co_return made;
     if (told != made.error().message) spdlog::warn("not yet: {}", made.error().message);
     told = made.error().message;
@@ -108,14 +116,17 @@ awaitable<Result<>> ClusterSide::prepare(SteadyTime until) {
 }
 
 http::ServerTls ClusterSide::tls() const {
-  if (!options_.tls_certificate.empty()) return {options_.tls_certificate, options_.tls_key, {}};
+  const std::string clients = client_authority_file(options_);
+  if (!options_.tls_certificate.empty())
+    return {options_.tls_certificate, options_.tls_key, clients, true};
   const CertificatesOptions files = certificates_of(options_);
-  return {files.certificate_file, files.key_file, {}};
+  return {files.certificate_file, files.key_file, clients, true};
 }
 
 http::Authenticator ClusterSide::authenticator() {
   return [this](const http::Request& request) -> awaitable<Result<http::Identity>> {
     std::string token = http::bearer(request);
+    if (token.empty()) co_return Access::certified(request.client, clock_.utc());
     co_return co_await access_.identify(std::move(token));
   };
 }
@@ -124,8 +135,7 @@ Result<> ClusterSide::start(RunControl& runs, std::function<void(End)> ended) {
   runs_ = &runs;
   ended_ = std::move(ended);
   namespaces_.start();
-  if (options_.tls_certificate.empty())
-    boost::asio::co_spawn(executor_, certificate_loop(), boost::asio::detached);
+  boost::asio::co_spawn(executor_, certificate_loop(), boost::asio::detached);
   return elector_.start();
 }
 
@@ -151,11 +161,20 @@ awaitable<void> ClusterSide::certificate_loop() {
     co_await certificate_timer_.async_wait(
         boost::asio::redirect_error(boost::asio::use_awaitable, error));
     if (stopping_) co_return;
+    co_await know_clients();
+    if (!options_.tls_certificate.empty()) continue;
     const auto kept = co_await certificates_.maintain();
     const std::string said = kept ? std::string() : kept.error().message;
     if (!said.empty() && said != certificate_error_) spdlog::warn("TLS: {}", said);
     certificate_error_ = said;
   }
+}
+
+awaitable<void> ClusterSide::know_clients() {
+  const auto known = co_await client_authority_.maintain();
+  const std::string said = known ? std::string() : known.error().message;
+  if (!said.empty() && said != client_authority_error_) spdlog::warn("TLS: {}", said);
+  client_authority_error_ = said;
 }
 
 awaitable<void> ClusterSide::stop() {

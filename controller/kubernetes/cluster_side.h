@@ -14,6 +14,7 @@
 #include "controller/kubernetes/access.h"
 #include "controller/kubernetes/admission.h"
 #include "controller/kubernetes/certificates.h"
+#include "controller/kubernetes/client_authority.h"
 #include "controller/kubernetes/leadership.h"
 #include "controller/kubernetes/operator.h"
 #include "controller/kubernetes/run_control.h"
@@ -69,6 +70,7 @@ class ClusterSide {
 
  private:
   boost::asio::awaitable<void> certificate_loop();
+  boost::asio::awaitable<void> know_clients();
   boost::asio::awaitable<void> lead();
   void tell_namespaces();
 
@@ -79,6 +81,7 @@ class ClusterSide {
   Access access_;
   Admission admission_;
   Certificates certificates_;
+  ClientAuthority client_authority_;
   kube::Informer namespaces_;
   kube::LeaderElector elector_;
   std::unique_ptr<Operator> operator_;
@@ -86,7 +89,7 @@ class ClusterSide {
   std::function<void(End)> ended_;
   boost::asio::steady_timer certificate_timer_;
   bool stopping_ = false, lost_touch_ = false;
-  std::string certificate_error_;
+  std::string certificate_error_, client_authority_error_;
 };
 
 }  // namespace faultline::controller

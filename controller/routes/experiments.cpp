@@ -53,7 +53,8 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
   if (!experiment) co_return http::problem(experiment.error());
   if (auto there = elsewhere(0)) co_return std::move(*there);
   if (may_) {
-    if (experiment->metadata.namespace_.empty()) experiment->metadata.namespace_ = "default";
+    if (experiment->metadata.namespace_.empty())
+      experiment->metadata.namespace_ = query_or(request, "namespace", "default");
     *experiment = in_own_namespace(std::move(*experiment));
     const auto allowed = co_await allow_start(request.who, *experiment);
     if (!allowed) co_return http::problem(allowed.error());

@@ -30,16 +30,22 @@ std::string succeeded(const testbed::CommandResult& result, const std::vector<st
 
 std::string source(const std::string& path) { return std::string(FAULTLINE_SOURCE_DIR "/") + path; }
 
+std::string state(const std::string& path) { return std::string(kState) + "/" + path; }
+
+std::string programs() {
+  std::string bin;
+  if (!std::getline(std::ifstream(state("bin")), bin))
+    throw std::runtime_error("the cluster is not up; run: scripts/cluster up");
+  return bin;
+}
+
 testbed::CommandResult cluster(std::vector<std::string> words) {
   return testbed::command(in_front({source("scripts/cluster")}, std::move(words)));
 }
 
 testbed::CommandResult kubectl(std::vector<std::string> words) {
-  std::string bin;
-  if (!std::getline(std::ifstream(std::string(kState) + "/bin"), bin))
-    throw std::runtime_error("the cluster is not up; run: scripts/cluster up");
   return testbed::command(
-      in_front({bin + "/kubectl", std::string("--kubeconfig=") + kState + "/pki/admin.kubeconfig"},
+      in_front({programs() + "/kubectl", "--kubeconfig=" + state("pki/admin.kubeconfig")},
                std::move(words)));
 }
 

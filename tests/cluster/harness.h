@@ -19,6 +19,10 @@ using namespace std::chrono_literals;
 
 // Folder of the sources; scripts and manifests are below it.
 std::string source(const std::string& path);
+// A file of the cluster that is up, e.g. pki/ca.crt.
+std::string state(const std::string& path);
+// The folder with the cluster's kubectl.
+std::string programs();
 // `scripts/cluster WORDS...`
 testbed::CommandResult cluster(std::vector<std::string> words);
 // kubectl as administrator, by the API server's port on loopback.

@@ -153,6 +153,9 @@ TEST_F(Manifests, RolesGrantWhatIsWrittenAndNoMore) {
   EXPECT_FALSE(may("faultline-controller", "get", "secrets", "faultline", "other"));
   EXPECT_FALSE(may("faultline-controller", "get", "secrets", "default", "faultline-tls"));
   EXPECT_FALSE(may("faultline-agent", "get", "secrets", "faultline", "faultline-tls"));
+  EXPECT_TRUE(may("faultline-controller", "get", "configmaps", "kube-system",
+                  "extension-apiserver-authentication"));
+  EXPECT_FALSE(may("faultline-controller", "get", "configmaps", "kube-system", "other"));
   EXPECT_FALSE(may("faultline-agent", "list", "namespaces"));
   EXPECT_FALSE(may("faultline-agent", "list", "experiments.faultline.dev"));
 }

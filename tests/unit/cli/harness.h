@@ -106,11 +106,15 @@ class ControllerDouble {
     bool cut_streams = false;     // each event stream ends after its first event
     bool refuse_start = false;    // POST answers 409
     std::string token = "person-token-person-token";
+    std::optional<http::ServerTls> tls;
+    std::string leader;  // not empty: everything is answered by 421 that names it
   };
 
   explicit ControllerDouble(Script script)
       : script_(std::move(script)), io_(1), work_(io_.get_executor()) {
-    server_.emplace(io_.get_executor(), http::ServerOptions{});
+    http::ServerOptions options;
+    options.tls = script_.tls;
+    server_.emplace(io_.get_executor(), std::move(options));
     server_->authenticator(
         [this](const http::Request& request) -> boost::asio::awaitable<Result<http::Identity>> {
           http::Identity who;
@@ -140,6 +144,10 @@ class ControllerDouble {
     shell.env["FAULTLINE_CONTROLLER"] = url();
     shell.env["FAULTLINE_TOKEN_FILE"] = folder.file("person.token", script_.token);
   }
+  // From now on it answers itself.
+  void lead() {
+    asio::post(io_, std::packaged_task<void()>([this] { script_.leader.clear(); }));
+  }
   [[nodiscard]] int starts() const { return starts_; }
   [[nodiscard]] int stops() const { return stops_; }
 
@@ -156,8 +164,10 @@ class ControllerDouble {
              std::function<http::Response(const http::Request&)> answer) {
     server_->route(
         method, pattern, {"person"},
-        [answer = std::move(answer)](http::Request request) -> asio::awaitable<http::Response> {
-          co_return answer(request);
+        [this,
+         answer = std::move(answer)](http::Request request) -> asio::awaitable<http::Response> {
+          if (script_.leader.empty()) co_return answer(request);
+          co_return json({{"detail", "another controller leads"}, {"leader", script_.leader}}, 421);
         });
   }
 

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace faultline::http {
 
@@ -27,6 +28,8 @@ class Authority {
     std::string names = "DNS:localhost,IP:127.0.0.1";  // as openssl.cnf says it; may be empty
     std::string common_name = "test";
     seconds begins{-3600}, ends{3600};  // from now
+    std::vector<std::string> organizations;
+    std::string usage;  // "clientAuth"; empty: any
   };
 
   explicit Authority(const std::string& name, seconds ends = seconds(7200))
@@ -56,9 +59,12 @@ class Authority {
     X509_gmtime_adj(X509_getm_notBefore(made.get()), wish.begins.count());
     X509_gmtime_adj(X509_getm_notAfter(made.get()), wish.ends.count());
     X509_set_pubkey(made.get(), key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(made.get()), "CN", MBSTRING_UTF8,
-                               reinterpret_cast<const unsigned char*>(wish.common_name.c_str()), -1,
-                               -1, 0);
+    const auto name = [&](const char* field, const std::string& text) {
+      X509_NAME_add_entry_by_txt(X509_get_subject_name(made.get()), field, MBSTRING_UTF8,
+                                 reinterpret_cast<const unsigned char*>(text.c_str()), -1, -1, 0);
+    };
+    for (const std::string& organization : wish.organizations) name("O", organization);
+    name("CN", wish.common_name);
     X509* issuer = authority ? made.get() : certificate_.get();
     X509_set_issuer_name(made.get(), X509_get_subject_name(issuer));
     X509V3_CTX context;
@@ -70,6 +76,7 @@ class Authority {
     };
     extend(NID_basic_constraints, authority ? "critical,CA:TRUE" : "CA:FALSE");
     if (!wish.names.empty()) extend(NID_subject_alt_name, wish.names);
+    if (!wish.usage.empty()) extend(NID_ext_key_usage, wish.usage);
     X509_sign(made.get(), authority ? key : key_.get(), EVP_sha256());
     return made;
   }

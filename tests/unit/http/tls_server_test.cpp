@@ -46,7 +46,9 @@ class TlsServer : public testing::Test {
     server.route("GET", "/hello", {},
                  [](Request) -> asio::awaitable<Response> { co_return text("hello"); });
     server.route("GET", "/who", {}, [](Request request) -> asio::awaitable<Response> {
-      co_return text(request.peer + " " + request.client_name + ".");
+      std::string who = request.client.common_name;
+      for (const std::string& of : request.client.organizations) who += "/" + of;
+      co_return text(request.peer + " " + who + ".");
     });
     server.route("POST", "/echo", {}, [](Request request) -> asio::awaitable<Response> {
       co_return text(std::move(request.body));
@@ -252,6 +254,46 @@ TEST_F(TlsServer, KnowsAClientByItsCertificate) {
                    folder_.write("k", mine.key) + " " + at("/who")),
               HasSubstr(" front-proxy."));
   EXPECT_THAT(curl(at("/who")), HasSubstr(" ."));
+}
+
+TEST_F(TlsServer, AClientsGroupsAreTheOrganizationsOfItsCertificate) {
+  const Authority clients("the clients' CA");
+  options_.tls->client_ca_file = folder_.write("clients", clients.pem());
+  start();
+  const auto shows = [&](const Authority::Wish& wish) {
+    const Pem pem = clients.issue(wish);
+    return curl("--cert " + folder_.write("c", pem.certificate) + " --key " +
+                folder_.write("k", pem.key) + " " + at("/who"));
+  };
+  EXPECT_THAT(shows({.names = "", .common_name = "jane", .organizations = {"shop", "on-call"}}),
+              HasSubstr(" jane/shop/on-call."));
+  // A server's certificate is none of a client, as the API server sees it too.
+  EXPECT_THAT(shows({.names = "", .common_name = "jane", .usage = "serverAuth"}),
+              HasSubstr("unsupported certificate"));
+  EXPECT_THAT(shows({.names = "", .common_name = "jane", .usage = "clientAuth"}),
+              HasSubstr(" jane."));
+}
+
+TEST_F(TlsServer, AnOptionalAuthorityOfClientsCountsFromWhenItIsThere) {
+  const Authority clients("the clients' CA");
+  options_.tls->client_ca_file = folder_.file("clients");
+  options_.tls->client_ca_optional = true;
+  start();
+  const Pem mine = clients.issue({.names = "", .common_name = "jane"});
+  const auto who = [&] {
+    return curl("--cert " + folder_.write("c", mine.certificate) + " --key " +
+                folder_.write("k", mine.key) + " " + at("/who"));
+  };
+  EXPECT_THAT(who(), HasSubstr(" ."));
+  folder_.write("clients", clients.pem());
+  EXPECT_THAT(who(), HasSubstr(" jane."));
+  std::filesystem::remove(folder_.file("clients"));
+  EXPECT_THAT(who(), HasSubstr(" ."));
+  server_.reset();
+  options_.tls->client_ca_optional = false;
+  asio::io_context io(1);
+  Server strict(io.get_executor(), options_);
+  EXPECT_THAT(strict.start().error().message, HasSubstr("clients: No such file or directory"));
 }
 
 TEST_F(TlsServer, NoticesThatTheClientIsGone) {
