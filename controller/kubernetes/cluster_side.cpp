@@ -47,7 +47,8 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
       clock_(clock),
       options_(std::move(options)),
       access_(client_, clock, access_of(options_)),
-      admission_(access_, options_.admission),
+      proofs_(client_, clock, {.ns = options_.ns, .service = options_.service}),
+      admission_(access_, proofs_, options_.admission),
       certificates_(client_, clock, certificates_of(options_)),
       namespaces_(executor, client_, clock, {.collection = kube::namespaces()},
                   {.added = [this](const auto&) { tell_namespaces(); },
@@ -71,9 +72,8 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
 ClusterSide::~ClusterSide() = default;
 
 awaitable<Result<>> ClusterSide::prepare(SteadyTime until) {
-  if (!options_.tls_certificate.empty()) co_return Result<>{};
   for (std::string told;;) {
-    auto made = co_await certificates_.maintain();
+    auto made = co_await maintain();
     if (made || clock_.steady() >= until || stopping_) co_return made;
     if (told != made.error().message) spdlog::warn("not yet: {}", made.error().message);
     told = made.error().message;
@@ -82,6 +82,12 @@ awaitable<Result<>> ClusterSide::prepare(SteadyTime until) {
     co_await certificate_timer_.async_wait(
         boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   }
+}
+
+awaitable<Result<>> ClusterSide::maintain() {
+  auto kept = co_await proofs_.maintain();
+  if (!kept || !options_.tls_certificate.empty()) co_return kept;
+  co_return co_await certificates_.maintain();
 }
 
 http::ServerTls ClusterSide::tls() const {
@@ -101,14 +107,17 @@ Result<> ClusterSide::start(RunControl& runs, std::function<void()> deposed) {
   runs_ = &runs;
   deposed_ = std::move(deposed);
   namespaces_.start();
-  if (options_.tls_certificate.empty())
-    boost::asio::co_spawn(executor_, certificate_loop(), boost::asio::detached);
+  boost::asio::co_spawn(executor_, certificate_loop(), boost::asio::detached);
   return elector_.start();
 }
 
 void ClusterSide::lead() {
   spdlog::info("this controller leads");
-  operator_ = std::make_unique<Operator>(executor_, client_, clock_, *runs_);
+  OperatorOptions options;
+  options.admitted = [this](boost::json::object object, api::Experiment experiment) {
+    return proofs_.check_created(std::move(object), std::move(experiment));
+  };
+  operator_ = std::make_unique<Operator>(executor_, client_, clock_, *runs_, std::move(options));
   operator_->start();
 }
 
@@ -119,9 +128,9 @@ awaitable<void> ClusterSide::certificate_loop() {
     co_await certificate_timer_.async_wait(
         boost::asio::redirect_error(boost::asio::use_awaitable, error));
     if (stopping_) co_return;
-    const auto kept = co_await certificates_.maintain();
+    const auto kept = co_await maintain();
     const std::string said = kept ? std::string() : kept.error().message;
-    if (!said.empty() && said != certificate_error_) spdlog::warn("TLS: {}", said);
+    if (!said.empty() && said != certificate_error_) spdlog::warn("{}", said);
     certificate_error_ = said;
   }
 }

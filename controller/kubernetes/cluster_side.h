@@ -15,6 +15,7 @@
 #include "controller/kubernetes/admission.h"
 #include "controller/kubernetes/certificates.h"
 #include "controller/kubernetes/operator.h"
+#include "controller/kubernetes/proofs.h"
 #include "controller/kubernetes/run_control.h"
 #include "http/server.h"
 #include "kube/config.h"
@@ -43,7 +44,8 @@ class ClusterSide {
   ClusterSide(const ClusterSide&) = delete;
   ClusterSide& operator=(const ClusterSide&) = delete;
 
-  // Before the server listens: the certificate is there. Tries again until it is, or `until`.
+  // Before the server listens: certificate and key of admission are there. Tries again until it is,
+  // or `until`.
   boost::asio::awaitable<Result<>> prepare(SteadyTime until);
   [[nodiscard]] http::ServerTls tls() const;
   [[nodiscard]] http::Authenticator authenticator();
@@ -60,6 +62,7 @@ class ClusterSide {
   [[nodiscard]] std::string not_ready() const;
 
  private:
+  boost::asio::awaitable<Result<>> maintain();
   boost::asio::awaitable<void> certificate_loop();
   void lead();
   void tell_namespaces();
@@ -69,6 +72,7 @@ class ClusterSide {
   const Clock& clock_;
   ClusterOptions options_;
   Access access_;
+  Proofs proofs_;
   Admission admission_;
   Certificates certificates_;
   kube::Informer namespaces_;

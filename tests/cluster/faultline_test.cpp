@@ -109,6 +109,55 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: jane}]
               HasSubstr("faultline.dev/requested-by: jane"));
 }
 
+// The webhooks are back at the end, and the controller has told the API server its authority.
+struct WithoutWebhooks {
+  WithoutWebhooks() {
+    for (const char* kind : {"mutatingwebhookconfiguration", "validatingwebhookconfiguration"})
+      must_kubectl({"delete", kind, "faultline"});
+  }
+  WithoutWebhooks(const WithoutWebhooks&) = delete;
+  WithoutWebhooks& operator=(const WithoutWebhooks&) = delete;
+  ~WithoutWebhooks() { kubectl({"apply", "-k", source("daemonset")}); }
+};
+
+TEST_F(Faultline, WithoutTheWebhooksNobodysExperimentBegins) {
+  const auto annotated = [](const std::string& name) {
+    return shop->must_kubectl({"get", "experiment", name, "-o", "jsonpath={.metadata.annotations}"})
+               .find("faultline.dev/admitted") != std::string::npos;
+  };
+  std::string unasked;
+  {
+    const WithoutWebhooks gone;
+    // By the cluster's administrator. The API server notices a moment later that nobody is to ask.
+    int tries = 0;
+    ASSERT_TRUE(comes_true(
+        [&] {
+          unasked = "unasked-" + std::to_string(tries++);
+          const TemporaryFile file(slow(unasked));
+          return shop->kubectl({"create", "-f", file.path()}).status == 0 && !annotated(unasked);
+        },
+        20s));
+    ASSERT_TRUE(comes_true([&] { return over(unasked); }, 20s)) << status(unasked);
+    EXPECT_EQ(phase(unasked), "Failed");
+    std::cout << text(status(unasked), "reason") << "\n";
+    EXPECT_THAT(text(status(unasked), "reason"),
+                HasSubstr("there is no MutatingWebhookConfiguration faultline"));
+    EXPECT_THAT(text(status(unasked), "reason"), HasSubstr("kubectl apply -k daemonset/"));
+    EXPECT_EQ(text(status(unasked), "run"), "");
+    for (const ShopPod& pod : web()) EXPECT_LT(felt(pod.ip), kUntouched) << pod.name;
+    EXPECT_EQ(left(), "");
+  }
+  // The controller looks at the configurations every minute.
+  ASSERT_TRUE(comes_true(
+      [&] {
+        const TemporaryFile file(slow("asked", "1s"));
+        return shop->kubectl({"create", "-f", file.path()}).status == 0 && annotated("asked");
+      },
+      100s));
+  EXPECT_TRUE(comes_true([&] { return phase("asked") == "Completed"; }, 30s)) << status("asked");
+  EXPECT_EQ(phase(unasked), "Failed") << "it stays refused";
+}
+
 // The answer's status to a sync as the agent of `node`.
 std::string sync_as(const Namespace& shop, const std::string& node, const std::string& token) {
   std::vector<std::string> words{"exec",         "caller", "--",   "curl",      "-sk",
