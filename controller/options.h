@@ -19,6 +19,7 @@ struct Options {
   std::string log_level;
   Retention retention;
   std::int64_t max_store_pages = 0;  // of SQLite; 0: no bound
+  std::string audit_log;             // file; "-": standard output; empty: none
   std::string policy;                // file; empty: the default policy
   bool kubernetes = false;
   std::string ns, service, identity;     // only with `kubernetes`

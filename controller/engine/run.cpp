@@ -94,6 +94,7 @@ Run Run::interrupted(api::RunRecord head, std::optional<RunState> ending, UtcTim
   Run run(std::move(head), times, now);
   run.patient_ = true;
   run.ending_ = ending.value_or(RunState::Failed);
+  run.ended_by_ = EndedBy::kCaller;
   if (!ending) run.head_.stateReason = interrupted_words(run.head_, last_seen, times);
   run.head_.gaps.push_back({"", "", "", {last_seen}, {now.utc}, "the controller was not running"});
   for (const api::NodeRecord& node : run.head_.nodes) run.members_[node.node].closed = node.closed;
@@ -115,7 +116,7 @@ void Run::tick(Instant now) {
                  (in(RunStep::kArming, RunStep::kDisarming)
                       ? "; the lease has ended the injection there"
                       : ""),
-             now);
+             now, EndedBy::kLease);
   advance(now);
 }
 
@@ -166,13 +167,14 @@ std::vector<FaultDelta> Run::batch(const std::string& node, const std::string& i
 void Run::stop(std::string reason, Recovery recovery, Instant now) {
   if (in(RunStep::kClosing, RunStep::kOver)) return;
   // Who stops twice is in a hurry.
-  end_early(RunState::Aborted, std::move(reason), ending_ ? Recovery::kNone : recovery, now);
+  end_early(RunState::Aborted, std::move(reason), ending_ ? Recovery::kNone : recovery, now,
+            EndedBy::kCaller);
   advance(now);
 }
 
 void Run::fail(std::string reason, Recovery recovery, Instant now) {
   if (in(RunStep::kClosing, RunStep::kOver)) return;
-  end_early(RunState::Failed, std::move(reason), recovery, now);
+  end_early(RunState::Failed, std::move(reason), recovery, now, EndedBy::kCaller);
   advance(now);
 }
 
@@ -293,11 +295,13 @@ void Run::mark(RunState state, std::string reason, Instant now) {
   ++head_version_;
 }
 
-void Run::end_early(RunState ending, std::string reason, Recovery recovery, Instant now) {
+void Run::end_early(RunState ending, std::string reason, Recovery recovery, Instant now,
+                    EndedBy by) {
   // The first reason is the cause, what follows are its effects. Only a run that was about to be
   // complete can still turn into a failed one.
   if (!ending_ || *ending_ == RunState::Completed) {
     ending_ = ending;
+    ended_by_ = by;
     head_.stateReason = std::move(reason);
     ++head_version_;
   }
@@ -328,17 +332,18 @@ void Run::rebind(const std::string& node, Member& member, const std::string& ins
              (in(RunStep::kArming, RunStep::kDisarming)
                   ? "; what the old one had armed ended with it"
                   : ""),
-         now);
+         now, EndedBy::kAgents);
     advance(now);
   }
 }
 
-void Run::lose(const std::string& node, Member& member, std::string reason, Instant now) {
+void Run::lose(const std::string& node, Member& member, std::string reason, Instant now,
+               EndedBy by) {
   member.lost = true;
   open_gap(node, member,
            "no exchange with the agent; of this time the record has only what it could send "
            "later");
-  end_early(RunState::Failed, std::move(reason), Recovery::kShort, now);
+  end_early(RunState::Failed, std::move(reason), Recovery::kShort, now, by);
 }
 
 void Run::event(const std::string& node, Member& member, const api::RunEvent& event, Instant now) {
@@ -367,7 +372,7 @@ void Run::event(const std::string& node, Member& member, const api::RunEvent& ev
                   "the lease expired on " + node + " " + during_words(step_) +
                       ": its agent had no answer for " + span_words(times_.lease) +
                       " and the kernel ended the injection",
-                  Recovery::kShort, now);
+                  Recovery::kShort, now, EndedBy::kLease);
       return;
     case api::RunEventKind::pod_restarted:
     case api::RunEventKind::pod_gone:

@@ -46,12 +46,6 @@ http::Identity who_asks(const Object& request) {
   return who;
 }
 
-std::string what(const Object& request) {
-  return std::string(kube::text_at(request, "operation")) + " experiment " +
-         std::string(kube::text_at(request, "namespace")) + "/" +
-         std::string(kube::text_at(request, "name"));
-}
-
 bool is_dry_run(const Object& request) {
   const auto* dry = request.if_contains("dryRun");
   return dry != nullptr && dry->is_bool() && dry->get_bool();
@@ -140,19 +134,41 @@ void Admission::add_routes(http::Server& server) {
   };
   server.route("POST", "/webhook/mutate", {},
                [this, reply](http::Request request) -> awaitable<http::Response> {
-                 auto made = co_await mutate(std::move(request.body));
+                 auto made = co_await mutate(std::move(request.body), std::move(request.peer));
                  co_return reply(std::move(made));
                });
   server.route("POST", "/webhook/validate", {},
                [this, reply](http::Request request) -> awaitable<http::Response> {
-                 auto made = co_await validate(std::move(request.body));
+                 auto made = co_await validate(std::move(request.body), std::move(request.peer));
                  co_return reply(std::move(made));
                });
 }
 
+// What mutate() allows is put to validate() as well: only the last word is told.
+void Admission::decided(const Object& request, const std::string& from, const Result<>& judged) {
+  if (!options_.decided) return;
+  const http::Identity who = who_asks(request);
+  AuditEntry entry{.via = "webhook", .user = who.user, .groups = who.groups, .from = from};
+  const auto operation = kube::text_at(request, "operation");
+  entry.verb = operation == "CREATE" ? "create" : operation == "UPDATE" ? "update" : "other";
+  if (is_dry_run(request)) entry.verb += ", dry run";
+  entry.ns = kube::text_at(request, "namespace");
+  entry.experiment = kube::text_at(request, "name");
+  if (entry.experiment.empty()) entry.experiment = "?";
+  if (kube::object_at(request, "object") != nullptr)
+    if (const auto read = api::from_cluster_json(with_name(request))) {
+      const Scope scope = scope_of(in_own_namespace(read->experiment));
+      entry.namespaces = scope.hit;
+      entry.namespaces.insert(scope.seen.begin(), scope.seen.end());
+    }
+  entry.allowed = judged.has_value();
+  if (!judged) entry.reason = judged.error().message;
+  options_.decided(std::move(entry));
+}
+
 // Who asked, and the proof, are written by us alone: what a person wrote there is replaced, and an
 // update keeps it.
-awaitable<Result<Object>> Admission::mutate(std::string review) {
+awaitable<Result<Object>> Admission::mutate(std::string review, std::string from) {
   const auto request = request_of(review);
   if (!request) co_return fail(request.error());
   if (kube::object_at(*request, "object") == nullptr)
@@ -184,21 +200,18 @@ awaitable<Result<Object>> Admission::mutate(std::string review) {
       judged = fail(made.error());
   }
   if (!judged) {
-    if (options_.decided)
-      options_.decided(who_asks(*request), what(*request), judged.error().message);
+    decided(*request, from, judged);
     co_return refused_with(*request, judged.error());
   }
   co_return allowed_with(*request,
                          patch_to(*request, {{kRequestedBy, who}, {kAdmitted, std::move(proof)}}));
 }
 
-awaitable<Result<Object>> Admission::validate(std::string review) {
+awaitable<Result<Object>> Admission::validate(std::string review, std::string from) {
   const auto request = request_of(review);
   if (!request) co_return fail(request.error());
   const auto judged = co_await judge(*request);
-  if (options_.decided)
-    options_.decided(who_asks(*request), what(*request),
-                     judged ? std::string() : judged.error().message);
+  decided(*request, from, judged);
   if (judged) co_return answer(*request, {{"allowed", true}});
   co_return refused_with(*request, judged.error());
 }

@@ -13,6 +13,7 @@
 
 #include "api/experiment.h"
 #include "base/result.h"
+#include "controller/audit.h"
 #include "http/server.h"
 
 namespace faultline::controller {
@@ -23,9 +24,8 @@ class Proofs;
 struct AdmissionOptions {
   // What the policy says to an experiment before any pod is known.
   std::function<Result<>(const api::Experiment&)> allowed;
-  // Each decision, for the audit log: who, what, and why not (empty: allowed).
-  std::function<void(const http::Identity&, const std::string& what, const std::string& denied)>
-      decided;
+  // Each decision, for the audit log.
+  std::function<void(AuditEntry)> decided;
 };
 
 class Admission {
@@ -37,11 +37,15 @@ class Admission {
   // everybody may ask; the answers hold nothing that the question did not.
   void add_routes(http::Server& server);
 
-  // An AdmissionReview to its answer. Errors: kInvalid, it is none.
-  boost::asio::awaitable<Result<boost::json::object>> validate(std::string review);
-  boost::asio::awaitable<Result<boost::json::object>> mutate(std::string review);
+  // An AdmissionReview to its answer. `from`: the address that asks, which is the API server's or
+  // not. Errors: kInvalid, it is none.
+  boost::asio::awaitable<Result<boost::json::object>> validate(std::string review,
+                                                               std::string from = {});
+  boost::asio::awaitable<Result<boost::json::object>> mutate(std::string review,
+                                                             std::string from = {});
 
  private:
+  void decided(const boost::json::object& request, const std::string& from, const Result<>& judged);
   boost::asio::awaitable<Result<>> judge(const boost::json::object& request);
   boost::asio::awaitable<Result<>> judge_created(const boost::json::object& request,
                                                  api::Experiment experiment);

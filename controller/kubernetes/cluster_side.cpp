@@ -61,6 +61,7 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
                 .stopped =
                     [this] {
                       operator_.reset();
+                      audit({.via = "leader", .verb = stopping_ ? "give back" : "deposed"});
                       if (!stopping_ && deposed_) deposed_();
                     },
                 .observed =
@@ -111,11 +112,32 @@ Result<> ClusterSide::start(RunControl& runs, std::function<void()> deposed) {
   return elector_.start();
 }
 
+void ClusterSide::audit(AuditEntry entry) {
+  if (options_.audit) options_.audit(std::move(entry));
+}
+
+awaitable<Result<>> ClusterSide::admitted(boost::json::object object, api::Experiment experiment) {
+  AuditEntry entry{.via = "operator", .verb = "start"};
+  entry.ns = experiment.metadata.namespace_;
+  entry.experiment = experiment.metadata.name;
+  const auto& notes = experiment.metadata.annotations;
+  // What it says, which nothing proves.
+  if (const auto asked = notes.find(kRequestedBy); asked != notes.end())
+    entry.requested_by = asked->second;
+  auto checked = co_await proofs_.check_created(std::move(object), std::move(experiment));
+  if (checked || checked.error().code == Errc::kUnavailable) co_return checked;
+  entry.allowed = false;
+  entry.reason = checked.error().message;
+  audit(std::move(entry));
+  co_return checked;
+}
+
 void ClusterSide::lead() {
   spdlog::info("this controller leads");
+  audit({.via = "leader", .verb = "lead"});
   OperatorOptions options;
   options.admitted = [this](boost::json::object object, api::Experiment experiment) {
-    return proofs_.check_created(std::move(object), std::move(experiment));
+    return admitted(std::move(object), std::move(experiment));
   };
   operator_ = std::make_unique<Operator>(executor_, client_, clock_, *runs_, std::move(options));
   operator_->start();

@@ -31,6 +31,7 @@ struct ClusterOptions {
   std::string state_dir;                         // for the certificate's files
   std::string tls_certificate, tls_key;          // both empty: made and renewed by us, in a Secret
   AdmissionOptions admission;
+  std::function<void(AuditEntry)> audit;  // what is decided and changed here
   // Labels of all namespaces, again after each change.
   std::function<void(const std::map<std::string, std::map<std::string, std::string>>&)> namespaces;
 };
@@ -64,6 +65,8 @@ class ClusterSide {
  private:
   boost::asio::awaitable<Result<>> maintain();
   boost::asio::awaitable<void> certificate_loop();
+  boost::asio::awaitable<Result<>> admitted(boost::json::object object, api::Experiment experiment);
+  void audit(AuditEntry entry);
   void lead();
   void tell_namespaces();
 

@@ -50,11 +50,8 @@ class AdmissionTest : public testing::Test {
         client_(io_.get_executor(), api_.config()),
         access_(client_, clock_),
         proofs_(client_, clock_, {}),
-        admission_(
-            access_, proofs_,
-            {.decided = [this](const auto&, const std::string& what, const std::string& denied) {
-              decisions_.push_back(what + ": " + denied);
-            }}) {
+        admission_(access_, proofs_,
+                   {.decided = [this](const AuditEntry& entry) { decisions_.push_back(entry); }}) {
     EXPECT_TRUE(kube::run(io_, proofs_.maintain()));
   }
 
@@ -162,7 +159,7 @@ class AdmissionTest : public testing::Test {
   MovedClock clock_;
   std::string secret_, webhook_ = kWebhook;
   std::set<std::string> forbidden_;
-  std::vector<std::string> decisions_;
+  std::vector<AuditEntry> decisions_;
   boost::asio::io_context io_{1};
   kube::FakeApi api_;
   kube::Client client_;
@@ -314,7 +311,10 @@ TEST_F(AdmissionTest, NothingIsProvenOfWhatOneMayNotOrOfADryRun) {
   reaching["spec"].as_object()["target"] = {{"selector", {{"namespaces", {"bank"}}}}};
   EXPECT_THAT(why(mutate(review(reaching))),
               HasSubstr("jane may not create experiments.faultline.dev in bank"));
-  EXPECT_THAT(decisions_, testing::ElementsAre(HasSubstr("jane may not create")));
+  ASSERT_EQ(decisions_.size(), 1U);
+  const std::string line = audit_line(decisions_[0], "");
+  EXPECT_THAT(line, HasSubstr(R"("via":"webhook","verb":"create","user":"jane")"));
+  EXPECT_THAT(line, HasSubstr(R"("namespaces":["bank"],"decision":"denied","reason":"jane may)"));
   const auto dry = patched(experiment(), mutate(review(experiment(), {{"dryRun", true}})));
   EXPECT_FALSE(dry.at("metadata").at("annotations").as_object().contains(kAdmitted));
   EXPECT_TRUE(validate(review(dry, {{"dryRun", true}})).at("allowed").as_bool());
