@@ -18,6 +18,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "controller/audit.h"
 #include "controller/kubernetes/cluster_side.h"
 #include "controller/kubernetes/run_log_store.h"
 #include "controller/options.h"
@@ -60,6 +61,7 @@ class Controller {
       : loop_(loop),
         options_(options),
         signals_(loop, SIGTERM, SIGINT),
+        hang_up_(loop),
         policy_file_(options.policy),
         policy_timer_(loop) {}
 
@@ -67,12 +69,18 @@ class Controller {
     auto state = StateDir::open(options_.state_dir);
     if (!state) return fail(std::move(state.error()));
     state_.emplace(std::move(*state));
+    if (!options_.audit_log.empty()) {
+      auto audit = AuditLog::open(options_.audit_log, clock_, options_.identity);
+      if (!audit) return fail(std::move(audit.error()));
+      audit_ = std::move(*audit);
+    }
     auto service = Service::open(loop_.get_executor(), clock_,
                                  {.store_path = state_->file("store.db"),
                                   .max_store_pages = options_.max_store_pages,
                                   .retention = options_.retention,
                                   .times = {.lease = options_.lease},
-                                  .journaled = options_.journaled});
+                                  .journaled = options_.journaled,
+                                  .audit = audit_.get()});
     if (!service) return fail(std::move(service.error()));
     service_ = std::move(*service);
     if (auto ruled = read_policy(); !ruled) return ruled;
@@ -89,12 +97,25 @@ class Controller {
     signals_.async_wait([this](const boost::system::error_code& error, int number) {
       if (error) return;
       spdlog::info("ending: signal {}", number);
+      audit({.via = "signal", .verb = "end", .reason = "signal " + std::to_string(number)});
       // Before end(), which without anything to wait for has run through, its cancel() too, when
       // co_spawn() returns.
       signals_.async_wait([](const boost::system::error_code& again, int) {
         if (!again) _exit(kCouldNotRun);  // twice: now; the leases end what is left
       });
       spawn(end());
+    });
+  }
+
+  // Whoever moved the audit log away wants another one.
+  void obey_hang_up() {
+    if (!audit_ || options_.audit_log == "-") return;
+    boost::system::error_code known;
+    hang_up_.add(SIGHUP, known);
+    hang_up_.async_wait([this](const boost::system::error_code& error, int) {
+      if (error) return;
+      if (auto opened = audit_->reopen(); !opened) spdlog::error("{}", opened.error().message);
+      obey_hang_up();
     });
   }
 
@@ -114,6 +135,10 @@ class Controller {
     });
   }
 
+  void audit(AuditEntry entry) {
+    if (audit_) (void)audit_->write(std::move(entry));
+  }
+
   // At start a policy that is wrong is an error: better none runs than under rules nobody wrote.
   Result<> read_policy() {
     if (options_.policy.empty()) return {};
@@ -124,6 +149,7 @@ class Controller {
     rules_.origin = options_.kubernetes ? "ConfigMap " + options_.ns + "/faultline-policy"
                                         : "the policy " + options_.policy;
     service_->rules(rules_);
+    audit({.via = "policy", .verb = "load", .allowed = true, .reason = rules_.origin});
     return {};
   }
   awaitable<void> watch_policy() {
@@ -133,8 +159,10 @@ class Controller {
       co_await policy_timer_.async_wait(
           boost::asio::redirect_error(boost::asio::use_awaitable, error));
       if (error || ending_) co_return;
-      if (auto read = read_policy(); !read)
-        spdlog::error("the policy stays as it was: {}", read.error().message);
+      const auto read = read_policy();
+      if (read) continue;
+      spdlog::error("the policy stays as it was: {}", read.error().message);
+      audit({.via = "policy", .verb = "load", .allowed = false, .reason = read.error().message});
     }
   }
 
@@ -162,13 +190,8 @@ class Controller {
     cluster.admission.allowed = [this](const api::Experiment& experiment) {
       return allows(rules_, experiment);
     };
-    cluster.admission.decided = [](const http::Identity& who, const std::string& what,
-                                   const std::string& denied) {
-      if (denied.empty())
-        spdlog::info("audit: {} {}: allowed", who.user, what);
-      else
-        spdlog::warn("audit: {} {}: denied: {}", who.user, what, denied);
-    };
+    cluster.audit = [this](AuditEntry entry) { audit(std::move(entry)); };
+    cluster.admission.decided = cluster.audit;
     cluster.namespaces = [this](const auto& namespaces) {
       rules_.namespaces = namespaces;
       rules_.knows_namespaces = true;
@@ -209,6 +232,7 @@ class Controller {
       auto started = cluster_->start(*service_, [this](ClusterSide::End why) { leave(why); });
       if (!started) co_return give_up(started.error());
     }
+    audit({.via = "start", .verb = "begin"});
     tell();
   }
 
@@ -261,15 +285,17 @@ class Controller {
     service_->close();
     policy_timer_.cancel();
     signals_.cancel();
+    hang_up_.cancel();
   }
 
   boost::asio::io_context& loop_;
   const Options& options_;
   const SystemClock clock_;
-  boost::asio::signal_set signals_;
+  boost::asio::signal_set signals_, hang_up_;
   PolicyFile policy_file_;
   boost::asio::steady_timer policy_timer_;
   Rules rules_;
+  std::unique_ptr<AuditLog> audit_;  // until all that writes to it is gone
   std::optional<StateDir> state_;
   std::shared_ptr<Service> service_;
   std::optional<ClusterSide> cluster_;
@@ -289,6 +315,7 @@ Result<> run(const Options& options) {
     return opened;
   }
   controller.obey_signals();
+  controller.obey_hang_up();
   controller.begin();
   loop.run();
   spdlog::info("ended");

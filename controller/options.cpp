@@ -42,6 +42,11 @@ cxxopts::Options description() {
       cxxopts::value<std::string>(), "SIZE");
   add("policy", "what is allowed, whoever asks (docs/policy.md); read again when it changes",
       cxxopts::value<std::string>(), "POLICY.yaml");
+  add("audit-log",
+      "file that gets a line for each decision and change of state (docs/audit.md), opened again "
+      "on "
+      "SIGHUP; - is standard output, the default in a cluster",
+      cxxopts::value<std::string>(), "FILE");
   add("kubernetes",
       "in a pod of a cluster: experiments are custom resources, the API server says who asks");
   add("namespace", "in a cluster: our namespace",
@@ -111,6 +116,8 @@ Result<std::optional<Options>> parse_options(int argc, char** argv) {
     }
     if (given.count("policy") != 0) options.policy = given["policy"].as<std::string>();
     options.kubernetes = given.count("kubernetes") != 0;
+    if (options.kubernetes) options.audit_log = "-";
+    if (given.count("audit-log") != 0) options.audit_log = given["audit-log"].as<std::string>();
     options.ns = given["namespace"].as<std::string>();
     options.service = given["service"].as<std::string>();
     options.identity =

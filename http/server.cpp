@@ -76,6 +76,9 @@ void Server::route(std::string method, std::string pattern, std::vector<std::str
   impl_->router.add(std::move(method), pattern, std::move(allowed), std::move(handler));
 }
 
+void Server::denied(std::function<void(const Request&, const Response&)> told) {
+  impl_->denied = std::move(told);
+}
 void Server::authenticator(Authenticator authenticator) {
   impl_->authenticator = std::move(authenticator);
 }

@@ -121,7 +121,10 @@ class Server {
   void route(std::string method, std::string pattern, std::vector<std::string> allowed,
              Handler handler);
   void authenticator(Authenticator authenticator);
-  // All routes and the authenticator must be set before start(). The io_context must outlive the
+  // Told of each request that is refused before its route is asked, as nobody knows who asks or as
+  // they may not (401, 403), with the response's problem. Must not wait.
+  void denied(std::function<void(const Request&, const Response&)> told);
+  // All routes and functions must be set before start(). The io_context must outlive the
   // Server; handlers under way may outlive it and keep what they share with it alive.
 
   // Binds and accepts. Errors: address in use, no permission, a certificate that is not good ...

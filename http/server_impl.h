@@ -39,6 +39,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   ServerOptions options;
   Router router;
   Authenticator authenticator;
+  std::function<void(const Request&, const Response&)> denied;
   std::optional<Certificates> certificates;  // without them the server is plain
   boost::asio::ip::tcp::acceptor acceptor;
   std::uint16_t port = 0;

@@ -182,8 +182,11 @@ class TcpSession final : public Session,
       co_return co_await refuse_request(parser, std::move(response));
     }
     request.params = std::move(match.params);
-    if (auto denied = co_await authorize(*match.route, request))
+    if (auto denied = co_await authorize(*match.route, request)) {
+      if (server_->denied && (denied->status == 401 || denied->status == 403))
+        server_->denied(request, *denied);
       co_return co_await refuse_request(parser, std::move(*denied));
+    }
 
     if (!parser.is_done()) {
       if (lower(parser.get()[bhttp::field::expect]) == "100-continue") {

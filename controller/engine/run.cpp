@@ -64,7 +64,7 @@ void Run::tick(Instant now) {
                  (in(RunStep::kArming, RunStep::kDisarming)
                       ? "; the lease has ended the injection there"
                       : ""),
-             now);
+             now, EndedBy::kLease);
   advance(now);
 }
 
@@ -115,13 +115,14 @@ std::vector<FaultDelta> Run::batch(const std::string& node, const std::string& i
 void Run::stop(std::string reason, Recovery recovery, Instant now) {
   if (in(RunStep::kClosing, RunStep::kOver)) return;
   // Who stops twice is in a hurry.
-  end_early(RunState::Aborted, std::move(reason), ending_ ? Recovery::kNone : recovery, now);
+  end_early(RunState::Aborted, std::move(reason), ending_ ? Recovery::kNone : recovery, now,
+            EndedBy::kCaller);
   advance(now);
 }
 
 void Run::fail(std::string reason, Recovery recovery, Instant now) {
   if (in(RunStep::kClosing, RunStep::kOver)) return;
-  end_early(RunState::Failed, std::move(reason), recovery, now);
+  end_early(RunState::Failed, std::move(reason), recovery, now, EndedBy::kCaller);
   advance(now);
 }
 
@@ -263,11 +264,13 @@ void Run::mark(RunState state, std::string reason, Instant now) {
   ++head_version_;
 }
 
-void Run::end_early(RunState ending, std::string reason, Recovery recovery, Instant now) {
+void Run::end_early(RunState ending, std::string reason, Recovery recovery, Instant now,
+                    EndedBy by) {
   // The first reason is the cause, what follows are its effects. Only a run that was about to be
   // complete can still turn into a failed one.
   if (!ending_ || *ending_ == RunState::Completed) {
     ending_ = ending;
+    ended_by_ = by;
     head_.stateReason = std::move(reason);
     ++head_version_;
   }
@@ -298,7 +301,7 @@ void Run::rebind(const std::string& node, Member& member, const std::string& ins
              (in(RunStep::kArming, RunStep::kDisarming)
                   ? "; what the old one had armed ended with it"
                   : ""),
-         now);
+         now, EndedBy::kAgents);
     advance(now);
   }
 }
@@ -312,7 +315,8 @@ void Run::bind(const std::string& node, Member& member, const std::string& insta
   ++head_version_;
 }
 
-void Run::lose(const std::string& node, Member& member, std::string reason, Instant now) {
+void Run::lose(const std::string& node, Member& member, std::string reason, Instant now,
+               EndedBy by) {
   member.lost = true;
   if (const auto known = std::ranges::find(head_.nodes, node, &api::NodeRecord::node);
       known != head_.nodes.end())
@@ -320,7 +324,7 @@ void Run::lose(const std::string& node, Member& member, std::string reason, Inst
   open_gap(node, member,
            "no exchange with the agent; of this time the record has only what it could send "
            "later");
-  end_early(RunState::Failed, std::move(reason), Recovery::kShort, now);
+  end_early(RunState::Failed, std::move(reason), Recovery::kShort, now, by);
 }
 
 void Run::event(const std::string& node, Member& member, const api::RunEvent& event, Instant now) {
@@ -349,7 +353,7 @@ void Run::event(const std::string& node, Member& member, const api::RunEvent& ev
                   "the lease expired on " + node + " " + during_words(step_) +
                       ": its agent had no answer for " + span_words(times_.lease) +
                       " and the kernel ended the injection",
-                  Recovery::kShort, now);
+                  Recovery::kShort, now, EndedBy::kLease);
       return;
     case api::RunEventKind::pod_restarted:
     case api::RunEventKind::pod_gone:

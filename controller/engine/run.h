@@ -60,6 +60,10 @@ struct FaultDelta {
 // `kNone`: what is armed is taken down without measuring what follows.
 enum class Recovery { kShort, kNone };
 
+// What decided how a run ends: its phases were over; stop() or fail(); what an agent said, or did
+// not say in time; the lease of a node.
+enum class EndedBy { kPhases, kCaller, kAgents, kLease };
+
 class Run {
  public:
   // `head` has run, experiment (seed chosen), requestedBy, pods, matching and nodes (info only).
@@ -100,6 +104,7 @@ class Run {
   // Everything but what is in batches: injections, windows, events and gaps of nodes are empty.
   [[nodiscard]] const api::RunRecord& head() const { return head_; }
   [[nodiscard]] std::optional<api::RunState> ending() const { return ending_; }
+  [[nodiscard]] EndedBy ended_by() const { return ended_by_; }
   [[nodiscard]] api::RunSummary summary(Instant now) const;
   // The head with the newest injections and the windows of the last `kRecent` seconds of the fault.
   [[nodiscard]] api::RunRecord recent() const;
@@ -132,11 +137,12 @@ class Run {
   bool advance_once(Instant now);
   void enter(RunStep step, Instant now);
   void mark(api::RunState state, std::string reason, Instant now);
-  void end_early(api::RunState ending, std::string reason, Recovery recovery, Instant now);
+  void end_early(api::RunState ending, std::string reason, Recovery recovery, Instant now,
+                 EndedBy by = EndedBy::kAgents);
   void finish(Instant now);
   void bind(const std::string& node, Member& member, const std::string& instance);
   void rebind(const std::string& node, Member& member, const std::string& instance, Instant now);
-  void lose(const std::string& node, Member& member, std::string reason, Instant now);
+  void lose(const std::string& node, Member& member, std::string reason, Instant now, EndedBy by);
   void event(const std::string& node, Member& member, const api::RunEvent& event, Instant now);
   void open_gap(const std::string& node, Member& member, std::string reason);
   void close_gap(Member& member, UtcTime at);
@@ -160,6 +166,7 @@ class Run {
   SteadyTime phase_since_;  // of the state, for the summary
   std::chrono::nanoseconds recovery_length_;
   std::optional<api::RunState> ending_;
+  EndedBy ended_by_ = EndedBy::kPhases;
   std::map<std::string, Member> members_;
   std::map<InjectionKey, api::InjectionStatus> injections_;
   std::map<std::string, api::EffectWindow> newest_;                      // by pod

@@ -83,6 +83,7 @@ Run Run::interrupted(api::RunRecord head, std::optional<RunState> ending, UtcTim
   Run run(std::move(head), times, now);
   run.patient_ = true;
   run.ending_ = ending.value_or(RunState::Failed);
+  run.ended_by_ = EndedBy::kCaller;
   if (!ending) run.head_.stateReason = interrupted_words(run.head_, last_seen, times, successor);
   run.head_.gaps.push_back({"", "", "", {last_seen}, {now.utc}, "the controller was not running"});
   for (const api::NodeRecord& node : run.head_.nodes) run.members_[node.node].closed = node.closed;

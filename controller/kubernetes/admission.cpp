@@ -2,10 +2,13 @@
 #include "controller/kubernetes/admission.h"
 
 #include <boost/json/serialize.hpp>
+#include <map>
+#include <optional>
+#include <utility>
 
 #include "api/codec.h"
 #include "controller/kubernetes/access.h"
-#include "controller/kubernetes/operator.h"
+#include "controller/kubernetes/proofs.h"
 #include "http/problem.h"
 #include "kube/base64.h"
 #include "kube/json.h"
@@ -43,10 +46,9 @@ http::Identity who_asks(const Object& request) {
   return who;
 }
 
-std::string what(const Object& request) {
-  return std::string(kube::text_at(request, "operation")) + " experiment " +
-         std::string(kube::text_at(request, "namespace")) + "/" +
-         std::string(kube::text_at(request, "name"));
+bool is_dry_run(const Object& request) {
+  const auto* dry = request.if_contains("dryRun");
+  return dry != nullptr && dry->is_bool() && dry->get_bool();
 }
 
 const boost::json::value* spec_of(const Object& request, std::string_view which) {
@@ -54,11 +56,29 @@ const boost::json::value* spec_of(const Object& request, std::string_view which)
   return object == nullptr ? nullptr : object->if_contains("spec");
 }
 
-std::string asked_by(const Object& request, std::string_view which) {
+// The annotation; nothing: there is none.
+std::optional<std::string> note_of(const Object& request, std::string_view which,
+                                   std::string_view key) {
   const Object* object = kube::object_at(request, which);
   const Object* metadata = object == nullptr ? nullptr : kube::object_at(*object, "metadata");
   const Object* notes = metadata == nullptr ? nullptr : kube::object_at(*metadata, "annotations");
-  return std::string(notes == nullptr ? std::string_view() : kube::text_at(*notes, kRequestedBy));
+  const auto* value = notes == nullptr ? nullptr : notes->if_contains(key);
+  if (value == nullptr || !value->is_string()) return std::nullopt;
+  return std::string(value->get_string());
+}
+
+// The object as it will be kept: a name and a namespace that the API server has not filled in yet
+// are needed to read it, whatever name it is.
+Object with_name(const Object& request) {
+  Object object = *kube::object_at(request, "object");
+  Object metadata;
+  if (const Object* given = kube::object_at(object, "metadata")) metadata = *given;
+  if (kube::text_at(metadata, "namespace").empty())
+    metadata["namespace"] = kube::text_at(request, "namespace");
+  if (kube::text_at(metadata, "name").empty())
+    metadata["name"] = std::string(kube::text_at(metadata, "generateName")) + "xxxxx";
+  object["metadata"] = std::move(metadata);
+  return object;
 }
 
 // RFC 6901.
@@ -68,10 +88,44 @@ std::string pointer_word(std::string_view key) {
   return word;
 }
 
+using Notes = std::map<std::string, std::optional<std::string>>;
+
+// Writes, replaces and takes away annotations.
+boost::json::array patch_to(const Object& request, const Notes& wanted) {
+  boost::json::array patch;
+  const Object* metadata = kube::object_at(*kube::object_at(request, "object"), "metadata");
+  bool none = metadata == nullptr || kube::object_at(*metadata, "annotations") == nullptr;
+  for (const auto& [key, value] : wanted) {
+    const auto now = note_of(request, "object", key);
+    if (now == value) continue;
+    if (std::exchange(none, false))
+      patch.push_back({{"op", "add"}, {"path", "/metadata/annotations"}, {"value", Object{}}});
+    Object step{{"op", value ? "add" : "remove"},
+                {"path", "/metadata/annotations/" + pointer_word(key)}};
+    if (value) step["value"] = *value;
+    patch.push_back(std::move(step));
+  }
+  return patch;
+}
+
+Object allowed_with(const Object& request, const boost::json::array& patch) {
+  if (patch.empty()) return answer(request, {{"allowed", true}});
+  return answer(request, {{"allowed", true},
+                          {"patchType", "JSONPatch"},
+                          {"patch", kube::base64_encode(boost::json::serialize(patch))}});
+}
+
+Object refused_with(const Object& request, const Error& error) {
+  return answer(
+      request,
+      {{"allowed", false},
+       {"status", Object{{"code", http::status_of(error.code)}, {"message", error.message}}}});
+}
+
 }  // namespace
 
-Admission::Admission(Access& access, AdmissionOptions options)
-    : access_(access), options_(std::move(options)) {}
+Admission::Admission(Access& access, Proofs& proofs, AdmissionOptions options)
+    : access_(access), proofs_(proofs), options_(std::move(options)) {}
 
 void Admission::add_routes(http::Server& server) {
   const auto reply = [](Result<Object> made) {
@@ -79,58 +133,101 @@ void Admission::add_routes(http::Server& server) {
     return http::Response{.body = boost::json::serialize(*made)};
   };
   server.route("POST", "/webhook/mutate", {},
-               [reply](http::Request request) -> awaitable<http::Response> {
-                 co_return reply(mutate(request.body));
+               [this, reply](http::Request request) -> awaitable<http::Response> {
+                 auto made = co_await mutate(std::move(request.body), std::move(request.peer));
+                 co_return reply(std::move(made));
                });
   server.route("POST", "/webhook/validate", {},
                [this, reply](http::Request request) -> awaitable<http::Response> {
-                 auto made = co_await validate(std::move(request.body));
+                 auto made = co_await validate(std::move(request.body), std::move(request.peer));
                  co_return reply(std::move(made));
                });
 }
 
-// Who asked is written by us alone: what a person wrote there is replaced, and an update keeps it.
-Result<Object> Admission::mutate(const std::string& review) {
-  const auto request = request_of(review);
-  if (!request) return fail(request.error());
-  const bool created = kube::text_at(*request, "operation") == "CREATE";
-  const std::string who = created ? who_asks(*request).user : asked_by(*request, "oldObject");
-  const Object* object = kube::object_at(*request, "object");
-  if (object == nullptr || who.empty() || asked_by(*request, "object") == who)
-    return answer(*request, {{"allowed", true}});
-  const Object* metadata = kube::object_at(*object, "metadata");
-  boost::json::array patch;
-  if (metadata == nullptr || kube::object_at(*metadata, "annotations") == nullptr)
-    patch.push_back({{"op", "add"}, {"path", "/metadata/annotations"}, {"value", Object{}}});
-  patch.push_back({{"op", "add"},
-                   {"path", "/metadata/annotations/" + pointer_word(kRequestedBy)},
-                   {"value", who}});
-  return answer(*request, {{"allowed", true},
-                           {"patchType", "JSONPatch"},
-                           {"patch", kube::base64_encode(boost::json::serialize(patch))}});
+// What mutate() allows is put to validate() as well: only the last word is told.
+void Admission::decided(const Object& request, const std::string& from, const Result<>& judged) {
+  if (!options_.decided) return;
+  const http::Identity who = who_asks(request);
+  AuditEntry entry{.via = "webhook", .user = who.user, .groups = who.groups, .from = from};
+  const auto operation = kube::text_at(request, "operation");
+  entry.verb = operation == "CREATE" ? "create" : operation == "UPDATE" ? "update" : "other";
+  if (is_dry_run(request)) entry.verb += ", dry run";
+  entry.ns = kube::text_at(request, "namespace");
+  entry.experiment = kube::text_at(request, "name");
+  if (entry.experiment.empty()) entry.experiment = "?";
+  if (kube::object_at(request, "object") != nullptr)
+    if (const auto read = api::from_cluster_json(with_name(request))) {
+      const Scope scope = scope_of(in_own_namespace(read->experiment));
+      entry.namespaces = scope.hit;
+      entry.namespaces.insert(scope.seen.begin(), scope.seen.end());
+    }
+  entry.allowed = judged.has_value();
+  if (!judged) entry.reason = judged.error().message;
+  options_.decided(std::move(entry));
 }
 
-awaitable<Result<Object>> Admission::validate(std::string review) {
+// Who asked, and the proof, are written by us alone: what a person wrote there is replaced, and an
+// update keeps it.
+awaitable<Result<Object>> Admission::mutate(std::string review, std::string from) {
+  const auto request = request_of(review);
+  if (!request) co_return fail(request.error());
+  if (kube::object_at(*request, "object") == nullptr)
+    co_return answer(*request, {{"allowed", true}});
+  if (kube::text_at(*request, "operation") != "CREATE") {
+    const Notes kept{{kRequestedBy, note_of(*request, "oldObject", kRequestedBy)},
+                     {kAdmitted, note_of(*request, "oldObject", kAdmitted)}};
+    co_return allowed_with(*request, patch_to(*request, kept));
+  }
+  // Nothing is proven of what nobody was asked about, also if there is no other webhook.
+  const Object object = with_name(*request);
+  const auto read = api::from_cluster_json(object);
+  const std::string who = who_asks(*request).user;
+  Result<> judged;
+  if (!read)
+    judged = fail(read.error());
+  else
+    judged = co_await judge_created(*request, read->experiment);
+  std::optional<std::string> proof;
+  if (judged && !is_dry_run(*request)) {
+    Object metadata;
+    if (const Object* given = kube::object_at(*kube::object_at(*request, "object"), "metadata"))
+      metadata = *given;
+    const std::string& ns = read->experiment.metadata.namespace_;
+    auto made = co_await proofs_.make(std::move(metadata), ns, read->experiment, who);
+    if (made)
+      proof = std::move(*made);
+    else
+      judged = fail(made.error());
+  }
+  if (!judged) {
+    decided(*request, from, judged);
+    co_return refused_with(*request, judged.error());
+  }
+  co_return allowed_with(*request,
+                         patch_to(*request, {{kRequestedBy, who}, {kAdmitted, std::move(proof)}}));
+}
+
+awaitable<Result<Object>> Admission::validate(std::string review, std::string from) {
   const auto request = request_of(review);
   if (!request) co_return fail(request.error());
   const auto judged = co_await judge(*request);
-  if (options_.decided)
-    options_.decided(who_asks(*request), what(*request),
-                     judged ? std::string() : judged.error().message);
+  decided(*request, from, judged);
   if (judged) co_return answer(*request, {{"allowed", true}});
-  const int status = http::status_of(judged.error().code);
-  co_return answer(*request,
-                   {{"allowed", false},
-                    {"status", Object{{"code", status}, {"message", judged.error().message}}}});
+  co_return refused_with(*request, judged.error());
 }
 
 awaitable<Result<>> Admission::judge(const Object& request) {
   const std::string_view operation = kube::text_at(request, "operation");
   if (operation != "CREATE" && operation != "UPDATE") co_return Result<>{};
-  const auto* object = request.if_contains("object");
+  const Object* object = kube::object_at(request, "object");
   if (object == nullptr) co_return fail(Errc::kInvalid, "the request has no object");
   if (operation == "UPDATE") {
-    // Labels, annotations, finalizers: whoever may write them may.
+    for (const char* key : {kRequestedBy, kAdmitted})
+      if (note_of(request, "oldObject", key) != note_of(request, "object", key))
+        co_return fail(Errc::kDenied, std::string("the annotation ") + key +
+                                          " is written when an Experiment is created, and does not "
+                                          "change");
+    // Labels, other annotations, finalizers: whoever may write them may.
     const auto *before = spec_of(request, "oldObject"), *now = spec_of(request, "object");
     if (before != nullptr && now != nullptr && *before == *now) co_return Result<>{};
     co_return fail(
@@ -138,9 +235,16 @@ awaitable<Result<>> Admission::judge(const Object& request) {
         "an Experiment runs once, as it was created: its spec does not change. Delete it "
         "and create another");
   }
-  const auto read = api::from_cluster_json(*object);
+  const auto read = api::from_cluster_json(with_name(request));
   if (!read) co_return fail(read.error());
-  const api::Experiment experiment = in_own_namespace(read->experiment);
+  auto judged = co_await judge_created(request, read->experiment);
+  if (!judged || is_dry_run(request)) co_return judged;
+  // Else it would be refused when it is to begin.
+  co_return co_await proofs_.check(*object, read->experiment);
+}
+
+awaitable<Result<>> Admission::judge_created(const Object& request, api::Experiment experiment) {
+  experiment = in_own_namespace(std::move(experiment));
   if (options_.allowed)
     if (auto allowed = options_.allowed(experiment); !allowed) co_return fail(allowed.error());
   Scope scope = scope_of(experiment);

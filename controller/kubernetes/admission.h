@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The webhooks that the API server asks before it keeps an Experiment (admission.k8s.io/v1):
-// `mutate` writes down who asks, `validate` says no to what the controller would refuse anyway,
-// with the same words, so that `kubectl apply` fails instead of an Experiment that does. Not
+// The webhooks that the API server asks before it keeps an Experiment (admission.k8s.io/v1). Both
+// say no to what the controller would refuse anyway, with the same words, so that `kubectl apply`
+// fails instead of an Experiment that does. `mutate` writes down who asked, and the proof that they
+// may (proof.h), without which no run begins; `validate` sees that nobody changed it since. Not
 // thread-safe.
 #pragma once
 
@@ -12,37 +13,45 @@
 
 #include "api/experiment.h"
 #include "base/result.h"
+#include "controller/audit.h"
 #include "http/server.h"
 
 namespace faultline::controller {
 
 class Access;
+class Proofs;
 
 struct AdmissionOptions {
   // What the policy says to an experiment before any pod is known.
   std::function<Result<>(const api::Experiment&)> allowed;
-  // Each decision, for the audit log: who, what, and why not (empty: allowed).
-  std::function<void(const http::Identity&, const std::string& what, const std::string& denied)>
-      decided;
+  // Each decision, for the audit log.
+  std::function<void(AuditEntry)> decided;
 };
 
 class Admission {
  public:
-  // `access` outlives it.
-  Admission(Access& access, AdmissionOptions options);
+  // References outlive it.
+  Admission(Access& access, Proofs& proofs, AdmissionOptions options);
 
   // Adds POST /webhook/mutate and /webhook/validate. The API server does not say who it is, so that
   // everybody may ask; the answers hold nothing that the question did not.
   void add_routes(http::Server& server);
 
-  // An AdmissionReview to its answer. Errors: kInvalid, it is none.
-  boost::asio::awaitable<Result<boost::json::object>> validate(std::string review);
-  [[nodiscard]] static Result<boost::json::object> mutate(const std::string& review);
+  // An AdmissionReview to its answer. `from`: the address that asks, which is the API server's or
+  // not. Errors: kInvalid, it is none.
+  boost::asio::awaitable<Result<boost::json::object>> validate(std::string review,
+                                                               std::string from = {});
+  boost::asio::awaitable<Result<boost::json::object>> mutate(std::string review,
+                                                             std::string from = {});
 
  private:
+  void decided(const boost::json::object& request, const std::string& from, const Result<>& judged);
   boost::asio::awaitable<Result<>> judge(const boost::json::object& request);
+  boost::asio::awaitable<Result<>> judge_created(const boost::json::object& request,
+                                                 api::Experiment experiment);
 
   Access& access_;
+  Proofs& proofs_;
   AdmissionOptions options_;
 };
 

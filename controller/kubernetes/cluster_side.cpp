@@ -69,7 +69,8 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
       clock_(clock),
       options_(std::move(options)),
       access_(client_, clock, access_of(options_)),
-      admission_(access_, options_.admission),
+      proofs_(client_, clock, {.ns = options_.ns, .service = options_.service}),
+      admission_(access_, proofs_, options_.admission),
       certificates_(client_, clock, certificates_of(options_)),
       client_authority_(client_, client_authority_file(options_)),
       namespaces_(executor, client_, clock, {.collection = kube::namespaces()},
@@ -86,6 +87,7 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
                 .stopped =
                     [this] {
                       operator_.reset();
+                      audit({.via = "leader", .verb = stopping_ ? "give back" : "deposed"});
                       if (stopping_ || lost_touch_ || !ended_) return;
                       lost_touch_ = elector_.holder() == identity_of(options_);
                       ended_(lost_touch_ ? End::kLostTouch : End::kDeposed);
@@ -99,11 +101,8 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
 ClusterSide::~ClusterSide() = default;
 
 awaitable<Result<>> ClusterSide::prepare(SteadyTime until) {
-  const bool given = !options_.tls_certificate.empty();
-  if (given) co_await know_clients();
-  if (given) co_return Result<>{};
   for (std::string told;;) {
-    auto made = co_await certificates_.maintain();
+    auto made = co_await maintain();
     if (made) co_await know_clients();
     if (made || clock_.steady() >= until || stopping_) co_return made;
     if (told != made.error().message) spdlog::warn("not yet: {}", made.error().message);
@@ -113,6 +112,12 @@ awaitable<Result<>> ClusterSide::prepare(SteadyTime until) {
     co_await certificate_timer_.async_wait(
         boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   }
+}
+
+awaitable<Result<>> ClusterSide::maintain() {
+  auto kept = co_await proofs_.maintain();
+  if (!kept || !options_.tls_certificate.empty()) co_return kept;
+  co_return co_await certificates_.maintain();
 }
 
 http::ServerTls ClusterSide::tls() const {
@@ -139,6 +144,26 @@ Result<> ClusterSide::start(RunControl& runs, std::function<void(End)> ended) {
   return elector_.start();
 }
 
+void ClusterSide::audit(AuditEntry entry) {
+  if (options_.audit) options_.audit(std::move(entry));
+}
+
+awaitable<Result<>> ClusterSide::admitted(boost::json::object object, api::Experiment experiment) {
+  AuditEntry entry{.via = "operator", .verb = "start"};
+  entry.ns = experiment.metadata.namespace_;
+  entry.experiment = experiment.metadata.name;
+  const auto& notes = experiment.metadata.annotations;
+  // What it says, which nothing proves.
+  if (const auto asked = notes.find(kRequestedBy); asked != notes.end())
+    entry.requested_by = asked->second;
+  auto checked = co_await proofs_.check_created(std::move(object), std::move(experiment));
+  if (checked || checked.error().code == Errc::kUnavailable) co_return checked;
+  entry.allowed = false;
+  entry.reason = checked.error().message;
+  audit(std::move(entry));
+  co_return checked;
+}
+
 awaitable<void> ClusterSide::lead() {
   spdlog::info("this controller leads");
   for (std::string told; elector_.leads() && !stopping_;) {
@@ -150,7 +175,12 @@ awaitable<void> ClusterSide::lead() {
     co_await timer.async_wait(boost::asio::use_awaitable);
   }
   if (!elector_.leads() || stopping_) co_return;
-  operator_ = std::make_unique<Operator>(executor_, client_, clock_, *runs_);
+  audit({.via = "leader", .verb = "lead"});
+  OperatorOptions options;
+  options.admitted = [this](boost::json::object object, api::Experiment experiment) {
+    return admitted(std::move(object), std::move(experiment));
+  };
+  operator_ = std::make_unique<Operator>(executor_, client_, clock_, *runs_, std::move(options));
   operator_->start();
 }
 
@@ -162,10 +192,9 @@ awaitable<void> ClusterSide::certificate_loop() {
         boost::asio::redirect_error(boost::asio::use_awaitable, error));
     if (stopping_) co_return;
     co_await know_clients();
-    if (!options_.tls_certificate.empty()) continue;
-    const auto kept = co_await certificates_.maintain();
+    const auto kept = co_await maintain();
     const std::string said = kept ? std::string() : kept.error().message;
-    if (!said.empty() && said != certificate_error_) spdlog::warn("TLS: {}", said);
+    if (!said.empty() && said != certificate_error_) spdlog::warn("{}", said);
     certificate_error_ = said;
   }
 }

@@ -17,6 +17,7 @@
 #include "controller/kubernetes/client_authority.h"
 #include "controller/kubernetes/leadership.h"
 #include "controller/kubernetes/operator.h"
+#include "controller/kubernetes/proofs.h"
 #include "controller/kubernetes/run_control.h"
 #include "http/server.h"
 #include "kube/config.h"
@@ -33,6 +34,7 @@ struct ClusterOptions {
   std::string state_dir;                         // for the certificate's files
   std::string tls_certificate, tls_key;          // both empty: made and renewed by us, in a Secret
   AdmissionOptions admission;
+  std::function<void(AuditEntry)> audit;  // what is decided and changed here
   // Labels of all namespaces, again after each change.
   std::function<void(const std::map<std::string, std::map<std::string, std::string>>&)> namespaces;
 };
@@ -46,7 +48,8 @@ class ClusterSide {
   ClusterSide(const ClusterSide&) = delete;
   ClusterSide& operator=(const ClusterSide&) = delete;
 
-  // Before the server listens: the certificate is there. Tries again until it is, or `until`.
+  // Before the server listens: certificate and key of admission are there. Tries again until it is,
+  // or `until`.
   boost::asio::awaitable<Result<>> prepare(SteadyTime until);
   [[nodiscard]] http::ServerTls tls() const;
   [[nodiscard]] http::Authenticator authenticator();
@@ -69,9 +72,12 @@ class ClusterSide {
   [[nodiscard]] std::string not_ready() const;
 
  private:
+  boost::asio::awaitable<Result<>> maintain();
   boost::asio::awaitable<void> certificate_loop();
   boost::asio::awaitable<void> know_clients();
   boost::asio::awaitable<void> lead();
+  boost::asio::awaitable<Result<>> admitted(boost::json::object object, api::Experiment experiment);
+  void audit(AuditEntry entry);
   void tell_namespaces();
 
   boost::asio::any_io_executor executor_;
@@ -79,6 +85,7 @@ class ClusterSide {
   const Clock& clock_;
   ClusterOptions options_;
   Access access_;
+  Proofs proofs_;
   Admission admission_;
   Certificates certificates_;
   ClientAuthority client_authority_;

@@ -13,6 +13,7 @@
 #include "api/codec.h"
 #include "controller/engine/scope.h"
 #include "controller/kubernetes/experiments.h"
+#include "controller/kubernetes/proof.h"
 #include "controller/kubernetes/status.h"
 #include "controller/routes/signal.h"
 #include "kube/events.h"
@@ -158,6 +159,15 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
   awaitable<void> begin(const Object& object, std::string uid, api::ClusterExperiment read,
                         api::ExperimentStatus before) {
     if (!entries[uid].begun) {
+      if (options.admitted) {
+        const auto admitted = co_await options.admitted(object, read.experiment);
+        if (!admitted) {
+          if (admitted.error().code == Errc::kUnavailable) co_return;  // another time
+          if (deleted.contains(uid)) co_return;
+          co_await refuse(object, uid, before, admitted.error());
+          co_return;
+        }
+      }
       api::ExperimentStatus starting = before;
       starting.reason = "starting";
       starting.observedGeneration = generation(object);
@@ -191,12 +201,18 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
       before.reason = run.error().message;
       co_await write(object, uid, before);
     } else {
-      spdlog::warn("experiment {} is refused: {}", name, run.error().message);
-      auto refused = refused_status(run.error(), before, generation(object), now());
-      co_await write(object, uid, std::move(refused));
-      kube::EventText text{true, reason_word(run.error().code), run.error().message};
-      co_await tell(object, std::move(text));
+      co_await refuse(object, uid, before, run.error());
     }
+  }
+
+  awaitable<void> refuse(const Object& object, std::string uid, api::ExperimentStatus before,
+                         Error error) {
+    spdlog::warn("experiment {} is refused: {}", name_of(object), error.message);
+    auto refused = refused_status(error, before, generation(object), now());
+    const bool told = co_await write(object, uid, std::move(refused));
+    if (!told) co_return;
+    kube::EventText text{true, reason_word(error.code), error.message};
+    co_await tell(object, std::move(text));
   }
 
   awaitable<void> follow(const Object& object, std::string uid, api::ExperimentStatus before) {

@@ -11,9 +11,12 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/json/object.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "api/experiment.h"
 #include "base/clock.h"
 #include "controller/kubernetes/run_control.h"
 #include "kube/client.h"
@@ -31,6 +34,9 @@ struct OperatorOptions {
   // How long after its start an operator takes no refusal for final but of what is invalid: agents
   // come back one after the other, and until all have, a part of a workload looks like all of it.
   std::chrono::seconds settling{8};
+  // Was the webhook asked about it (Proofs::check_created)? Of kUnavailable it is asked again; any
+  // other error refuses the experiment. Empty: nobody checks.
+  std::function<boost::asio::awaitable<Result<>>(boost::json::object, api::Experiment)> admitted;
 };
 
 struct OperatorState {
@@ -59,9 +65,5 @@ class Operator {
  private:
   std::shared_ptr<Impl> impl_;
 };
-
-// Who asked for an experiment, as the webhook has written it; not to be believed where there is no
-// webhook.
-inline constexpr const char* kRequestedBy = "faultline.dev/requested-by";
 
 }  // namespace faultline::controller

@@ -44,18 +44,21 @@ tl::unexpected<Error> not_complete() {
 
 }  // namespace
 
-boost::asio::awaitable<Response> Service::start_experiment(http::Request request) {
+boost::asio::awaitable<Response> Service::start_experiment(http::Request request,
+                                                           AuditEntry& entry) {
   if (request.body.size() > kLargestExperiment)
     co_return http::problem(413, "an experiment may have at most 1 MiB");
   const Result<bool> dry_run = flag(request, "dryRun");
   if (!dry_run) co_return http::problem(dry_run.error());
+  if (*dry_run) entry.verb = "plan";
   auto experiment = api::parse_experiment(request.body, query_or(request, "file", "experiment"));
   if (!experiment) co_return http::problem(experiment.error());
-  if (auto there = elsewhere(0)) co_return std::move(*there);
+  describe(entry, *experiment);
   if (may_) {
     if (experiment->metadata.namespace_.empty())
       experiment->metadata.namespace_ = query_or(request, "namespace", "default");
     *experiment = in_own_namespace(std::move(*experiment));
+    describe(entry, *experiment);
     const auto allowed = co_await allow_start(request.who, *experiment);
     if (!allowed) co_return http::problem(allowed.error());
   }
@@ -72,7 +75,7 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
     if (!plan) co_return http::problem(plan.error());
     co_return Response{.body = api::to_json_text(*plan)};
   }
-  auto run = co_await start_run(std::move(*experiment), request.who.name());
+  auto run = co_await begin_run(std::move(*experiment), request.who.name(), entry);
   if (!run) co_return http::problem(run.error());
   Response response{.status = 201, .body = api::to_json_text(engine_.find(*run)->summary(now()))};
   response.headers["Location"] = "/api/v1/experiments/" + *run;
@@ -135,12 +138,15 @@ boost::asio::awaitable<Response> Service::get_experiment(http::Request request) 
   co_return Response{.body = api::to_json_text(*record)};
 }
 
-boost::asio::awaitable<Response> Service::stop_experiment(http::Request request) {
+boost::asio::awaitable<Response> Service::stop_experiment(http::Request request,
+                                                          AuditEntry& entry) {
   const std::string run = request.params.at("run");
   const Result<bool> at_once = flag(request, "now");
   if (!at_once) co_return http::problem(at_once.error());
   const auto allowed = co_await allow_run(request.who, "delete", run);
   if (!allowed) co_return http::problem(allowed.error());
+  if (const Run* found = engine_.find(run); found != nullptr && !found->over())
+    audit_stop(*found, entry);
   const auto stopped = engine_.stop(run, "stopped by " + request.who.name(),
                                     *at_once ? Recovery::kNone : Recovery::kShort, now());
   publish();
@@ -151,7 +157,7 @@ boost::asio::awaitable<Response> Service::stop_experiment(http::Request request)
       409, "run " + known->run + " is over: " + boost::describe::enum_to_string(known->state, "?"));
 }
 
-boost::asio::awaitable<Response> Service::stop_all(http::Request request) {
+boost::asio::awaitable<Response> Service::stop_all(http::Request request, AuditEntry& entry) {
   const Result<bool> at_once = flag(request, "now");
   if (!at_once) co_return http::problem(at_once.error());
   const Recovery recovery = *at_once ? Recovery::kNone : Recovery::kShort;
@@ -160,15 +166,25 @@ boost::asio::awaitable<Response> Service::stop_all(http::Request request) {
   const auto all = co_await allow(request.who, "delete", std::move(everywhere));
   std::vector<api::RunSummary> stopped;
   if (all) {
+    for (const api::RunSummary& summary : engine_.summaries(now()))
+      if (const Run* found = engine_.find(summary.run); found != nullptr && !found->over())
+        audit_stop(*found, entry);
     stopped = engine_.stop_all(reason, recovery, now());
   } else {
     // Those that this person may stop.
     for (const api::RunSummary& summary : engine_.summaries(now())) {
       const auto one = co_await allow_run(request.who, "delete", summary.run);
       if (!one) continue;
+      if (const Run* found = engine_.find(summary.run); found != nullptr && !found->over())
+        audit_stop(*found, entry);
       if (auto ended = engine_.stop(summary.run, reason, recovery, now()))
         stopped.push_back(std::move(*ended));
     }
+  }
+  if (stopped.empty()) {
+    entry.allowed = all.has_value();
+    entry.reason = all ? "no run is under way" : all.error().message;
+    (void)audit(entry);
   }
   publish();
   co_return Response{.body = api::to_json_text(stopped)};

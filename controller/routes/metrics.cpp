@@ -53,6 +53,11 @@ struct Metrics::Impl {
                                     .Help("1: the last write to the store was done")
                                     .Register(registry)
                                     .Add({});
+  prometheus::Gauge& audit_up = BuildGauge()
+                                    .Name("faultline_audit_up")
+                                    .Help("1: the last line of the audit log was written")
+                                    .Register(registry)
+                                    .Add({});
   prometheus::Family<prometheus::Counter>& matched =
       BuildCounter()
           .Name("faultline_fault_events_matched_total")
@@ -91,7 +96,7 @@ void Metrics::fault(const FaultDelta& delta) {
 }
 
 std::string Metrics::text(const std::map<api::RunState, std::size_t>& runs, std::size_t connected,
-                          bool store_works) {
+                          bool store_works, bool audit_works) {
   for (const auto state : {api::RunState::Pending, api::RunState::Baseline,
                            api::RunState::Injecting, api::RunState::Recovering}) {
     const auto count = runs.find(state);
@@ -100,6 +105,7 @@ std::string Metrics::text(const std::map<api::RunState, std::size_t>& runs, std:
   }
   impl_->nodes.Set(static_cast<double>(connected));
   impl_->store_up.Set(store_works ? 1 : 0);
+  impl_->audit_up.Set(audit_works ? 1 : 0);
   return prometheus::TextSerializer().Serialize(impl_->registry.Collect());
 }
 

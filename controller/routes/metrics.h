@@ -24,7 +24,7 @@ class Metrics {
   void fault(const FaultDelta& delta);
   // Text exposition format 0.0.4.
   [[nodiscard]] std::string text(const std::map<api::RunState, std::size_t>& runs,
-                                 std::size_t connected, bool store_works);
+                                 std::size_t connected, bool store_works, bool audit_works);
 
  private:
   struct Impl;

@@ -9,21 +9,31 @@ namespace faultline::controller {
 using http::Response;
 
 void Service::add_routes(http::Server& server) {
-  using Method = awaitable<Response> (Service::*)(http::Request);
+  const auto self = shared_from_this();
   const auto add = [&](std::string method, std::string pattern, std::vector<std::string> allowed,
-                       Method handler) {
+                       Reading handler) {
     server.route(std::move(method), std::move(pattern), std::move(allowed),
-                 [self = shared_from_this(), handler](http::Request request) {
-                   return ((*self).*handler)(std::move(request));
+                 [self, handler](http::Request request) {
+                   return self->audited_reading(handler, std::move(request));
                  });
   };
+  const auto change = [&](std::string pattern, std::vector<std::string> allowed, Changing handler,
+                          std::string verb) {
+    server.route("POST", std::move(pattern), std::move(allowed),
+                 [self, handler, verb = std::move(verb)](http::Request request) {
+                   return self->audited(handler, verb, std::move(request));
+                 });
+  };
+  server.denied([self](const http::Request& request, const Response& response) {
+    self->audit_refused(request, response);
+  });
   const std::vector<std::string> agent = {"agent"}, person = {"person"}, everybody = {};
   add("POST", "/api/v1/nodes/{node}/sync", agent, &Service::sync);
-  add("POST", "/api/v1/experiments", person, &Service::start_experiment);
+  change("/api/v1/experiments", person, &Service::start_experiment, "start");
   add("GET", "/api/v1/experiments", person, &Service::list_experiments);
   add("GET", "/api/v1/experiments/{run}", person, &Service::get_experiment);
-  add("POST", "/api/v1/experiments/{run}/stop", person, &Service::stop_experiment);
-  add("POST", "/api/v1/stop", person, &Service::stop_all);
+  change("/api/v1/experiments/{run}/stop", person, &Service::stop_experiment, "stop");
+  change("/api/v1/stop", person, &Service::stop_all, "stop-all");
   add("GET", "/api/v1/reports/{run}", person, &Service::get_report);
   add("GET", "/api/v1/nodes", person, &Service::get_nodes);
   add("GET", "/api/v1/events", person, &Service::get_events);
@@ -81,7 +91,8 @@ boost::asio::awaitable<Response> Service::get_nodes(http::Request request) {
 boost::asio::awaitable<Response> Service::get_metrics(http::Request) {
   co_return Response{
       .content_type = "text/plain; version=0.0.4; charset=utf-8",
-      .body = metrics_.text(engine_.by_state(), engine_.connected(now()), store_error_.empty())};
+      .body = metrics_.text(engine_.by_state(), engine_.connected(now()), store_error_.empty(),
+                            options_.audit == nullptr || options_.audit->works())};
 }
 
 // The loop runs: that is all there is to it.

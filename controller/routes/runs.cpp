@@ -2,6 +2,7 @@
 // Runs for whoever starts and follows them: the HTTP routes and the Kubernetes side.
 #include <algorithm>
 
+#include "controller/kubernetes/proof.h"
 #include "controller/routes/service.h"
 #include "report/report.h"
 
@@ -9,6 +10,17 @@ namespace faultline::controller {
 
 boost::asio::awaitable<Result<std::string>> Service::start_run(api::Experiment experiment,
                                                                std::string who) {
+  AuditEntry entry{.via = "operator", .verb = "start"};
+  const auto& notes = experiment.metadata.annotations;
+  if (const auto asked = notes.find(kRequestedBy); asked != notes.end()) entry.user = asked->second;
+  describe(entry, experiment);
+  auto run = co_await begin_run(std::move(experiment), std::move(who), entry);
+  audit_operator(std::move(entry), run ? nullptr : &run.error());
+  co_return run;
+}
+
+boost::asio::awaitable<Result<std::string>> Service::begin_run(api::Experiment experiment,
+                                                               std::string who, AuditEntry& entry) {
   if (ending_) co_return fail(Errc::kUnavailable, "the controller is ending");
   if (!taken_over_) co_return fail(Errc::kUnavailable, "this controller does not lead yet");
   if (!store_error_.empty())
@@ -16,6 +28,14 @@ boost::asio::awaitable<Result<std::string>> Service::start_run(api::Experiment e
 
   Result<api::RunRecord> head = engine_.prepare(std::move(experiment), who, now());
   if (!head) co_return fail(head.error());
+  entry.run = head->run;
+  entry.allowed = true;
+  entry.state = "Pending";
+  if (auto written = audit(entry); !written) {
+    engine_.drop(head->run);
+    co_return fail(Errc::kUnavailable, "no run can start: " + written.error().message);
+  }
+  audited_[head->run].marks = 1;
   auto insert = [this, head = *head] { return store_->insert(head); };
   auto stored = co_await store_worker_.run(std::move(insert));
   if (stored && journal_) {
@@ -32,6 +52,7 @@ boost::asio::awaitable<Result<std::string>> Service::start_run(api::Experiment e
   if (stored && ending_) stored = fail(Errc::kUnavailable, "the controller is ending");
   if (!stored) {
     engine_.drop(head->run);
+    audited_.erase(head->run);
     if (stored.error().code == Errc::kUnavailable && !ending_) store_failed(stored.error());
     co_return fail(stored.error());
   }
@@ -41,6 +62,9 @@ boost::asio::awaitable<Result<std::string>> Service::start_run(api::Experiment e
 }
 
 void Service::stop_run(const std::string& run, const std::string& reason) {
+  const AuditEntry asked{.via = "operator", .verb = "stop", .reason = reason};
+  if (const Run* found = engine_.find(run); found != nullptr && !found->over())
+    audit_stop(*found, asked);
   // kNotFound: it is over already.
   (void)engine_.stop(run, reason, Recovery::kShort, now());
   publish();

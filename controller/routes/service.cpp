@@ -146,6 +146,10 @@ boost::asio::awaitable<bool> Service::store_run(const std::string& run) {
   }
   engine_.saved(run, version);
   if (over) metrics_.run_ended(state);
+  if (over && engine_.find(run) == nullptr) {
+    audited_.erase(run);
+    causes_.erase(run);
+  }
   co_return true;
 }
 
@@ -171,6 +175,7 @@ void Service::store_failed(const Error& error) {
   metrics_.store_error();
   if (store_error_ != error.message) spdlog::error("{}; all runs are ended", error.message);
   store_error_ = error.message;
+  note_cause_of_all("store");
   engine_.fail_all("the controller cannot store what is measured: " + error.message, now());
   publish();
 }
@@ -190,12 +195,14 @@ Signal& Service::node_signal(const std::string& node) {
 }
 
 void Service::publish() {
+  if (options_.audit != nullptr && !options_.audit->works()) (void)options_.audit->flush();
   const Changes changes = engine_.take_changes();
   if (!changes.runs.empty()) ++run_changes_;
   for (const std::string& node : changes.nodes) node_signal(node).notify();
   for (const std::string& id : changes.runs) {
     const Run* run = engine_.find(id);
     if (run == nullptr) continue;
+    audit_run(*run);
     const api::RunSummary summary = run->summary(now());
     const std::string words =
         state_word(summary.state) + (summary.stateReason.empty() ? "" : ": " + summary.stateReason);
@@ -215,6 +222,7 @@ void Service::publish() {
 
 boost::asio::awaitable<void> Service::end_runs(std::chrono::milliseconds grace) {
   ending_ = true;
+  note_cause_of_all("signal");
   engine_.stop_all("the controller was told to end", Recovery::kNone, now());
   publish();
   const SteadyTime until = clock_.steady() + grace;

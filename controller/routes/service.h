@@ -21,6 +21,7 @@
 
 #include "api/node_status.h"
 #include "base/clock.h"
+#include "controller/audit.h"
 #include "controller/engine/engine.h"
 #include "controller/engine/scope.h"
 #include "controller/kubernetes/leadership.h"
@@ -40,6 +41,7 @@ struct ServiceOptions {
   Retention retention;
   RunTimes times;
   bool journaled = false;  // journal() follows
+  AuditLog* audit = nullptr;  // outlives it; none: nothing is kept of who decided what
 };
 
 class Service final : public RunControl, public std::enable_shared_from_this<Service> {
@@ -115,11 +117,11 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   awaitable<Response> sync(http::Request request);
   awaitable<void> wait_for_news(const std::string& node, const api::SyncRequest& message,
                                 SteadyTime until);
-  awaitable<Response> start_experiment(http::Request request);
+  awaitable<Response> start_experiment(http::Request request, AuditEntry& entry);
   awaitable<Response> list_experiments(http::Request request);
   awaitable<Response> get_experiment(http::Request request);
-  awaitable<Response> stop_experiment(http::Request request);
-  awaitable<Response> stop_all(http::Request request);
+  awaitable<Response> stop_experiment(http::Request request, AuditEntry& entry);
+  awaitable<Response> stop_all(http::Request request, AuditEntry& entry);
   awaitable<Response> get_report(http::Request request);
   awaitable<Response> get_nodes(http::Request request);
   awaitable<Response> get_events(http::Request request);
@@ -135,6 +137,32 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   awaitable<Result<>> allow_start(http::Identity who, const api::Experiment& experiment);
   awaitable<std::vector<api::RunSummary>> visible(http::Identity who,
                                                   std::vector<api::RunSummary> summaries);
+
+  // ---- the audit log (audited.cpp)
+  using Reading = awaitable<Response> (Service::*)(http::Request);
+  using Changing = awaitable<Response> (Service::*)(http::Request, AuditEntry&);
+  struct Audited {
+    std::size_t marks = 0;  // of the run's history
+    bool ending_told = false;
+  };
+  // A handler that changes something says itself what it allowed, before it does; what it refuses
+  // is written here. Of reading only what somebody may not.
+  awaitable<Response> audited(Changing handler, std::string verb, http::Request request);
+  awaitable<Response> audited_reading(Reading handler, http::Request request);
+  void audit_refused(const http::Request& request, const Response& response);
+  void audit_denied(AuditEntry entry);
+  void audit_stop(const Run& run, const AuditEntry& asked);
+  void audit_operator(AuditEntry entry, const Error* error);
+  Result<> audit(const AuditEntry& entry);
+  void audit_run(const Run& run);  // all that is new
+  // Who ends a run: called before it is ended.
+  void note_cause(const std::string& run, const AuditEntry& entry);
+  void note_cause_of_all(const std::string& via);
+  static void describe(AuditEntry& entry, const api::Experiment& experiment);
+  static AuditEntry about(const Run& run);
+  // As start_run(); `entry` says who, and is written as soon as it is clear that it may begin.
+  awaitable<Result<std::string>> begin_run(api::Experiment experiment, std::string who,
+                                           AuditEntry& entry);
 
   // ---- helpers
   [[nodiscard]] Instant now() const { return {clock_.steady(), clock_.utc()}; }
@@ -167,6 +195,12 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   std::deque<LoggedEvent> events_;  // of all runs, the newest
   std::uint64_t last_event_;
   std::uint64_t run_changes_ = 0;
+  std::map<std::string, Audited> audited_;    // by run
+  std::map<std::string, AuditEntry> causes_;  // of an end that was asked for, by run
+  std::map<std::string, std::string> operator_said_;
+  double denied_left_ = 0;  // lines that may be written now
+  std::uint64_t denied_left_out_ = 0;
+  SteadyTime denied_at_;
   std::string store_error_;  // empty: the last write was done
   bool ending_ = false;      // no new experiments
   bool closed_ = false;

@@ -27,10 +27,13 @@ Result<std::vector<std::string>> Service::take_over_stored(const std::string& su
   for (UnfinishedRun& run : *unfinished) {
     // What the agents had reported counts, of the end too.
     if (auto filled = store_->fill(run.head); !filled) return fail(std::move(filled.error()));
+    audited_[run.head.run].marks = run.head.history.size();
     Run taken =
         Run::taken_over(run.head, run.ending, run.last_seen, options_.times, now(), successor);
     const std::string& reason = taken.head().stateReason;
-    if (taken.step() == RunStep::kClosing || taken.over())
+    const bool closing = taken.step() == RunStep::kClosing || taken.over();
+    if (closing) causes_[taken.head().run].via = "restart";
+    if (closing)
       spdlog::warn("run {}: {}", taken.head().run,
                    reason.empty() ? successor + " at its end" : reason);
     else

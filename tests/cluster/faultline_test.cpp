@@ -3,13 +3,27 @@
 // the caller's pod.
 #include "tests/cluster/faultline.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <iostream>
+#include <sstream>
 
 namespace faultline::test {
 namespace {
 
 using testing::HasSubstr;
+
+// Lines of the controller's audit log with all of these.
+std::size_t audited(const std::vector<std::string>& words) {
+  std::istringstream lines(
+      must_kubectl({"-n", "faultline", "logs", "deployment/faultline-controller"}));
+  std::size_t found = 0;
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(R"({"audit":true,)"))
+      found += std::ranges::all_of(
+          words, [&](const std::string& word) { return line.find(word) != std::string::npos; });
+  return found;
+}
 
 TEST_F(Faultline, AFaultIsFeltByTheCallerAndByNobodyElse) {
   shop->apply(slow("felt", "8s"));
@@ -29,6 +43,15 @@ TEST_F(Faultline, AFaultIsFeltByTheCallerAndByNobodyElse) {
   const auto done = status("felt");
   EXPECT_EQ(text(done, "verdict"), "met") << done;
   EXPECT_GT(done.at("injected").to_number<int>(), 0);
+  const std::string run = text(done, "run");
+  EXPECT_EQ(audited({R"("via":"operator","verb":"start",)", R"("experiment":"shop/felt")",
+                     R"("decision":"allowed","state":"Pending")"}),
+            1U);
+  for (const char* state : {"Baseline", "Injecting", "Recovering", "Completed"})
+    EXPECT_EQ(audited({R"("verb":"state")", R"("run":")" + run + "\"",
+                       R"("state":")" + std::string(state) + "\""}),
+              1U)
+        << state;
   EXPECT_EQ(condition("felt", "Selected"), "True TargetsChosen");
   EXPECT_EQ(condition("felt", "Recovered"), "True NothingLeft");
   EXPECT_EQ(condition("felt", "Verdict"), "True Met");
@@ -107,6 +130,68 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: jane}]
       30s));
   EXPECT_THAT(other.must_kubectl({"get", "experiment", "own", "-o", "yaml"}),
               HasSubstr("faultline.dev/requested-by: jane"));
+  EXPECT_EQ(audited({R"("via":"webhook","verb":"create","user":"jane")", R"("from":")",
+                     R"("experiment":"bank/reach")", R"("namespaces":["shop"])",
+                     R"("decision":"denied","reason":"jane may not create)"}),
+            1U);
+  EXPECT_GE(audited({R"("via":"webhook","verb":"create","user":"jane")",
+                     R"("experiment":"bank/own")", R"("decision":"allowed")"}),
+            1U);
+  EXPECT_EQ(audited({R"("via":"operator","verb":"start","user":"jane")",
+                     R"("experiment":"bank/own")", R"("decision":"denied")"}),
+            1U);
+}
+
+// The webhooks are back at the end, and the controller has told the API server its authority.
+struct WithoutWebhooks {
+  WithoutWebhooks() {
+    for (const char* kind : {"mutatingwebhookconfiguration", "validatingwebhookconfiguration"})
+      must_kubectl({"delete", kind, "faultline"});
+  }
+  WithoutWebhooks(const WithoutWebhooks&) = delete;
+  WithoutWebhooks& operator=(const WithoutWebhooks&) = delete;
+  ~WithoutWebhooks() { kubectl({"apply", "-k", source("daemonset")}); }
+};
+
+TEST_F(Faultline, WithoutTheWebhooksNobodysExperimentBegins) {
+  const auto annotated = [](const std::string& name) {
+    return shop->must_kubectl({"get", "experiment", name, "-o", "jsonpath={.metadata.annotations}"})
+               .find("faultline.dev/admitted") != std::string::npos;
+  };
+  std::string unasked;
+  {
+    const WithoutWebhooks gone;
+    // By the cluster's administrator. The API server notices a moment later that nobody is to ask.
+    int tries = 0;
+    ASSERT_TRUE(comes_true(
+        [&] {
+          unasked = "unasked-" + std::to_string(tries++);
+          const TemporaryFile file(slow(unasked));
+          return shop->kubectl({"create", "-f", file.path()}).status == 0 && !annotated(unasked);
+        },
+        20s));
+    ASSERT_TRUE(comes_true([&] { return over(unasked); }, 20s)) << status(unasked);
+    EXPECT_EQ(phase(unasked), "Failed");
+    std::cout << text(status(unasked), "reason") << "\n";
+    EXPECT_THAT(text(status(unasked), "reason"),
+                HasSubstr("there is no MutatingWebhookConfiguration faultline"));
+    EXPECT_THAT(text(status(unasked), "reason"), HasSubstr("kubectl apply -k daemonset/"));
+    EXPECT_EQ(text(status(unasked), "run"), "");
+    EXPECT_EQ(audited({R"("via":"operator","verb":"start")", "shop/" + unasked,
+                       R"("decision":"denied","reason":"there is no MutatingWebhook)"}),
+              1U);
+    for (const ShopPod& pod : web()) EXPECT_LT(felt(pod.ip), kUntouched) << pod.name;
+    EXPECT_EQ(left(), "");
+  }
+  // The controller looks at the configurations every minute.
+  ASSERT_TRUE(comes_true(
+      [&] {
+        const TemporaryFile file(slow("asked", "1s"));
+        return shop->kubectl({"create", "-f", file.path()}).status == 0 && annotated("asked");
+      },
+      100s));
+  EXPECT_TRUE(comes_true([&] { return phase("asked") == "Completed"; }, 30s)) << status("asked");
+  EXPECT_EQ(phase(unasked), "Failed") << "it stays refused";
 }
 
 // The answer's status to a sync as the agent of `node`.

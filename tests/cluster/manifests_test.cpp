@@ -150,6 +150,10 @@ TEST_F(Manifests, RolesGrantWhatIsWrittenAndNoMore) {
     EXPECT_FALSE(may(who, "update", "leases.coordination.k8s.io", "faultline", "other")) << who;
   }
   EXPECT_TRUE(may("faultline-controller", "get", "secrets", "faultline", "faultline-tls"));
+  EXPECT_TRUE(may("faultline-controller", "get", "secrets", "faultline", "faultline-admission"));
+  EXPECT_FALSE(
+      may("faultline-controller", "update", "secrets", "faultline", "faultline-admission"));
+  EXPECT_FALSE(may("faultline-agent", "get", "secrets", "faultline", "faultline-admission"));
   EXPECT_FALSE(may("faultline-controller", "get", "secrets", "faultline", "other"));
   EXPECT_FALSE(may("faultline-controller", "get", "secrets", "default", "faultline-tls"));
   EXPECT_FALSE(may("faultline-agent", "get", "secrets", "faultline", "faultline-tls"));

@@ -3,6 +3,8 @@
 // and what is said about it is true. A ping of 200 ms and more is delayed, others are not.
 #include <signal.h>
 
+#include <algorithm>
+#include <fstream>
 #include <thread>
 
 #include "tests/e2e/harness.h"
@@ -31,6 +33,15 @@ class Endings : public EndToEnd {
     for (const std::string& process : descendants())
       if (process.ends_with(" " + name)) return std::stoi(process);
     throw std::runtime_error("no " + name);
+  }
+  // The lines of the audit log with all of these.
+  static std::size_t audited(const Cluster& cluster, const std::vector<std::string>& words) {
+    std::ifstream in(cluster.audit_log());
+    std::size_t found = 0;
+    for (std::string line; std::getline(in, line);)
+      found += std::ranges::all_of(
+          words, [&](const std::string& word) { return line.find(word) != std::string::npos; });
+    return found;
   }
   // A new run on the same programs does what it is asked.
   void expect_works(Cluster& cluster) {
@@ -104,6 +115,22 @@ TEST_F(Endings, KilledControllerEndsTheFaultWithTheLeaseAndTellsTheTruthAfterwar
   const auto report = both.ask({"report", "slow"});
   EXPECT_EQ(report.at("state"), "Failed");
   EXPECT_FALSE(report.at("gaps").as_array().empty());
+
+  EXPECT_EQ(
+      audited(both, {R"("via":"http","verb":"start","user":"person")", R"("from":"127.0.0.1:)",
+                     R"("experiment":"slow")", R"("decision":"allowed")"}),
+      1U);
+  EXPECT_EQ(audited(both, {R"("via":"phases","verb":"state")", R"("state":"Injecting")"}), 1U);
+  EXPECT_EQ(audited(both, {R"("via":"restart","verb":"state")", R"("state":"Failed")"}), 1U);
+  const std::string nowhere = folder_.write(
+      "nowhere.yaml",
+      "apiVersion: faultline.dev/v1alpha1\nkind: Experiment\nmetadata: {name: nowhere}\n"
+      "spec:\n  target: {selector: {namespaces: [nowhere]}}\n"
+      "  faults: [{networkLatency: {latency: 1ms}}]\n");
+  EXPECT_NE(both.command({"run", nowhere}).wait(), 0);
+  EXPECT_EQ(audited(both, {R"("via":"http","verb":"plan","user":"person")", R"("from":"127.0.0.1:)",
+                           R"("experiment":"nowhere")", R"("decision":"denied","reason":")"}),
+            1U);
   EXPECT_TRUE(comes_true([&] { return programs_of(both.agent().pid()).empty(); }, 5s));
   expect_works(both);
 }

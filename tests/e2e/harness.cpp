@@ -41,11 +41,11 @@ void Cluster::start_controller() {
   std::error_code ignored;
   fs::remove(port_file, ignored);
   controller_.reset();
-  controller_.emplace(
-      std::vector<std::string>{"faultline-controller", "--listen",
-                               "127.0.0.1:" + (port_.empty() ? "0" : port_), "--state-dir",
-                               folder_.file("state"), "--port-file", port_file},
-      folder_, "controller" + std::to_string(++count_), temp_);
+  controller_.emplace(std::vector<std::string>{"faultline-controller", "--listen",
+                                               "127.0.0.1:" + (port_.empty() ? "0" : port_),
+                                               "--state-dir", folder_.file("state"), "--port-file",
+                                               port_file, "--audit-log", audit_log()},
+                      folder_, "controller" + std::to_string(++count_), temp_);
   if (!comes_true([&] { return content(port_file).ends_with("\n"); }, 10s))
     throw std::runtime_error("no controller: " + controller_->err());
   port_ = content(port_file);

@@ -40,6 +40,8 @@ class Cluster {
   // Until the controller sees the agent with its pod.
   void wait_connected();
   [[nodiscard]] bool connected();
+  // The audit log of the controllers, one after the other.
+  [[nodiscard]] std::string audit_log() const { return folder_.file("audit.log"); }
   Program& controller() { return *controller_; }
   Program& agent() { return *agent_; }
   // A command of faultline for this controller in the background.

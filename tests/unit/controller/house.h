@@ -26,13 +26,17 @@ struct HouseOptions {
   RunTimes times = {.lease = milliseconds(700),
                     .answer = milliseconds(2000),
                     .early_recovery = milliseconds(200)};
+  std::string audit_path;  // empty: none
 };
 
 class House {
  public:
   explicit House(const HouseOptions& options) {
+    if (!options.audit_path.empty()) audit_ = *AuditLog::open(options.audit_path, clock_, "c1");
     auto service = Service::open(loop_.get_executor(), clock_,
-                                 {.store_path = options.store_path, .times = options.times});
+                                 {.store_path = options.store_path,
+                                  .times = options.times,
+                                  .audit = audit_.get()});
     if (!service) {
       ADD_FAILURE() << service.error().message;
       return;
@@ -46,6 +50,10 @@ class House {
           http::Identity who;
           if (token == "agent-token") who.role = "agent";
           if (token == "person-token") who.role = "person";
+          if (token == "jane-token" || token == "joe-token") {
+            who.role = "person";
+            who.user = token.substr(0, token.find('-'));
+          }
           co_return who;
         });
     service_->add_routes(*server_);
@@ -122,6 +130,7 @@ class House {
   }
 
   SystemClock clock_;
+  std::unique_ptr<AuditLog> audit_;
   boost::asio::io_context loop_{1};
   std::shared_ptr<Service> service_;
   std::unique_ptr<http::Server> server_;
