@@ -144,13 +144,15 @@ void Admission::add_routes(http::Server& server) {
                });
 }
 
-// What mutate() allows is put to validate() as well: only the last word is told.
-void Admission::decided(const Object& request, const std::string& from, const Result<>& judged) {
+void Admission::decided(const Object& request, const std::string& from, const Result<>& judged,
+                        bool proof) {
   if (!options_.decided) return;
   const http::Identity who = who_asks(request);
   AuditEntry entry{.via = "webhook", .user = who.user, .groups = who.groups, .from = from};
   const auto operation = kube::text_at(request, "operation");
   entry.verb = operation == "CREATE" ? "create" : operation == "UPDATE" ? "update" : "other";
+  // The API server puts it to validate() next. Of somebody else who asked, this is all there is.
+  if (proof) entry.verb = "prove";
   if (is_dry_run(request)) entry.verb += ", dry run";
   entry.ns = kube::text_at(request, "namespace");
   entry.experiment = kube::text_at(request, "name");
@@ -199,10 +201,8 @@ awaitable<Result<Object>> Admission::mutate(std::string review, std::string from
     else
       judged = fail(made.error());
   }
-  if (!judged) {
-    decided(*request, from, judged);
-    co_return refused_with(*request, judged.error());
-  }
+  if (!judged || proof) decided(*request, from, judged, proof.has_value());
+  if (!judged) co_return refused_with(*request, judged.error());
   co_return allowed_with(*request,
                          patch_to(*request, {{kRequestedBy, who}, {kAdmitted, std::move(proof)}}));
 }

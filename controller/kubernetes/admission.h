@@ -45,7 +45,8 @@ class Admission {
                                                              std::string from = {});
 
  private:
-  void decided(const boost::json::object& request, const std::string& from, const Result<>& judged);
+  void decided(const boost::json::object& request, const std::string& from, const Result<>& judged,
+               bool proof = false);
   boost::asio::awaitable<Result<>> judge(const boost::json::object& request);
   boost::asio::awaitable<Result<>> judge_created(const boost::json::object& request,
                                                  api::Experiment experiment);

@@ -171,6 +171,9 @@ class AdmissionTest : public testing::Test {
 TEST_F(AdmissionTest, WhatWasAdmittedBeginsHoweverTheApiServerFormatsIt) {
   json::object object = kept(admitted(experiment()));
   EXPECT_TRUE(begins(object)) << begins(object).error().message;
+  ASSERT_EQ(decisions_.size(), 1U);
+  EXPECT_EQ(decisions_[0].verb, "prove");
+  EXPECT_EQ(decisions_[0].allowed, true);
   EXPECT_EQ(object.at("metadata").at("annotations").at(kRequestedBy), "jane");
   EXPECT_TRUE(validate(review(object)).at("allowed").as_bool());
   // Filled in from the schema, and another way to write the same.
