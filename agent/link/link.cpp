@@ -23,7 +23,8 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr std::chrono::seconds kMostPause{5};  // idle, after failures
-constexpr milliseconds kIdleSlack{10'000};     // for an answer beyond what we let it wait
+constexpr std::chrono::nanoseconds kMostPauseArmed = std::chrono::seconds(1);
+constexpr milliseconds kIdleSlack{10'000};  // for an answer beyond what we let it wait
 constexpr int kMostSentOn = 3;
 constexpr milliseconds kLeastBetween{100};  // where a controller does not wait as asked
 
@@ -199,7 +200,8 @@ asio::awaitable<void> ControllerLink::run() {
     if (outcome == Outcome::kFailed) {
       sent_on_ = 0;
       std::chrono::nanoseconds most = kMostPause;
-      if (const auto lease = owner_.armed_lease()) most = std::min(most, *lease / 3);
+      if (const auto lease = owner_.armed_lease())
+        most = std::min({most, *lease / 3, kMostPauseArmed});
       co_await pause(backoff_.failure(most));
       continue;
     }

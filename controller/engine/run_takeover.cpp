@@ -64,7 +64,11 @@ api::RunRecord without_batches(api::RunRecord record) {
 
 Run Run::taken_over(const api::RunRecord& full, std::optional<RunState> ending, UtcTime last_seen,
                     RunTimes times, Instant now, const std::string& successor) {
-  if (ending || now.utc - last_seen > times.lease)
+  // One that no agent has heard of does not begin now: whoever asked for it may have been told that
+  // it did not.
+  const bool begun = std::ranges::any_of(
+      full.nodes, [](const api::NodeRecord& node) { return !node.instance.empty(); });
+  if (ending || !begun || now.utc - last_seen > times.lease)
     return interrupted(without_batches(full), ending, last_seen, times, now, successor);
   Run run(without_batches(full), times, now);
   run.resume(full, now);

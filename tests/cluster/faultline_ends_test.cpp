@@ -168,6 +168,23 @@ TEST_F(FaultlineEnds, APodThatIsReplacedEndsItsPartAndTheNewOneIsNotTouched) {
   std::cout << status("replaced") << "\n";
 }
 
+TEST_F(FaultlineEnds, WithFollowAnotherPodTakesThePlaceOfOneThatIsGone) {
+  std::string document = slow("follow", "20s");
+  document.replace(document.find("mode: one"), 9, "mode: one, follow: true");
+  const ShopPod hit = injected("follow", document);
+  shop->must_kubectl({"delete", "pod", hit.name, "--grace-period=0", "--force"});
+  const auto delayed = [] {
+    int n = 0;
+    for (const ShopPod& pod : web()) n += felt_on(pod.node, pod.ip) > kDelayed ? 1 : 0;
+    return n;
+  };
+  EXPECT_TRUE(comes_true([&] { return delayed() == 1; }, 12s)) << delayed() << " pods are delayed";
+  ASSERT_TRUE(comes_true([] { return over("follow"); }, 60s)) << status("follow");
+  EXPECT_EQ(phase("follow"), "Completed") << status("follow");
+  EXPECT_EQ(status("follow").at("targets").as_array().size(), 2U) << status("follow");
+  for (const ShopPod& pod : web()) EXPECT_LT(felt_on(pod.node, pod.ip), kUntouched) << pod.name;
+}
+
 TEST_F(FaultlineEnds, ADeletedNamespaceGoesWithItsExperiment) {
   auto space = std::make_unique<Namespace>("doomed");
   space->nginx("web", "n2");

@@ -24,7 +24,7 @@ class FaultlineHa : public Faultline {
                   "--timeout=90s"});
     EXPECT_TRUE(comes_true(
         [] {
-          return shop->kubectl({"exec", "caller", "--", "true"}).status == 0;
+          return shop->kubectl({"exec", "caller", "--", "curl", "--version"}).status == 0;
         },
         30s));
     Faultline::TearDown();
@@ -82,7 +82,7 @@ TEST_F(FaultlineHa, AnUpgradeOfTheControllersHandsTheRunOver) {
 }
 
 TEST_F(FaultlineHa, RunsOfAnEarlierLeaderAreStillThere) {
-  const ShopPod hit = injected("kept", slow("kept", "2s"));
+  const ShopPod hit = injected("kept", slow("kept", "6s"));
   ASSERT_TRUE(comes_true([&] { return over("kept"); }, 30s)) << status("kept");
   const std::string run = text(status("kept"), "run");
   EXPECT_TRUE(comes_true(

@@ -246,6 +246,15 @@ TEST_F(RunTest, AnAgentThatLostItsLeaseMeanwhileFailsARunThatWasTakenOver) {
   EXPECT_EQ(run_->ending(), RunState::Failed);
 }
 
+TEST_F(RunTest, ARunThatNoAgentHeardOfIsNotBegunByTheNextController) {
+  begin({"n1"});
+  run_ = OneRun::taken_over(run_->head(), std::nullopt, clock_.now().utc, {}, clock_.now(), "new");
+  EXPECT_FALSE(run_->desired("n1", "i-n1"));
+  run_->tick(clock_.after(seconds(11)));
+  EXPECT_EQ(run_->head().state, RunState::Failed);
+  EXPECT_EQ(reason(), "new before the baseline");
+}
+
 TEST_F(RunTest, ANodeThatNeverFindsTheNextControllerIsLostAfterALease) {
   begin({"n1"});
   until_fault();
