@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/kubernetes/run_log_object.h"
 
+#include <spdlog/spdlog.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdio>
 
@@ -105,6 +107,40 @@ Result<api::RunLogEntry> unpack(const std::string& data) {
       size != length)
     return fail(Errc::kInvalid, "an entry of a run's log is broken");
   return api::from_json_text<api::RunLogEntry>(text);
+}
+
+std::vector<api::RunLogEntry> entries_of(const std::string& run,
+                                         const std::map<std::uint64_t, RunLogObject>& objects) {
+  std::vector<api::RunLogEntry> entries;
+  std::vector<api::Gap> gaps;
+  std::uint64_t expected = 1;
+  UtcTime last{};
+  for (const auto& [key, object] : objects) {
+    auto entry = unpack(object.data);
+    if (!entry || object.number != expected) {
+      const std::string what = entry ? "is missing" : "cannot be read";
+      spdlog::error("run {}: entry {} of its log {}", run, expected, what);
+      gaps.push_back({"", "", "", {last}, {last}, "an entry of the log of the run " + what});
+    }
+    expected = object.number + 1;
+    if (!entry) continue;
+    last = entry->at.value;
+    for (api::Gap& gap : gaps)
+      gap.to = std::ranges::max(gap.to, entry->at, {}, &api::Timestamp::value);
+    entries.push_back(std::move(*entry));
+  }
+  // Without a head from the beginning there is no run to speak of.
+  if (entries.empty() || !entries.front().head) {
+    spdlog::error("run {}: the beginning of its log is missing: left as it is", run);
+    return {};
+  }
+  if (!gaps.empty())
+    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry)
+      if (entry->head) {
+        entry->head->gaps.insert(entry->head->gaps.end(), gaps.begin(), gaps.end());
+        break;
+      }
+  return entries;
 }
 
 }  // namespace faultline::controller

@@ -6,7 +6,9 @@
 
 #include <boost/json/object.hpp>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "api/run_log.h"
 #include "base/result.h"
@@ -40,5 +42,10 @@ struct RunLogObject {
 [[nodiscard]] std::string pack(const api::RunLogEntry& entry);
 // kInvalid: nobody can read it.
 [[nodiscard]] Result<api::RunLogEntry> unpack(const std::string& data);
+
+// The entries of one run, by number; what is missing among them, or cannot be read, is told in the
+// gaps of its newest head. Empty: its beginning is missing, so nothing can be said of it.
+[[nodiscard]] std::vector<api::RunLogEntry> entries_of(
+    const std::string& run, const std::map<std::uint64_t, RunLogObject>& objects);
 
 }  // namespace faultline::controller

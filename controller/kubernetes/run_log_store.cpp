@@ -214,41 +214,6 @@ struct RunLogStore::Impl : std::enable_shared_from_this<RunLogStore::Impl> {
     co_return so == Put::kDone;
   }
 
-  // The entries of one run; what is missing among them is told in its gaps.
-  static std::vector<api::RunLogEntry> read(const std::string& run,
-                                            const std::map<std::uint64_t, RunLogObject>& objects) {
-    std::vector<api::RunLogEntry> entries;
-    std::vector<api::Gap> gaps;
-    std::uint64_t expected = 1;
-    UtcTime last{};
-    for (const auto& [key, object] : objects) {
-      auto entry = unpack(object.data);
-      if (!entry || object.number != expected) {
-        const std::string what = entry ? "is missing" : "cannot be read";
-        spdlog::error("run {}: entry {} of its log {}", run, expected, what);
-        gaps.push_back({"", "", "", {last}, {last}, "an entry of the log of the run " + what});
-      }
-      expected = object.number + 1;
-      if (!entry) continue;
-      last = entry->at.value;
-      for (api::Gap& gap : gaps)
-        gap.to = std::ranges::max(gap.to, entry->at, {}, &api::Timestamp::value);
-      entries.push_back(std::move(*entry));
-    }
-    // Without a head from the beginning there is no run to speak of.
-    if (entries.empty() || !entries.front().head) {
-      spdlog::error("run {}: the beginning of its log is missing: left as it is", run);
-      return {};
-    }
-    if (!gaps.empty())
-      for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry)
-        if (entry->head) {
-          entry->head->gaps.insert(entry->head->gaps.end(), gaps.begin(), gaps.end());
-          break;
-        }
-    return entries;
-  }
-
   boost::asio::any_io_executor executor;
   kube::Client client;
   const Clock& clock;
@@ -278,7 +243,7 @@ awaitable<Result<std::vector<api::RunLogEntry>>> RunLogStore::take_over() {
     Entries all;
     bool alone = true;
     for (const auto& [run, objects] : listed->runs) {
-      Entries entries = Impl::read(run, objects);
+      Entries entries = entries_of(run, objects);
       if (entries.empty()) continue;
       Impl::Log& log = self->logs[run];
       for (const auto& [key, object] : objects) {
@@ -316,7 +281,7 @@ awaitable<Result<>> RunLogStore::finished(std::function<void(api::RunLogEntry)> 
     self->finished[run] = {generations.rbegin()->first, names};
     for (auto one = generations.rbegin(); one != generations.rend(); ++one) {
       if (one->second.size() != one->second.begin()->second.parts) continue;
-      for (api::RunLogEntry& entry : Impl::read(run, one->second)) give(std::move(entry));
+      for (api::RunLogEntry& entry : entries_of(run, one->second)) give(std::move(entry));
       break;
     }
   }

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <thread>
 
@@ -80,11 +82,15 @@ class NetworkLatency : public testing::Test {
     spec.distribution = distribution;
     spec.correlation = {correlation};
     const Samples base = ping(a_.ip4(), 100);
-    const auto fault = arm(spec, a_.pod());
+    auto fault = arm(spec, a_.pod());
     const Samples during = ping(a_.ip4(), 800);
-    std::cout << "deviation " << during.deviation() << ", asked " << want_ms << ", mean +"
-              << during.mean() - base.mean() << "\n";
-    EXPECT_NEAR(during.deviation(), want_ms, want_ms * 0.15);
+    fault.reset();
+    // What the machine itself adds is independent of ours, so that variances add up.
+    const double noise = std::max(base.deviation(), ping(a_.ip4(), 100).deviation());
+    std::cout << "deviation " << during.deviation() << ", asked " << want_ms << ", without fault "
+              << noise << ", mean +" << during.mean() - base.mean() << "\n";
+    EXPECT_GT(during.deviation(), want_ms * 0.85);
+    EXPECT_LT(during.deviation(), std::hypot(want_ms * 1.15, noise));
     EXPECT_NEAR(during.mean() - base.mean(), 20, 0.5);
   }
 

@@ -171,6 +171,24 @@ TEST(Conversation, TellsWhatItIsAtFirstAndWhenAsked) {
   EXPECT_EQ(request.waitSeconds, 0);
 }
 
+TEST(Conversation, TakesNothingFromALeaderBeforeTheNewest) {
+  Conversation talk("i", {});
+  talk.add({batch(1)});
+  api::SyncResponse newest, earlier;
+  newest.term = 7;
+  newest.revision = 20;
+  EXPECT_TRUE(talk.answered(talk.request({}, UtcTime{}), newest, UtcTime{}));
+  EXPECT_EQ(talk.request({}, UtcTime{}).term, 7U);
+  earlier.term = 6;
+  earlier.revision = 900;
+  earlier.ackedBatch = 1;
+  EXPECT_FALSE(talk.answered(talk.request({}, UtcTime{}), earlier, UtcTime{}));
+  EXPECT_EQ(talk.request({}, UtcTime{}).knownRevision, 20U);
+  EXPECT_EQ(talk.outbox().size(), 1U) << "its acknowledgement counts for nothing";
+  newest.term = 8;
+  EXPECT_TRUE(talk.answered(talk.request({}, UtcTime{}), newest, UtcTime{}));
+}
+
 TEST(Conversation, PodsAreToldAgainUntilAnAnswerProvesTheyArrived) {
   Conversation talk("i", {});
   EXPECT_TRUE(talk.answered(talk.request({}, UtcTime{}), {}, UtcTime{}));
