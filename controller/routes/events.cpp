@@ -81,6 +81,11 @@ boost::asio::awaitable<void> Service::stream_events(http::EventSink& sink, std::
     cursor = last_event_;
     if (!(co_await send_live(any_live))) co_return;
     if (!run.empty()) {
+      if (!any_live) {  // it was over, and is stored since it was looked up
+        const auto over = co_await stored_summary(run);
+        if (!over) co_return;
+        co_return co_await send_once(sink, api::to_json_text(*over), std::to_string(cursor));
+      }
       const Run* found = engine_.find(run);
       if (found == nullptr || found->over()) co_return;
     }
