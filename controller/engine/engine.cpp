@@ -93,9 +93,10 @@ Result<api::RunRecord> Engine::prepare(api::Experiment experiment, const std::st
                       .history = {{api::RunState::Pending, {now.utc}, ""}},
                       .pods = run_pods(*plan),
                       .matching = plan->matching};
+  std::set<std::string> taking_part;
+  for (const api::RunPod& pod : head.pods) taking_part.insert(pod.pod.node);
   for (const KnownNode& node : known.nodes)
-    if (std::ranges::any_of(head.pods,
-                            [&](const api::RunPod& pod) { return pod.pod.node == node.name; }))
+    if (taking_part.contains(node.name))
       head.nodes.push_back({.node = node.name, .info = node.info});
   runs_[head.run].prepared = head;
   return head;

@@ -201,20 +201,18 @@ Result<> free_of_runs(const Pods& pods, std::string_view as, const Cluster& clus
   return {};
 }
 
-bool contains(const Pods& pods, const api::PodRef& pod) {
-  return std::ranges::any_of(pods, [&](const api::PodRef& p) { return p.id() == pod.id(); });
-}
-
 // Pods that match `wanted` and are not in a role yet, by id.
 template <class Wanted>
 Pods others(const Cluster& cluster, const api::RunPlan& plan, Wanted wanted) {
-  Pods pods;
+  std::set<std::string> taken;
+  for (const api::PodRef& pod : plan.targets) taken.insert(pod.id());
+  for (const api::PodRef& pod : plan.observed) taken.insert(pod.id());
+  std::map<std::string, api::PodRef> found;
   for (const KnownNode& node : cluster.nodes)
     for (const api::PodRef& pod : node.pods)
-      if (wanted(pod) && !contains(plan.targets, pod) && !contains(plan.observed, pod) &&
-          !contains(pods, pod))
-        pods.push_back(pod);
-  std::ranges::sort(pods, {}, &api::PodRef::id);
+      if (wanted(pod) && !taken.contains(pod.id())) found.emplace(pod.id(), pod);
+  Pods pods;
+  for (auto& [id, pod] : found) pods.push_back(std::move(pod));
   return pods;
 }
 
@@ -234,10 +232,10 @@ void add_watched(const api::ExperimentSpec& spec, const Cluster& cluster, api::R
 }
 
 void add_unsupported(const api::ExperimentSpec& spec, const Cluster& cluster, api::RunPlan& plan) {
+  std::set<std::string> hit;
+  for (const api::PodRef& pod : plan.targets) hit.insert(pod.node);
   for (const KnownNode& node : cluster.nodes) {
-    if (std::ranges::none_of(plan.targets,
-                             [&](const api::PodRef& pod) { return pod.node == node.name; }))
-      continue;
+    if (!hit.contains(node.name)) continue;
     std::set<std::string_view> seen;
     for (const api::Fault& fault : spec.faults) {
       if (!seen.insert(fault.name()).second) continue;
