@@ -219,6 +219,14 @@ void Engine::follow(Entry& entry, Instant now) {
       gone.push_back(pod.pod.id());
   }
   for (const std::string& pod : gone) entry.run->leave(pod, now);
+  // Most of the time nobody is missing; the whole cluster need not be looked at for that.
+  const auto there = std::ranges::count_if(head.pods, [](const api::RunPod& pod) {
+    return pod.role == api::PodRole::target && !pod.leftAt.set();
+  });
+  const auto wanted = std::ranges::count_if(head.pods, [](const api::RunPod& pod) {
+    return pod.role == api::PodRole::target && !pod.joinedAt.set();
+  });
+  if (head.experiment.spec.target.mode != api::Mode::all && there >= wanted) return;
   auto joins = joining(head, cluster(head.experiment, now));
   // Nothing matches while the next one is being made.
   std::string refusal = joins || joins.error().code == Errc::kNotFound ? "" : joins.error().message;

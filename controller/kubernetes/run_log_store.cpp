@@ -11,6 +11,7 @@
 
 #include "api/codec.h"
 #include "controller/kubernetes/run_log_object.h"
+#include "controller/kubernetes/status.h"
 #include "controller/routes/signal.h"
 #include "kube/client.h"
 #include "kube/json.h"
@@ -46,7 +47,9 @@ struct RunLogStore::Impl : std::enable_shared_from_this<RunLogStore::Impl> {
     std::uint64_t asked = 0, written = 0;  // versions of the head
     std::deque<api::LoggedBatch> batches;
     SteadyTime due;
-    bool finishing = false;
+    bool over = false;       // its last head is told: what comes now goes into finish()
+    bool finishing = false;  // nothing is written any more
+    bool writing = false;
     [[nodiscard]] bool waits() const { return head || !batches.empty(); }
   };
 
@@ -73,6 +76,7 @@ struct RunLogStore::Impl : std::enable_shared_from_this<RunLogStore::Impl> {
     if (made.error().reason == kube::Reason::kAlreadyExists) {
       // Perhaps it is ours, and the answer was lost.
       const auto there = co_await client.get(all().named(entry.name()));
+      if (!there) last_error = there.error().message;
       if (!there) co_return Put::kNotYet;
       const auto read = RunLogObject::of(*there);
       last_error.clear();
@@ -129,6 +133,7 @@ struct RunLogStore::Impl : std::enable_shared_from_this<RunLogStore::Impl> {
     RunLogObject object{.run = run, .writer = options.writer};
     {
       Log& log = logs.at(run);
+      log.writing = true;
       log.due = clock.steady() + options.every;
       entry.at = {clock.utc()};
       entry.head = std::exchange(log.head, std::nullopt);
@@ -151,11 +156,13 @@ struct RunLogStore::Impl : std::enable_shared_from_this<RunLogStore::Impl> {
                             std::to_string(object.number) + " of the run " + run);
       if (put_so == Put::kNotYet) {
         done.notify();  // whoever waits looks at the clock
-        co_await work.wait(clock.steady() + kTryAgain);
+        // Not `work`, which every sync of an agent notifies.
+        co_await done.wait(clock.steady() + kTryAgain);
         if (closed) co_return;
       }
     }
     if (const auto log = logs.find(run); log != logs.end()) {
+      log->second.writing = false;
       log->second.next = object.number + 1;
       log->second.names.push_back(object.name());
       if (entry.head) log->second.written = std::max(log->second.written, version);
@@ -314,6 +321,7 @@ awaitable<bool> RunLogStore::update(api::RunRecord head, std::optional<api::RunS
   const auto known = self->logs.find(run);
   if (known == self->logs.end()) co_return true;  // finished meanwhile
   const std::uint64_t version = ++known->second.asked;
+  known->second.over = is_final(head.state);
   known->second.head = std::move(head);
   known->second.ending = ending;
   self->work.notify();
@@ -330,7 +338,7 @@ void RunLogStore::append(const std::string& node, const std::string& instance,
   for (const auto& [number, batch] : batches) {
     impl_->pending[{node, instance}].insert(number);
     // Of a run that is over: it waits until the run is finished anew.
-    if (const auto log = impl_->logs.find(batch.run); log != impl_->logs.end())
+    if (const auto log = impl_->logs.find(batch.run); log != impl_->logs.end() && !log->second.over)
       log->second.batches.push_back({node, instance, number, batch});
   }
   impl_->work.notify();
@@ -351,6 +359,11 @@ awaitable<std::uint64_t> RunLogStore::acked(std::string node, std::string instan
 awaitable<Result<>> RunLogStore::finish(std::string run, std::vector<api::RunLogEntry> entries) {
   const auto self = impl_;
   if (const auto log = self->logs.find(run); log != self->logs.end()) log->second.finishing = true;
+  // What is under way would come into being behind our back.
+  for (auto log = self->logs.find(run);
+       log != self->logs.end() && log->second.writing && !self->closed; log = self->logs.find(run))
+    co_await self->done.wait(self->clock.steady() + kTryAgain);
+  if (self->closed) co_return fail(Errc::kUnavailable, "the controller is ending");
   auto& [last, names] = self->finished[run];
   const std::uint64_t generation = names.empty() ? 1 : last + 1;
   const std::vector<std::string> before = names;

@@ -101,7 +101,7 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   };
 
   Service(boost::asio::any_io_executor executor, const Clock& clock, ServiceOptions options);
-  Result<std::vector<std::string>> take_over_stored(const std::string& successor);
+  Result<> take_over_stored(const std::string& successor);
   awaitable<Result<>> copy_journal();
   awaitable<void> copy_finished();
   [[nodiscard]] std::optional<Response> elsewhere(std::uint64_t known_term) const;

@@ -19,11 +19,9 @@ constexpr std::chrono::milliseconds kLook{20};
 
 }  // namespace
 
-// The ids of those that go on.
-Result<std::vector<std::string>> Service::take_over_stored(const std::string& successor) {
+Result<> Service::take_over_stored(const std::string& successor) {
   auto unfinished = store_->unfinished();
   if (!unfinished) return fail(std::move(unfinished.error()));
-  std::vector<std::string> ids;
   for (UnfinishedRun& run : *unfinished) {
     // What the agents had reported counts, of the end too.
     if (auto filled = store_->fill(run.head); !filled) return fail(std::move(filled.error()));
@@ -38,11 +36,10 @@ Result<std::vector<std::string>> Service::take_over_stored(const std::string& su
                    reason.empty() ? successor + " at its end" : reason);
     else
       spdlog::info("run {}: {}", taken.head().run, taken.head().history.back().reason);
-    ids.push_back(taken.head().run);
     engine_.adopt(std::move(taken));
   }
   publish();
-  return ids;
+  return {};
 }
 
 boost::asio::awaitable<Result<>> Service::take_over() {
@@ -51,8 +48,8 @@ boost::asio::awaitable<Result<>> Service::take_over() {
     auto copied = co_await copy_journal();
     if (!copied) co_return copied;
   }
-  const auto taken = take_over_stored("another controller took over");
-  if (!taken) co_return fail(taken.error());
+  auto taken = take_over_stored("another controller took over");
+  if (!taken) co_return taken;
   engine_.begin_term(now());
   taken_over_ = true;
   complete_ = journal_ == nullptr;
