@@ -2,7 +2,7 @@
 // The store as a copy of what a journal has.
 #include <SQLiteCpp/SQLiteCpp.h>
 
-#include "controller/store/guard.h"
+#include "controller/store/batch_rows.h"
 
 namespace faultline::controller {
 
@@ -46,31 +46,13 @@ Result<> Store::restore(const api::RunLogEntry& entry) {
       row.bind(8, api::to_json_text(head));
       row.exec();
     }
-    SQLite::Statement row(*db_,
-                          "INSERT OR IGNORE INTO batches(run, node, instance, number, stored_at, "
-                          "body) VALUES(?, ?, ?, ?, ?, ?)");
-    SQLite::Statement injection(*db_, "INSERT OR REPLACE INTO injections VALUES(?, ?, ?, ?)");
+    BatchRows rows(*db_);
     SQLite::Statement acked(*db_,
                             "INSERT INTO instances VALUES(?, ?, ?, ?) ON CONFLICT(node, instance) "
                             "DO UPDATE SET acked = max(acked, excluded.acked), changed_at = "
                             "max(changed_at, excluded.changed_at)");
     for (const auto& [node, instance, number, batch] : entry.batches) {
-      row.reset();
-      row.bind(1, batch.run);
-      row.bind(2, node);
-      row.bind(3, instance);
-      row.bind(4, static_cast<std::int64_t>(number));
-      row.bind(5, micros(entry.at.value));
-      row.bind(6, api::to_json_text(batch));
-      if (row.exec() == 0) continue;
-      for (const api::InjectionStatus& status : batch.injections) {
-        injection.reset();
-        injection.bind(1, batch.run);
-        injection.bind(2, status.pod.id());
-        injection.bind(3, status.index);
-        injection.bind(4, api::to_json_text(status));
-        injection.exec();
-      }
+      if (!rows.add(node, instance, number, entry.at.value, batch)) continue;
       acked.reset();
       acked.bind(1, node);
       acked.bind(2, instance);

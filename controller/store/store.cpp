@@ -5,7 +5,7 @@
 #include <boost/describe/enum_from_string.hpp>
 #include <boost/describe/enum_to_string.hpp>
 
-#include "controller/store/guard.h"
+#include "controller/store/batch_rows.h"
 
 namespace faultline::controller {
 namespace {
@@ -146,10 +146,7 @@ Result<Appended> Store::append(const std::string& node, const std::string& insta
     }
     const std::uint64_t before = out.acked;
     SQLite::Statement run(*db_, "SELECT 1 FROM runs WHERE run = ?");
-    SQLite::Statement row(*db_,
-                          "INSERT OR IGNORE INTO batches(run, node, instance, number, stored_at, "
-                          "body) VALUES(?, ?, ?, ?, ?, ?)");
-    SQLite::Statement injection(*db_, "INSERT OR REPLACE INTO injections VALUES(?, ?, ?, ?)");
+    BatchRows rows(*db_);
     for (const auto& [number, batch] : batches) {
       if (number <= before) {
         ++out.duplicates;
@@ -162,24 +159,9 @@ Result<Appended> Store::append(const std::string& node, const std::string& insta
         ++out.unknown;
         continue;
       }
-      row.reset();
-      row.bind(1, batch.run);
-      row.bind(2, node);
-      row.bind(3, instance);
-      row.bind(4, static_cast<std::int64_t>(number));
-      row.bind(5, micros(now));
-      row.bind(6, api::to_json_text(batch));
-      if (row.exec() == 0) {
+      if (!rows.add(node, instance, number, now, batch)) {
         ++out.duplicates;
         continue;
-      }
-      for (const api::InjectionStatus& status : batch.injections) {
-        injection.reset();
-        injection.bind(1, batch.run);
-        injection.bind(2, status.pod.id());
-        injection.bind(3, status.index);
-        injection.bind(4, api::to_json_text(status));
-        injection.exec();
       }
       out.fresh.push_back({number, batch});
     }
