@@ -11,10 +11,11 @@ struct CommandResult {
   std::string output;  // stdout and stderr
 };
 
-// Runs a program found in PATH and waits. Never through a shell.
-CommandResult command(const std::vector<std::string>& words);
+// Runs a program found in PATH and waits. Never through a shell. Reads `input`, or what the test
+// reads.
+CommandResult command(const std::vector<std::string>& words, const std::string& input = {});
 
 // As command(); throws std::runtime_error with the output unless the program succeeds.
-void must(const std::vector<std::string>& words);
+void must(const std::vector<std::string>& words, const std::string& input = {});
 
 }  // namespace faultline::testbed
