@@ -28,6 +28,7 @@
 #include "api/codec.h"
 #include "http/client.h"
 #include "testbed/program.h"
+#include "testbed/stats.h"
 #include "testbed/test_pod.h"
 
 namespace faultline::test {
@@ -182,11 +183,6 @@ double cpu_seconds(pid_t pid) {
   for (int i = 3; i <= 15 && fields >> word; ++i)
     if (i >= 14) ticks += std::stod(word);
   return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
-}
-
-double quantile(std::vector<double> values, double q) {
-  std::ranges::sort(values);
-  return values.at(static_cast<std::size_t>(std::ceil(q * static_cast<double>(values.size()))) - 1);
 }
 
 // A controller with `agents` agents: what it takes.

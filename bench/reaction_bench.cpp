@@ -22,6 +22,7 @@
 #include "http/client.h"
 #include "testbed/cluster.h"
 #include "testbed/program.h"
+#include "testbed/stats.h"
 #include "testbed/test_pod.h"
 #include "testbed/udp.h"
 
@@ -98,13 +99,6 @@ class Stream {
 
 double ms_between(steady_clock::time_point from, steady_clock::time_point to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
-}
-
-// Nearest rank.
-double quantile(std::vector<double> values, double q) {
-  std::ranges::sort(values);
-  const auto rank = static_cast<std::size_t>(std::ceil(q * static_cast<double>(values.size())));
-  return values[std::max<std::size_t>(rank, 1) - 1];
 }
 
 std::string experiment(int round, const std::string& pod) {

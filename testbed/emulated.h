@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace faultline::testbed {
@@ -21,7 +22,7 @@ inline int fewer(int n) { return emulated() ? n / 5 : n; }
 // The same of whole cycles of arming and disarming, of which each takes seconds there. What one
 // cycle leaves behind is seen after a few; growth that shows only after hundreds is looked for on
 // this machine's own kernel.
-inline int cycles(int n) { return emulated() ? n / 20 : n; }
+inline int cycles(int n) { return emulated() ? std::max(3, n / 40) : n; }
 
 }  // namespace faultline::testbed
 

@@ -184,7 +184,10 @@ asio::awaitable<ControllerLink::Outcome> ControllerLink::exchange(double most_wa
   // Another one may lead.
   if (!leader_.empty()) connect_to({});
   // Its authority may have changed, or the token may have been made anew with its state.
-  if (auto read = read_files(); !read) spdlog::warn("{}", read.error().message);
+  const auto read = read_files();
+  const std::string wrong = read ? "" : read.error().message;
+  if (!wrong.empty() && wrong != files_error_) spdlog::warn("{}", wrong);
+  files_error_ = wrong;
   co_return Outcome::kFailed;
 }
 

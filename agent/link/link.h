@@ -87,6 +87,7 @@ class ControllerLink {
   int sent_on_ = 0;     // times in a row
   Backoff backoff_;
   LinkCounts counts_;
+  std::string files_error_;  // said last; empty: they could be read
   bool stopping_ = false;
   bool polling_ = false;  // a long poll is under way that wake() may end
   bool woken_ = false;

@@ -11,23 +11,6 @@
 namespace faultline::test {
 namespace {
 
-constexpr const char* kShop = R"(
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 3
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      terminationGracePeriodSeconds: 0
-      containers:
-        - name: nginx
-          image: localhost/nginx:dev
-          readinessProbe: {httpGet: {path: /, port: 80}, periodSeconds: 1, timeoutSeconds: 3}
-)";
-
 double seconds(const testbed::CommandResult& said) {
   return said.status == 0 ? std::strtod(said.output.c_str(), nullptr) : -1;
 }
@@ -51,45 +34,18 @@ std::string slow(const std::string& name, const std::string& fault, const std::s
                               fault + ", recovery: 2s}\n");
 }
 
-Namespace* Faultline::shop = nullptr;
-
-void Faultline::install(const std::string& folder) {
-  // That of a suite before may be on its way out.
-  comes_true([] { return kubectl({"get", "namespace", "faultline"}).status != 0; }, 120s);
-  must_kubectl({"apply", "-k", source(folder)});
-  for (const char* workload : {"deployment/faultline-controller", "daemonset/faultline-agent"})
-    if (const auto done =
-            kubectl({"-n", "faultline", "rollout", "status", workload, "--timeout=120s"});
-        done.status != 0) {
-      std::cout << done.output << kubectl({"-n", "faultline", "describe", "pods"}).output
-                << kubectl({"-n", "faultline", "logs", "deployment/faultline-controller"}).output
-                << kubectl({"-n", "faultline", "logs", "daemonset/faultline-agent"}).output;
-      throw std::runtime_error(std::string(workload) + " does not come up");
-    }
-  shop = new Namespace("shop");
-  shop->apply(kShop);
-  shop->client("caller", "n1");
-  shop->must_kubectl({"rollout", "status", "deployment/web", "--timeout=60s"});
-}
-
-void Faultline::uninstall(const std::string& folder) {
-  delete shop;
-  shop = nullptr;
-  kubectl({"delete", "-k", source(folder), "--ignore-not-found", "--timeout=60s"});
-}
-
 void Faultline::TearDown() {
   if (HasFailure())
     for (const char* of : {"deployment/faultline-controller", "daemonset/faultline-agent"})
       std::cout << kubectl({"-n", "faultline", "logs", of, "--tail=60"}).output;
-  shop->must_kubectl({"delete", "experiments", "--all"});
+  shop.must_kubectl({"delete", "experiments", "--all"});
   EXPECT_TRUE(comes_true([] { return left().empty(); }, 15s)) << left();
 }
 
 std::vector<ShopPod> Faultline::web() {
   std::vector<ShopPod> pods;
   const auto list =
-      boost::json::parse(shop->must_kubectl({"get", "pods", "-l", "app=web", "-o", "json"}));
+      boost::json::parse(shop.must_kubectl({"get", "pods", "-l", "app=web", "-o", "json"}));
   for (const auto& item : list.at("items").as_array()) {
     const auto& state = item.at("status").as_object();
     const auto* ip = state.if_contains("podIP");
@@ -110,7 +66,7 @@ ShopPod Faultline::pod_of(const std::string& name) {
 double Faultline::felt(const std::string& ip) {
   std::vector<std::string> words{"exec", "caller", "--"};
   for (const std::string& word : curl(ip)) words.push_back(word);
-  return seconds(shop->kubectl(words));
+  return seconds(shop.kubectl(words));
 }
 
 double Faultline::felt_on(const std::string& node, const std::string& ip) {
@@ -120,7 +76,7 @@ double Faultline::felt_on(const std::string& node, const std::string& ip) {
 }
 
 boost::json::value Faultline::status(const std::string& experiment) {
-  const auto said = shop->kubectl({"get", "experiment", experiment, "-o", "json"});
+  const auto said = shop.kubectl({"get", "experiment", experiment, "-o", "json"});
   if (said.status != 0) return boost::json::object{};
   const auto object = boost::json::parse(said.output);
   const auto* found = object.as_object().if_contains("status");
@@ -148,7 +104,7 @@ std::string Faultline::target(const std::string& experiment) {
 }
 
 ShopPod Faultline::injected(const std::string& name, const std::string& document) {
-  shop->apply(document);
+  shop.apply(document);
   if (!comes_true([&] { return phase(name) == "Injecting"; }, 30s))
     throw std::runtime_error(boost::json::serialize(status(name)));
   ShopPod hit = pod_of(target(name));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Faultline installed on the real cluster as a platform team does it, once for all tests of a
-// program's suite, with a shop: three nginx of a Deployment, and a caller with curl.
+// Tests of Faultline on the real cluster, where install_test.cpp has installed it as a platform
+// team does, with a shop: three nginx of a Deployment, and a caller with curl.
 #pragma once
 
 #include <boost/json/value.hpp>
@@ -22,11 +22,6 @@ std::string slow(const std::string& name, const std::string& fault = "5s",
 
 class Faultline : public testing::Test {
  protected:
-  static void SetUpTestSuite() { install("daemonset"); }
-  static void TearDownTestSuite() { uninstall("daemonset"); }
-  // With `kubectl apply -k` of a folder of the sources; the shop too.
-  static void install(const std::string& folder);
-  static void uninstall(const std::string& folder);
   void TearDown() override;
 
   static std::vector<ShopPod> web();
@@ -53,7 +48,7 @@ class Faultline : public testing::Test {
 
   // Two ways of a new connection are one delay each; without a fault it is a few ms.
   static constexpr double kDelayed = 0.55, kUntouched = 0.3;  // seconds
-  static Namespace* shop;
+  static inline const ExistingNamespace shop{"shop"};
 };
 
 }  // namespace faultline::test

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two controllers, runs in etcd: who leads may go at any time, and a run goes on under the other.
+// All of it with agents that are not privileged (overlay `hardened`).
 #include <signal.h>
 
 #include <boost/json.hpp>
+#include <cstdlib>
+#include <fstream>
 #include <iostream>
+#include <optional>
 
+#include "testbed/program.h"
+#include "testbed/test_pod.h"
 #include "tests/cluster/faultline.h"
 
 namespace faultline::test {
@@ -15,16 +21,13 @@ using Clock = std::chrono::steady_clock;
 
 class FaultlineHa : public Faultline {
  protected:
-  static void SetUpTestSuite() { install("tests/cluster/manifests/ha"); }
-  static void TearDownTestSuite() { uninstall("tests/cluster/manifests/ha"); }
-
   void TearDown() override {
     cluster({"start", "n1-kubelet", "n2-kubelet"});
     must_kubectl({"-n", "faultline", "rollout", "status", "deployment/faultline-controller",
                   "--timeout=90s"});
     EXPECT_TRUE(comes_true(
         [] {
-          return shop->kubectl({"exec", "caller", "--", "curl", "--version"}).status == 0;
+          return shop.kubectl({"exec", "caller", "--", "curl", "--version"}).status == 0;
         },
         30s));
     Faultline::TearDown();
@@ -72,13 +75,61 @@ TEST_F(FaultlineHa, AKilledLeaderIsReplacedInTimeAndItsRunGoesOnToATruthfulEnd) 
   std::cout << must_kubectl({"-n", "faultline", "logs", leader(), "--tail=20"}) << run << "\n";
 }
 
-TEST_F(FaultlineHa, AnUpgradeOfTheControllersHandsTheRunOver) {
-  const ShopPod hit = injected("rolling", slow("rolling", "30s"));
+// Also for somebody who looks at it by `kubectl faultline run`, whose way to the leader breaks.
+TEST_F(FaultlineHa, AnUpgradeOfTheControllersHandsTheRunOverAndTheCommandFollows) {
+  const TemporaryFile document(slow("rolling", "30s"));
+  const testbed::TestFolder folder;
+  const std::string said = folder.path() + "/said", report = folder.path() + "/report";
+  auto command = testbed::launch(
+      {"env", "KUBECONFIG=" + state("pki/admin.kubeconfig"), "HOME=" + folder.path(),
+       "PATH=" + programs() + ":" + std::getenv("PATH"), FAULTLINE_BINARY_DIR "/bin/faultline",
+       "run", document.path(), "--namespace", "shop", "--kubernetes", "--report", report},
+      {.file = said});
+  const auto text_of = [](const std::string& file) {
+    std::ifstream in(file);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  std::optional<ShopPod> hit;
+  const auto pods = web();
+  ASSERT_TRUE(comes_true(
+      [&] {
+        for (const ShopPod& pod : pods)
+          if (felt_on(pod.node, pod.ip) > kDelayed) hit = pod;
+        return hit.has_value();
+      },
+      30s))
+      << text_of(said);
   const std::string former = leader();
   must_kubectl({"-n", "faultline", "rollout", "restart", "deployment/faultline-controller"});
   must_kubectl(
       {"-n", "faultline", "rollout", "status", "deployment/faultline-controller", "--timeout=60s"});
-  expect_went_on("rolling", hit, former);
+  EXPECT_NE(leader(), former);
+  EXPECT_GT(felt_on(hit->node, hit->ip), kDelayed) << "it goes on";
+  // Traffic until its end, and after it.
+  EXPECT_TRUE(comes_true(
+      [&] {
+        felt_on(hit->node, hit->ip);
+        return testbed::has_ended(command);
+      },
+      60s))
+      << text_of(said);
+  EXPECT_EQ(command.wait(), 0) << text_of(said);
+  EXPECT_THAT(text_of(report + "/report.json"), HasSubstr("\"state\":\"Completed\""));
+  EXPECT_LT(felt_on(hit->node, hit->ip), kUntouched);
+}
+
+TEST_F(FaultlineHa, AnAgentThatIsNotPrivilegedFailsCallsToo) {
+  shop.apply(experiment("refused",
+                        "  target: {selector: {pods: {shop: [caller]}}}\n"
+                        "  faults: [{socketError: {operations: [connect], errno: ENETDOWN}}]\n"
+                        "  phases: {baseline: 0s, fault: 6s, recovery: 0s}\n"));
+  ASSERT_TRUE(comes_true([] { return phase("refused") == "Injecting"; }, 30s)) << status("refused");
+  const std::string url = "http://" + web().at(0).ip + "/";
+  const auto during = shop.curl("caller", url);
+  EXPECT_EQ(during.status, 7) << during.output;  // curl: "Failed to connect to host."
+  ASSERT_TRUE(comes_true([] { return over("refused"); }, 30s)) << status("refused");
+  EXPECT_EQ(text(status("refused"), "verdict"), "met") << status("refused");
+  EXPECT_EQ(shop.curl("caller", url).status, 0);
 }
 
 TEST_F(FaultlineHa, RunsOfAnEarlierLeaderAreStillThere) {

@@ -26,7 +26,7 @@ std::size_t audited(const std::vector<std::string>& words) {
 }
 
 TEST_F(Faultline, AFaultIsFeltByTheCallerAndByNobodyElse) {
-  shop->apply(slow("felt", "8s"));
+  shop.apply(slow("felt", "8s"));
   ASSERT_TRUE(comes_true([] { return phase("felt") == "Injecting"; }, 30s)) << status("felt");
   const std::string hit = target("felt");
   for (const ShopPod& pod : web()) {
@@ -55,10 +55,10 @@ TEST_F(Faultline, AFaultIsFeltByTheCallerAndByNobodyElse) {
   EXPECT_EQ(condition("felt", "Selected"), "True TargetsChosen");
   EXPECT_EQ(condition("felt", "Recovered"), "True NothingLeft");
   EXPECT_EQ(condition("felt", "Verdict"), "True Met");
-  EXPECT_THAT(shop->must_kubectl({"get", "flx"}), HasSubstr("Completed"));
+  EXPECT_THAT(shop.must_kubectl({"get", "flx"}), HasSubstr("Completed"));
   EXPECT_TRUE(comes_true(
       [&] {
-        return shop->must_kubectl({"describe", "pod", hit}).find("FaultInjected") !=
+        return shop.must_kubectl({"describe", "pod", hit}).find("FaultInjected") !=
                std::string::npos;
       },
       10s));
@@ -67,7 +67,7 @@ TEST_F(Faultline, AFaultIsFeltByTheCallerAndByNobodyElse) {
 TEST_F(Faultline, WhatIsWrongOrForbiddenIsRefusedByKubectlInOneLine) {
   const auto refused = [](const std::string& document) {
     const TemporaryFile file(document);
-    const auto said = shop->kubectl({"apply", "-f", file.path()});
+    const auto said = shop.kubectl({"apply", "-f", file.path()});
     EXPECT_NE(said.status, 0) << document;
     return said.output;
   };
@@ -91,7 +91,7 @@ TEST_F(Faultline, AllReadyPodsOfADeploymentAreNotHitUnlessThatIsMeant) {
       "  target: {selector: {labelSelectors: {app: web}}, mode: all}\n"
       "  faults: [{networkLatency: {latency: 1ms}}]\n"
       "  phases: {baseline: 0s, fault: 1s, recovery: 0s}\n";
-  shop->apply(experiment("all", all + "  limits: {maxPercent: 100}\n"));
+  shop.apply(experiment("all", all + "  limits: {maxPercent: 100}\n"));
   ASSERT_TRUE(comes_true([] { return phase("all") == "Failed"; }, 30s)) << status("all");
   EXPECT_THAT(text(status("all"), "reason"), HasSubstr("Deployment/web in shop"));
 }
@@ -155,7 +155,7 @@ struct WithoutWebhooks {
 
 TEST_F(Faultline, WithoutTheWebhooksNobodysExperimentBegins) {
   const auto annotated = [](const std::string& name) {
-    return shop->must_kubectl({"get", "experiment", name, "-o", "jsonpath={.metadata.annotations}"})
+    return shop.must_kubectl({"get", "experiment", name, "-o", "jsonpath={.metadata.annotations}"})
                .find("faultline.dev/admitted") != std::string::npos;
   };
   std::string unasked;
@@ -167,7 +167,7 @@ TEST_F(Faultline, WithoutTheWebhooksNobodysExperimentBegins) {
         [&] {
           unasked = "unasked-" + std::to_string(tries++);
           const TemporaryFile file(slow(unasked));
-          return shop->kubectl({"create", "-f", file.path()}).status == 0 && !annotated(unasked);
+          return shop.kubectl({"create", "-f", file.path()}).status == 0 && !annotated(unasked);
         },
         20s));
     ASSERT_TRUE(comes_true([&] { return over(unasked); }, 20s)) << status(unasked);
@@ -187,7 +187,7 @@ TEST_F(Faultline, WithoutTheWebhooksNobodysExperimentBegins) {
   ASSERT_TRUE(comes_true(
       [&] {
         const TemporaryFile file(slow("asked", "1s"));
-        return shop->kubectl({"create", "-f", file.path()}).status == 0 && annotated("asked");
+        return shop.kubectl({"create", "-f", file.path()}).status == 0 && annotated("asked");
       },
       100s));
   EXPECT_TRUE(comes_true([&] { return phase("asked") == "Completed"; }, 30s)) << status("asked");
@@ -195,7 +195,8 @@ TEST_F(Faultline, WithoutTheWebhooksNobodysExperimentBegins) {
 }
 
 // The answer's status to a sync as the agent of `node`.
-std::string sync_as(const Namespace& shop, const std::string& node, const std::string& token) {
+std::string sync_as(const ExistingNamespace& shop, const std::string& node,
+                    const std::string& token) {
   std::vector<std::string> words{"exec",         "caller", "--",   "curl",      "-sk",
                                  "-m",           "5",      "-o",   "/dev/null", "-w",
                                  "%{http_code}", "-X",     "POST", "-d",        "{}"};
@@ -228,19 +229,19 @@ TEST_F(Faultline, AnAgentsTokenIsGoodForItsOwnNodeAndNothingElse) {
     return made.substr(made.rfind('\n') + 1);  // behind a warning
   };
   const std::string good = token("faultline-controller", true);
-  EXPECT_EQ(sync_as(*shop, "n1", good), "400") << "known, and the message is none";
-  EXPECT_EQ(sync_as(*shop, "n2", good), "403") << "another node";
-  EXPECT_EQ(sync_as(*shop, "n1", token("faultline-controller", false)), "401") << "of no pod";
-  EXPECT_EQ(sync_as(*shop, "n1", token("https://kubernetes.default.svc", true)), "401")
+  EXPECT_EQ(sync_as(shop, "n1", good), "400") << "known, and the message is none";
+  EXPECT_EQ(sync_as(shop, "n2", good), "403") << "another node";
+  EXPECT_EQ(sync_as(shop, "n1", token("faultline-controller", false)), "401") << "of no pod";
+  EXPECT_EQ(sync_as(shop, "n1", token("https://kubernetes.default.svc", true)), "401")
       << "for the API server";
-  EXPECT_EQ(sync_as(*shop, "n1", ""), "401");
+  EXPECT_EQ(sync_as(shop, "n1", ""), "401");
   std::string forged = good;
   forged[forged.size() - 5] = forged[forged.size() - 5] == 'A' ? 'B' : 'A';
-  EXPECT_EQ(sync_as(*shop, "n1", forged), "401");
+  EXPECT_EQ(sync_as(shop, "n1", forged), "401");
   const auto stop =
-      shop->kubectl({"exec", "caller", "--", "curl", "-sk", "-m", "5", "-o", "/dev/null", "-w",
-                     "%{http_code}", "-X", "POST", "-H", "Authorization: Bearer " + good,
-                     "https://faultline-controller.faultline:7878/api/v1/stop"});
+      shop.kubectl({"exec", "caller", "--", "curl", "-sk", "-m", "5", "-o", "/dev/null", "-w",
+                    "%{http_code}", "-X", "POST", "-H", "Authorization: Bearer " + good,
+                    "https://faultline-controller.faultline:7878/api/v1/stop"});
   EXPECT_EQ(stop.output, "403") << "what people may";
 }
 

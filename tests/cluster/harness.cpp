@@ -62,38 +62,38 @@ bool comes_true(const std::function<bool()>& what, std::chrono::seconds limit) {
   return true;
 }
 
-Namespace::Namespace(std::string name) : name_(std::move(name)) {
+Namespace::Namespace(const std::string& name) : ExistingNamespace(name) {
   // One of this name, of a test before, may be on its way out.
   testbed::CommandResult made;
   if (!comes_true(
           [&] {
-            made = test::kubectl({"create", "namespace", name_});
+            made = test::kubectl({"create", "namespace", name});
             return made.status == 0;
           },
           60s))
-    throw std::runtime_error("namespace " + name_ + ": " + made.output);
+    throw std::runtime_error("namespace " + name + ": " + made.output);
   // Pods made before it are refused.
   if (!comes_true([&] { return kubectl({"get", "serviceaccount", "default"}).status == 0; }, 20s))
-    throw std::runtime_error(name_ + " got no service account");
+    throw std::runtime_error(name + " got no service account");
 }
 Namespace::~Namespace() {
-  test::kubectl({"delete", "namespace", name_, "--wait=false"});
-  test::kubectl({"delete", "pod", "--all", "-n", name_, "--force", "--grace-period=0"});
+  test::kubectl({"delete", "namespace", name(), "--wait=false"});
+  test::kubectl({"delete", "pod", "--all", "-n", name(), "--force", "--grace-period=0"});
 }
 
-void Namespace::apply(const std::string& manifest) const {
+void ExistingNamespace::apply(const std::string& manifest) const {
   // What begins with a brace is taken for JSON.
   const TemporaryFile file("---\n" + manifest);
   must_kubectl({"apply", "-f", file.path()});
 }
-testbed::CommandResult Namespace::kubectl(std::vector<std::string> words) const {
+testbed::CommandResult ExistingNamespace::kubectl(std::vector<std::string> words) const {
   return test::kubectl(in_front({"-n", name_}, std::move(words)));
 }
-std::string Namespace::must_kubectl(std::vector<std::string> words) const {
+std::string ExistingNamespace::must_kubectl(std::vector<std::string> words) const {
   return succeeded(kubectl(words), words);
 }
 
-void Namespace::nginx(const std::string& pod, const std::string& node) const {
+void ExistingNamespace::nginx(const std::string& pod, const std::string& node) const {
   apply("apiVersion: v1\nkind: Pod\nmetadata: {name: " + pod + ", labels: {app: " + pod +
         "}}\nspec:\n  nodeName: " + node +
         "\n  containers:\n    - {name: nginx, image: 'localhost/nginx:dev', readinessProbe: "
@@ -102,18 +102,19 @@ void Namespace::nginx(const std::string& pod, const std::string& node) const {
         pod + "}\nspec: {selector: {app: " + pod + "}, ports: [{port: 80}]}\n");
   wait_ready(pod);
 }
-void Namespace::client(const std::string& pod, const std::string& node) const {
+void ExistingNamespace::client(const std::string& pod, const std::string& node) const {
   apply("apiVersion: v1\nkind: Pod\nmetadata: {name: " + pod + "}\nspec:\n  nodeName: " + node +
         "\n  containers: [{name: client, image: 'localhost/client:dev'}]\n");
   wait_ready(pod);
 }
-void Namespace::wait_ready(const std::string& pod) const {
+void ExistingNamespace::wait_ready(const std::string& pod) const {
   const auto waited = kubectl({"wait", "--for=condition=Ready", "--timeout=60s", "pod/" + pod});
   if (waited.status != 0)
     throw std::runtime_error(waited.output + kubectl({"describe", "pod", pod}).output);
 }
 
-testbed::CommandResult Namespace::curl(const std::string& pod, const std::string& url) const {
+testbed::CommandResult ExistingNamespace::curl(const std::string& pod,
+                                               const std::string& url) const {
   return kubectl({"exec", pod, "--", "curl", "-sS", "--max-time", "2", url});
 }
 

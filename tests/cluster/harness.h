@@ -32,13 +32,10 @@ std::string must_kubectl(std::vector<std::string> words);
 // Asks every 100 ms; whether it came true.
 bool comes_true(const std::function<bool()>& what, std::chrono::seconds limit);
 
-// A namespace with pods of the test images; removed with all that is in it.
-class Namespace {
+// What is done in a namespace that is there.
+class ExistingNamespace {
  public:
-  explicit Namespace(std::string name);
-  Namespace(const Namespace&) = delete;
-  Namespace& operator=(const Namespace&) = delete;
-  ~Namespace();
+  explicit ExistingNamespace(std::string name) : name_(std::move(name)) {}
   // Applies a manifest here.
   void apply(const std::string& manifest) const;
   // kubectl in this namespace.
@@ -55,6 +52,15 @@ class Namespace {
 
  private:
   std::string name_;
+};
+
+// A namespace with pods of the test images; removed with all that is in it.
+class Namespace : public ExistingNamespace {
+ public:
+  explicit Namespace(const std::string& name);
+  Namespace(const Namespace&) = delete;
+  Namespace& operator=(const Namespace&) = delete;
+  ~Namespace();
 };
 
 // A file in the system's folder for temporary files, removed at the end.

@@ -72,7 +72,6 @@ std::map<pid_t, std::string> children_of(pid_t parent) {
 class FaultlinePlugin : public Faultline {
  protected:
   static void SetUpTestSuite() {
-    Faultline::SetUpTestSuite();
     const TemporaryFile roles(kRoles);
     must_kubectl({"apply", "-f", roles.path()});
     std::string pattern = (fs::temp_directory_path() / "flplugin-XXXXXX").string();
@@ -83,7 +82,8 @@ class FaultlinePlugin : public Faultline {
   }
   static void TearDownTestSuite() {
     fs::remove_all(folder);
-    Faultline::TearDownTestSuite();
+    const TemporaryFile roles(kRoles);
+    kubectl({"delete", "-f", roles.path(), "--ignore-not-found"});
   }
 
   static std::string kubeconfig(const std::string& name, const std::string& user) {
