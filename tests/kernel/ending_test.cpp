@@ -149,7 +149,7 @@ TEST_F(Ending, ManyCyclesLeaveNoDescriptorsProgramsOrMemory) {
     return std::stol(
         command({"sh", "-c", "ls /proc/" + std::to_string(getpid()) + "/fd | wc -l"}).output);
   };
-  for (int i = 0; i < 10; ++i) cycle();
+  for (int i = 0; i < cycles(10); ++i) cycle();
   const long memory = kilobytes(), open = descriptors();
   for (int i = 0; i < cycles(500); ++i) cycle();  // natively a thousand faults start and stop
   EXPECT_EQ(descriptors(), open);

@@ -220,7 +220,7 @@ TEST_F(NetworkBandwidth, ABurstPassesAtOnceAndTheRestWaits) {
   // 45 frames of 1442 bytes are 64 890 bytes: as many as the bucket holds.
   const Flood f = pod_to_host(a_, {.count = 65});
   ASSERT_EQ(f.lost(), 0U);
-  EXPECT_LT(f.at[44] * 1e3, 50) << "at the rate it would be 260 ms";
+  EXPECT_LT(f.at[44] * 1e3, emulated() ? 100 : 50) << "at the rate it would be 260 ms";
   const double each_ms = 1442 * 8 / (2 * kMbit) * 1e3;
   // A sender that is held up in between finds a bucket that was filled a bit.
   EXPECT_NEAR((f.at[64] - f.at[46]) * 1e3, 18 * each_ms, emulated() ? 30 : 5);

@@ -212,7 +212,7 @@ TEST_F(NetworkLatencyEnds, ManyCyclesLeaveNothingAndDoNotGrow) {
     command({"ping", "-c", "2", "-i", "0.002", a_.ip4()});
     EXPECT_TRUE(fault->disarm());
   };
-  for (int i = 0; i < 10; ++i) cycle();
+  for (int i = 0; i < cycles(10); ++i) cycle();
   const int fds = descriptors(), tasks = threads();
   const long kb = resident_kb();
   for (int i = 0; i < cycles(200); ++i) cycle();

@@ -226,7 +226,8 @@ TEST_F(SyscallLatencyOnCall, ThreadsWaitAtOnce) {
   const auto fault = arm(latency({"pread64"}, 50ms), pod_.pod());
   const int number = 8;
   const double took = ms_of([&] { EXPECT_EQ(threads_in_pod(number, reading()).wait(), 0); });
-  EXPECT_GE(counters(*fault).injected, static_cast<std::uint64_t>(number - 1));
+  // One or two that begin at once on one CPU no program may see (docs/decisions/0009).
+  EXPECT_GE(counters(*fault).injected, static_cast<std::uint64_t>(number - 2));
   EXPECT_LT(took, number * 50 / 2);
 }
 
