@@ -67,8 +67,9 @@ std::set<std::string> features_of_agent(const Namespace& space, const std::strin
     spec.erase("serviceAccountName");
     spec["restartPolicy"] = "Never";
     auto& agent = spec["containers"].as_array()[0].as_object();
-    for (const char* probe : {"startupProbe", "livenessProbe", "readinessProbe"})
-      agent.erase(probe);
+    // The installed agent has the node's port.
+    for (const char* key : {"startupProbe", "livenessProbe", "readinessProbe", "ports"})
+      agent.erase(key);
     agent["args"] = {"--probe"};
     const auto no_ca = [](boost::json::value& list) {
       boost::json::array rest_of_it;
