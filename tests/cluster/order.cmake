@@ -10,4 +10,4 @@ foreach(pair installed=Default installed_ha=TwoControllersAndNoPrivilegesOverIt 
 endforeach()
 set_tests_properties(cluster.installed PROPERTIES FIXTURES_SETUP faultline FIXTURES_REQUIRED cluster DEPENDS "cluster.crd;${cluster_alone}")
 set_tests_properties(cluster.installed_ha PROPERTIES FIXTURES_SETUP faultline_ha FIXTURES_REQUIRED faultline DEPENDS "${cluster_default}")
-set_tests_properties(cluster.uninstalled PROPERTIES FIXTURES_CLEANUP faultline FIXTURES_REQUIRED cluster)
+set_tests_properties(cluster.uninstalled PROPERTIES FIXTURES_CLEANUP "faultline;faultline_ha" FIXTURES_REQUIRED cluster)
