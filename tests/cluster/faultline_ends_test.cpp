@@ -101,7 +101,13 @@ TEST_F(FaultlineEnds, AKilledControllerIsReplacedAndItsRunIsSaidToBeLost) {
 
 // Nobody could stop the run by kubectl then: a leader that cannot renew its Lease for 8 s ends it.
 TEST_F(FaultlineEnds, AMinuteWithoutApiServerEndsItAndTheStatusComesLater) {
+  const auto restarts = [] {
+    return std::stoi(must_kubectl(
+        {"-n", "faultline", "get", "pods", "-l", "app.kubernetes.io/name=faultline-controller",
+         "-o", "jsonpath={.items[0].status.containerStatuses[0].restartCount}"}));
+  };
   const ShopPod hit = injected("silent", slow("silent", "90s"));
+  const int before = restarts();
   const auto stopped = std::chrono::steady_clock::now();
   ASSERT_EQ(cluster({"stop", "apiserver"}).status, 0);
   EXPECT_GT(felt_on(hit.node, hit.ip), kDelayed) << "not at once";
@@ -111,6 +117,7 @@ TEST_F(FaultlineEnds, AMinuteWithoutApiServerEndsItAndTheStatusComesLater) {
   ASSERT_TRUE(comes_true([] { return over("silent"); }, 60s)) << status("silent");
   std::cout << phase("silent") << ": " << text(status("silent"), "reason") << "\n";
   EXPECT_EQ(phase("silent"), "Aborted");
+  EXPECT_LE(restarts(), before + 1) << "it waits for the API server and does not end again";
   EXPECT_NE(text(status("silent"), "reason"), "");
 }
 
