@@ -12,7 +12,9 @@
 #define FL_TCP_CONNECTS 16384 /* connects in progress that are remembered at once */
 #define FL_TCP_FRESH 4096     /* connections that may begin while the collector starts */
 #define FL_TCP_MOVED 1024     /* connects while the hooks are moved, which takes microseconds */
-#define FL_TCP_SAME_CALL_NS 10000000ull
+/* A call may be held up between the two places (preempted, or on a CPU that an emulator takes away for 100 ms). A socket whose
+ * next connect() comes sooner loses one attempt, if the one before fell into a move, which takes microseconds. */
+#define FL_TCP_SAME_CALL_NS 200000000ull
 #define FL_TCP_ERRNOS 4096    /* include/linux/err.h: MAX_ERRNO 4095 */
 
 /* .bss fl_tcp_counts: grows only, but for unsent. Written with atomics by all CPUs. */
