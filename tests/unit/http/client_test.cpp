@@ -163,6 +163,7 @@ TEST(HttpClient, NobodyListeningIsSaidWithTheAddress) {
 }
 
 TEST(HttpClient, ResolvesNames) {
+  FAULTLINE_NEEDS_LOCALHOST;
   Loopback server(routes);
   ClientOptions options;
   options.base_url = "http://localhost:" + std::to_string(server.port()) + "/";

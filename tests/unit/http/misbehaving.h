@@ -2,11 +2,20 @@
 // Servers that answer byte by byte what a test says, and a loop to run a client on.
 #pragma once
 
+#include <netdb.h>
+
 #include <atomic>
 
 #include "tests/unit/http/loopback.h"
 
 namespace faultline::http {
+
+// In a test of names: returns from it on a machine that knows none, as a bare chroot.
+#define FAULTLINE_NEEDS_LOCALHOST                                                         \
+  if (addrinfo* found = nullptr; getaddrinfo("localhost", nullptr, nullptr, &found) != 0) \
+    GTEST_SKIP() << "needs: localhost in /etc/hosts";                                     \
+  else                                                                                    \
+    freeaddrinfo(found)
 
 template <class T>
 T run(asio::io_context& io, asio::awaitable<T> work) {

@@ -124,6 +124,7 @@ class TlsClient : public testing::Test {
 };
 
 TEST_F(TlsClient, AcceptsACertificateForTheNameAndForTheAddress) {
+  FAULTLINE_NEEDS_LOCALHOST;
   OpensslServer server(ca_.issue({}));
   for (const char* host : {"127.0.0.1", "localhost"}) {
     const auto answer = server.ask(trust(), host);
@@ -160,6 +161,7 @@ TEST_F(TlsClient, TakesTheServerNameInsteadOfTheUrls) {
 }
 
 TEST_F(TlsClient, RefusesAWrongNameAndSaysWhichOnesThereAre) {
+  FAULTLINE_NEEDS_LOCALHOST;
   EXPECT_THAT(refusal({.names = "DNS:shop.example,IP:10.0.0.1,IP:::1"}, trust()),
               HasSubstr("its certificate is for shop.example, 10.0.0.1, ::1, not for 127.0.0.1"));
   EXPECT_THAT(refusal({.names = "IP:127.0.0.1"}, trust(), "localhost"),

@@ -81,7 +81,7 @@ class TlsServer : public testing::Test {
   }
 
   [[nodiscard]] std::string at(const std::string& path) const {
-    return "https://localhost:" + std::to_string(server_->port()) + path;
+    return "https://127.0.0.1:" + std::to_string(server_->port()) + path;
   }
   [[nodiscard]] std::string curl(const std::string& words) const {
     return shell("curl -sS --max-time 8 --cacert " + folder_.file("ca") + " " + words);
