@@ -10,8 +10,8 @@ namespace faultline::cli {
 
 // Fetches report.md and report.html of a run and writes them into `folder`, which is made if need
 // be, beside report.json, whose text is `json` (of ControllerApi::report_text(): who shows the same
-// report asks once, since a run that is being stored tells its times to the nanosecond before and to
-// the microsecond after); each file is replaced whole. Returns the path of report.html.
+// report asks once, since a run that is being stored tells its times to the nanosecond before and
+// to the microsecond after); each file is replaced whole. Returns the path of report.html.
 [[nodiscard]] Result<std::string> write_report(const ControllerApi& api, const std::string& run,
                                                const std::string& folder, const std::string& json);
 

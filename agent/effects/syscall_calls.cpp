@@ -5,8 +5,8 @@
 #include <cstring>
 #include <utility>
 
-#include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/cgroup2.h"
+#include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/kernel_btf.h"
 #include "agent/kernel/link.h"
 #include "agent/kernel/program_copy.h"

@@ -32,8 +32,8 @@
 #include <vector>
 
 #include "agent/effects/effect.h"
-#include "agent/kernel/histogram_reader.h"
 #include "agent/effects/tcp_diag.h"
+#include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/link.h"
 #include "agent/kernel/skeleton.h"
 #include "effect_abi_tcp.h"

@@ -40,7 +40,7 @@ struct ServiceOptions {
   std::int64_t max_store_pages = 0;
   Retention retention;
   RunTimes times;
-  bool journaled = false;  // journal() follows
+  bool journaled = false;     // journal() follows
   AuditLog* audit = nullptr;  // outlives it; none: nothing is kept of who decided what
 };
 

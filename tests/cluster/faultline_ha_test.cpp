@@ -4,7 +4,6 @@
 #include <signal.h>
 
 #include <boost/json.hpp>
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <optional>
@@ -80,10 +79,11 @@ TEST_F(FaultlineHa, AnUpgradeOfTheControllersHandsTheRunOverAndTheCommandFollows
   const TemporaryFile document(slow("rolling", "30s"));
   const testbed::TestFolder folder;
   const std::string said = folder.path() + "/said", report = folder.path() + "/report";
+  const std::string program = FAULTLINE_BINARY_DIR "/bin/faultline";
   auto command = testbed::launch(
       {"env", "KUBECONFIG=" + state("pki/admin.kubeconfig"), "HOME=" + folder.path(),
-       "PATH=" + programs() + ":" + std::getenv("PATH"), FAULTLINE_BINARY_DIR "/bin/faultline",
-       "run", document.path(), "--namespace", "shop", "--kubernetes", "--report", report},
+       "PATH=" + programs() + ":/usr/bin:/bin", program, "run", document.path(), "--namespace",
+       "shop", "--kubernetes", "--report", report},
       {.file = said});
   const auto text_of = [](const std::string& file) {
     std::ifstream in(file);

@@ -49,7 +49,7 @@ testbed::CommandResult kubectl(std::vector<std::string> words) {
                std::move(words)));
 }
 
-std::string must_kubectl(std::vector<std::string> words) {
+std::string must_kubectl(const std::vector<std::string>& words) {
   return succeeded(kubectl(words), words);
 }
 
@@ -89,7 +89,7 @@ void ExistingNamespace::apply(const std::string& manifest) const {
 testbed::CommandResult ExistingNamespace::kubectl(std::vector<std::string> words) const {
   return test::kubectl(in_front({"-n", name_}, std::move(words)));
 }
-std::string ExistingNamespace::must_kubectl(std::vector<std::string> words) const {
+std::string ExistingNamespace::must_kubectl(const std::vector<std::string>& words) const {
   return succeeded(kubectl(words), words);
 }
 

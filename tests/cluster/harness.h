@@ -28,7 +28,7 @@ testbed::CommandResult cluster(std::vector<std::string> words);
 // kubectl as administrator, by the API server's port on loopback.
 testbed::CommandResult kubectl(std::vector<std::string> words);
 // What it printed; throws unless it succeeds.
-std::string must_kubectl(std::vector<std::string> words);
+std::string must_kubectl(const std::vector<std::string>& words);
 // Asks every 100 ms; whether it came true.
 bool comes_true(const std::function<bool()>& what, std::chrono::seconds limit);
 
@@ -40,7 +40,7 @@ class ExistingNamespace {
   void apply(const std::string& manifest) const;
   // kubectl in this namespace.
   [[nodiscard]] testbed::CommandResult kubectl(std::vector<std::string> words) const;
-  std::string must_kubectl(std::vector<std::string> words) const;
+  std::string must_kubectl(const std::vector<std::string>& words) const;
   // A pod of localhost/nginx:dev or localhost/client:dev, on a node; with a Service of its name
   // when it is nginx. Returns when it is ready.
   void nginx(const std::string& pod, const std::string& node) const;

@@ -155,7 +155,8 @@ TEST_F(PageDelay, JitterSpreadsTheWaits) {
   for (std::uint32_t i = 0; i < 60; ++i) seen.push_back(ms_of([&] { wait_at(memory_->waits, i); }));
   std::ranges::sort(seen);
   EXPECT_GE(seen.front(), 10);
-  EXPECT_LT(seen.front(), emulated() ? 18 : 15) << "the tenth of 60 uniform values is below 13.3 almost surely";
+  EXPECT_LT(seen.front(), emulated() ? 18 : 15)
+      << "the tenth of 60 uniform values is below 13.3 almost surely";
   EXPECT_GT(seen.back(), 25);
 }
 

@@ -33,10 +33,9 @@ class House {
  public:
   explicit House(const HouseOptions& options) {
     if (!options.audit_path.empty()) audit_ = *AuditLog::open(options.audit_path, clock_, "c1");
-    auto service = Service::open(loop_.get_executor(), clock_,
-                                 {.store_path = options.store_path,
-                                  .times = options.times,
-                                  .audit = audit_.get()});
+    auto service = Service::open(
+        loop_.get_executor(), clock_,
+        {.store_path = options.store_path, .times = options.times, .audit = audit_.get()});
     if (!service) {
       ADD_FAILURE() << service.error().message;
       return;
