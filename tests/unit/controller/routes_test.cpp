@@ -271,9 +271,11 @@ TEST_F(RoutesTest, EventStreamTellsEachStateAndEndsWithTheRun) {
   std::vector<std::string> states;
   for (const auto& [id, state] : seen)
     if (states.empty() || states.back() != state) states.push_back(state);
-  EXPECT_THAT(states, ElementsAre("Pending", "Baseline", "Injecting", "Recovering", "Completed"));
+  // It begins with the state that the run is in, which is Pending for a few milliseconds only.
+  if (!states.empty() && states.front() == "Pending") states.erase(states.begin());
+  EXPECT_THAT(states, ElementsAre("Baseline", "Injecting", "Recovering", "Completed"));
   EXPECT_TRUE(std::ranges::is_sorted(seen, {}, [](const auto& e) { return std::stoull(e.first); }));
-  EXPECT_GE(seen.size(), states.size() + 1) << "live figures in between";
+  EXPECT_GE(seen.size(), states.size() + 2) << "live figures in between";
 
   const auto again = watch(*house_, run);
   ASSERT_EQ(again.size(), 1U) << "of a run that is over, the last state is all";
