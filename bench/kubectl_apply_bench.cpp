@@ -15,6 +15,7 @@
 #include <fstream>
 #include <iostream>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 
@@ -60,11 +61,12 @@ int run(int rounds) {
   std::vector<double> from_start, from_end, nobody;
   for (int round = 0; round < rounds; ++round) {
     const std::string run = "apply-" + std::to_string(round);
-    const TemporaryFile experiment(
-        "apiVersion: faultline.dev/v1alpha1\nkind: Experiment\nmetadata: {name: " + run +
-        "}\nspec:\n  target: {selector: {pods: {shop: [" + name +
-        "]}}}\n  faults: [{networkLatency: {latency: 300ms}}]\n"
-        "  phases: {baseline: 0s, fault: 3s, recovery: 0s}\n");
+    std::ostringstream document;
+    document << "apiVersion: faultline.dev/v1alpha1\nkind: Experiment\nmetadata: {name: " << run
+             << "}\nspec:\n  target: {selector: {pods: {shop: [" << name
+             << "]}}}\n  faults: [{networkLatency: {latency: 300ms}}]\n"
+                "  phases: {baseline: 0s, fault: 3s, recovery: 0s}\n";
+    const TemporaryFile experiment(document.str());
     const TemporaryFile plain("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + run + "}\n");
     const auto before = Clock::now();
     shop.must_kubectl({"apply", "-f", plain.path()});

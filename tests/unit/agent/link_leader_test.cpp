@@ -25,7 +25,7 @@ constexpr const char* kToken = "one-token-of-sixteen";
 class Controller {
  public:
   Controller(asio::io_context& loop, const http::Authority* authority)
-      : server_(loop.get_executor(), options(authority)) {
+      : loop_(loop), server_(loop.get_executor(), options(authority)) {
     server_.authenticator(
         [this](const http::Request& request) -> asio::awaitable<Result<http::Identity>> {
           shown.push_back(http::bearer(request));
@@ -65,7 +65,7 @@ class Controller {
     api::SyncResponse response;
     response.receivedAt = response.answeredAt = {SystemClock().utc()};
     if (message && message->waitSeconds > 0) {
-      asio::steady_timer timer(co_await asio::this_coro::executor, 100ms);
+      asio::steady_timer timer(loop_, 100ms);
       co_await timer.async_wait(asio::use_awaitable);
     }
     http::Response out;
@@ -73,6 +73,7 @@ class Controller {
     co_return out;
   }
 
+  asio::io_context& loop_;
   http::Folder folder_;
   http::Server server_;
 };
