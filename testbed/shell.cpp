@@ -16,8 +16,9 @@ CommandResult command(const std::vector<std::string>& words, const std::string& 
   int pipe_fds[2];
   if (pipe2(pipe_fds, O_CLOEXEC) != 0) throw std::runtime_error("pipe2 failed");
   const int input_fd = input.empty() ? -1 : memfd_create("input", MFD_CLOEXEC);
-  if (input_fd >= 0 && (write(input_fd, input.data(), input.size()) != std::ssize(input) ||
-                        lseek(input_fd, 0, SEEK_SET) != 0))
+  if (!input.empty() &&
+      (input_fd < 0 || write(input_fd, input.data(), input.size()) != std::ssize(input) ||
+       lseek(input_fd, 0, SEEK_SET) != 0))
     throw std::runtime_error("cannot write a command's input");
   const pid_t pid = fork();
   if (pid < 0) throw std::runtime_error("fork failed");

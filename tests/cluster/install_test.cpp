@@ -90,6 +90,8 @@ TEST(Install, GoesWithoutATrace) {
   must_kubectl({"delete", "-k", source("tests/cluster/manifests/ha-hardened"), "--ignore-not-found",
                 "--timeout=90s"});
   EXPECT_EQ(ours(), "");
+  // The shop too, or the next installation would find it on its way out.
+  EXPECT_TRUE(comes_true([] { return kubectl({"get", "namespace", "shop"}).status != 0; }, 60s));
 }
 
 }  // namespace faultline::test
