@@ -17,7 +17,7 @@ function(faultline_bpf path)
   add_custom_command(
     OUTPUT ${out}/${name}.skel.h
     COMMAND ${CLANG_BPF} -g -O2 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-address-of-packed-member
-            -Wno-missing-field-initializers -target bpf -mcpu=v3 -D__TARGET_ARCH_${FAULTLINE_BPF_ARCH}
+            -Wno-missing-field-initializers -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -target bpf -mcpu=v3 -D__TARGET_ARCH_${FAULTLINE_BPF_ARCH}
             -I${CMAKE_SOURCE_DIR}/bpf/include -isystem /usr/include/${FAULTLINE_MULTIARCH}
             -MD -MF ${out}/${name}.d -MT ${out}/${name}.skel.h
             -c ${source} -o ${out}/${name}.unlinked.o

@@ -12,6 +12,15 @@ target_link_libraries(faultline_flags INTERFACE Boost::json)
 # Line numbers are what a backtrace needs; full debug information is for the debug preset. Measured over the whole build on
 # two cores: a quarter of the time.
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1 -DNDEBUG" CACHE STRING "" FORCE)
+# No path of the machine that built it is in a program.
+target_compile_options(faultline_flags INTERFACE -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+# A mistake in memory ends the program instead of serving whoever found it. Programs that a sanitizer watches go without, and code
+# that is not optimised cannot be fortified. tests/unit/programs/ looks into the programs.
+if(NOT FAULTLINE_SANITIZE)
+  target_compile_options(faultline_flags INTERFACE -fPIE -fstack-protector-strong -D_GLIBCXX_ASSERTIONS
+                         $<$<CONFIG:RelWithDebInfo,Release>:-D_FORTIFY_SOURCE=2>)
+  target_link_options(faultline_flags INTERFACE -pie -Wl,-z,relro,-z,now)
+endif()
 if(FAULTLINE_SANITIZE)
   target_compile_options(faultline_flags INTERFACE -fsanitize=${FAULTLINE_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(faultline_flags INTERFACE -fsanitize=${FAULTLINE_SANITIZE})
@@ -19,7 +28,7 @@ endif()
 
 # Tests are compiled once and run once: they are not optimised, which halves what their build costs.
 add_library(faultline_test_flags INTERFACE)
-target_compile_options(faultline_test_flags INTERFACE $<$<CONFIG:RelWithDebInfo>:-O0>)
+target_compile_options(faultline_test_flags INTERFACE $<$<CONFIG:RelWithDebInfo>:-O0> -U_FORTIFY_SOURCE)
 target_link_libraries(faultline_test_flags INTERFACE faultline_flags GTest::gtest GTest::gmock)
 
 # Headers of others that most files read: half of what a file costs was reading them. Only in the release preset, so that

@@ -11,6 +11,7 @@
 #include "testbed/program.h"
 #include "testbed/test_pod.h"
 #include "tests/cluster/faultline.h"
+#include "tests/places.h"
 
 namespace faultline::test {
 namespace {
@@ -79,7 +80,7 @@ TEST_F(FaultlineHa, AnUpgradeOfTheControllersHandsTheRunOverAndTheCommandFollows
   const TemporaryFile document(slow("rolling", "30s"));
   const testbed::TestFolder folder;
   const std::string said = folder.path() + "/said", report = folder.path() + "/report";
-  const std::string program = FAULTLINE_BINARY_DIR "/bin/faultline";
+  const std::string program = test::build_dir() / "bin/faultline";
   auto command = testbed::launch(
       {"env", "KUBECONFIG=" + state("pki/admin.kubeconfig"), "HOME=" + folder.path(),
        "PATH=" + programs() + ":/usr/bin:/bin", program, "run", document.path(), "--namespace",

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "tests/cluster/harness.h"
+#include "tests/places.h"
 
 namespace faultline::test {
 namespace {
@@ -100,7 +101,7 @@ std::string places() {
 }
 
 // Written before the cluster comes up, read when it is gone.
-std::string remembered() { return FAULTLINE_BINARY_DIR "/cluster-before"; }
+std::string remembered() { return test::build_dir() / "cluster-before"; }
 std::string machine() { return sysctls() + network() + places(); }
 
 }  // namespace

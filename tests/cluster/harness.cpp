@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "tests/places.h"
+
 namespace faultline::test {
 namespace {
 
@@ -28,7 +30,7 @@ std::string succeeded(const testbed::CommandResult& result, const std::vector<st
 
 }  // namespace
 
-std::string source(const std::string& path) { return std::string(FAULTLINE_SOURCE_DIR "/") + path; }
+std::string source(const std::string& path) { return test::source_dir() / path; }
 
 std::string state(const std::string& path) { return std::string(kState) + "/" + path; }
 

@@ -14,6 +14,7 @@
 
 #include "testbed/program.h"
 #include "tests/cluster/faultline.h"
+#include "tests/places.h"
 
 namespace faultline::test {
 namespace {
@@ -114,13 +115,13 @@ class FaultlinePlugin : public Faultline {
   // `kubectl faultline WORDS...` with this kubeconfig.
   static std::vector<std::string> words(const std::string& config, std::vector<std::string> more) {
     const char* path = std::getenv("PATH");
-    std::vector<std::string> all{
-        "env",
-        "PATH=" FAULTLINE_BINARY_DIR "/bin:" + programs() + ":" + (path == nullptr ? "" : path),
-        "KUBECONFIG=" + config,
-        "HOME=" + folder,
-        "kubectl",
-        "faultline"};
+    std::vector<std::string> all{"env",
+                                 "PATH=" + (test::build_dir() / "bin:").string() + programs() +
+                                     ":" + (path == nullptr ? "" : path),
+                                 "KUBECONFIG=" + config,
+                                 "HOME=" + folder,
+                                 "kubectl",
+                                 "faultline"};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }

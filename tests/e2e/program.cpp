@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "testbed/shell.h"
+#include "tests/places.h"
 
 namespace faultline::test {
 namespace fs = std::filesystem;
@@ -36,7 +37,7 @@ int run_program(const std::vector<std::string>& argv, const std::string& out,
   unsetenv("FAULTLINE_CONTROLLER");
   unsetenv("FAULTLINE_TOKEN_FILE");
   std::vector<std::string> words = argv;
-  words[0] = FAULTLINE_PROGRAMS "/" + argv[0];
+  words[0] = test::build_dir() / "bin" / argv[0];
   std::vector<char*> raw;
   for (std::string& word : words) raw.push_back(word.data());
   raw.push_back(nullptr);

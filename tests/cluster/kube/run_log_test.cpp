@@ -11,6 +11,7 @@
 #include "controller/kubernetes/run_log_object.h"
 #include "controller/kubernetes/run_log_store.h"
 #include "tests/cluster/kube/control_plane.h"
+#include "tests/places.h"
 
 namespace faultline::kube {
 namespace {
@@ -49,7 +50,7 @@ class RunLog : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     if (!ControlPlane::missing().empty()) GTEST_SKIP() << ControlPlane::missing();
-    std::ifstream crd(std::string(FAULTLINE_SOURCE_DIR) + "/daemonset/base/run-log-crd.yaml");
+    std::ifstream crd(test::source_dir() / "daemonset/base/run-log-crd.yaml");
     control_plane().create({std::istreambuf_iterator<char>(crd), {}});
     control_plane().kubectl(
         {"wait", "--for=condition=Established", "--timeout=20s", "crd/runlogs.faultline.dev"});

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "api/codec.h"
+#include "tests/places.h"
 
 namespace faultline::api {
 namespace {
@@ -19,16 +20,12 @@ namespace fs = std::filesystem;
 namespace json = boost::json;
 using testing::HasSubstr;
 
-fs::path source() {
-  return fs::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
-}
-
 const json::object& schema_of(const json::value& crd) {
   return crd.at_pointer("/spec/versions/0/schema/openAPIV3Schema").as_object();
 }
 
 TEST(Crd, TheCommittedFileIsWhatTheGeneratorMakes) {
-  std::ifstream in(source() / "daemonset/base/crd.yaml");
+  std::ifstream in(test::source_dir() / "daemonset/base/crd.yaml");
   std::stringstream text;
   text << in.rdbuf();
   EXPECT_EQ(text.str(), experiment_crd_yaml())

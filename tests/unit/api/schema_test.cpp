@@ -12,15 +12,12 @@
 
 #include "api/codec.h"
 #include "api/detail/yaml.h"
+#include "tests/places.h"
 
 namespace faultline::api {
 namespace {
 
 namespace fs = std::filesystem;
-
-fs::path source() {
-  return fs::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
-}
 
 std::string content(const fs::path& path) {
   std::ifstream in(path);
@@ -32,7 +29,7 @@ std::string content(const fs::path& path) {
 
 std::vector<fs::path> examples() {
   std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(source() / "docs/examples"))
+  for (const auto& entry : fs::directory_iterator(test::source_dir() / "docs/examples"))
     if (entry.path().extension() == ".yaml") found.push_back(entry.path());
   return found;
 }
@@ -89,7 +86,7 @@ TEST(Schema, AcceptsTheExamplesAndRefusesWhatTheParserRefuses) {
     documents.push_back(to_json(*parsed));  // what we write is valid too
     expected += "11";
   }
-  const std::string base = content(source() / "docs/examples/slow-payments.yaml");
+  const std::string base = content(test::source_dir() / "docs/examples/slow-payments.yaml");
   for (const Change& change : kRefused) {
     std::string text = base;
     const std::size_t at = text.find(change.old);
@@ -103,7 +100,8 @@ TEST(Schema, AcceptsTheExamplesAndRefusesWhatTheParserRefuses) {
       fs::temp_directory_path() / ("fl-schema-" + std::to_string(getpid()) + ".json");
   std::ofstream(file) << boost::json::serialize(
       boost::json::object{{"schema", experiment_schema()}, {"documents", documents}});
-  const std::string command = "python3 '" + (source() / "tests/unit/api/schema_check.py").string() +
+  const std::string command = "python3 '" +
+                              (test::source_dir() / "tests/unit/api/schema_check.py").string() +
                               "' '" + file.string() + "'";
   FILE* pipe = popen(command.c_str(), "r");
   ASSERT_NE(pipe, nullptr);
@@ -117,7 +115,7 @@ TEST(Schema, AcceptsTheExamplesAndRefusesWhatTheParserRefuses) {
 }
 
 TEST(Schema, EveryKeyHasHelpAndIsInTheDocumentation) {
-  const std::string text = content(source() / "docs/experiment.md");
+  const std::string text = content(test::source_dir() / "docs/experiment.md");
   const auto schema = experiment_schema();
   for (const auto& [name, type] : schema.at("$defs").as_object())
     for (const auto& [key, field] : type.at("properties").as_object()) {

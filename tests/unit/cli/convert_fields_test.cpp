@@ -12,6 +12,7 @@
 #include "api/codec.h"
 #include "cli/convert/convert.h"
 #include "cli/convert/mapping.h"
+#include "tests/places.h"
 
 namespace faultline::cli {
 namespace {
@@ -19,16 +20,12 @@ namespace {
 namespace fs = std::filesystem;
 namespace json = boost::json;
 
-fs::path source() {
-  return fs::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
-}
-
 struct Field {
   std::string kind, path;
 };
 
 std::vector<Field> chaos_mesh_fields() {
-  std::ifstream in(source() / "tests/unit/cli/chaos_mesh_fields.txt");
+  std::ifstream in(test::source_dir() / "tests/unit/cli/chaos_mesh_fields.txt");
   std::vector<Field> out;
   for (std::string line; std::getline(in, line);) {
     if (line.starts_with('#')) continue;
@@ -271,7 +268,7 @@ TEST(ConvertFields, AKeyThatNobodyKnowsIsToldWhereverItStands) {
 }
 
 TEST(ConvertFields, TheDocumentationHasTheTable) {
-  std::ifstream in(source() / "docs/convert.md");
+  std::ifstream in(test::source_dir() / "docs/convert.md");
   std::stringstream text;
   text << in.rdbuf();
   EXPECT_NE(text.str().find(mapping_page()), std::string::npos)

@@ -12,11 +12,13 @@
 #include <string>
 #include <vector>
 
+#include "tests/places.h"
+
 namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kRoot = FAULTLINE_SOURCE_DIR;
+const fs::path kRoot = faultline::test::source_dir();
 
 std::string text_of(const fs::path& path) {
   std::ifstream in(path);

@@ -14,6 +14,7 @@
 
 #include "api/codec.h"
 #include "report/report.h"
+#include "tests/places.h"
 #include "tests/unit/report/synthetic.h"
 
 namespace faultline::report {
@@ -28,7 +29,7 @@ std::string read(const std::filesystem::path& path) {
 }
 
 void expect_golden(const std::string& name, const std::string& text) {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "golden" / name;
+  const auto path = test::source_dir() / "tests/unit/report/golden" / name;
   if (std::getenv("FAULTLINE_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
   EXPECT_EQ(text, read(path)) << "if the change is meant: FAULTLINE_UPDATE_GOLDEN=1";
 }
