@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "api/budgets.h"
 #include "api/experiment.h"
 #include "api/experiment_status.h"
 #include "api/node_status.h"

@@ -53,12 +53,13 @@ void check_pods(const PodsFile& file, detail::Problems& problems) {
 }
 
 template <class T, class Check>
-Result<T> parse(std::string_view text, std::string_view file, Check check) {
+Result<T> parse(std::string_view text, std::string_view file, const document::Budget& budget,
+                Check check) {
   detail::SourceMap map;
   detail::Problems problems(file, &map);
   boost::json::value value;
   T out{};
-  if (detail::read_yaml(text, value, map, problems)) {
+  if (detail::read_yaml(text, budget, value, map, problems)) {
     detail::Decoder decoder(problems);
     detail::decode(decoder, value, out);
     check(out, problems);
@@ -84,11 +85,11 @@ void leave_out(boost::json::value& v, const boost::json::value& defaults) {
 }  // namespace
 
 Result<Experiment> parse_experiment(std::string_view text, std::string_view file) {
-  return parse<Experiment>(text, file, detail::check_experiment);
+  return parse<Experiment>(text, file, kExperimentBudget, detail::check_experiment);
 }
 
 Result<PodsFile> parse_pods_file(std::string_view text, std::string_view file) {
-  return parse<PodsFile>(text, file, check_pods);
+  return parse<PodsFile>(text, file, kPodsFileBudget, check_pods);
 }
 
 Result<> validate(const Experiment& experiment) {

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 
-#include "api/detail/text.h"
-
 namespace faultline::api::detail {
 namespace {
+
+// More than are shown, so that the first of the document are among them; few enough that a hostile
+// document cannot make each rule look at thousands.
+constexpr std::size_t kKept = 100;
 
 // "a.b" of "a.b.c" and of "a.b[0]"; keys in brackets and quotes are never asked for.
 std::string_view parent(std::string_view path) {
@@ -22,35 +24,26 @@ bool inside(std::string_view path, std::string_view root) {
 
 }  // namespace
 
-void append_key(std::string& path, std::string_view key) {
-  const bool plain = !key.empty() && std::ranges::all_of(key, [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '_' || c == '-';
-  });
-  if (!plain) {
-    path += "[" + in_quotes(key) + "]";
-    return;
-  }
-  if (!path.empty()) path += '.';
-  if (key.size() <= 60)
-    path += key;
-  else
-    path += std::string(key.substr(0, 60)) + "...";
-}
-
-void append_index(std::string& path, std::size_t index) {
-  path += "[" + std::to_string(index) + "]";
-}
-
 void Problems::add(std::string shown, std::string message, Where where, std::string subject) {
   int line = 0;
   if (map_ != nullptr) {
-    const auto found = map_->lines.find(shown);
-    if (found != map_->lines.end())
-      line = where == Where::kKey || found->second.value == 0 ? found->second.key
-                                                              : found->second.value;
+    const document::Lines found = map_->find(shown);
+    line = where == Where::kKey || found.value == 0 ? found.key : found.value;
   }
   if (subject.empty()) subject = shown;
-  problems_.push_back({line, std::move(shown), std::move(subject), std::move(message)});
+  keep({line, std::move(shown), std::move(subject), std::move(message)});
+}
+
+void Problems::add(document::Problem found) {
+  std::string subject = found.path;
+  keep({found.line, std::move(found.path), std::move(subject), std::move(found.message)});
+}
+
+void Problems::keep(Problem problem) {
+  if (problems_.size() < kKept)
+    problems_.push_back(std::move(problem));
+  else
+    ++more_;
 }
 
 bool Problems::spoiled(std::string_view path) const {
@@ -65,6 +58,9 @@ Error Problems::error() const {
   std::vector<const Problem*> sorted;
   for (const Problem& problem : problems_) sorted.push_back(&problem);
   std::ranges::stable_sort(sorted, {}, &Problem::line);
+  const std::size_t shown = std::min(sorted.size(), kShown);
+  const std::size_t hidden = sorted.size() - shown + more_;
+  sorted.resize(shown);
   std::string text;
   for (const Problem* problem : sorted) {
     if (!text.empty()) text += '\n';
@@ -74,6 +70,7 @@ Error Problems::error() const {
     if (!problem->shown.empty()) text += problem->shown + ": ";
     text += problem->message;
   }
+  if (hidden > 0) text += "\nand " + std::to_string(hidden) + " more problems";
   return {Errc::kInvalid, std::move(text), 0};
 }
 

@@ -10,6 +10,7 @@ find_package(prometheus-cpp REQUIRED)
 find_package(SQLiteCpp REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(LIBBPF REQUIRED IMPORTED_TARGET libbpf)
+pkg_check_modules(LIBYAML REQUIRED IMPORTED_TARGET yaml-0.1)
 find_path(TL_EXPECTED_INCLUDE tl/expected.hpp REQUIRED)
 
 if(FAULTLINE_TESTS)

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// yaml-cpp stays in this file.
-#include <yaml-cpp/yaml.h>
-
 #include <boost/json.hpp>
+#include <deque>
 #include <filesystem>
 #include <optional>
 
+#include "document/yaml.h"
 #include "kube/base64.h"
 #include "kube/config.h"
 
@@ -15,24 +14,35 @@ namespace {
 namespace fs = std::filesystem;
 namespace json = boost::json;
 
-// A node and the words for where it stands.
+// Those of hundreds of clusters, certificates included.
+constexpr document::YamlOptions kOptions{{8 << 20, 100'000, 32}, 1, true};
+
+// A node and the words for where it stands. The document must outlive it.
 struct Field {
-  YAML::Node node;
+  const json::value* node;  // null: it is not there
   std::string file, path;
 
-  [[nodiscard]] bool there() const { return node && !node.IsNull(); }
+  [[nodiscard]] bool there() const { return node != nullptr && !node->is_null(); }
+  [[nodiscard]] bool is_map() const { return node != nullptr && node->is_object(); }
   [[nodiscard]] Error wrong(std::string_view what, Errc code = Errc::kInvalid) const {
     return {code, file + ": " + path + " " + std::string(what), 0};
   }
   [[nodiscard]] Field operator[](const std::string& key) const {
     const std::string inner = path.empty() ? key : path + "." + key;
-    if (!node || !node.IsMap()) return {YAML::Node(YAML::NodeType::Undefined), file, inner};
-    return {node[key], file, inner};
+    return {is_map() ? node->get_object().if_contains(key) : nullptr, file, inner};
+  }
+  // Of a list; none of anything else.
+  [[nodiscard]] std::vector<Field> items() const {
+    std::vector<Field> out;
+    if (node == nullptr || !node->is_array()) return out;
+    for (const json::value& item : node->get_array())
+      out.push_back({&item, file, path + "[" + std::to_string(out.size()) + "]"});
+    return out;
   }
   [[nodiscard]] Result<std::string> text() const {
     if (!there()) return std::string();
-    if (!node.IsScalar()) return fail(wrong("must be a text"));
-    return node.Scalar();
+    if (!node->is_string()) return fail(wrong("must be a text"));
+    return std::string(node->get_string());
   }
   // Paths in a kubeconfig are relative to it.
   [[nodiscard]] Result<std::string> file_path() const {
@@ -47,10 +57,9 @@ Result<std::optional<Field>> entry(const Field& root, const std::string& list,
                                    const std::string& inner, const std::string& name) {
   const Field all = root[list];
   if (!all.there()) return std::optional<Field>();
-  if (!all.node.IsSequence()) return fail(all.wrong("must be a list"));
-  for (std::size_t i = 0; i < all.node.size(); ++i) {
-    const Field one{all.node[i], all.file, list + "[" + std::to_string(i) + "]"};
-    if (!one.node.IsMap()) return fail(one.wrong("must be a map with name and " + inner));
+  if (!all.node->is_array()) return fail(all.wrong("must be a list"));
+  for (const Field& one : all.items()) {
+    if (!one.is_map()) return fail(one.wrong("must be a map with name and " + inner));
     const auto own = one["name"].text();
     if (!own) return fail(own.error());
     if (*own == name) return std::optional(one[inner]);
@@ -94,7 +103,8 @@ Result<> refuse(const Field& in, std::initializer_list<std::pair<const char*, co
   for (const auto& [key, reason] : why) {
     const Field field = in[key];
     if (!field.there()) continue;
-    if (field.node.IsScalar() && (field.node.Scalar() == "false" || field.node.Scalar().empty()))
+    if (field.node->is_string() &&
+        (field.node->get_string() == "false" || field.node->get_string().empty()))
       continue;
     return fail(field.wrong(reason, Errc::kUnsupported));
   }
@@ -104,10 +114,11 @@ Result<> refuse(const Field& in, std::initializer_list<std::pair<const char*, co
 Result<std::vector<std::string>> texts(const Field& list) {
   std::vector<std::string> words;
   if (!list.there()) return words;
-  if (!list.node.IsSequence()) return fail(list.wrong("must be a list of texts"));
-  for (const auto& item : list.node) {
-    if (!item.IsScalar()) return fail(list.wrong("must be a list of texts"));
-    words.push_back(item.Scalar());
+  if (!list.node->is_array()) return fail(list.wrong("must be a list of texts"));
+  for (const Field& item : list.items()) {
+    const auto word = item.text();
+    if (!word || !item.there()) return fail(list.wrong("must be a list of texts"));
+    words.push_back(*word);
   }
   return words;
 }
@@ -142,9 +153,8 @@ Result<ExecPlugin> exec_plugin(const Field& exec, const std::string& server,
   if (!arguments) return fail(arguments.error());
   plugin.arguments = std::move(*arguments);
   const Field env = exec["env"];
-  if (env.there() && !env.node.IsSequence()) return fail(env.wrong("must be a list"));
-  for (std::size_t i = 0; env.there() && i < env.node.size(); ++i) {
-    const Field one{env.node[i], env.file, env.path + "[" + std::to_string(i) + "]"};
+  if (env.there() && !env.node->is_array()) return fail(env.wrong("must be a list"));
+  for (const Field& one : env.items()) {
     const auto name = one["name"].text(), value = one["value"].text();
     if (!name) return fail(name.error());
     if (!value) return fail(value.error());
@@ -163,7 +173,7 @@ Result<ExecPlugin> exec_plugin(const Field& exec, const std::string& server,
 
 Result<> read_user(const Field& user, const std::string& server, CredentialSources& sources,
                    std::chrono::milliseconds exec_timeout) {
-  if (user.there() && !user.node.IsMap()) return fail(user.wrong("must be a map"));
+  if (user.there() && !user.is_map()) return fail(user.wrong("must be a map"));
   auto good = refuse(
       user, {{"username", "is not supported: API servers know no basic authentication any more"},
              {"password", "is not supported: API servers know no basic authentication any more"},
@@ -294,6 +304,7 @@ std::vector<std::string> kubeconfig_files(std::string_view variable, std::string
 }
 
 Result<Config> load_kubeconfig(const Kubeconfig& from) {
+  std::deque<json::value> values;  // where they are they stay
   std::vector<Field> roots;
   std::string missing;
   for (const std::string& file : from.files) {
@@ -303,24 +314,17 @@ Result<Config> load_kubeconfig(const Kubeconfig& from) {
       continue;
     }
     if (!text) return fail(text.error());
-    try {
-      Field root{YAML::Load(*text), file, ""};
-      if (!root.there()) continue;
-      if (!root.node.IsMap()) return fail(Errc::kInvalid, file + ": not a kubeconfig");
-      roots.push_back(std::move(root));
-    } catch (const YAML::Exception& e) {
-      return fail(Errc::kInvalid, file + ":" + std::to_string(e.mark.line + 1) + ": " + e.msg);
-    }
+    auto documents = document::read_documents(*text, file, kOptions);
+    if (!documents) return fail(documents.error());
+    if (documents->empty()) continue;
+    values.push_back(std::move(documents->front().value));
+    if (!values.back().is_object()) return fail(Errc::kInvalid, file + ": not a kubeconfig");
+    roots.push_back({&values.back(), file, ""});
   }
   if (roots.empty())
     return fail(Errc::kNotFound,
                 "there is no kubeconfig" + (missing.empty() ? "" : " at " + missing));
-  try {
-    return read(roots, from);
-  } catch (const YAML::Exception& e) {
-    return fail(Errc::kInvalid,
-                roots[0].file + ":" + std::to_string(e.mark.line + 1) + ": " + e.msg);
-  }
+  return read(roots, from);
 }
 
 }  // namespace faultline::kube

@@ -6,7 +6,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "api/detail/encode.h"
-#include "api/detail/json_parse.h"
+#include "document/json.h"
 
 #define FAULTLINE_CODEC_STRUCT(EXTERN, T)                                               \
   EXTERN template void faultline::api::detail::decode_struct(                           \
@@ -48,7 +48,7 @@ std::string to_json_text(const T& value) {
 
 template <class T>
 Result<T> from_json_text(std::string_view text) {
-  const auto value = detail::parse_json(text);
+  const auto value = document::parse_json(text, kMessageBudget);
   if (!value) return fail(value.error());
   return from_json<T>(*value);
 }

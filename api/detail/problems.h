@@ -2,30 +2,24 @@
 // Everything that is wrong with a document, collected in one pass. Not thread-safe; one per decode.
 #pragma once
 
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "document/path.h"
+#include "document/tree.h"
 
 namespace faultline::api::detail {
 
-// Line numbers (1-based) of a YAML document by path; 0 is unknown.
-struct SourceMap {
-  struct Lines {
-    int key = 0;    // where the key stands; for list items where the item begins
-    int value = 0;  // where its value begins
-  };
-  std::map<std::string, Lines, std::less<>> lines;  // "spec.faults[0].networkLatency.latency"
-};
-
-void append_key(std::string& path, std::string_view key);  // ".key", ["odd key"] where it needs it
-void append_index(std::string& path, std::size_t index);   // "[3]"
+using document::append_index;
+using document::append_key;
+using SourceMap = document::LineMap;
 
 class Problems {
  public:
   enum class Where { kKey, kValue };
+  static constexpr std::size_t kShown = 20;
 
   // `file` may be empty (then no line numbers are shown); `map` may be null and must outlive this.
   explicit Problems(std::string_view file = {}, const SourceMap* map = nullptr)
@@ -36,12 +30,16 @@ class Problems {
   void add(std::string shown, std::string message, Where where = Where::kValue,
            std::string subject = {});
 
+  // What a reader of the document found, which knows the line itself.
+  void add(document::Problem found);
+
   // A rule over several fields must stay silent where one of them is already known to be wrong: at
   // `path`, under it, above it or beside it.
   [[nodiscard]] bool spoiled(std::string_view path) const;
 
   [[nodiscard]] bool empty() const { return problems_.empty(); }
-  // All problems, one line each, in the order of the document. kInvalid.
+  // The problems, one line each, in the order of the document; beyond kShown only how many more
+  // there are. kInvalid.
   [[nodiscard]] Error error() const;
 
  private:
@@ -53,7 +51,9 @@ class Problems {
   };
   std::string file_;
   const SourceMap* map_;
-  std::vector<Problem> problems_;
+  void keep(Problem problem);
+  std::vector<Problem> problems_;  // the first kKept of them
+  std::size_t more_ = 0;           // that were not kept
 };
 
 }  // namespace faultline::api::detail

@@ -7,10 +7,11 @@
 #include <string_view>
 #include <utility>
 
+#include "base/quoted.h"
+
 namespace faultline::api::detail {
 
-// In double quotes, control characters escaped, cut with "..." after 60 bytes: always one line.
-[[nodiscard]] std::string in_quotes(std::string_view text);
+using faultline::in_quotes;
 
 [[nodiscard]] bool starts_with_digit(std::string_view text);
 

@@ -43,6 +43,8 @@ constexpr std::array kKinds{
     Kind{"RemoteCluster", "", nullptr, "an experiment runs in the cluster it is applied to"},
 };
 
+constexpr std::size_t kMostDocuments = 1000;
+
 const Kind* find_kind(std::string_view name) {
   const auto* found = std::ranges::find(kKinds, name, &Kind::name);
   return found == kKinds.end() ? nullptr : found;
@@ -103,7 +105,7 @@ class File {
  public:
   File(std::string_view file, Conversion& out) : file_(file), out_(out) {}
 
-  void document(const api::YamlDocument& document) {
+  void document(const document::YamlDocument& document) {
     Source source(file_, document, out_.findings);
     manifest(source, source.node(document.value, ""));
   }
@@ -126,7 +128,7 @@ class File {
       return;
     }
     Node spec = root["spec"];
-    std::string_view name = *kind;
+    std::string name = *kind;
     if (kind == "Schedule") {
       name = spec["type"].text().value_or("");
       known = find_kind(name);
@@ -138,8 +140,7 @@ class File {
     }
     if (known->convert == nullptr)
       return (kind == "Schedule" ? spec["type"] : root["kind"])
-          .left_out(std::string(name) +
-                    " has no equivalent and is left out: " + std::string(known->instead));
+          .left_out(name + " has no equivalent and is left out: " + std::string(known->instead));
     if (kind == "Schedule") spec = spec[known->key];
     if (!spec.given()) return root.missing("spec", "left out");
     experiment(source, root, spec, *known);
@@ -193,10 +194,12 @@ std::string Finding::text() const {
 bool Conversion::complete() const { return std::ranges::all_of(findings, &Finding::note); }
 
 Result<Conversion> convert_chaos_mesh(std::string_view text, std::string_view file) {
-  const auto documents = api::read_documents(text, file);
+  const auto documents = document::read_documents(text, file, {{}, kMostDocuments, false});
   if (!documents) return fail(documents.error());
+  if (documents->empty())
+    return fail(Errc::kInvalid, std::string(file) + ": there is no document in it");
   Conversion out;
-  for (const api::YamlDocument& document : *documents) {
+  for (const document::YamlDocument& document : *documents) {
     const auto before = static_cast<std::ptrdiff_t>(out.findings.size());
     File(file, out).document(document);
     std::stable_sort(out.findings.begin() + before, out.findings.end(),

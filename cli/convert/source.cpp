@@ -4,6 +4,8 @@
 #include <boost/json/serialize.hpp>
 #include <charconv>
 
+#include "document/path.h"
+
 namespace faultline::cli {
 namespace {
 
@@ -30,7 +32,7 @@ std::string bound(double value) {
 
 Node Node::operator[](std::string_view key) const {
   const boost::json::value* child = nullptr;
-  std::string path = api::child_path(path_, key);
+  std::string path = document::child_path(path_, key);
   if (value_ != nullptr && value_->is_object()) child = value_->get_object().if_contains(key);
   source_->read(path);
   return {*source_, child, std::move(path)};
@@ -40,7 +42,7 @@ std::vector<Node> Node::items() const {
   std::vector<Node> out;
   if (value_ == nullptr || !value_->is_array()) return out;
   for (std::size_t i = 0; i < value_->get_array().size(); ++i) {
-    std::string path = api::child_path(path_, i);
+    std::string path = document::child_path(path_, i);
     source_->read(path);
     out.emplace_back(*source_, &value_->get_array()[i], std::move(path));
   }
@@ -124,11 +126,11 @@ void Source::report_unread(const Node& node, std::string_view kind) {
   if (node.value()->is_array()) {
     const auto& items = node.value()->get_array();
     for (std::size_t i = 0; i < items.size(); ++i)
-      report_unread({*this, &items[i], api::child_path(node.path(), i)}, kind);
+      report_unread({*this, &items[i], document::child_path(node.path(), i)}, kind);
   }
   if (!node.value()->is_object()) return;
   for (const auto& [key, value] : node.value()->get_object()) {
-    const Node child(*this, &value, api::child_path(node.path(), key));
+    const Node child(*this, &value, document::child_path(node.path(), key));
     if (read_.contains(child.path()))
       report_unread(child, kind);
     else

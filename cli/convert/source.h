@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "api/documents.h"
 #include "api/values.h"
 #include "cli/convert/convert.h"
+#include "document/yaml.h"
 
 namespace faultline::cli {
 
@@ -54,7 +54,7 @@ class Node {
 class Source {
  public:
   // `document` and `findings` must outlive this.
-  Source(std::string_view file, const api::YamlDocument& document, std::vector<Finding>& findings)
+  Source(std::string_view file, const document::YamlDocument& document, std::vector<Finding>& findings)
       : file_(file), document_(document), findings_(findings) {}
 
   // `root`: path of an object in the document; "" the whole.
@@ -71,7 +71,7 @@ class Source {
 
  private:
   std::string file_;
-  const api::YamlDocument& document_;
+  const document::YamlDocument& document_;
   std::vector<Finding>& findings_;
   std::set<std::string> read_, covered_;
 };

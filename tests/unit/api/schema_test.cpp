@@ -76,7 +76,9 @@ TEST(Schema, AcceptsTheExamplesAndRefusesWhatTheParserRefuses) {
   const auto add = [&](const std::string& text) {
     detail::SourceMap map;
     detail::Problems problems;
-    EXPECT_TRUE(detail::read_yaml(text, documents.emplace_back(nullptr), map, problems)) << text;
+    EXPECT_TRUE(
+        detail::read_yaml(text, kExperimentBudget, documents.emplace_back(nullptr), map, problems))
+        << text;
   };
   std::string expected;
   for (const fs::path& path : examples()) {

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The most that is read of one text, by what it is: docs/decisions/0020-input-budgets.md. What a
+// caller without rights can send is the smallest.
+#pragma once
+
+#include "document/tree.h"
+
+namespace faultline::api {
+
+// An Experiment of a person: the largest of docs/ has 3 KiB and 100 values.
+inline constexpr document::Budget kExperimentBudget{256 << 10, 10'000, 32};
+inline constexpr document::Budget kPolicyBudget{256 << 10, 10'000, 32};
+// A machine of a few thousand pods; read from a file of root.
+inline constexpr document::Budget kPodsFileBudget{4 << 20, 200'000, 32};
+// JSON between our programs, and what we stored. Its senders have rights, and the doors have limits
+// of their own.
+inline constexpr document::Budget kMessageBudget{64 << 20, 8'000'000, 64};
+
+}  // namespace faultline::api
