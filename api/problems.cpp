@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "api/detail/text.h"
+#include "base/printable.h"
 
 namespace faultline::api::detail {
 namespace {
@@ -68,11 +69,11 @@ Error Problems::error() const {
   std::string text;
   for (const Problem* problem : sorted) {
     if (!text.empty()) text += '\n';
-    if (!file_.empty()) text += file_ + ":";
+    if (!file_.empty()) text += printable(file_) + ":";
     if (!file_.empty() && problem->line > 0) text += std::to_string(problem->line) + ":";
     if (!file_.empty()) text += ' ';
     if (!problem->shown.empty()) text += problem->shown + ": ";
-    text += problem->message;
+    text += printable(problem->message);  // one problem, one line
   }
   return {Errc::kInvalid, std::move(text), 0};
 }

@@ -10,40 +10,21 @@
 #include <vector>
 
 #include "api/codec.h"
+#include "base/printable.h"
 
 namespace faultline::api {
 namespace detail {
 
 std::string in_quotes(std::string_view text) {
   constexpr std::size_t kLimit = 60;
-  static constexpr char kHex[] = "0123456789abcdef";
+  std::string quotes_escaped;
+  for (const char c : text.substr(0, kLimit + 1)) {  // what is cut is cut below
+    if (c == '"' || c == '\\') quotes_escaped += '\\';
+    quotes_escaped += c;
+  }
   std::string out = "\"";
-  for (const char c : text.substr(0, kLimit)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      out += "\\x";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
-    } else {
-      out += c;
-    }
-  }
-  if (text.size() > kLimit) {
-    // Do not leave half of a UTF-8 character behind.
-    std::size_t tail = 0;
-    while (!out.empty() && (static_cast<unsigned char>(text[kLimit - tail]) & 0xc0) == 0x80) {
-      out.pop_back();
-      ++tail;
-      if (tail > 3) break;
-    }
-    out += "...";
-  }
-  return out + "\"";
+  out += printable(quotes_escaped, kLimit);
+  return out += '"';
 }
 
 bool starts_with_digit(std::string_view text) {

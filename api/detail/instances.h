@@ -7,6 +7,7 @@
 
 #include "api/detail/encode.h"
 #include "api/detail/json_parse.h"
+#include "base/printable.h"
 
 #define FAULTLINE_CODEC_STRUCT(EXTERN, T)                                               \
   EXTERN template void faultline::api::detail::decode_struct(                           \
@@ -43,7 +44,7 @@ Result<T> from_json(const boost::json::value& value) {
 
 template <class T>
 std::string to_json_text(const T& value) {
-  return boost::json::serialize(to_json(value));
+  return printable_json(boost::json::serialize(to_json(value)));
 }
 
 template <class T>
