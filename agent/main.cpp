@@ -26,6 +26,7 @@
 #include "agent/targets/pods_file_source.h"
 #include "api/codec.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "http/listen.h"
 
 namespace faultline::agent {
@@ -215,7 +216,8 @@ Result<> run(const Options& options) {
 
 int program(int argc, char** argv) {
   const auto complain = [](const Error& error) {
-    std::fprintf(stderr, "faultline-agent: %s\n", error.message.c_str());
+    std::fprintf(stderr, "faultline-agent: %s\n",
+                 faultline::printable_lines(error.message).c_str());
     return error.code == Errc::kInvalid ? kBadInput : kCouldNotRun;
   };
   auto options = parse(argc, argv);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/printable.h"
+
 namespace faultline::api::detail {
 namespace {
 
@@ -64,11 +66,11 @@ Error Problems::error() const {
   std::string text;
   for (const Problem* problem : sorted) {
     if (!text.empty()) text += '\n';
-    if (!file_.empty()) text += file_ + ":";
+    if (!file_.empty()) text += printable(file_) + ":";
     if (!file_.empty() && problem->line > 0) text += std::to_string(problem->line) + ":";
     if (!file_.empty()) text += ' ';
     if (!problem->shown.empty()) text += problem->shown + ": ";
-    text += problem->message;
+    text += printable(problem->message);  // one problem, one line
   }
   if (hidden > 0) text += "\nand " + std::to_string(hidden) + " more problems";
   return {Errc::kInvalid, std::move(text), 0};

@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "api/detail/text.h"
+#include "base/printable.h"
 #include "document/yaml.h"
 
 namespace faultline::api::detail {
@@ -23,11 +24,14 @@ bool is_word_of_yaml(const std::string& text) {
   return false;
 }
 
-// Words that YAML would read as something else, or not as one word, are quoted.
+// Words that YAML would read as something else, or not as one word, are quoted; what is not safe to
+// show becomes an escape that YAML reads back as the same.
 void emit_text(YAML::Emitter& out, const std::string& text) {
   const bool plain =
       !text.empty() && std::isalpha(static_cast<unsigned char>(text[0])) && !is_word_of_yaml(text);
-  if (!plain) out << YAML::DoubleQuoted;
+  const bool shown = is_printable(text);
+  if (!plain || !shown) out << YAML::DoubleQuoted;
+  if (!shown) out << YAML::EscapeNonAscii;
   out << text;
 }
 

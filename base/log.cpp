@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.h"
 
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -8,7 +9,32 @@
 #include <memory>
 #include <utility>
 
+#include "base/printable.h"
+
 namespace faultline {
+namespace {
+
+// Messages hold words of others: of agents, of the API server, of documents. This is the one place
+// where all of them pass, so no message can be more than its line, whoever wrote it.
+class OneLine : public spdlog::formatter {
+ public:
+  OneLine() : pattern_("%Y-%m-%dT%H:%M:%S.%fZ %^%-7l%$ %n: %v", spdlog::pattern_time_type::utc) {}
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+    const std::string_view said(message.payload.data(), message.payload.size());
+    const std::string shown = printable(said, kLongestLogMessage);
+    spdlog::details::log_msg copy = message;
+    copy.payload = spdlog::string_view_t(shown.data(), shown.size());
+    pattern_.format(copy, out);
+  }
+  [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
+    return std::make_unique<OneLine>();
+  }
+
+ private:
+  spdlog::pattern_formatter pattern_;
+};
+
+}  // namespace
 
 Result<> init_logging(std::string_view program, std::string_view level) {
   using enum spdlog::level::level_enum;
@@ -24,7 +50,7 @@ Result<> init_logging(std::string_view program, std::string_view level) {
     try {
       auto logger = std::make_shared<spdlog::logger>(
           std::string(program), std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-      logger->set_pattern("%Y-%m-%dT%H:%M:%S.%fZ %^%-7l%$ %n: %v", spdlog::pattern_time_type::utc);
+      logger->set_formatter(std::make_unique<OneLine>());
       logger->set_level(value);
       logger->flush_on(trace);
       spdlog::set_default_logger(std::move(logger));

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // One log format for all programs: text to stderr, UTC with microseconds, so that lines of
-// controller and agents can be laid side by side. Log with spdlog itself; it is thread-safe.
+// controller and agents can be laid side by side. Log with spdlog itself; it is thread-safe. A
+// message is always one line: it goes through printable(), whatever it holds.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 #include "base/result.h"
 
 namespace faultline {
+
+// The most bytes of a message; a longer one ends in "...".
+inline constexpr std::size_t kLongestLogMessage = 8192;
 
 // `level`: trace, debug, info, warn, error or off. Call once, before other threads start. Colours
 // only on a terminal. Errors: kInvalid, a level that is none.

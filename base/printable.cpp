@@ -88,7 +88,9 @@ void escape(std::string& out, const Character& c) {
   }
 }
 
-std::string shown(std::string_view text, std::size_t limit, bool lines) {
+enum class Breaks { kEscaped, kKept, kBlanks };  // what becomes of line feeds and tabs
+
+std::string shown(std::string_view text, std::size_t limit, Breaks breaks) {
   constexpr std::string_view kEllipsis = "...";
   std::string out;
   out.reserve(std::min(text.size(), limit));
@@ -96,8 +98,11 @@ std::string shown(std::string_view text, std::size_t limit, bool lines) {
   while (!text.empty()) {
     const Character c = first_of(text);
     if (out.size() + kEllipsis.size() <= limit) room = out.size();
-    if (c.valid && (!hidden(c.code) || (lines && (c.code == '\n' || c.code == '\t'))))
+    const bool space = c.valid && (c.code == '\n' || c.code == '\t' || c.code == '\r');
+    if (c.valid && (!hidden(c.code) || (space && breaks == Breaks::kKept && c.code != '\r')))
       out += text.substr(0, c.bytes);
+    else if (space && breaks == Breaks::kBlanks)
+      out += ' ';
     else
       escape(out, c);
     text.remove_prefix(c.bytes);
@@ -112,10 +117,46 @@ std::string shown(std::string_view text, std::size_t limit, bool lines) {
 }  // namespace
 
 std::string printable(std::string_view text, std::size_t limit) {
-  return shown(text, limit, false);
+  return shown(text, limit, Breaks::kEscaped);
 }
 
-std::string printable_lines(std::string_view text) { return shown(text, kNoLimit, true); }
+std::string printable_lines(std::string_view text) { return shown(text, kNoLimit, Breaks::kKept); }
+
+std::string printable_prose(std::string_view text) {
+  const std::size_t end = text.find_last_not_of(" \n\r\t");
+  return shown(text.substr(0, end == text.npos ? 0 : end + 1), kNoLimit, Breaks::kBlanks);
+}
+
+std::string printable_json(std::string text) {
+  const auto plain = [](char c) { return static_cast<signed char>(c) >= 0 && c != 0x7f; };
+  if (std::ranges::all_of(text, plain)) return text;
+  std::string out;
+  out.reserve(text.size() + 16);
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const auto ascii =
+        static_cast<std::size_t>(std::ranges::find_if_not(rest, plain) - rest.begin());
+    out += rest.substr(0, ascii);
+    rest.remove_prefix(ascii);
+    if (rest.empty()) break;
+    const Character c = first_of(rest);
+    if (!c.valid) {
+      out += "\\ufffd";
+    } else if (!hidden(c.code)) {
+      out += rest.substr(0, c.bytes);
+    } else if (c.code <= 0xffff) {
+      out += "\\u";
+      hex(out, c.code, 4);
+    } else {
+      out += "\\u";
+      hex(out, 0xd800 + ((c.code - 0x10000) >> 10), 4);
+      out += "\\u";
+      hex(out, 0xdc00 + ((c.code - 0x10000) & 0x3ff), 4);
+    }
+    rest.remove_prefix(c.bytes);
+  }
+  return out;
+}
 
 bool is_printable(std::string_view text) {
   while (!text.empty()) {

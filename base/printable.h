@@ -30,6 +30,15 @@ inline constexpr std::size_t kNoLimit = static_cast<std::size_t>(-1);
 // page of help): line feeds and tabs stay. Never for a single message or name.
 [[nodiscard]] std::string printable_lines(std::string_view text);
 
+// As printable(), for prose that somebody may have written over several lines (a purpose): line
+// breaks and tabs become blanks, and those at the end are dropped. It is one line, too.
+[[nodiscard]] std::string printable_prose(std::string_view text);
+
+// JSON text that means the same and is safe to show: what printable() escapes inside of strings is
+// written as \u escapes, which every reader of JSON understands. A byte that is not UTF-8 becomes
+// U+FFFD. `text` is JSON as a serializer wrote it: characters below 0x20 are its layout and stay.
+[[nodiscard]] std::string printable_json(std::string text);
+
 // Whether printable() would return `text` as it is.
 [[nodiscard]] bool is_printable(std::string_view text);
 

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <ostream>
 
+#include "base/printable.h"
 #include "cli/text.h"
 
 namespace faultline::cli {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/printable.h"
 #include "cli/console.h"
 
 namespace faultline::cli {
@@ -65,7 +66,7 @@ bool Interrupt::requested() const { return signals > 0; }
 void Interrupt::last_words(const std::string& text) {
   length = 0;
   const std::string line =
-      "\nfaultline: leaving at once" + (text.empty() ? "" : "; " + text) + "\n";
+      "\nfaultline: leaving at once" + (text.empty() ? "" : "; " + printable(text)) + "\n";
   const std::size_t n = std::min(line.size(), sizeof words);
   std::memcpy(words, line.data(), n);
   length = static_cast<std::sig_atomic_t>(n);

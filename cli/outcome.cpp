@@ -5,6 +5,7 @@
 #include <ostream>
 
 #include "api/codec.h"
+#include "base/printable.h"
 #include "cli/report_files.h"
 #include "cli/text.h"
 #include "report/report.h"
@@ -28,7 +29,7 @@ Result<int> finish_run(const ControllerApi& api, const std::string& run, const s
     answer["report"] = api::to_json(*report);
     print_json(console.out, answer);
   } else if (page && !folder.empty()) {
-    console.out << "  report       " << *page << "\n" << std::flush;
+    console.out << "  report       " << printable(*page) << "\n" << std::flush;
   }
   if (!page) print_error(console, page.error(), false, {});
   return code;

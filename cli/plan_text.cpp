@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <set>
 
+#include "base/printable.h"
 #include "cli/text.h"
 #include "report/format.h"
 #include "report/report.h"
@@ -20,7 +21,8 @@ class Block {
   Block(const api::Experiment& experiment, std::size_t width)
       : width_(std::max(width, kIndent + 20)) {
     out_ = experiment.metadata.name;
-    if (!experiment.spec.purpose.empty()) out_ += ": \"" + experiment.spec.purpose + "\"";
+    if (!experiment.spec.purpose.empty())
+      out_ += ": \"" + printable_prose(experiment.spec.purpose) + "\"";
     out_ = wrapped(printable(out_), width_, 2) + "\n";
   }
   void line(std::string_view label, const std::string& text) {

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "base/printable.h"
 #include "cli/text.h"
 
 namespace faultline::cli {

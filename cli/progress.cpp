@@ -3,6 +3,7 @@
 
 #include <ostream>
 
+#include "base/printable.h"
 #include "cli/controller_api.h"
 #include "cli/text.h"
 

@@ -5,6 +5,8 @@
 #include <boost/json.hpp>
 #include <ostream>
 
+#include "base/printable.h"
+
 namespace faultline::cli {
 namespace {
 
@@ -52,13 +54,6 @@ std::vector<std::string> split_lines(std::string_view text) {
   return lines;
 }
 
-std::string printable(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if ((static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n') || c == 0x7f) c = '?';
-  return out;
-}
-
 std::size_t columns(std::string_view text) {
   return static_cast<std::size_t>(
       std::ranges::count_if(text, [](char c) { return !continues(c); }));
@@ -103,7 +98,10 @@ std::string wrapped(std::string_view text, std::size_t width, std::size_t indent
   return out;
 }
 
-std::string table(const std::vector<Row>& rows, std::size_t indent) {
+std::string table(const std::vector<Row>& foreign, std::size_t indent) {
+  std::vector<Row> rows = foreign;
+  for (Row& row : rows)
+    for (std::string& cell : row) cell = printable(cell);
   std::vector<std::size_t> width;
   for (const Row& row : rows) {
     width.resize(std::max(width.size(), row.size()));
@@ -123,7 +121,7 @@ std::string table(const std::vector<Row>& rows, std::size_t indent) {
 std::string json_text(const boost::json::value& value) {
   std::string out;
   write_json(out, value, 0);
-  return out + "\n";
+  return printable_json(std::move(out)) + "\n";
 }
 
 void print_json(std::ostream& out, const boost::json::value& value) {

@@ -12,9 +12,6 @@ namespace faultline::cli {
 
 [[nodiscard]] std::vector<std::string> split_lines(std::string_view text);
 
-// Control characters become '?': what a controller or a file says must not steer the terminal.
-[[nodiscard]] std::string printable(std::string_view text);
-
 // Columns that `text` takes: UTF-8 continuation bytes take none.
 [[nodiscard]] std::size_t columns(std::string_view text);
 [[nodiscard]] std::string padded(std::string_view text, std::size_t width);
@@ -27,12 +24,12 @@ namespace faultline::cli {
 [[nodiscard]] std::string wrapped(std::string_view text, std::size_t width, std::size_t indent,
                                   std::size_t used = 0);
 
-// Rows under a heading, columns as wide as they must be, two blanks between; each line ends with a
-// line break.
+// Rows under a heading, each cell printable(), columns as wide as they must be, two blanks between;
+// each line ends with a line break.
 using Row = std::vector<std::string>;
 [[nodiscard]] std::string table(const std::vector<Row>& rows, std::size_t indent = 0);
 
-// Indented by two blanks a level, with a line break at the end.
+// Indented by two blanks a level, with a line break at the end; printable_json().
 [[nodiscard]] std::string json_text(const boost::json::value& value);
 void print_json(std::ostream& out, const boost::json::value& value);
 

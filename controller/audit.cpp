@@ -13,6 +13,7 @@
 #include <csignal>
 
 #include "api/values.h"
+#include "base/printable.h"
 
 namespace faultline::controller {
 namespace {
@@ -65,7 +66,7 @@ std::string line_of(const AuditEntry& entry, const std::string& controller, std:
   add(line, "state", entry.state, most);
   add(line, "ending", entry.ending, most);
   if (entry.left_out > 0) line["leftOut"] = entry.left_out;
-  return boost::json::serialize(line);
+  return printable_json(boost::json::serialize(line));
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "base/printable.h"
 #include "controller/audit.h"
 #include "controller/kubernetes/cluster_side.h"
 #include "controller/kubernetes/run_log_store.h"
@@ -324,7 +325,8 @@ Result<> run(const Options& options) {
 
 int program(int argc, char** argv) {
   const auto complain = [](const Error& error) {
-    std::fprintf(stderr, "faultline-controller: %s\n", error.message.c_str());
+    std::fprintf(stderr, "faultline-controller: %s\n",
+                 faultline::printable_lines(error.message).c_str());
     return error.code == Errc::kInvalid ? kBadInput : kCouldNotRun;
   };
   auto options = parse_options(argc, argv);

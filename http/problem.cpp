@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 
+#include "base/printable.h"
 #include "http/client.h"
 #include "http/server.h"
 
@@ -107,10 +108,12 @@ Response problem(int status, std::string detail) {
   Response response;
   response.status = status;
   response.content_type = "application/problem+json";
-  response.body = boost::json::serialize(boost::json::object{{"type", "about:blank"},
-                                                             {"title", status_words(status)},
-                                                             {"status", status},
-                                                             {"detail", std::move(detail)}}) +
+  // What the details name came from the caller or from somebody else; several lines are ours.
+  response.body = printable_json(boost::json::serialize(
+                      boost::json::object{{"type", "about:blank"},
+                                          {"title", status_words(status)},
+                                          {"status", status},
+                                          {"detail", printable_lines(detail)}})) +
                   "\n";
   return response;
 }
@@ -126,7 +129,7 @@ Result<ClientResponse> expect_ok(Result<ClientResponse> response) {
     for (const char* key : {"detail", "title", "message", "reason"})  // the last two: Kubernetes
       if (const auto* text = body.as_object().if_contains(key);
           message.empty() && text && text->is_string())
-        message = text->as_string().c_str();
+        message = printable_lines(text->as_string());
   if (message.empty())
     message = "the server answered " + std::to_string(response->status) + " " +
               std::string(status_words(response->status));

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <charconv>
 
+#include "base/printable.h"
 #include "kube/json.h"
 
 namespace faultline::kube {
@@ -69,14 +70,6 @@ Errc code_of(Reason reason, int status) {
   return status >= 400 && status < 500 ? Errc::kInvalid : Errc::kInternal;
 }
 
-std::string one_line(std::string_view text) {
-  std::string line(text);
-  for (char& c : line)
-    if (c == '\n' || c == '\r') c = ' ';
-  while (line.ends_with(' ')) line.pop_back();
-  return line;
-}
-
 }  // namespace
 
 ApiError error_of(const boost::json::object& status, std::string_view what) {
@@ -85,8 +78,8 @@ ApiError error_of(const boost::json::object& status, std::string_view what) {
   const std::string_view word = text_at(status, "reason");
   error.reason = reason_of(word, error.status);
   error.code = code_of(error.reason, error.status);
-  std::string message = one_line(text_at(status, "message"));
-  if (message.empty()) message = word;
+  std::string message = printable_prose(text_at(status, "message"));
+  if (message.empty()) message = printable(word);
   if (message.empty()) message = "the API server answered " + std::to_string(error.status);
   error.message = std::string(what) + ": " + message;
   if (const auto* details = object_at(status, "details")) {

@@ -8,6 +8,7 @@
 #include <random>
 #include <tuple>
 
+#include "base/printable.h"
 #include "kube/json.h"
 #include "kube/times.h"
 
@@ -17,15 +18,6 @@ using boost::asio::awaitable;
 namespace {
 
 constexpr std::size_t kMaxMessage = 1024;  // the API refuses longer ones
-
-// Never inside a UTF-8 character.
-std::string cut(std::string text) {
-  if (text.size() <= kMaxMessage) return text;
-  std::size_t end = kMaxMessage - 3;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  text.resize(end);
-  return text + "...";
-}
 
 }  // namespace
 
@@ -100,7 +92,7 @@ namespace {
 
 awaitable<Answer<>> record_event(std::shared_ptr<EventRecorder::Impl> self, ObjectReference about,
                                  EventText text) {
-  text.message = cut(std::move(text.message));
+  text.message = printable(text.message, kMaxMessage);
   const std::string ns = about.ns.empty() ? "default" : about.ns;
   const std::string now = format_time(self->clock.utc());
   const EventRecorder::Impl::Key key{about.api_version, about.kind,   about.ns,    about.name,

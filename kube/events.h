@@ -22,7 +22,7 @@ struct ObjectReference {
 struct EventText {
   bool warning = false;  // else Normal
   std::string reason;    // CamelCase, one word: "FaultArmed"
-  std::string message;   // cut at 1024 bytes
+  std::string message;   // is sent printable(), cut at 1024 bytes
 };
 
 struct EventOptions {

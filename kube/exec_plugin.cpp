@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 
+#include "base/printable.h"
 #include "kube/json.h"
 #include "kube/process.h"
 #include "kube/times.h"
@@ -63,7 +64,7 @@ boost::asio::awaitable<Result<ExecCredential>> run_exec_plugin(ExecPlugin plugin
     while (said.ends_with('\n')) said.remove_suffix(1);
     if (const auto line = said.rfind('\n'); line != said.npos) said.remove_prefix(line + 1);
     co_return fail(Errc::kDenied, what + " failed with exit code " + std::to_string(ran->status) +
-                                      (said.empty() ? "" : ": " + std::string(said)));
+                                      (said.empty() ? "" : ": " + printable(said)));
   }
   auto credential = parse_exec_credential(ran->out, plugin.api_version);
   if (!credential) co_return fail(credential.error().with_context(what));

@@ -3,6 +3,7 @@
 #include "report/format.h"
 #include "report/html_parts.h"
 #include "report/report.h"
+#include "report/shown.h"
 #include "report/story.h"
 #include "report/web/assets.h"
 
@@ -236,7 +237,7 @@ std::string honesty(const api::Report& report) {
   return section("honesty", "What was left, and what is not known", "", body);
 }
 
-std::string where(const api::Report& report) {
+std::string where(const api::Report& report, const std::string& yaml) {
   Rows rows;
   for (const api::ReportNode& node : report.nodes)
     rows.push_back({escape(node.name), escape(node.kernel + " " + node.arch),
@@ -250,13 +251,14 @@ std::string where(const api::Report& report) {
            : html_table("Nodes",
                         {{"node"}, {"kernel"}, {"agent"}, {"mechanisms"}, {"clock offset"}},
                         rows)) +
-          "<details><summary>The experiment (YAML)</summary><pre><code>" +
-          escape(api::to_yaml(report.experiment)) + "</code></pre></details>\n");
+          "<details><summary>The experiment (YAML)</summary><pre><code>" + escape(yaml) +
+          "</code></pre></details>\n");
 }
 
 }  // namespace
 
-std::string to_html(const api::Report& report, const api::RunRecord& record) {
+std::string to_html(const api::Report& foreign, const api::RunRecord& record) {
+  const api::Report report = shown(foreign);
   const std::string& name = report.experiment.metadata.name;
   std::string out =
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -271,8 +273,9 @@ std::string to_html(const api::Report& report, const api::RunRecord& record) {
   out += web::kReportCss;
   out += "</style>\n</head>\n<body>\n<main>\n";
   out += header(report) + expectations(report) + injections(report) + effects(report) +
-         shapes(report) + timeline(report) + honesty(report) + where(report);
-  out += "</main>\n<script type=\"application/json\" id=\"data\">" + html_data(report, record) +
+         shapes(report) + timeline(report) + honesty(report) +
+         where(report, api::to_yaml(foreign.experiment));
+  out += "</main>\n<script type=\"application/json\" id=\"data\">" + html_data(foreign, record) +
          "</script>\n<script>";
   out += web::kUplotJs;
   out += "</script>\n<script>";

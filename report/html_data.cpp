@@ -5,8 +5,10 @@
 #include <cmath>
 
 #include "api/codec.h"
+#include "base/printable.h"
 #include "report/format.h"
 #include "report/html_parts.h"
+#include "report/shown.h"
 #include "report/story.h"
 #include "report/windows.h"
 
@@ -77,7 +79,8 @@ json::object line_json(const Series& series, UtcTime start) {
     else
       put(middle, rate_of(*series.metric, {point}), std::nullopt);
   }
-  json::object line{{"pod", series.key.pod}, {"role", role_word(series.role)}, {"x", std::move(x)}};
+  json::object line{
+      {"pod", printable(series.key.pod)}, {"role", role_word(series.role)}, {"x", std::move(x)}};
   if (histogram) {
     line["p50"] = std::move(p50);
     line["p99"] = std::move(p99);
@@ -153,12 +156,13 @@ json::array shapes_of(const api::Report& report, const std::vector<Series>& all)
   for (const auto& [w, series] : chosen) {
     if (out.size() >= kShapes) break;
     const std::string labels = labels_words(series->key.labels);
-    out.push_back(json::object{{"title", series->key.metric + (labels.empty() ? "" : " " + labels)},
-                               {"pod", series->key.pod},
-                               {"role", role_word(series->role)},
-                               {"before", shape(series->in(api::RunPhase::baseline))},
-                               {"during", shape(series->in(api::RunPhase::fault))},
-                               {"after", shape(series->in(api::RunPhase::recovery))}});
+    out.push_back(json::object{
+        {"title", printable(series->key.metric + (labels.empty() ? "" : " " + labels))},
+        {"pod", printable(series->key.pod)},
+        {"role", role_word(series->role)},
+        {"before", shape(series->in(api::RunPhase::baseline))},
+        {"during", shape(series->in(api::RunPhase::fault))},
+        {"after", shape(series->in(api::RunPhase::recovery))}});
   }
   return out;
 }
@@ -176,11 +180,11 @@ std::string html_data(const api::Report& report, const api::RunRecord& record) {
       json::object line = line_json(*series, start);
       std::string labels;
       (void)chart_key(*series, labels);
-      line["label"] = series->key.pod + (labels.empty() ? "" : " " + labels);
+      line["label"] = printable(series->key.pod + (labels.empty() ? "" : " " + labels));
       lines.push_back(std::move(line));
     }
     charts.push_back(
-        json::object{{"title", chart.title},
+        json::object{{"title", printable(chart.title)},
                      {"help", chart.metric->help},
                      {"kind", chart.metric->kind == api::MetricKind::kHistogram  ? "latency"
                               : chart.metric->kind == api::MetricKind::kFraction ? "fraction"
@@ -194,9 +198,9 @@ std::string html_data(const api::Report& report, const api::RunRecord& record) {
   const json::value data = json::object{{"phases", phases_json(record, start)},
                                         {"charts", std::move(charts)},
                                         {"shapes", shapes_of(report, all)},
-                                        {"report", api::to_json(report)}};
+                                        {"report", api::to_json(shown(report))}};
   // "</script>" or "<!--" in a name must not end the element: '<' is only ever inside strings.
-  std::string text = json::serialize(data), safe;
+  std::string text = printable_json(json::serialize(data)), safe;
   safe.reserve(text.size());
   for (const char c : text) {
     if (c == '<')

@@ -4,6 +4,7 @@
 #include "api/codec.h"
 #include "report/format.h"
 #include "report/report.h"
+#include "report/shown.h"
 #include "report/story.h"
 
 namespace faultline::report {
@@ -11,19 +12,39 @@ namespace {
 
 constexpr std::size_t kTelling = 8;
 
-// Names come from clusters: nothing in them may end a cell or start markup.
+// Names come from clusters: nothing in them may end a cell or start markup, nor become a link that
+// nobody meant. `text` is one line, see shown().
 std::string cell(std::string_view text) {
+  constexpr std::string_view kMarks = "|`*_\\[]#~$";
   std::string out;
-  for (const char c : text) {
-    if (c == '\n' || c == '\r') {
-      out += ' ';
-      continue;
-    }
-    if (c == '|' || c == '`' || c == '*' || c == '_' || c == '\\' || c == '[' || c == ']' ||
-        c == '#')
-      out += '\\';
+  if (text.starts_with("- ") || text.starts_with("+ ")) out += '\\';  // the beginning of a list
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (kMarks.find(c) != kMarks.npos) out += '\\';
     if (c == '<')
       out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '&')
+      out += "&amp;";
+    else if (c == ':' && text.substr(i + 1).starts_with("//"))
+      out += "&#58;";
+    else if (c == '.' && text.substr(0, i).ends_with("www"))
+      out += "&#46;";
+    else
+      out += c;
+  }
+  return out;
+}
+
+// Between <pre> and </pre>, where quotes are quotes.
+std::string in_pre(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
     else if (c == '&')
       out += "&amp;";
     else
@@ -211,7 +232,7 @@ void honesty(const api::Report& report, std::string& out) {
   out += "\n";
 }
 
-void where(const api::Report& report, std::string& out) {
+void where(const api::Report& report, const std::string& yaml, std::string& out) {
   if (!report.nodes.empty()) {
     out +=
         "## Where\n\nThe clock offset is the node's clock minus the controller's, and is taken "
@@ -224,18 +245,16 @@ void where(const api::Report& report, std::string& out) {
                           seconds_words(node.clockUncertainty, 2)});
     table(out, {"node", "kernel", "agent", "mechanisms", "clock offset"}, rows);
   }
-  // A fence longer than any run of backticks inside.
-  const std::string yaml = api::to_yaml(report.experiment);
-  std::string fence = "```";
-  while (yaml.find(fence) != std::string::npos) fence += '`';
-  out += "<details><summary>The experiment</summary>\n\n" + fence + "yaml\n" + yaml +
-         (yaml.ends_with('\n') ? "" : "\n") + fence + "\n\n</details>\n\n";
-  out += "Run `" + report.run + "`.\n";
+  // Not a fence of backticks: what is between those reaches a viewer that knows no fences as HTML.
+  out += "<details><summary>The experiment</summary>\n\n<pre lang=\"yaml\"><code>" + in_pre(yaml) +
+         "</code></pre>\n\n</details>\n\n";
+  out += "Run " + cell(report.run) + ".\n";
 }
 
 }  // namespace
 
-std::string to_markdown(const api::Report& report) {
+std::string to_markdown(const api::Report& foreign) {
+  const api::Report report = shown(foreign);
   std::string out;
   head(report, out);
   expectations(report, out);
@@ -243,7 +262,7 @@ std::string to_markdown(const api::Report& report) {
   effects(report, out);
   timeline(report, out);
   honesty(report, out);
-  where(report, out);
+  where(report, api::to_yaml(foreign.experiment), out);
   return out;
 }
 

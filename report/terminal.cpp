@@ -3,6 +3,7 @@
 
 #include "report/format.h"
 #include "report/report.h"
+#include "report/shown.h"
 #include "report/story.h"
 
 namespace faultline::report {
@@ -155,7 +156,8 @@ void gaps(const api::Report& report, Page& page) {
 
 }  // namespace
 
-std::string to_terminal(const api::Report& report, bool color) {
+std::string to_terminal(const api::Report& foreign, bool color) {
+  const api::Report report = shown(foreign);
   Page page(color);
   faults(report, page);
   effects(report, page);

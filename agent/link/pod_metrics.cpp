@@ -14,6 +14,7 @@
 #include <set>
 
 #include "api/metrics.h"
+#include "base/printable.h"
 
 namespace faultline::agent {
 namespace {
@@ -88,9 +89,10 @@ void PodMetrics::add(const api::PodRef& pod, const std::vector<api::EffectSample
   for (const api::EffectSample& sample : samples) {
     const api::Metric* metric = api::find_metric(sample.metric);
     if (metric == nullptr) continue;
-    prometheus::Labels labels(sample.labels.begin(), sample.labels.end());
-    labels["namespace"] = pod.namespace_;
-    labels["pod"] = pod.name;
+    prometheus::Labels labels;
+    for (const auto& [label, value] : sample.labels) labels[label] = printable(value);
+    labels["namespace"] = printable(pod.namespace_);
+    labels["pod"] = printable(pod.name);
     const std::string id = pod.id();
     switch (metric->kind) {
       case api::MetricKind::kHistogram:

@@ -6,6 +6,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "api/detail/encode.h"
+#include "base/printable.h"
 #include "document/json.h"
 
 #define FAULTLINE_CODEC_STRUCT(EXTERN, T)                                               \
@@ -43,7 +44,7 @@ Result<T> from_json(const boost::json::value& value) {
 
 template <class T>
 std::string to_json_text(const T& value) {
-  return boost::json::serialize(to_json(value));
+  return printable_json(boost::json::serialize(to_json(value)));
 }
 
 template <class T>

@@ -18,6 +18,7 @@ extern "C" {
 #include <csignal>
 #include <filesystem>
 
+#include "base/printable.h"
 #include "cli/text.h"
 
 namespace faultline::cli {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "api/codec.h"
+#include "base/printable.h"
 #include "cli/commands/commands.h"
 #include "cli/documents.h"
 #include "cli/text.h"
@@ -102,7 +103,7 @@ Result<int> run_convert(Invocation& call, Console& console) {
   for (const Finding& finding : all.findings) console.err << printable(finding.text()) << "\n";
   if (!write)
     console.err << "faultline: something would be left out, so nothing is written (--strict)\n";
-  for (const fs::path& name : names) console.out << name.string() << "\n";
+  for (const fs::path& name : names) console.out << printable(name.string()) << "\n";
   if (call.has("directory")) return code;
   for (std::size_t i = 0; i < all.experiments.size(); ++i)
     console.out << (i > 0 ? "---\n" : "") << yaml_of(all.experiments[i]);

@@ -38,7 +38,7 @@ void print_record(const api::RunRecord& record, Console& console) {
   for (const api::PhaseMark& mark : record.history)
     rows.push_back({mark.at.format(),
                     state_word(mark.state) + (mark.reason.empty() ? "" : ": " + mark.reason)});
-  console.out << printable(table(rows));
+  console.out << table(rows);
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ Result<int> run_get(Invocation& call, Console& console) {
   for (const api::RunSummary& run : *runs)
     rows.push_back(
         {run.run, run.name, state_word(run.state), time_words(run.startedAt), left_words(run)});
-  console.out << printable(table(rows));
+  console.out << table(rows);
   return kExitMet;
 }
 

@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "api/codec.h"
+#include "base/printable.h"
 #include "cli/commands/commands.h"
 #include "cli/controller_api.h"
 #include "cli/text.h"
@@ -31,7 +32,7 @@ Result<int> run_nodes(Invocation& call, Console& console) {
                     node.info.agentVersion, std::to_string(node.pods.size()),
                     faults.empty() ? "none" : faults});
   }
-  console.out << printable(table(rows));
+  console.out << table(rows);
   for (const api::NodeStatus& node : *nodes) {
     if (node.pods.empty()) continue;
     console.out << "\npods of " << printable(node.info.name) << "\n";
@@ -45,7 +46,7 @@ Result<int> run_nodes(Invocation& call, Console& console) {
         containers += (containers.empty() ? "containers " : ",") + name;
       pods.push_back({pod.id(), labels, containers});
     }
-    console.out << printable(table(pods, 2));
+    console.out << table(pods, 2);
   }
   return kExitMet;
 }

@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "api/codec.h"
+#include "base/printable.h"
 #include "cli/commands/commands.h"
 #include "cli/controller_api.h"
 #include "cli/process.h"

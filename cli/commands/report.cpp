@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <ostream>
 
+#include "base/printable.h"
 #include "cli/commands/commands.h"
 #include "cli/controller_api.h"
 #include "cli/report_files.h"
@@ -26,7 +27,7 @@ Result<int> run_report(Invocation& call, Console& console) {
     if (call.json())
       print_json(console.out, boost::json::object{{"run", run}, {"folder", *folder}});
     else
-      console.out << *page << "\n";
+      console.out << printable(*page) << "\n";
     return kExitMet;
   }
   if (call.json()) {
@@ -37,7 +38,9 @@ Result<int> run_report(Invocation& call, Console& console) {
   if (format) {
     const auto text = api->report_text(run, *format);
     if (!text) return fail(text.error());
-    console.out << *text << (text->ends_with('\n') ? "" : "\n");
+    // The controller made it printable; this one may be another controller.
+    console.out << (*format == "json" ? printable_json(*text) : printable_lines(*text))
+                << (text->ends_with('\n') ? "" : "\n");
     return kExitMet;
   }
   const auto report = api->report(run);

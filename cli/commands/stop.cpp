@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "api/codec.h"
+#include "base/printable.h"
 #include "cli/commands/commands.h"
 #include "cli/controller_api.h"
 #include "cli/text.h"

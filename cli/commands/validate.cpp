@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "api/codec.h"
+#include "base/printable.h"
 #include "cli/commands/commands.h"
 #include "cli/documents.h"
 #include "cli/text.h"
@@ -28,10 +29,10 @@ Result<int> run_validate(Invocation& call, Console& console) {
   }
   std::vector<std::string> faults;
   for (const api::Fault& fault : experiment.spec.faults) faults.emplace_back(fault.name());
-  console.out << document->name << ": valid: " << experiment.metadata.name << ", "
+  console.out << printable(document->name + ": valid: " + experiment.metadata.name) << ", "
               << (faults.empty() ? "no faults" : report::join(faults, ", ")) << "\n";
   if (const auto file = call.get("pods"))
-    console.out << *file << ": valid: " << report::plural(pods, "pod", "pods") << "\n";
+    console.out << printable(*file) << ": valid: " << report::plural(pods, "pod", "pods") << "\n";
   return kExitMet;
 }
 

@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "api/codec.h"
+#include "base/printable.h"
 #include "cli/cluster/choice.h"
 #include "cli/commands/commands.h"
 #include "cli/follow.h"
@@ -42,8 +43,10 @@ Result<int> run_watch(Invocation& call, Console& console) {
   progress.finish();
   if (!followed) return fail(followed.error());
   if (!ended(followed->last.state)) {
-    console.err << "  " << run << " goes on; '" << same_controller(call, console, "stop " + run)
-                << "' ends it\n";
+    console.err << "  "
+                << printable(run + " goes on; '" + same_controller(call, console, "stop " + run) +
+                             "' ends it")
+                << "\n";
     return kExitMet;
   }
   if (json) {

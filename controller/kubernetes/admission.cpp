@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "api/codec.h"
+#include "base/printable.h"
 #include "controller/kubernetes/access.h"
 #include "controller/kubernetes/proofs.h"
 #include "http/problem.h"
@@ -116,10 +117,9 @@ Object allowed_with(const Object& request, const boost::json::array& patch) {
 }
 
 Object refused_with(const Object& request, const Error& error) {
-  return answer(
-      request,
-      {{"allowed", false},
-       {"status", Object{{"code", http::status_of(error.code)}, {"message", error.message}}}});
+  return answer(request, {{"allowed", false},
+                          {"status", Object{{"code", http::status_of(error.code)},
+                                            {"message", printable_lines(error.message)}}}});
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <boost/describe/enum_to_string.hpp>
 #include <map>
 
+#include "api/strings.h"
+#include "base/printable.h"
 #include "report/format.h"
 
 namespace faultline::controller {
@@ -39,6 +41,12 @@ class Conditions {
   UtcTime now_;
   std::vector<api::Condition> conditions_;
 };
+
+// kubectl and whoever else shows the status writes it to a terminal as it is.
+api::ExperimentStatus shown(api::ExperimentStatus status) {
+  api::for_each_text(status, [](std::string& text) { text = printable(text); });
+  return status;
+}
 
 Told waiting() { return {ConditionStatus::Unknown, "Waiting", "not that far yet"}; }
 
@@ -177,7 +185,7 @@ api::ExperimentStatus refused_status(const Error& error, const api::ExperimentSt
   conditions.add(ConditionType::Verdict, {ConditionStatus::False, "Refused", error.message});
   status.conditions = conditions.take();
   status.completedAt = {now};
-  return status;
+  return shown(std::move(status));
 }
 
 api::ExperimentStatus run_status(const api::RunRecord& head, const api::Report* report,
@@ -211,7 +219,7 @@ api::ExperimentStatus run_status(const api::RunRecord& head, const api::Report* 
   conditions.add(ConditionType::Recovered, recovered(report));
   conditions.add(ConditionType::Verdict, verdict(report));
   status.conditions = conditions.take();
-  return status;
+  return shown(std::move(status));
 }
 
 api::ExperimentStatus lost_status(const api::ExperimentStatus& before, std::int64_t generation,
@@ -231,7 +239,7 @@ api::ExperimentStatus lost_status(const api::ExperimentStatus& before, std::int6
   conditions.add(ConditionType::Verdict, {ConditionStatus::False, "Lost", status.reason});
   status.conditions = conditions.take();
   status.completedAt = {now};
-  return status;
+  return shown(std::move(status));
 }
 
 }  // namespace faultline::controller

@@ -9,6 +9,8 @@
 
 #include <boost/describe/enum_to_string.hpp>
 
+#include "base/printable.h"
+
 namespace faultline::controller {
 
 using prometheus::BuildCounter;
@@ -91,8 +93,9 @@ void Metrics::batches(std::size_t stored, std::size_t duplicate, std::size_t unk
 }
 void Metrics::store_error() { impl_->store_errors.Increment(); }
 void Metrics::fault(const FaultDelta& delta) {
-  impl_->matched.Add({{"fault", delta.fault}}).Increment(static_cast<double>(delta.matched));
-  impl_->injected.Add({{"fault", delta.fault}}).Increment(static_cast<double>(delta.injected));
+  const std::string fault = printable(delta.fault);
+  impl_->matched.Add({{"fault", fault}}).Increment(static_cast<double>(delta.matched));
+  impl_->injected.Add({{"fault", fault}}).Increment(static_cast<double>(delta.injected));
 }
 
 std::string Metrics::text(const std::map<api::RunState, std::size_t>& runs, std::size_t connected,

@@ -4,6 +4,7 @@
 
 #include "agent/link/agent_metrics.h"
 #include "agent/link/observer.h"
+#include "base/printable.h"
 #include "link_doubles.h"
 
 namespace faultline::agent::test {
@@ -43,6 +44,14 @@ TEST(PodMetrics, NamesFollowFromTheTableOfMetrics) {
   EXPECT_THAT(text,
               HasSubstr("faultline_pod_request_errors_base_total{namespace=\"shop\",pod=\"a\"} 8"));
   EXPECT_THAT(text, HasSubstr("faultline_pod_cpu_usage_cores{namespace=\"shop\",pod=\"a\"} 0.5"));
+}
+
+TEST(PodMetrics, LabelsArePrintable) {
+  PodMetrics metrics;
+  metrics.add({"shop\x1b[2J", "web\u202e", "node-1", {}},
+              {{.metric = "request.rate", .labels = {{"side", "a\nb"}}, .value = 1}});
+  const std::string text = metrics.text();
+  EXPECT_EQ(printable_lines(text), text);
 }
 
 TEST(PodMetrics, APodThatIsGoneHasNoSeries) {

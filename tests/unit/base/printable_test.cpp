@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
+
 namespace faultline {
 namespace {
 
@@ -89,6 +91,21 @@ TEST(Printable, IsCutBetweenCharacters) {
 
 TEST(Printable, LinesKeepBreaksAndTabsOnly) {
   EXPECT_EQ(printable_lines("a:\n\tb\x1b\r\n\xc2\x85\u2028"), "a:\n\tb\\x1b\\r\n\\u0085\\u2028");
+}
+
+TEST(Printable, ProseOverSeveralLinesBecomesOne) {
+  EXPECT_EQ(printable_prose("Checkout\nstays\tfast\n\n"), "Checkout stays fast");
+  EXPECT_EQ(printable_prose("a\x1b\u2028"), "a\\x1b\\u2028");
+  EXPECT_EQ(printable_prose("\n"), "");
+}
+
+TEST(Printable, JsonMeansTheSameAndIsSafeToShow) {
+  const boost::json::value value{{"a\u202e", "\x7f\xc2\x9b é \U000e0041 \x1b[2J\n\ufeff"}};
+  const std::string text = printable_json(boost::json::serialize(value));
+  EXPECT_EQ(boost::json::parse(text), value);
+  EXPECT_TRUE(is_printable(text)) << printable(text);
+  EXPECT_EQ(printable_json("{\n  \"a\": 1\n}\n"), "{\n  \"a\": 1\n}\n");
+  EXPECT_EQ(printable_json("\"\xff\""), "\"\\ufffd\"");
 }
 
 }  // namespace

@@ -27,6 +27,7 @@
 #include "http/server.h"
 #include "http/token.h"
 #include "report/report.h"
+#include "tests/unit/hostile.h"
 
 namespace faultline::cli {
 
@@ -107,7 +108,8 @@ class ControllerDouble {
     bool refuse_start = false;    // POST answers 409
     std::string token = "person-token-person-token";
     std::optional<http::ServerTls> tls;
-    std::string leader;  // not empty: everything is answered by 421 that names it
+    bool hostile = false;  // every text that its messages can hold is hostile (but names of runs)
+    std::string leader;    // not empty: everything is answered by 421 that names it
   };
 
   explicit ControllerDouble(Script script)
@@ -154,6 +156,10 @@ class ControllerDouble {
  private:
   using Clock = std::chrono::steady_clock;
 
+  template <class T>
+  [[nodiscard]] T sent(T value) const {
+    return script_.hostile ? testing_words::hostile_as_sent(std::move(value)) : value;
+  }
   static http::Response json(boost::json::value value, int status = 200) {
     http::Response response;
     response.status = status;
@@ -220,6 +226,9 @@ class ControllerDouble {
     if (fault) s.injections = {injection()};
     s.effects = {window("checkout", api::PodRole::observed, fault ? 0.06 : 0.01),
                  window("loadgen", api::PodRole::control, 0.02)};
+    if (script_.hostile) s.stateReason = "for the agents";
+    s = sent(std::move(s));
+    s.run = run_;
     return s;
   }
   api::RunRecord record() const {
@@ -233,6 +242,9 @@ class ControllerDouble {
     closed.at = now();
     node.events = {closed};
     r.nodes = {node};
+    if (script_.hostile) r.stateReason = "because";
+    r = sent(std::move(r));
+    r.run = run_;
     return r;
   }
   http::Response unknown(const http::Request& request) const {
@@ -253,10 +265,11 @@ class ControllerDouble {
         plan.control = {pod("loadgen")};
         if (!script_.supported)
           plan.unsupported = {{"node-1", "networkLatency", "no /dev/net/tun"}};
-        return json(api::to_json(plan));
+        return json(api::to_json(sent(plan)));
       }
       if (script_.refuse_start)
-        return http::problem(409, "shop/payments-0 is in run other-1 already");
+        return http::problem(409, "shop/payments-0 is in run other-1 already" +
+                                      (script_.hostile ? testing_words::kHostile : ""));
       ++starts_;
       began_ = Clock::now();
       return json(api::to_json(summary()), 201);
@@ -286,7 +299,7 @@ class ControllerDouble {
       response.body = format == "json" ? api::to_json_text(report) : format + " of " + run_;
       return response;
     });
-    route("GET", "/api/v1/nodes", [](const http::Request&) {
+    route("GET", "/api/v1/nodes", [this](const http::Request&) {
       api::NodeStatus node{.pods = {pod("payments")}, .connected = true};
       char name[256] = {};
       gethostname(name, sizeof name - 1);
@@ -295,7 +308,7 @@ class ControllerDouble {
                             {"fentry", false, "Operation not permitted", "delays of calls"}};
       node.info.faults = {{"networkLatency", true, "delay-line", ""},
                           {"syscallError", false, "", "no trampolines on this kernel"}};
-      return json(api::to_json(std::vector{node}));
+      return json(api::to_json(std::vector{sent(node)}));
     });
     server_->route("GET", "/api/v1/events", {"person"},
                    [this](http::Request) -> asio::awaitable<http::Response> {

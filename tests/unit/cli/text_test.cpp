@@ -26,7 +26,8 @@ TEST(Text, CutsByColumnsNotBytes) {
 }
 
 TEST(Text, ControlCharactersDoNotReachTheTerminal) {
-  EXPECT_EQ(printable("a\033[31mb\rc\td\n"), "a?[31mb?c\td\n");
+  EXPECT_EQ(table({{"a\033[31mb", "c\nd"}, {"x", "y"}}), "a\\x1b[31mb  c\\nd\nx           y\n");
+  EXPECT_EQ(json_text("\xc2\x9b"), "\"\\u009b\"\n");
 }
 
 TEST(Text, TablesAlignByColumns) {

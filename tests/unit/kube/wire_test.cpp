@@ -350,5 +350,19 @@ TEST(KubeEvents, TheSameTextCountsUpUntilTheEventIsGone) {
   EXPECT_THAT(requests[3], HasSubstr("POST /api/v1/namespaces/shop/events "));
 }
 
+TEST(KubeEvents, AMessageIsPrintable) {
+  FakeApi api([](const std::string&, int) { return FakeApi::answer(200, "{}"); });
+  asio::io_context io(1);
+  const SystemClock clock;
+  Client client(io.get_executor(), api.config());
+  EventRecorder kept(client, clock, {"faultline-controller", "node-1"});
+  EXPECT_TRUE(run(io, kept.record({"v1", "Pod", "shop", "a", "uid", "7"},
+                                  {true, "FaultArmed", "because\n\x1b[2J\u202e\x9b"})));
+  const auto requests = api.requests();
+  ASSERT_EQ(requests.size(), 1u);
+  // Escapes of ours, in JSON: a backslash is written twice.
+  EXPECT_THAT(requests[0], HasSubstr(R"(because\\n\\x1b[2J\\u202e\\x9b)"));
+}
+
 }  // namespace
 }  // namespace faultline::kube
