@@ -64,6 +64,8 @@ cxxopts::Options description() {
       cxxopts::value<std::string>(), "SELECTOR");
   add("listen", "serve /metrics, /healthz and /readyz; port 0: any free one",
       cxxopts::value<std::string>(), "ADDRESS:PORT");
+  add("probe-listen", "serve /healthz and /readyz alone, apart from whoever reads the metrics",
+      cxxopts::value<std::string>(), "ADDRESS:PORT");
   add("port-file", "written when listening: the port", cxxopts::value<std::string>(), "FILE");
   add("probe", "print what this kernel can do, as JSON, and end");
   add("log-level", "trace, debug, info, warn, error or off",
@@ -114,6 +116,11 @@ Result<std::optional<Options>> parse(int argc, char** argv) {
       options.agent.listen = {std::move(listen->address), listen->port};
     } else if (!options.port_file.empty()) {
       return fail(Errc::kInvalid, "--port-file needs --listen");
+    }
+    if (given.count("probe-listen") != 0) {
+      auto listen = http::parse_listen(text("probe-listen"), "7880", "--probe-listen");
+      if (!listen) return fail(listen.error());
+      options.agent.probes = {std::move(listen->address), listen->port};
     }
     return std::optional(std::move(options));
   } catch (const cxxopts::exceptions::exception& e) {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One controller and very many agents: what an agent costs it in memory and time, and how soon a
 // stop of everything reaches the last of those that inject. The controller is the real program; an
-// agent is its real side of the conversation (agent/link/conversation.h) on a real connection,
-// without a kernel behind it: it says at once that it measures, has armed, has disarmed. Plain
+// agent is a simulated one (testbed/simulated_agent.h). Plain
 // HTTP on loopback, both sides on this machine's processors, so the figures are of both. Prints one
 // JSON line; the ratio is that of many agents to a few in the same run.
 //
@@ -24,10 +23,9 @@
 #include <random>
 #include <sstream>
 
-#include "agent/link/conversation.h"
-#include "api/codec.h"
 #include "http/client.h"
 #include "testbed/program.h"
+#include "testbed/simulated_agent.h"
 #include "testbed/stats.h"
 #include "testbed/test_pod.h"
 
@@ -40,132 +38,6 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 namespace {
-
-constexpr int kPods = 10;  // of each node
-
-struct Figures {
-  std::uint64_t syncs = 0, failures = 0;
-};
-
-class SimulatedAgent {
- public:
-  SimulatedAgent(asio::io_context& loop, const std::string& url, const std::string& token,
-                 int number, bool injects, Figures& figures)
-      : figures_(figures),
-        node_("node-" + std::to_string(number)),
-        conversation_("instance-" + std::to_string(number), info(node_)),
-        client_(loop.get_executor(), options(url, token)) {
-    for (int i = 0; i < kPods; ++i) pods_.push_back(pod("web-" + std::to_string(i)));
-    if (injects) pods_.front().labels["hit"] = "yes";
-    conversation_.pods(pods_);
-    asio::co_spawn(loop, talk(), asio::detached);
-  }
-
-  // Another pod in the place of one: told at once.
-  void change_pod(std::uint64_t serial) {
-    pods_.back() = pod("web-" + std::to_string(serial));
-    conversation_.pods(pods_);
-    if (polling_) client_.close();
-  }
-  void stop() {
-    stopping_ = true;
-    client_.close();
-  }
-  [[nodiscard]] bool known() const { return known_; }
-  [[nodiscard]] bool injects() const { return phase_ == api::RunPhase::fault; }
-  // When the answer came that took its fault away.
-  [[nodiscard]] steady_clock::time_point ended() const { return ended_; }
-
- private:
-  static http::ClientOptions options(const std::string& url, const std::string& token) {
-    http::ClientOptions options;
-    options.base_url = url;
-    options.bearer_token = token;
-    options.connect_timeout = seconds(20);
-    return options;
-  }
-  static api::NodeInfo info(const std::string& node) {
-    api::NodeInfo info;
-    info.name = node;
-    info.kernel = "6.18";
-    info.cpus = 2;
-    info.faults = {{"networkLoss", true, "tcx", ""}};
-    return info;
-  }
-  [[nodiscard]] api::PodRef pod(const std::string& name) const {
-    api::PodRef pod;
-    pod.namespace_ = "shop";
-    pod.name = node_ + "-" + name;
-    pod.node = node_;
-    pod.labels = {{"app", "web"}, {"pod-template-hash", "7757bfbb48"}};
-    return pod;
-  }
-
-  asio::awaitable<void> talk() {
-    while (!stopping_) {
-      agent::Conversation::Situation situation;
-      if (phase_) situation.lease = seconds(3);
-      api::SyncRequest request = conversation_.request(situation, std::chrono::system_clock::now());
-      polling_ = request.waitSeconds > 1;
-      std::string body = api::to_json_text(request);
-      auto reply = co_await client_.request("POST", "/api/v1/nodes/" + node_ + "/sync",
-                                            std::move(body), seconds(60));
-      const bool interrupted = std::exchange(polling_, false) && !reply;
-      if (stopping_) co_return;
-      if (interrupted) continue;
-      auto answer = reply && reply->status == 200
-                        ? api::from_json_text<api::SyncResponse>(reply->body)
-                        : Result<api::SyncResponse>(fail(Errc::kUnavailable, "no answer"));
-      if (!answer) {
-        ++figures_.failures;
-        asio::steady_timer timer(co_await asio::this_coro::executor, milliseconds(200));
-        co_await timer.async_wait(asio::use_awaitable);
-        continue;
-      }
-      ++figures_.syncs;
-      known_ = known_ || !answer->sendInfo;
-      (void)conversation_.answered(request, *answer, std::chrono::system_clock::now());
-      obey(*answer);
-    }
-  }
-
-  void obey(const api::SyncResponse& answer) {
-    const api::DesiredRun* wanted = answer.runs.empty() ? nullptr : &answer.runs.front();
-    const auto before = phase_;
-    if (wanted != nullptr && (!before || run_ != wanted->run)) {
-      run_ = wanted->run;
-      tell(api::RunEventKind::measuring);
-    }
-    phase_ = wanted != nullptr ? std::optional(wanted->phase) : std::nullopt;
-    if (before == api::RunPhase::fault && phase_ != api::RunPhase::fault) {
-      ended_ = steady_clock::now();
-      tell(api::RunEventKind::disarmed);
-    }
-    if (before != api::RunPhase::fault && phase_ == api::RunPhase::fault)
-      tell(api::RunEventKind::armed);
-    if (before && !phase_) tell(api::RunEventKind::closed);
-  }
-  void tell(api::RunEventKind kind) {
-    api::RunBatch batch;
-    batch.run = run_;
-    api::RunEvent event;
-    event.kind = kind;
-    event.at = {std::chrono::system_clock::now()};
-    batch.events.push_back(std::move(event));
-    std::vector<api::RunBatch> batches;
-    batches.push_back(std::move(batch));
-    conversation_.add(std::move(batches));
-  }
-
-  Figures& figures_;
-  std::string node_, run_;
-  agent::Conversation conversation_;
-  http::Client client_;
-  std::vector<api::PodRef> pods_;
-  std::optional<api::RunPhase> phase_;
-  steady_clock::time_point ended_{};
-  bool known_ = false, polling_ = false, stopping_ = false;
-};
 
 double resident_kib(pid_t pid) {
   std::ifstream in("/proc/" + std::to_string(pid) + "/status");
@@ -190,21 +62,22 @@ class House {
  public:
   House(const std::string& programs, int agents, int injecting) : injecting_(injecting) {
     std::ofstream(folder_.path() + "/policy.yaml") << "maxPods: 10000\n";
-    controller_.emplace(
-        launch({programs + "/faultline-controller", "--state-dir", folder_.path() + "/state",
-                "--listen", "127.0.0.1:0", "--port-file", folder_.path() + "/port", "--policy",
-                folder_.path() + "/policy.yaml", "--log-level", "warn"}));
+    controller_.emplace(launch(
+        {programs + "/faultline-controller", "--state-dir", folder_.path() + "/state", "--listen",
+         "127.0.0.1:0", "--port-file", folder_.path() + "/port", "--policy",
+         folder_.path() + "/policy.yaml", "--max-connections", "20000", "--log-level", "warn"}));
     std::string port;
     if (!wait_until([&] { return !(port = first_line("/port")).empty(); }, seconds(10)))
       throw std::runtime_error("the controller does not start");
     url_ = "http://127.0.0.1:" + port;
-    agent_token_ = first_line("/state/agent.token");
+    agent_client_.base_url = url_;
+    agent_client_.bearer_token = first_line("/state/agent.token");
     person_.base_url = url_;
     person_.bearer_token = first_line("/state/person.token");
     empty_kib_ = resident_kib(controller_->pid());
     for (int i = 0; i < agents; ++i) {
       agents_.push_back(
-          std::make_unique<SimulatedAgent>(loop_, url_, agent_token_, i, i < injecting, figures_));
+          std::make_unique<SimulatedAgent>(loop_, agent_client_, i, i < injecting, figures_));
       // Agents of a cluster do not come all at once either.
       if (i % 200 == 199) run_for(milliseconds(50));
     }
@@ -264,7 +137,7 @@ class House {
     run_for(seconds(3));  // until it is over
     return times;
   }
-  [[nodiscard]] const Figures& figures() const { return figures_; }
+  [[nodiscard]] const AgentFigures& figures() const { return figures_; }
 
  private:
   void run_for(milliseconds time) {
@@ -300,9 +173,9 @@ class House {
   TestFolder folder_;
   std::optional<Child> controller_;
   asio::io_context loop_{1};
-  std::string url_, agent_token_;
-  http::ClientOptions person_;
-  Figures figures_;
+  std::string url_;
+  http::ClientOptions agent_client_, person_;
+  AgentFigures figures_;
   std::vector<std::unique_ptr<SimulatedAgent>> agents_;
   std::mt19937_64 random_{1};
   std::uint64_t serial_ = 1000;

@@ -80,6 +80,23 @@ std::string audit_line(const AuditEntry& entry, const std::string& controller) {
   return line;
 }
 
+std::string audit_caller(const AuditEntry& entry) {
+  if (!entry.user.empty()) return "user " + entry.user;
+  return "from " + entry.from.substr(0, entry.from.rfind(':'));
+}
+
+bool AuditBudget::take(AuditEntry& entry, const std::string& caller, SteadyTime now) {
+  if (!all_.has("", now)) {
+    each_.refuse(caller, now);
+    return false;
+  }
+  const Rates::Taken taken = each_.take(caller, now);
+  if (!taken.allowed) return false;
+  (void)all_.take("", now);
+  entry.left_out = taken.refused;
+  return true;
+}
+
 Result<int> AuditLog::open_file(const std::string& path) {
   if (path == "-") return STDOUT_FILENO;
   // Not to wait for the reader of a pipe; a file does not know the difference.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/rates.h"
 #include "base/result.h"
 
 namespace faultline::controller {
@@ -39,6 +40,22 @@ struct AuditEntry {
 
 // Without the line's end, at most kLongestAuditLine bytes. What is empty is left out. Pure.
 [[nodiscard]] std::string audit_line(const AuditEntry& entry, const std::string& controller);
+
+// How many lines callers may cause that change nothing: whoever asks without end must not fill the
+// disk, nor hide what others do. Not thread-safe.
+class AuditBudget {
+ public:
+  // `each` caller, and `all` of them together.
+  AuditBudget(Rates::Limits each, Rates::Limits all) : each_(each), all_(all) {}
+  // Whether the line may be written; if so, it says how many of this caller were left out before.
+  [[nodiscard]] bool take(AuditEntry& entry, const std::string& caller, SteadyTime now);
+
+ private:
+  Rates each_, all_;
+};
+// Whom a line is put down to: the user, or where nobody knows who it is the address without its
+// port.
+[[nodiscard]] std::string audit_caller(const AuditEntry& entry);
 
 inline constexpr std::size_t kLongestAuditLine = 4000;  // below what a pipe takes in one piece
 

@@ -34,7 +34,6 @@ namespace {
 constexpr int kOk = 0, kBadInput = 3, kCouldNotRun = 5;
 constexpr std::chrono::seconds kEndRuns{5}, kPatience{60}, kLookAtPolicy{2}, kHandOver{2};
 constexpr std::chrono::milliseconds kEndRequests{300};
-constexpr std::size_t kLargestRequest = 32 << 20;  // a sync after a long time without controller
 
 http::Authenticator authenticator(std::string agent, std::string person) {
   return [agent = std::move(agent), person = std::move(person)](
@@ -85,8 +84,8 @@ class Controller {
     if (!service) return fail(std::move(service.error()));
     service_ = std::move(*service);
     if (auto ruled = read_policy(); !ruled) return ruled;
-    http::ServerOptions server{
-        .address = options_.address, .port = options_.port, .max_body = kLargestRequest};
+    http::ServerOptions server{.address = options_.address, .port = options_.port};
+    server.max_connections = options_.max_connections;
     if (!options_.tls_certificate.empty())
       server.tls = http::ServerTls{options_.tls_certificate, options_.tls_key, {}};
     if (!options_.kubernetes) return with_tokens(std::move(server));
@@ -138,6 +137,13 @@ class Controller {
 
   void audit(AuditEntry entry) {
     if (audit_) (void)audit_->write(std::move(entry));
+  }
+
+  // A question says of whom it is, which only a certificate proves to be the API server's word.
+  void audit_webhook(AuditEntry entry) {
+    const std::string caller =
+        options_.webhook_client_name.empty() ? "from " + host_of(entry.from) : audit_caller(entry);
+    if (webhook_lines_.take(entry, caller, clock_.steady())) audit(std::move(entry));
   }
 
   // At start a policy that is wrong is an error: better none runs than under rules nobody wrote.
@@ -192,7 +198,9 @@ class Controller {
       return allows(rules_, experiment);
     };
     cluster.audit = [this](AuditEntry entry) { audit(std::move(entry)); };
-    cluster.admission.decided = cluster.audit;
+    cluster.admission.decided = [this](AuditEntry entry) { audit_webhook(std::move(entry)); };
+    cluster.admission.questions = {.client_name = options_.webhook_client_name,
+                                   .worker = &webhook_worker_};
     cluster.namespaces = [this](const auto& namespaces) {
       rules_.namespaces = namespaces;
       rules_.knows_namespaces = true;
@@ -296,6 +304,8 @@ class Controller {
   PolicyFile policy_file_;
   boost::asio::steady_timer policy_timer_;
   Rules rules_;
+  AuditBudget webhook_lines_{{.burst = 100, .per_second = 5}, {.burst = 400, .per_second = 20}};
+  Worker webhook_worker_{"fl-webhook"};
   std::unique_ptr<AuditLog> audit_;  // until all that writes to it is gone
   std::optional<StateDir> state_;
   std::shared_ptr<Service> service_;

@@ -61,6 +61,14 @@ cxxopts::Options description() {
   add("tls-cert", "serve TLS with this certificate; in a cluster without it: one of our own making",
       cxxopts::value<std::string>(), "FILE");
   add("tls-key", "its key", cxxopts::value<std::string>(), "FILE");
+  add("max-connections",
+      "how many connections there may be, of which users have a quarter: about 75 KiB each with "
+      "TLS",
+      cxxopts::value<std::int64_t>()->default_value("4096"), "N");
+  add("webhook-client-name",
+      "in a cluster: the common name of the certificate that the API server shows to webhooks, of "
+      "the authority of the cluster's clients; without it anybody may ask them",
+      cxxopts::value<std::string>(), "NAME");
   add("help", "this text");
   add("version", "the version");
   return described;
@@ -127,6 +135,15 @@ Result<std::optional<Options>> parse_options(int argc, char** argv) {
     if (given.count("tls-cert") != 0) {
       options.tls_certificate = given["tls-cert"].as<std::string>();
       options.tls_key = given["tls-key"].as<std::string>();
+    }
+    const auto connections = given["max-connections"].as<std::int64_t>();
+    if (connections < 64 || connections > 1'000'000)
+      return fail(Errc::kInvalid, "--max-connections must be between 64 and 1000000");
+    options.max_connections = static_cast<std::size_t>(connections);
+    if (given.count("webhook-client-name") != 0) {
+      options.webhook_client_name = given["webhook-client-name"].as<std::string>();
+      if (!options.kubernetes)
+        return fail(Errc::kInvalid, "--webhook-client-name needs --kubernetes");
     }
     if (given.count("advertise") != 0) options.advertised = given["advertise"].as<std::string>();
     auto listen = http::parse_listen(given["listen"].as<std::string>(), "7878");

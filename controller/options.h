@@ -27,6 +27,8 @@ struct Options {
   std::string ns, service, identity;     // only with `kubernetes`
   std::string advertised;                // where others reach us, or empty
   std::string tls_certificate, tls_key;  // files, both or none
+  std::size_t max_connections = 4096;
+  std::string webhook_client_name;  // common name of the API server's certificate; empty: anybody
 };
 
 // Nothing: --help or --version was asked for and is printed. Errors: kInvalid, one line that names

@@ -5,6 +5,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/system/system_error.hpp>
 
+#include "http/authorize.h"
+
 namespace faultline::http {
 namespace asio = boost::asio;
 namespace {
@@ -23,10 +25,18 @@ asio::awaitable<Response> run_handler(const Route& route, Request request) {
   co_return co_await route.handler(std::move(request));
 }
 
-// `request` lives in the call, which the completion handler holds.
-asio::awaitable<Result<Identity>> run_authenticator(const Authenticator& ask,
-                                                    const Request& request) {
-  co_return co_await ask(request);
+// `call` is held by the completion handler.
+asio::awaitable<void> run_authenticator(const Authenticator& ask, const Route& route, Call& call) {
+  if (ask && !route.allowed.empty()) {
+    auto who = co_await ask(call.request);
+    call.who = std::move(who);
+    if (!call.who) co_return;
+    call.request.who = *call.who;
+  }
+  if (!route.allowed.empty() && refusal(route, call.request)) co_return;  // said by who asks
+  if (!route.before) co_return;
+  auto refused = co_await route.before(call.request);
+  call.refused = std::move(refused);
 }
 
 asio::awaitable<void> run_stream(std::function<asio::awaitable<void>(EventSink&)> stream,
@@ -70,15 +80,13 @@ void start_handler(const std::shared_ptr<Server::Impl>& server, const std::share
 }
 
 void start_authenticator(const std::shared_ptr<Server::Impl>& server,
-                         const std::shared_ptr<Call>& call) {
+                         const std::shared_ptr<Call>& call, const Route& route) {
   ++server->handlers;
   asio::co_spawn(
-      server->executor, run_authenticator(server->authenticator, call->request),
-      asio::bind_cancellation_slot(call->cancel.slot(),
-                                   [server, call](std::exception_ptr error, Result<Identity> who) {
-                                     if (!error) call->who = std::move(who);
-                                     finished(server, call, std::move(error));
-                                   }));
+      server->executor, run_authenticator(server->authenticator, route, *call),
+      asio::bind_cancellation_slot(call->cancel.slot(), [server, call](std::exception_ptr error) {
+        finished(server, call, std::move(error));
+      }));
 }
 
 void start_stream(const std::shared_ptr<Server::Impl>& server, const std::shared_ptr<Call>& call,

@@ -32,6 +32,7 @@ struct Call {
   std::optional<Response> response;  // of a handler
   Request request;                   // of an authenticator, which may outlive the connection
   Result<Identity> who;              // of an authenticator
+  std::optional<Response> refused;   // by the route, before the body is read
 
   void abandon() {
     if (done || cancelled) return;
@@ -54,9 +55,10 @@ void start_stream(const std::shared_ptr<Server::Impl>& server, const std::shared
                   std::function<boost::asio::awaitable<void>(EventSink&)> stream, EventSink& sink,
                   std::shared_ptr<void> owner);
 
-// Asks who `call->request` is from.
+// Asks who `call->request` is from, if the route is not for everybody, and then the route whether
+// it refuses the request without its body.
 void start_authenticator(const std::shared_ptr<Server::Impl>& server,
-                         const std::shared_ptr<Call>& call);
+                         const std::shared_ptr<Call>& call, const Route& route);
 
 // Notices that the client closed the connection while the call is under way. What the client sends
 // meanwhile is kept in `buffer`, which ends the watch (a pipelined request follows), or thrown

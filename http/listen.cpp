@@ -6,11 +6,11 @@
 
 namespace faultline::http {
 
-Result<ListenAddress> parse_listen(const std::string& text, const char* usual) {
+Result<ListenAddress> parse_listen(const std::string& text, const char* usual, const char* option) {
   const auto bad = [&] {
     const std::string port(usual);
-    return fail(Errc::kInvalid, "--listen must be ADDRESS:PORT like 127.0.0.1:" + port +
-                                    " or [::1]:" + port + ", got \"" + text + "\"");
+    return fail(Errc::kInvalid, std::string(option) + " must be ADDRESS:PORT like 127.0.0.1:" +
+                                    port + " or [::1]:" + port + ", got \"" + text + "\"");
   };
   ListenAddress listen;
   const std::size_t colon = text.rfind(':');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The --listen option of programs that serve. Pure and thread-safe.
+// The --listen options of programs that serve. Pure and thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,8 @@ struct ListenAddress {
 };
 
 // "127.0.0.1:7878", "[::1]:7878", "localhost:7878". kInvalid, one line; `usual` is the port of its
-// examples.
-[[nodiscard]] Result<ListenAddress> parse_listen(const std::string& text, const char* usual);
+// examples, `option` what it is the value of.
+[[nodiscard]] Result<ListenAddress> parse_listen(const std::string& text, const char* usual,
+                                                 const char* option = "--listen");
 
 }  // namespace faultline::http

@@ -28,8 +28,12 @@ bool more_exact(const std::vector<std::string>& a, const std::vector<std::string
 }  // namespace
 
 void Router::add(std::string method, std::string_view pattern, std::vector<std::string> allowed,
-                 Handler handler) {
+                 Handler handler, RouteOptions options, std::size_t max_body) {
   auto route = std::make_unique<Route>();
+  const bool has_body = method == "POST" || method == "PUT" || method == "PATCH";
+  route->max_body = options.max_body.value_or(has_body ? max_body : 0);
+  route->always = options.always;
+  route->before = std::move(options.before);
   route->method = std::move(method);
   route->allowed = std::move(allowed);
   route->handler = std::move(handler);

@@ -16,12 +16,16 @@ struct Route {
   std::vector<std::string> pattern;  // segments; "{name}" takes any one segment that is not empty
   std::vector<std::string> allowed;  // identities; empty: everybody
   Handler handler;
+  std::size_t max_body = 0;  // bytes
+  bool always = false;       // see RouteOptions
+  std::function<boost::asio::awaitable<std::optional<Response>>(const Request&)> before;
 };
 
 class Router {
  public:
+  // `max_body`: where `options` say nothing.
   void add(std::string method, std::string_view pattern, std::vector<std::string> allowed,
-           Handler handler);
+           Handler handler, RouteOptions options, std::size_t max_body);
 
   struct Match {
     const Route* route = nullptr;  // null: no such path, or `allow` says which methods it has

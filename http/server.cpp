@@ -27,18 +27,17 @@ asio::awaitable<void> accept_all(std::shared_ptr<Server::Impl> impl) {
     const auto [ec] = co_await impl->acceptor.async_accept(socket, kTuple);
     if (impl->stopping) break;
     if (ec) {
-      // Out of descriptors or memory: connections wait in the queue until some are free again.
+      // Out of descriptors or memory: an idle connection goes, or they wait in the queue until some
+      // are free again.
       if (ec != asio::error::connection_aborted) {
-        spdlog::error("accept: {}", ec.message());
-        pause.expires_after(std::chrono::milliseconds(100));
+        const bool room = impl->door.make_room();
+        if (!room) spdlog::error("accept: {}", ec.message());
+        pause.expires_after(std::chrono::milliseconds(room ? 1 : 100));
         co_await pause.async_wait(kTuple);
       }
       continue;
     }
-    if (impl->sessions.size() >= impl->options.max_connections)
-      refuse_connection(*impl, std::move(socket));
-    else
-      start_session(impl, std::move(socket));
+    start_session(impl, std::move(socket));
   }
 }
 
@@ -72,8 +71,9 @@ Server::~Server() {
 }
 
 void Server::route(std::string method, std::string pattern, std::vector<std::string> allowed,
-                   Handler handler) {
-  impl_->router.add(std::move(method), pattern, std::move(allowed), std::move(handler));
+                   Handler handler, RouteOptions options) {
+  impl_->router.add(std::move(method), pattern, std::move(allowed), std::move(handler),
+                    std::move(options), impl_->options.max_body);
 }
 
 void Server::denied(std::function<void(const Request&, const Response&)> told) {
@@ -110,6 +110,7 @@ Result<> Server::start() {
 }
 
 std::uint16_t Server::port() const { return impl_->port; }
+std::shared_ptr<const Refusals> Server::refusals() const { return impl_->door.shared_refusals(); }
 
 namespace {
 

@@ -49,7 +49,9 @@ struct Request {
   std::map<std::string, std::string> query;    // decoded
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
-  std::string peer;  // "127.0.0.1:4711"
+  std::shared_ptr<void> held;  // what the body takes of the server's budget: a handler that goes on
+                               // for long without the body frees the body, and then resets this
+  std::string peer;            // "127.0.0.1:4711"
   ClientCertificate client;
   Identity who;  // set by the authenticator; empty on routes that everybody may call
 };
@@ -80,6 +82,17 @@ struct Response {
 [[nodiscard]] Response problem(int status, std::string detail);
 
 using Handler = std::function<boost::asio::awaitable<Response>(Request)>;
+
+struct RouteOptions {
+  // Bytes of a body; 413 beyond, before anything of it is read. Nothing: ServerOptions::max_body
+  // for POST, PUT and PATCH, none at all for other methods.
+  std::optional<std::size_t> max_body;
+  // Is answered however often one address asks: for probes, which cost nothing.
+  bool always = false;
+  // Asked before the body is read, when it is known who asks and that they may call the route. An
+  // answer refuses the request. May wait; is cancelled like a handler.
+  std::function<boost::asio::awaitable<std::optional<Response>>(const Request&)> before;
+};
 // Who is asking? The request has no body yet. Not asked for routes that everybody may call. May
 // wait; is cancelled like a handler. kUnavailable becomes 503 (nobody can tell now), kDenied 403,
 // kInternal 500, every other error 401, with the error's message. Compare tokens in constant time.
@@ -101,10 +114,40 @@ struct ServerOptions {
   std::optional<ServerTls> tls;              // else plain
   std::size_t max_body = 4 << 20;            // bytes; 413 beyond
   std::size_t max_header = 16 << 10;         // bytes; 431 beyond
+  std::size_t max_fields = 100;              // of a header; 431 beyond
   std::chrono::seconds header_timeout{10};   // for a TLS handshake, for a request to arrive; 408
   std::chrono::seconds idle_timeout{75};     // between requests on a kept connection
   std::chrono::seconds handler_timeout{90};  // not for streams; 504
-  std::size_t max_connections = 20'000;      // 503 beyond
+
+  // Budgets: docs/decisions/0021-door-budgets.md has the reasons. A connection has a name as soon
+  // as the authenticator has said who it is. Beyond a number of connections the longest idle one
+  // without a name is closed for a new one; where none is idle the new one gets 503.
+  std::size_t max_connections = 4096;        // in all
+  std::size_t max_unnamed = 1024;            // connections without a name
+  std::size_t max_unnamed_of_address = 256;  // of them, of one address (of IPv6: one /64)
+  std::size_t max_handshakes = 128;          // of TLS, under way; the oldest is closed beyond
+  // Of a user or node: connections, and requests under way; 429 beyond. All users together, nodes
+  // not among them, have a quarter of max_connections.
+  std::size_t max_of_caller = 32;
+  // Bytes of bodies that are received or handled; 503 beyond. Callers without a name have an eighth
+  // of it, one with a name a quarter; the last quarter is for bodies of at most 64 KiB.
+  std::size_t max_bodies = 64 << 20;
+  std::size_t max_answers = 64 << 20;  // bytes of answers that are being sent; 503 beyond
+  // Requests a second, 429 beyond: of an address without a name (twice that at once), of a caller
+  // with one (four times), and wrong tokens of an address (five times;
+  // what was good before is always looked at).
+  double unnamed_per_second = 200, caller_per_second = 100, wrong_tokens_per_second = 20;
+};
+
+// What a server refused since it started, by reason: see ServerOptions.
+struct Refusals {
+  std::uint64_t connections = 0;  // nobody could be closed for it
+  std::uint64_t idle = 0;         // closed for another one
+  std::uint64_t handshakes = 0;   // closed for another one
+  std::uint64_t callers = 0;      // too many of one caller
+  std::uint64_t rates = 0;        // too often
+  std::uint64_t bodies = 0;
+  std::uint64_t answers = 0;
 };
 
 class Server {
@@ -119,7 +162,7 @@ class Server {
   // empty: everybody. An unknown path is 404, a known path with another method 405 with Allow, a
   // missing or wrong identity 401 or 403.
   void route(std::string method, std::string pattern, std::vector<std::string> allowed,
-             Handler handler);
+             Handler handler, RouteOptions options = {});
   void authenticator(Authenticator authenticator);
   // Told of each request that is refused before its route is asked, as nobody knows who asks or as
   // they may not (401, 403), with the response's problem. Must not wait.
@@ -130,6 +173,8 @@ class Server {
   // Binds and accepts. Errors: address in use, no permission, a certificate that is not good ...
   Result<> start();
   [[nodiscard]] std::uint16_t port() const;
+  // Goes on counting; may outlive the server. To be read on its thread.
+  [[nodiscard]] std::shared_ptr<const Refusals> refusals() const;
   // Stops accepting, ends streams and idle connections at once, and lets running handlers finish
   // for at most `grace`. Then cancels them (a long poll gets 503) and closes. Completes when all
   // are gone, or 2 s after `grace` with an error in the log if a handler ignores its cancellation.

@@ -15,6 +15,7 @@
 #include <unordered_set>
 
 #include "http/certificates.h"
+#include "http/door.h"
 #include "http/router.h"
 #include "http/server.h"
 
@@ -29,11 +30,15 @@ class Session {
   // Cancels the handler under way; the client gets 503.
   virtual void cancel() = 0;
   virtual void close() = 0;
+  // Nothing is being done for it now: it is in its handshake, sends a request, or is silent.
+  [[nodiscard]] virtual bool dispensable() const = 0;
+
+  Seat seat;  // of the door
 };
 
 struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   Impl(boost::asio::any_io_executor ex, ServerOptions opts)
-      : executor(ex), options(std::move(opts)), acceptor(ex), gone(ex) {}
+      : executor(ex), options(std::move(opts)), acceptor(ex), gone(ex), door(options) {}
 
   boost::asio::any_io_executor executor;
   ServerOptions options;
@@ -47,11 +52,12 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   std::unordered_set<Session*> sessions;
   std::size_t handlers = 0;        // under way, also those that nobody waits for any more
   boost::asio::steady_timer gone;  // woken when a session or handler has ended
+  Door door;
 
   [[nodiscard]] bool idle() const { return sessions.empty() && handlers == 0; }
 };
 
-// Serves the connection until it ends.
+// Serves the connection until it ends, or refuses it when the door has no room.
 void start_session(std::shared_ptr<Server::Impl> server, boost::asio::ip::tcp::socket socket);
 // Answers 503, without reading anything, and closes. With TLS there is no answer: a handshake is
 // what the server has no room for.

@@ -2,7 +2,6 @@
 // One connection: request, answer, and again.
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -18,6 +17,7 @@
 #include "http/event_parser.h"
 #include "http/farewell.h"
 #include "http/problem.h"
+#include "http/request_head.h"
 #include "http/target.h"
 #include "http/tls.h"
 #include "http/write.h"
@@ -34,28 +34,14 @@ using std::chrono::milliseconds;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 // A refused request with a longer body ends the connection instead of being read to its end.
-constexpr std::uint64_t kReadAnyway = 64 << 10;
+constexpr std::uint64_t kReadAnyway = 4 << 10;
+// An answer up to this is sent whatever else is being sent.
+constexpr std::size_t kShortAnswer = 64 << 10;
 // A client that does not take what we send is dropped after this.
 constexpr std::chrono::seconds kWriteTimeout{30};
 // How long a cancelled handler may take to give its answer when the server ends.
 constexpr milliseconds kCancelGrace{250};
 constexpr const char* kInternal = "internal error; the log of the server has more";
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
-}
-
-std::string endpoint_words(const asio::ip::tcp::socket& socket) {
-  error_code ec;
-  const auto peer = socket.remote_endpoint(ec);
-  if (ec) return "?";
-  const std::string address = peer.address().to_string();
-  return (peer.address().is_v6() ? "[" + address + "]" : address) + ":" +
-         std::to_string(peer.port());
-}
 
 class TcpSession final : public Session,
                          public EventSink,
@@ -72,6 +58,7 @@ class TcpSession final : public Session,
     server_->sessions.insert(this);
   }
   ~TcpSession() override {
+    server_->door.leave(*this);
     server_->sessions.erase(this);
     server_->gone.cancel();
   }
@@ -90,24 +77,35 @@ class TcpSession final : public Session,
     if (call_) call_->client_gone = true;
     if (call_) call_->wake.cancel();
   }
+  [[nodiscard]] bool dispensable() const override {
+    return !answering_ && (!call_ || authenticating_);
+  }
 
   awaitable<void> serve() {
     if (server_->certificates && !co_await shake_hands()) co_return stream_.close();
     while (!server_->stopping && co_await wait_for_request()) {
       Parser parser;
       parser.header_limit(static_cast<std::uint32_t>(server_->options.max_header));
-      parser.body_limit(server_->options.max_body);
+      parser.body_limit(boost::none);  // the route's, as soon as it is known
       deadline_.start(server_->options.header_timeout);
       const auto [ec, n] = co_await bhttp::async_read_header(stream_, buffer_, parser, kTuple);
       if (ec) co_return co_await refuse(ec);
       to_.head = parser.get().method() == bhttp::verb::head;
       to_.version = parser.get().version();
       to_.keep = parser.keep_alive();
-      if (!co_await answer(parser) || !to_.keep) break;
+      const bool goes_on = co_await answer(parser);
+      body_.reset();
+      request_.reset();
+      answering_ = false;
+      if (!goes_on || !to_.keep) break;
+      server_->door.used(*this);
     }
     co_await say_goodbye(stream_, deadline_);
     stream_.close();  // a stream function that does not end keeps this object
   }
+
+  // Of a session that is not served.
+  asio::ip::tcp::socket release() { return std::move(stream_.socket()); }
 
   // EventSink, for the stream function of this connection's answer.
   awaitable<Result<>> send(std::string event, std::string data, std::string id) override {
@@ -126,7 +124,9 @@ class TcpSession final : public Session,
     Stream::Tls& tls = stream_.secure(server_->certificates->current());
     deadline_.start(server_->options.header_timeout);
     waiting_ = true;
+    server_->door.begin_handshake(*this);
     const auto [ec] = co_await tls.async_handshake(asio::ssl::stream_base::server, kTuple);
+    server_->door.end_handshake(*this);
     waiting_ = false;
     if (!ec) {
       client_ = client_certificate(tls);
@@ -161,11 +161,9 @@ class TcpSession final : public Session,
     Request request;
     request.peer = peer_;
     request.client = client_;
-    request.method = std::string(parser.get().method_string());
-    for (const auto& field : parser.get()) {
-      std::string& value = request.headers[lower(field.name_string())];
-      if (!value.empty()) value += ", ";
-      value += field.value();
+    if (auto bad = read_head(parser.get(), server_->options, request)) {
+      to_.keep = false;
+      co_return co_await refuse_request(parser, std::move(*bad));
     }
     auto target = parse_target(parser.get().target());
     if (!target) co_return co_await refuse_request(parser, problem(target.error()));
@@ -182,43 +180,96 @@ class TcpSession final : public Session,
       co_return co_await refuse_request(parser, std::move(response));
     }
     request.params = std::move(match.params);
+    const std::size_t most = match.route->max_body;
+    if (const auto length = parser.content_length();
+        (length && *length > most) || (parser.chunked() && most == 0)) {
+      to_.keep = false;
+      co_return co_await refuse_request(parser, too_long(request, most));
+    }
+    if (!match.route->always && request_rate_is_up(*match.route, request))
+      co_return co_await refuse_request(parser, too_often());
     if (auto denied = co_await authorize(*match.route, request)) {
       if (server_->denied && (denied->status == 401 || denied->status == 403))
         server_->denied(request, *denied);
       co_return co_await refuse_request(parser, std::move(*denied));
     }
 
-    if (!parser.is_done()) {
-      if (lower(parser.get()[bhttp::field::expect]) == "100-continue") {
-        const std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-        co_await asio::async_write(stream_, asio::buffer(go_on), kTuple);
+    request_ = server_->door.begin_request(request.who);
+    if (!request_) co_return co_await refuse_request(parser, too_many());
+    if (!co_await read_body(parser, request, most)) co_return false;
+    deadline_.stop();
+    request.body = std::move(parser.get().body());
+    request.held = std::move(body_);
+    if (buffer_.size() == 0) buffer_.shrink_to_fit();  // a connection may wait for long
+    answering_ = true;
+    co_return co_await handle(*match.route, std::move(request));
+  }
+
+  // Into the parser. False: it was refused, and the connection ends.
+  awaitable<bool> read_body(Parser& parser, const Request& request, std::size_t most) {
+    if (parser.is_done()) co_return true;
+    if (lower(parser.get()[bhttp::field::expect]) == "100-continue") {
+      const std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+      co_await asio::async_write(stream_, asio::buffer(go_on), kTuple);
+    }
+    body_ = server_->door.hold_body(request.who);
+    parser.body_limit(most);
+    parser.eager(true);
+    while (!parser.is_done()) {
+      const auto [ec, n] = co_await bhttp::async_read_some(stream_, buffer_, parser, kTuple);
+      const std::size_t size = parser.get().body().size();
+      if (size > most || ec == bhttp::error::body_limit) {
+        to_.keep = false;
+        co_await refuse_request(parser, too_long(request, most));
+        co_return false;
       }
-      const auto [ec, n] = co_await bhttp::async_read(stream_, buffer_, parser, kTuple);
       if (ec) {
         co_await refuse(ec);
         co_return false;
       }
+      if (body_->grow(size)) continue;
+      server_->door.refused(&Refusals::bodies);
+      parser.get().body() = {};
+      to_.keep = false;
+      co_await refuse_request(parser, busy("too many bytes of requests are under way; try again"));
+      co_return false;
     }
-    deadline_.stop();
-    request.body = std::move(parser.get().body());
-    co_return co_await handle(*match.route, std::move(request));
+    co_return true;
+  }
+
+  // Of somebody without a name, or one whose token is still to be looked at.
+  bool request_rate_is_up(const Route& route, const Request& request) {
+    if (route.allowed.empty()) return !server_->door.may_ask(*this, Identity{});
+    return !server_->door.may_authenticate(*this, authorization_of(request));
   }
 
   // What the request is refused with, if it is.
   awaitable<std::optional<Response>> authorize(const Route& route, Request& request) {
-    if (route.allowed.empty()) co_return std::nullopt;
-    if (server_->authenticator)
-      if (auto refused = co_await authenticate(request)) co_return refused;
+    const bool everybody = route.allowed.empty();
+    std::optional<Response> refused;
+    if ((!everybody && server_->authenticator) || route.before)
+      refused = co_await authenticate(route, request);
+    if (everybody) co_return refused;
+    if (request.who.role.empty()) {
+      server_->door.wrong_token(*this);
+    } else {
+      server_->door.good_token(authorization_of(request));
+      if (!server_->door.name(*this, request.who)) co_return too_many();
+      if (!server_->door.may_ask(*this, request.who)) co_return too_often();
+    }
+    if (refused) co_return refused;
     co_return refusal(route, request);
   }
 
-  awaitable<std::optional<Response>> authenticate(Request& request) {
+  awaitable<std::optional<Response>> authenticate(const Route& route, Request& request) {
     const auto call = std::make_shared<Call>(server_->executor);
     call->request = std::move(request);
     call_ = call;
     deadline_.stop();
-    start_authenticator(server_, call);
+    authenticating_ = true;
+    start_authenticator(server_, call, route);
     const bool in_time = co_await ended(*call, server_->options.handler_timeout);
+    authenticating_ = false;
     call_.reset();
     request = call->done ? std::move(call->request) : call->request;
     deadline_.start(server_->options.header_timeout);  // for the body
@@ -230,8 +281,7 @@ class TcpSession final : public Session,
       co_return problem(500, kInternal);
     }
     if (!call->who) co_return refusal(call->who.error());
-    request.who = std::move(*call->who);
-    co_return std::nullopt;
+    co_return std::move(call->refused);
   }
 
   awaitable<bool> handle(const Route& route, Request request) {
@@ -327,6 +377,11 @@ class TcpSession final : public Session,
   awaitable<bool> respond(Response response) {
     to_.keep = to_.keep && !server_->stopping;
     deadline_.start(kWriteTimeout);
+    std::shared_ptr<void> sent;
+    if (response.body.size() > kShortAnswer && !to_.head) {
+      sent = server_->door.hold_answer(response.body.size());
+      if (!sent) response = busy("too many long answers are being sent; try again");
+    }
     co_return co_await write_response(stream_, std::move(response), to_);
   }
 
@@ -335,7 +390,7 @@ class TcpSession final : public Session,
     if (!parser.is_done()) {
       const auto length = parser.content_length();
       const bool waits = !parser.get()[bhttp::field::expect].empty();
-      if (length && *length <= kReadAnyway && !waits) {
+      if (length && *length <= kReadAnyway && !waits && to_.keep) {
         const auto [ec, n] = co_await bhttp::async_read(stream_, buffer_, parser, kTuple);
         to_.keep = to_.keep && !ec;
       } else {
@@ -354,9 +409,6 @@ class TcpSession final : public Session,
     if (ec == bhttp::error::header_limit || ec == bhttp::error::buffer_overflow) {
       co_await respond(problem(
           431, "the header is longer than " + std::to_string(options.max_header) + " bytes"));
-    } else if (ec == bhttp::error::body_limit) {
-      co_await respond(
-          problem(413, "the body is longer than " + std::to_string(options.max_body) + " bytes"));
     } else if (deadline_.expired()) {
       co_await respond(problem(408, "the request did not arrive within " +
                                         std::to_string(options.header_timeout.count()) + " s"));
@@ -375,11 +427,15 @@ class TcpSession final : public Session,
   boost::beast::flat_buffer buffer_;
   std::string peer_;
   ClientCertificate client_;
-  ReplyTo to_;                  // of the request under way
-  std::shared_ptr<Call> call_;  // under way, or null
-  bool fresh_ = true;           // no request yet
-  bool waiting_ = false;        // between requests
+  ReplyTo to_;                             // of the request under way
+  std::shared_ptr<Call> call_;             // under way, or null
+  std::shared_ptr<BodyBytes::Held> body_;  // while it is received
+  std::shared_ptr<void> request_;          // counts it as one of its caller
+  bool fresh_ = true;                      // no request yet
+  bool waiting_ = false;                   // between requests
   bool streaming_ = false;
+  bool authenticating_ = false;
+  bool answering_ = false;  // the request is there and is handled, or its answer is sent
 };
 
 awaitable<void> run(std::shared_ptr<TcpSession> session) { co_await session->serve(); }
@@ -388,7 +444,12 @@ awaitable<void> run(std::shared_ptr<TcpSession> session) { co_await session->ser
 
 void start_session(std::shared_ptr<Server::Impl> server, asio::ip::tcp::socket socket) {
   const auto executor = server->executor;
-  auto session = std::make_shared<TcpSession>(std::move(server), std::move(socket));
+  error_code ec;
+  const auto peer = socket.remote_endpoint(ec);
+  if (ec) return;  // it is gone
+  auto session = std::make_shared<TcpSession>(server, std::move(socket));
+  if (!server->door.let_in(*session, peer.address()))
+    return refuse_connection(*server, session->release());
   asio::co_spawn(executor, run(std::move(session)), [](const std::exception_ptr& error) {
     if (error) spdlog::error("connection failed: {}", exception_words(error));
   });

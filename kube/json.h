@@ -18,6 +18,10 @@ namespace faultline::kube {
 // Nothing: it is no JSON object. Deeper than Boost.JSON's own limit of 32 levels, which the schema
 // of a custom resource exceeds.
 [[nodiscard]] std::optional<boost::json::object> parse_object(std::string_view text);
+// Nothing also when it takes more than `most` bytes of memory, which short texts of many small
+// parts do. What is copied from the result is not bounded.
+[[nodiscard]] std::optional<boost::json::object> parse_object(std::string_view text,
+                                                              std::size_t most);
 
 [[nodiscard]] inline const boost::json::object* object_at(const boost::json::object& object,
                                                           std::string_view key) {

@@ -91,14 +91,14 @@ Result<> Agent::start() {
     spdlog::warn("not yet: {}", read.error().message);
   }
   if (options_.listen) {
-    http::ServerOptions server;
-    server.address = options_.listen->address;
-    server.port = options_.listen->port;
-    server.max_body = 4096;
-    server.max_connections = 64;
-    server_ = std::make_unique<http::Server>(loop_.get_executor(), server);
-    routes();
-    if (auto started = server_->start(); !started) return fail(started.error());
+    auto started = serve(*options_.listen, true);
+    if (!started) return fail(started.error());
+    server_ = std::move(*started);
+  }
+  if (options_.probes) {
+    auto started = serve(*options_.probes, false);
+    if (!started) return fail(started.error());
+    probes_ = std::move(*started);
   }
   give_pods();
   asio::co_spawn(loop_, link_loop(), must_not_throw);
@@ -207,9 +207,25 @@ asio::awaitable<void> Agent::end() {
   if (server_) {
     co_await server_->stop(std::chrono::milliseconds(200));
   }
+  if (probes_) {
+    co_await probes_->stop(std::chrono::milliseconds(200));
+  }
 }
 
-void Agent::routes() {
+// Nobody has a name here, so that a new connection takes the place of an idle one: however many
+// somebody holds, a probe is answered.
+Result<std::unique_ptr<http::Server>> Agent::serve(const AgentOptions::Listen& listen,
+                                                   bool metrics) {
+  http::ServerOptions options;
+  options.address = listen.address;
+  options.port = listen.port;
+  options.max_header = 4 << 10;
+  options.max_connections = options.max_unnamed = 64;
+  options.max_unnamed_of_address = 16;
+  options.unnamed_per_second = 10;
+  options.max_bodies = 64 << 10;
+  options.max_answers = 8 << 20;
+  auto server = std::make_unique<http::Server>(loop_.get_executor(), options);
   const auto text = [](int status, std::string body) {
     http::Response response;
     response.status = status;
@@ -217,20 +233,25 @@ void Agent::routes() {
     response.body = std::move(body);
     return response;
   };
-  server_->route("GET", "/healthz", {}, [text](http::Request) -> asio::awaitable<http::Response> {
-    co_return text(200, "ok\n");
-  });
-  server_->route("GET", "/readyz", {},
-                 [this, text](http::Request) -> asio::awaitable<http::Response> {
-                   const std::string why = not_ready();
-                   co_return why.empty() ? text(200, "ok\n") : text(503, why + "\n");
-                 });
-  server_->route("GET", "/metrics", {},
-                 [this, text](http::Request) -> asio::awaitable<http::Response> {
-                   http::Response response = text(200, metrics_text());
-                   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-                   co_return response;
-                 });
+  server->route(
+      "GET", "/healthz", {},
+      [text](http::Request) -> asio::awaitable<http::Response> { co_return text(200, "ok\n"); },
+      {.always = true});
+  server->route("GET", "/readyz", {},
+                [this, text](http::Request) -> asio::awaitable<http::Response> {
+                  const std::string why = not_ready();
+                  co_return why.empty() ? text(200, "ok\n") : text(503, why + "\n");
+                },
+                {.always = true});
+  if (metrics)
+    server->route("GET", "/metrics", {},
+                  [this, text](http::Request) -> asio::awaitable<http::Response> {
+                    http::Response response = text(200, metrics_text());
+                    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+                    co_return response;
+                  });
+  if (auto started = server->start(); !started) return fail(started.error());
+  return server;
 }
 
 std::string Agent::not_ready() const {

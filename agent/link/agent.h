@@ -26,7 +26,8 @@ struct AgentOptions {
     std::string address;
     std::uint16_t port = 0;
   };
-  std::optional<Listen> listen;
+  std::optional<Listen> listen;  // for /metrics
+  std::optional<Listen> probes;  // for /healthz and /readyz, which `listen` serves as well
 };
 
 class Agent {
@@ -39,6 +40,7 @@ class Agent {
   // Errors: the token file, the address to listen on.
   Result<> start();
   [[nodiscard]] std::uint16_t port() const { return server_ ? server_->port() : 0; }
+  [[nodiscard]] std::uint16_t probe_port() const { return probes_ ? probes_->port() : 0; }
   // Every fault is disarmed before the first suspension; then the controller has a second to take
   // what is left to tell. Afterwards the loop has nothing left to do.
   boost::asio::awaitable<void> end();
@@ -60,7 +62,7 @@ class Agent {
   void look_at_pods();
   void give_pods();
   void answered(const api::SyncResponse& response, SteadyTime sent);
-  void routes();
+  Result<std::unique_ptr<http::Server>> serve(const AgentOptions::Listen& listen, bool metrics);
   [[nodiscard]] std::string metrics_text() const;
   [[nodiscard]] std::string not_ready() const;
 
@@ -72,7 +74,7 @@ class Agent {
   Reconciler reconciler_;
   std::unique_ptr<Observer> observer_;
   std::unique_ptr<ControllerLink> link_;
-  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<http::Server> server_, probes_;
   boost::asio::steady_timer tick_timer_, pods_timer_, observe_timer_, link_done_;
   bool ending_ = false, link_ended_ = false, pods_news_ = false;
   std::string source_error_;

@@ -75,7 +75,7 @@ std::size_t Outbox::size_of(const api::RunBatch& batch) {
 void Outbox::add(api::RunBatch batch) {
   const auto same = std::find_if(entries_.rbegin(), entries_.rend(),
                                  [&](const Entry& e) { return e.numbered.batch.run == batch.run; });
-  if (same != entries_.rend() && !same->sent) {
+  if (same != entries_.rend() && !same->sent && same->bytes < kFullBatch) {
     merge(same->numbered.batch, std::move(batch));
     bytes_ -= same->bytes;
     same->bytes = size_of(same->numbered.batch);

@@ -18,6 +18,9 @@ class Outbox {
   // Of all windows kept, about; as estimated by size_of().
   explicit Outbox(std::size_t max_bytes = 16 << 20) : max_bytes_(max_bytes) {}
 
+  // Bytes from which on a batch is not added to: the controller takes messages of 4 MiB at most.
+  static constexpr std::size_t kFullBatch = 512 << 10;
+
   // Joins the newest batch of the run while that was never sent.
   void add(api::RunBatch batch);
   // The oldest, in order, up to about `max_bytes` of JSON but at least one. They stay here.

@@ -113,6 +113,10 @@ awaitable<Result<std::string>> Access::node_of(std::string pod, std::string uid)
 
 awaitable<Result<>> Access::may(http::Identity who, std::string verb,
                                 std::set<std::string> namespaces) {
+  if (namespaces.size() > kMostNamespaces)
+    co_return fail(Errc::kInvalid, "it is about " + std::to_string(namespaces.size()) +
+                                       " namespaces; rights are asked for in at most " +
+                                       std::to_string(kMostNamespaces));
   std::string denied;
   for (const std::string& space : namespaces) {
     kube::AccessQuestion question;

@@ -30,6 +30,8 @@ struct AccessOptions {
 
 class Access {
  public:
+  static constexpr std::size_t kMostNamespaces = 64;  // of one question
+
   // References outlive it.
   Access(kube::Client& client, const Clock& clock, AccessOptions options = {});
 
@@ -46,7 +48,7 @@ class Access {
                                                         UtcTime now);
 
   // May `who` do `verb` with experiments in each of the namespaces? "" is all namespaces. Errors:
-  // kDenied with the namespaces in one line; kUnavailable.
+  // kDenied with the namespaces in one line; kInvalid, more than kMostNamespaces; kUnavailable.
   boost::asio::awaitable<Result<>> may(http::Identity who, std::string verb,
                                        std::set<std::string> namespaces);
   // create in what is hit, get in what is seen.

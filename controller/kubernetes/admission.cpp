@@ -20,16 +20,6 @@ namespace {
 using boost::asio::awaitable;
 using Object = boost::json::object;
 
-Result<Object> request_of(const std::string& review) {
-  auto parsed = kube::parse_object(review);
-  if (!parsed || kube::text_at(*parsed, "kind") != "AdmissionReview")
-    return fail(Errc::kInvalid, "expected an AdmissionReview (admission.k8s.io/v1)");
-  const Object* request = kube::object_at(*parsed, "request");
-  if (request == nullptr || kube::text_at(*request, "uid").empty())
-    return fail(Errc::kInvalid, "the AdmissionReview has no request with a uid");
-  return *request;
-}
-
 Object answer(const Object& request, Object response) {
   response["uid"] = kube::text_at(request, "uid");
   return {{"apiVersion", "admission.k8s.io/v1"},
@@ -124,24 +114,31 @@ Object refused_with(const Object& request, const Error& error) {
 
 }  // namespace
 
-Admission::Admission(Access& access, Proofs& proofs, AdmissionOptions options)
-    : access_(access), proofs_(proofs), options_(std::move(options)) {}
+Admission::Admission(Access& access, Proofs& proofs, const Clock& clock, AdmissionOptions options)
+    : access_(access),
+      proofs_(proofs),
+      options_(std::move(options)),
+      questions_(clock, options_.questions) {}
 
 void Admission::add_routes(http::Server& server) {
   const auto reply = [](Result<Object> made) {
     if (!made) return http::problem(made.error());
     return http::Response{.body = boost::json::serialize(*made)};
   };
-  server.route("POST", "/webhook/mutate", {},
-               [this, reply](http::Request request) -> awaitable<http::Response> {
-                 auto made = co_await mutate(std::move(request.body), std::move(request.peer));
-                 co_return reply(std::move(made));
-               });
-  server.route("POST", "/webhook/validate", {},
-               [this, reply](http::Request request) -> awaitable<http::Response> {
-                 auto made = co_await validate(std::move(request.body), std::move(request.peer));
-                 co_return reply(std::move(made));
-               });
+  server.route(
+      "POST", "/webhook/mutate", {},
+      [this, reply](http::Request request) -> awaitable<http::Response> {
+        auto made = co_await mutate(std::move(request.body), std::move(request.peer));
+        co_return reply(std::move(made));
+      },
+      questions_.route());
+  server.route(
+      "POST", "/webhook/validate", {},
+      [this, reply](http::Request request) -> awaitable<http::Response> {
+        auto made = co_await validate(std::move(request.body), std::move(request.peer));
+        co_return reply(std::move(made));
+      },
+      questions_.route());
 }
 
 void Admission::decided(const Object& request, const std::string& from, const Result<>& judged,
@@ -171,8 +168,9 @@ void Admission::decided(const Object& request, const std::string& from, const Re
 // Who asked, and the proof, are written by us alone: what a person wrote there is replaced, and an
 // update keeps it.
 awaitable<Result<Object>> Admission::mutate(std::string review, std::string from) {
-  const auto request = request_of(review);
-  if (!request) co_return fail(request.error());
+  const auto question = co_await questions_.open(std::move(review), from);
+  if (!question) co_return fail(question.error());
+  const Object* request = &question->request;
   if (kube::object_at(*request, "object") == nullptr)
     co_return answer(*request, {{"allowed", true}});
   if (kube::text_at(*request, "operation") != "CREATE") {
@@ -208,8 +206,9 @@ awaitable<Result<Object>> Admission::mutate(std::string review, std::string from
 }
 
 awaitable<Result<Object>> Admission::validate(std::string review, std::string from) {
-  const auto request = request_of(review);
-  if (!request) co_return fail(request.error());
+  const auto question = co_await questions_.open(std::move(review), from);
+  if (!question) co_return fail(question.error());
+  const Object* request = &question->request;
   const auto judged = co_await judge(*request);
   decided(*request, from, judged);
   if (judged) co_return answer(*request, {{"allowed", true}});

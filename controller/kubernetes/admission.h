@@ -14,6 +14,7 @@
 #include "api/experiment.h"
 #include "base/result.h"
 #include "controller/audit.h"
+#include "controller/kubernetes/questions.h"
 #include "http/server.h"
 
 namespace faultline::controller {
@@ -26,14 +27,15 @@ struct AdmissionOptions {
   std::function<Result<>(const api::Experiment&)> allowed;
   // Each decision, for the audit log.
   std::function<void(AuditEntry)> decided;
+  QuestionOptions questions;
 };
 
 class Admission {
  public:
   // References outlive it.
-  Admission(Access& access, Proofs& proofs, AdmissionOptions options);
+  Admission(Access& access, Proofs& proofs, const Clock& clock, AdmissionOptions options);
 
-  // Adds POST /webhook/mutate and /webhook/validate. The API server does not say who it is, so that
+  // Adds POST /webhook/mutate and /webhook/validate. Unless QuestionOptions name the API server,
   // everybody may ask; the answers hold nothing that the question did not.
   void add_routes(http::Server& server);
 
@@ -54,6 +56,7 @@ class Admission {
   Access& access_;
   Proofs& proofs_;
   AdmissionOptions options_;
+  Questions questions_;
 };
 
 }  // namespace faultline::controller

@@ -70,7 +70,7 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
       options_(std::move(options)),
       access_(client_, clock, access_of(options_)),
       proofs_(client_, clock, {.ns = options_.ns, .service = options_.service}),
-      admission_(access_, proofs_, options_.admission),
+      admission_(access_, proofs_, clock, options_.admission),
       certificates_(client_, clock, certificates_of(options_)),
       client_authority_(client_, client_authority_file(options_)),
       namespaces_(executor, client_, clock, {.collection = kube::namespaces()},

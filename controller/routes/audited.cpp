@@ -11,7 +11,6 @@ namespace {
 
 using http::Response;
 
-constexpr double kBurst = 20, kPerSecond = 1;
 constexpr std::size_t kMostRemembered = 1000;
 
 AuditEntry entry_of(const http::Request& request, std::string verb) {
@@ -46,20 +45,14 @@ Result<> Service::audit(const AuditEntry& entry) {
   return options_.audit == nullptr ? Result<>{} : options_.audit->write(entry);
 }
 
-// Whoever asks without end must not fill the disk.
+void Service::audit_within_budget(AuditEntry entry) {
+  const std::string caller = audit_caller(entry);
+  if (audit_budget_.take(entry, caller, clock_.steady())) (void)audit(entry);
+}
+
 void Service::audit_denied(AuditEntry entry) {
-  const SteadyTime t = clock_.steady();
-  const std::chrono::duration<double> passed = t - denied_at_;
-  denied_left_ = std::min(kBurst, denied_left_ + passed.count() * kPerSecond);
-  denied_at_ = t;
-  if (denied_left_ < 1) {
-    ++denied_left_out_;
-    return;
-  }
-  denied_left_ -= 1;
   entry.allowed = false;
-  entry.left_out = std::exchange(denied_left_out_, 0);
-  (void)audit(entry);
+  audit_within_budget(std::move(entry));
 }
 
 void Service::audit_refused(const http::Request& request, const Response& response) {
@@ -79,7 +72,7 @@ boost::asio::awaitable<Response> Service::audited(Changing handler, std::string 
     entry.allowed = false;
     entry.state.clear();
     entry.reason = detail_of(response);
-    (void)audit(entry);
+    audit_within_budget(std::move(entry));
   }
   co_return response;
 }

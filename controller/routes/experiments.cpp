@@ -14,7 +14,7 @@ namespace {
 
 using http::Response;
 
-constexpr std::size_t kLargestExperiment = 1 << 20;  // bytes
+constexpr std::size_t kMostParsing = 4;  // experiments that one caller has parsed at a time
 constexpr std::uint64_t kListed = 100, kMostListed = 1000;
 
 // A query parameter that is true, false or left out.
@@ -46,12 +46,10 @@ tl::unexpected<Error> not_complete() {
 
 boost::asio::awaitable<Response> Service::start_experiment(http::Request request,
                                                            AuditEntry& entry) {
-  if (request.body.size() > kLargestExperiment)
-    co_return http::problem(413, "an experiment may have at most 1 MiB");
   const Result<bool> dry_run = flag(request, "dryRun");
   if (!dry_run) co_return http::problem(dry_run.error());
   if (*dry_run) entry.verb = "plan";
-  auto experiment = api::parse_experiment(request.body, query_or(request, "file", "experiment"));
+  auto experiment = co_await parse_experiment(request);
   if (!experiment) co_return http::problem(experiment.error());
   describe(entry, *experiment);
   if (may_) {
@@ -80,6 +78,53 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
   Response response{.status = 201, .body = api::to_json_text(engine_.find(*run)->summary(now()))};
   response.headers["Location"] = "/api/v1/experiments/" + *run;
   co_return response;
+}
+
+boost::asio::awaitable<Result<api::Experiment>> Service::parse_experiment(http::Request& request) {
+  const std::string who = request.who.name();
+  // In which namespaces it will be is known when it is read. Who may create none in all of them,
+  // nor in the one that is the default, has little read; and of what cannot be read hears only
+  // that.
+  Result<> right;
+  if (may_) {
+    std::set<std::string> everywhere{""}, there{query_or(request, "namespace", "default")};
+    right = co_await allow(request.who, "create", std::move(there));
+    if (!right && right.error().code == Errc::kDenied) {
+      const auto all = co_await allow(request.who, "create", std::move(everywhere));
+      if (all) right = {};
+    }
+    if (!right && right.error().code != Errc::kDenied) co_return fail(right.error());
+    if (!right && !strangers_.take(who, clock_.steady()).allowed)
+      co_return fail(Errc::kDenied, right.error().message +
+                                        " (of another namespace one experiment a second is read; "
+                                        "?namespace= names it before)");
+  }
+  if (parsing_[who] >= kMostParsing)
+    co_return fail(Errc::kUnavailable, "too many experiments of " + who + " are being read");
+  struct Count {
+    std::map<std::string, std::size_t>& all;
+    const std::string& who;
+    Count(std::map<std::string, std::size_t>& a, const std::string& w) : all(a), who(w) {
+      ++all[w];
+    }
+    ~Count() {
+      if (--all[who] == 0) all.erase(who);
+    }
+    Count(const Count&) = delete;
+    Count& operator=(const Count&) = delete;
+  } const count{parsing_, who};
+  const auto held = std::move(request.held);  // given back on this thread
+  auto parse = [body = std::move(request.body),
+                file = query_or(request, "file", "experiment")]() -> Result<api::Experiment> {
+    try {
+      return api::parse_experiment(body, file);
+    } catch (const std::exception& e) {  // of the worker's thread: nobody else would catch it
+      return fail(Errc::kInvalid, file + ": cannot be read: " + e.what());
+    }
+  };
+  auto experiment = co_await parse_worker_.run(std::move(parse));
+  if (!experiment && !right) co_return fail(right.error());
+  co_return experiment;
 }
 
 boost::asio::awaitable<Response> Service::list_experiments(http::Request request) {
@@ -184,7 +229,7 @@ boost::asio::awaitable<Response> Service::stop_all(http::Request request, AuditE
   if (stopped.empty()) {
     entry.allowed = all.has_value();
     entry.reason = all ? "no run is under way" : all.error().message;
-    (void)audit(entry);
+    audit_within_budget(entry);
   }
   publish();
   co_return Response{.body = api::to_json_text(stopped)};

@@ -71,6 +71,12 @@ struct Metrics::Impl {
           .Help("Events that a fault was injected into, as agents counted them")
           .Register(registry);
 
+  prometheus::Family<prometheus::Counter>& refused =
+      BuildCounter()
+          .Name("faultline_http_refused_total")
+          .Help("Requests and connections beyond a budget of the HTTP server, by which one")
+          .Register(registry);
+
   static std::string word(api::RunState state) {
     return boost::describe::enum_to_string(state, "?");
   }
@@ -96,6 +102,20 @@ void Metrics::fault(const FaultDelta& delta) {
   const std::string fault = printable(delta.fault);
   impl_->matched.Add({{"fault", fault}}).Increment(static_cast<double>(delta.matched));
   impl_->injected.Add({{"fault", fault}}).Increment(static_cast<double>(delta.injected));
+}
+
+void Metrics::http_refused(const http::Refusals& totals) {
+  const auto raise = [&](const char* reason, std::uint64_t total) {
+    prometheus::Counter& counter = impl_->refused.Add({{"reason", reason}});
+    counter.Increment(static_cast<double>(total) - counter.Value());
+  };
+  raise("connections", totals.connections);
+  raise("idle_closed", totals.idle);
+  raise("handshakes", totals.handshakes);
+  raise("caller", totals.callers);
+  raise("rate", totals.rates);
+  raise("bodies", totals.bodies);
+  raise("answers", totals.answers);
 }
 
 std::string Metrics::text(const std::map<api::RunState, std::size_t>& runs, std::size_t connected,

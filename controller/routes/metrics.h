@@ -9,6 +9,7 @@
 
 #include "api/report.h"
 #include "controller/engine/run.h"
+#include "http/server.h"
 
 namespace faultline::controller {
 
@@ -22,6 +23,7 @@ class Metrics {
   void batches(std::size_t stored, std::size_t duplicate, std::size_t unknown);
   void store_error();
   void fault(const FaultDelta& delta);
+  void http_refused(const http::Refusals& totals);  // since the start
   // Text exposition format 0.0.4.
   [[nodiscard]] std::string text(const std::map<api::RunState, std::size_t>& runs,
                                  std::size_t connected, bool store_works, bool audit_works);

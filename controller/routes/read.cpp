@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reports, nodes, metrics, health; and the table of all routes.
+#include "api/budgets.h"
 #include "api/codec.h"
 #include "controller/routes/service.h"
 #include "report/report.h"
@@ -8,38 +9,59 @@ namespace faultline::controller {
 
 using http::Response;
 
+namespace {
+
+// An agent sends what it has in pieces of about half a mebibyte (agent/link/outbox.h).
+constexpr std::size_t kLongestSync = 4 << 20;  // bytes
+
+// An agent's token is good for its own node.
+boost::asio::awaitable<std::optional<Response>> of_its_node(const http::Request& request) {
+  const std::string& node = request.params.at("node");
+  if (request.who.node.empty() || request.who.node == node) co_return std::nullopt;
+  co_return http::problem(
+      403, "this token is of the agent of node " + request.who.node + ", not of " + node);
+}
+
+}  // namespace
+
 void Service::add_routes(http::Server& server) {
   const auto self = shared_from_this();
+  http_refused_ = server.refusals();
   const auto add = [&](std::string method, std::string pattern, std::vector<std::string> allowed,
-                       Reading handler) {
-    server.route(std::move(method), std::move(pattern), std::move(allowed),
-                 [self, handler](http::Request request) {
-                   return self->audited_reading(handler, std::move(request));
-                 });
+                       Reading handler, http::RouteOptions options = {}) {
+    server.route(
+        std::move(method), std::move(pattern), std::move(allowed),
+        [self, handler](http::Request request) {
+          return self->audited_reading(handler, std::move(request));
+        },
+        std::move(options));
   };
   const auto change = [&](std::string pattern, std::vector<std::string> allowed, Changing handler,
-                          std::string verb) {
+                          std::string verb, std::size_t max_body) {
     server.route("POST", std::move(pattern), std::move(allowed),
                  [self, handler, verb = std::move(verb)](http::Request request) {
                    return self->audited(handler, verb, std::move(request));
-                 });
+                 },
+                 {.max_body = max_body});
   };
   server.denied([self](const http::Request& request, const Response& response) {
     self->audit_refused(request, response);
   });
   const std::vector<std::string> agent = {"agent"}, person = {"person"}, everybody = {};
-  add("POST", "/api/v1/nodes/{node}/sync", agent, &Service::sync);
-  change("/api/v1/experiments", person, &Service::start_experiment, "start");
+  add("POST", "/api/v1/nodes/{node}/sync", agent, &Service::sync,
+      {.max_body = kLongestSync, .before = of_its_node});
+  change("/api/v1/experiments", person, &Service::start_experiment, "start",
+         api::kExperimentBudget.bytes);
   add("GET", "/api/v1/experiments", person, &Service::list_experiments);
   add("GET", "/api/v1/experiments/{run}", person, &Service::get_experiment);
-  change("/api/v1/experiments/{run}/stop", person, &Service::stop_experiment, "stop");
-  change("/api/v1/stop", person, &Service::stop_all, "stop-all");
+  change("/api/v1/experiments/{run}/stop", person, &Service::stop_experiment, "stop", 0);
+  change("/api/v1/stop", person, &Service::stop_all, "stop-all", 0);
   add("GET", "/api/v1/reports/{run}", person, &Service::get_report);
   add("GET", "/api/v1/nodes", person, &Service::get_nodes);
   add("GET", "/api/v1/events", person, &Service::get_events);
   add("GET", "/metrics", everybody, &Service::get_metrics);
-  add("GET", "/healthz", everybody, &Service::get_health);
-  add("GET", "/readyz", everybody, &Service::get_ready);
+  add("GET", "/healthz", everybody, &Service::get_health, {.always = true});
+  add("GET", "/readyz", everybody, &Service::get_ready, {.always = true});
 }
 
 boost::asio::awaitable<Response> Service::get_report(http::Request request) {
@@ -85,10 +107,18 @@ boost::asio::awaitable<Response> Service::get_nodes(http::Request request) {
     }
     std::erase_if(node.pods, [&](const api::PodRef& pod) { return !visible[pod.namespace_]; });
   }
-  co_return Response{.body = api::to_json_text(nodes)};
+  auto make = [nodes = std::move(nodes)]() -> Response {
+    try {
+      return {.body = api::to_json_text(nodes)};
+    } catch (const std::exception& e) {  // of the worker's thread: nobody else would catch it
+      return http::problem(500, std::string("the list cannot be made: ") + e.what());
+    }
+  };
+  co_return co_await report_worker_.run(std::move(make));
 }
 
 boost::asio::awaitable<Response> Service::get_metrics(http::Request) {
+  if (http_refused_) metrics_.http_refused(*http_refused_);
   co_return Response{
       .content_type = "text/plain; version=0.0.4; charset=utf-8",
       .body = metrics_.text(engine_.by_state(), engine_.connected(now()), store_error_.empty(),

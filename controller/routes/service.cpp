@@ -246,6 +246,8 @@ void Service::close() {
   if (journal_) journal_->close();
   store_worker_.join();
   report_worker_.join();
+  parse_worker_.join();
+  sync_worker_.join();
 }
 
 }  // namespace faultline::controller

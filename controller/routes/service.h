@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Engine, store and HTTP put together. Everything here runs on one event loop, on one thread, but
-// for SQLite: writes on the worker "fl-store", reading runs and building reports on "fl-report".
-// Writes have a thread of their own because an answer to an agent renews its lease, and must not
-// wait for a report.
+// for SQLite and for what takes long: writes on the worker "fl-store", reading runs, building
+// reports and other long answers on "fl-report", reading experiments on "fl-parse", and long
+// messages of agents on "fl-sync". Writes and syncs have threads of their own because an answer to
+// an agent renews its lease, and must not wait for a report.
 //
 // What the engine learns of measurements is stored before: it never acts on what a restart would
 // forget. A write that fails ends all runs and makes syncs with measurements fail with 503, so that
@@ -115,6 +116,9 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
 
   // ---- routes
   awaitable<Response> sync(http::Request request);
+  awaitable<Result<api::SyncRequest>> parse_sync(http::Request& request);
+  // Reads the body on a worker: within the budget of the caller, who may be one without any right.
+  awaitable<Result<api::Experiment>> parse_experiment(http::Request& request);
   awaitable<void> wait_for_news(const std::string& node, const api::SyncRequest& message,
                                 SteadyTime until);
   awaitable<Response> start_experiment(http::Request request, AuditEntry& entry);
@@ -151,6 +155,7 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   awaitable<Response> audited_reading(Reading handler, http::Request request);
   void audit_refused(const http::Request& request, const Response& response);
   void audit_denied(AuditEntry entry);
+  void audit_within_budget(AuditEntry entry);
   void audit_stop(const Run& run, const AuditEntry& asked);
   void audit_operator(AuditEntry entry, const Error* error);
   Result<> audit(const AuditEntry& entry);
@@ -198,13 +203,19 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   std::map<std::string, Audited> audited_;    // by run
   std::map<std::string, AuditEntry> causes_;  // of an end that was asked for, by run
   std::map<std::string, std::string> operator_said_;
-  double denied_left_ = 0;  // lines that may be written now
-  std::uint64_t denied_left_out_ = 0;
-  SteadyTime denied_at_;
+  // Of what changed nothing.
+  AuditBudget audit_budget_{{.burst = 20, .per_second = 1}, {.burst = 200, .per_second = 20}};
   std::string store_error_;  // empty: the last write was done
   bool ending_ = false;      // no new experiments
   bool closed_ = false;
-  Worker store_worker_{"fl-store"}, report_worker_{"fl-report"};  // last: join before the stores go
+  // What may be parsed for those who may start nothing as far as can be said without parsing.
+  Rates strangers_{{.burst = 5, .per_second = 1}};
+  std::map<std::string, std::size_t> parsing_;          // experiments, by caller
+  std::shared_ptr<const http::Refusals> http_refused_;  // by the server, for the metrics
+  // Last: join before the stores go. Of each kind one thread, so that a long job of one kind holds
+  // up none of another.
+  Worker store_worker_{"fl-store"}, report_worker_{"fl-report"}, parse_worker_{"fl-parse"},
+      sync_worker_{"fl-sync"};
 };
 
 }  // namespace faultline::controller

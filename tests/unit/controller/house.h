@@ -27,6 +27,7 @@ struct HouseOptions {
                     .answer = milliseconds(2000),
                     .early_recovery = milliseconds(200)};
   std::string audit_path;  // empty: none
+  Service::May may;        // empty: a person may everything
 };
 
 class House {
@@ -55,6 +56,7 @@ class House {
           }
           co_return who;
         });
+    if (options.may) service_->authority(options.may, {});
     service_->add_routes(*server_);
     const auto started = server_->start();
     EXPECT_TRUE(started);

@@ -219,8 +219,8 @@ TEST_F(RoutesTest, EachMistakeHasItsStatusAndOneClearLine) {
               HasSubstr("dryRun must be true or false"));
   EXPECT_THAT(refused(422, "POST", "/api/v1/experiments", body("  faults: [{processKill: {}}]\n")),
               HasSubstr("not supported by this agent"));
-  EXPECT_THAT(refused(413, "POST", "/api/v1/experiments", std::string((1 << 20) + 1, ' ')),
-              HasSubstr("at most 1 MiB"));
+  EXPECT_THAT(refused(413, "POST", "/api/v1/experiments", std::string((256 << 10) + 1, ' ')),
+              HasSubstr("longer than 262144 bytes"));
   EXPECT_THAT(refused(404, "GET", "/api/v1/experiments/none"), HasSubstr("there is no run none"));
   EXPECT_THAT(refused(404, "POST", "/api/v1/experiments/none/stop"), HasSubstr("no run none"));
   EXPECT_THAT(refused(400, "GET", "/api/v1/reports/none?format=pdf"),

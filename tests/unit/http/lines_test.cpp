@@ -208,11 +208,13 @@ TEST(ExpectOk, TakesTheReasonOfAStatusWithoutAMessage) {
 
 void mirror(Server& server) {
   for (const char* method : {"GET", "PATCH", "PUT", "DELETE"})
-    server.route(method, "/mirror", {}, [](Request request) -> asio::awaitable<Response> {
-      co_return text(request.method + "|" + request.headers["content-type"] + "|" +
-                     request.headers["x-more"] + "|" + request.headers["authorization"] + "|" +
-                     request.body);
-    });
+    server.route(method, "/mirror", {},
+                 [](Request request) -> asio::awaitable<Response> {
+                   co_return text(request.method + "|" + request.headers["content-type"] + "|" +
+                                  request.headers["x-more"] + "|" +
+                                  request.headers["authorization"] + "|" + request.body);
+                 },
+                 {.max_body = 1000});
 }
 
 TEST(HttpClient, SendsEveryMethodWithABodyItsTypeAndMoreHeaders) {

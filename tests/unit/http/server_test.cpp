@@ -245,15 +245,15 @@ TEST(HttpServer, AnIdleKeptConnectionIsClosed) {
   EXPECT_TRUE(client.closed_by_server());
 }
 
-TEST(HttpServer, TooManyConnectionsAre503) {
+TEST(HttpServer, TooManyConnectionsThatAreBusyAre503) {
   ServerOptions options;
   options.max_connections = 2;
   Loopback server(routes, options);
   RawClient first(server.port());
   RawClient second(server.port());
   for (RawClient* client : {&first, &second}) {
-    client->send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
-    client->receive("hello ");
+    client->send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
+    client->receive("late", milliseconds(100));
   }
   EXPECT_EQ(server.ask("GET", "/hello")->status, 503);
   first.hang_up();

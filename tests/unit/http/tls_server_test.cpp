@@ -337,14 +337,16 @@ TEST_F(TlsServer, StopsAtOnceWithIdleConnectionsAndHandshakes) {
   EXPECT_LT(server_->stop(seconds(10)), milliseconds(1000));
 }
 
-TEST_F(TlsServer, BeyondTheMostConnectionsThereIsNoHandshake) {
-  options_.max_connections = 1;
+TEST_F(TlsServer, BeyondTheMostHandshakesTheOldestIsClosedForANewOne) {
+  options_.max_handshakes = 1;
   start();
   RawClient first(server_->port());
   std::this_thread::sleep_for(milliseconds(100));
   RawClient second(server_->port());
-  second.receive_all(milliseconds(3000));
-  EXPECT_TRUE(second.closed_by_server());
+  first.receive_all(milliseconds(3000));
+  EXPECT_TRUE(first.closed_by_server());
+  second.receive_all(milliseconds(100));
+  EXPECT_FALSE(second.closed_by_server());
 }
 
 TEST_F(TlsServer, DoesNotStartWithoutGoodFiles) {

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a question to the webhooks may cost before anything is decided: bytes, memory, how many at
+// once and how many reviews a second (docs/decisions/0021-door-budgets.md). The API server need not
+// say who it is, so that anybody may ask. Not thread-safe; parsing is done on a worker.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/json/object.hpp>
+#include <cstddef>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/rates.h"
+#include "base/result.h"
+#include "controller/routes/signal.h"
+#include "controller/store/worker.h"
+#include "http/server.h"
+
+namespace faultline::controller {
+
+struct QuestionOptions {
+  // Not empty: only who shows a client certificate with this common name, of the authority of the
+  // cluster's clients, may ask.
+  std::string client_name;
+  Worker* worker = nullptr;  // parses, and outlives this; null: parsed where it is asked
+};
+
+class Questions {
+ public:
+  Questions(const Clock& clock, QuestionOptions options);
+
+  // An AdmissionReview holds the object twice when it is changed, each with its spec, the
+  // annotation of `kubectl apply` that repeats it, and managedFields.
+  static constexpr std::size_t kMostBytes = 1 << 20;
+  static constexpr std::size_t kMostMemory = 8 << 20;  // of what is parsed, bytes
+  static constexpr std::size_t kMostUnderWay = 4, kMostWaiting = 64;
+  static constexpr double kReviewsAtOnce = 640, kReviewsPerSecond = 64;  // of one asker
+
+  // For the routes of the webhooks.
+  [[nodiscard]] http::RouteOptions route() const;
+
+  struct Question {
+    boost::json::object request;  // of the AdmissionReview, with a uid
+    std::shared_ptr<void> turn;   // another one begins when this one ends
+  };
+  // Waits for its turn, then parses. `from`: address and port. Errors: kInvalid, no AdmissionReview
+  // within the limits; kUnavailable, too many.
+  boost::asio::awaitable<Result<Question>> open(std::string review, std::string from);
+
+ private:
+  boost::asio::awaitable<Result<std::shared_ptr<void>>> turn();
+
+  const Clock& clock_;
+  QuestionOptions options_;
+  Rates reviews_;
+  struct Turns {
+    std::size_t under_way = 0, waiting = 0;
+    std::unique_ptr<Signal> ended;
+  };
+  std::shared_ptr<Turns> turns_ = std::make_shared<Turns>();
+};
+
+// "10.0.0.1" of "10.0.0.1:4711", "[2001:db8::1]" of "[2001:db8::1]:4711".
+[[nodiscard]] std::string host_of(const std::string& peer);
+
+}  // namespace faultline::controller
