@@ -59,6 +59,7 @@ std::string endpoint_words(const asio::ip::tcp::socket& socket) {
 
 class TcpSession final : public Session,
                          public EventSink,
+                         public BodySink,
                          public std::enable_shared_from_this<TcpSession> {
  public:
   TcpSession(std::shared_ptr<Server::Impl> server, asio::ip::tcp::socket socket)
@@ -114,6 +115,12 @@ class TcpSession final : public Session,
     return write_events(format_event(event, data, id));
   }
   awaitable<Result<>> keep_alive() override { return write_events(":\n\n"); }
+
+  // BodySink, likewise. No bytes would be the last chunk.
+  awaitable<Result<>> write(std::string bytes) override {
+    if (bytes.empty()) co_return Result<>{};
+    co_return co_await write_events(std::move(bytes));
+  }
 
  private:
   // The pending operation ends with operation_aborted.
@@ -246,9 +253,15 @@ class TcpSession final : public Session,
     if (call->client_gone && !call->done) co_return false;
 
     if (call->response) {
+      if (call->response->body_stream && !to_.head) {
+        // A stream like any other, but for what is written.
+        call->response->stream = [pieces = std::move(call->response->body_stream),
+                                  this](EventSink&) { return pieces(*this); };
+        co_return co_await stream(std::move(*call->response), what);
+      }
+      if (call->response->stream) call->response->content_type = "text/event-stream";
       if (call->response->stream && !to_.head)
         co_return co_await stream(std::move(*call->response), what);
-      if (call->response->stream) call->response->content_type = "text/event-stream";
       co_return co_await respond(std::move(*call->response));
     }
     if (call->force && (!call->done || call->aborted()))

@@ -9,6 +9,7 @@
 
 #include "api/report.h"
 #include "controller/engine/run.h"
+#include "controller/store/journal.h"
 
 namespace faultline::controller {
 
@@ -22,6 +23,7 @@ class Metrics {
   void batches(std::size_t stored, std::size_t duplicate, std::size_t unknown);
   void store_error();
   void fault(const FaultDelta& delta);
+  void journal(const JournalState& state);
   // Text exposition format 0.0.4.
   [[nodiscard]] std::string text(const std::map<api::RunState, std::size_t>& runs,
                                  std::size_t connected, bool store_works, bool audit_works);
