@@ -5,17 +5,18 @@
 // Not thread-safe; a value type.
 #pragma once
 
+#include <boost/container/flat_map.hpp>
 #include <boost/describe.hpp>
 #include <cstdint>
-#include <map>
 #include <optional>
 
 namespace faultline::api {
 
 struct Histogram {
-  std::map<std::uint32_t, std::uint64_t> buckets;  // index -> count; JSON: [[index, count], ...]
-  double sum = 0;                                  // seconds
-  double max = 0;                                  // seconds, exact where the source knows it
+  // Index -> count; JSON: [[index, count], ...]. Flat: a run has hundreds of thousands of these.
+  boost::container::flat_map<std::uint32_t, std::uint64_t> buckets;
+  double sum = 0;  // seconds
+  double max = 0;  // seconds, exact where the source knows it
 
   void add(double seconds, std::uint64_t count = 1);
   void merge(const Histogram& other);

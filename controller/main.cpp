@@ -77,6 +77,7 @@ class Controller {
     auto service = Service::open(loop_.get_executor(), clock_,
                                  {.store_path = state_->file("store.db"),
                                   .max_store_pages = options_.max_store_pages,
+                                  .max_run_bytes = options_.max_run_bytes,
                                   .retention = options_.retention,
                                   .times = {.lease = options_.lease},
                                   .journaled = options_.journaled,

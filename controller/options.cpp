@@ -40,6 +40,10 @@ cxxopts::Options description() {
       "DAYS");
   add("max-store", "largest size of store.db, e.g. 2Gi; without it the disk is the bound",
       cxxopts::value<std::string>(), "SIZE");
+  add("max-run",
+      "largest size of what one run has in store.db; windows beyond it are not kept, which its "
+      "report says",
+      cxxopts::value<std::string>()->default_value("64Mi"), "SIZE");
   add("policy", "what is allowed, whoever asks (docs/policy.md); read again when it changes",
       cxxopts::value<std::string>(), "POLICY.yaml");
   add("audit-log",
@@ -122,6 +126,11 @@ Result<std::optional<Options>> parse_options(int argc, char** argv) {
       if (options.max_store_pages < 64)
         return fail(Errc::kInvalid, "--max-store must be at least 256Ki");
     }
+    const auto run_size = api::ByteSize::parse(given["max-run"].as<std::string>());
+    if (!run_size) return fail(run_size.error().with_context("--max-run"));
+    options.max_run_bytes = static_cast<std::int64_t>(run_size->bytes);
+    if (options.max_run_bytes < (1 << 20) || options.max_run_bytes > (1 << 30))
+      return fail(Errc::kInvalid, "--max-run must be between 1Mi and 1Gi");
     if (given.count("policy") != 0) options.policy = given["policy"].as<std::string>();
     options.kubernetes = given.count("kubernetes") != 0;
     if (options.kubernetes) options.audit_log = "-";

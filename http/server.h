@@ -67,6 +67,14 @@ class EventSink {
   virtual boost::asio::awaitable<Result<>> keep_alive() = 0;
 };
 
+// Writes the next bytes of an answer whose length is not known when it begins. Returns an error
+// when the client is gone: the function should then return.
+class BodySink {
+ public:
+  virtual ~BodySink() = default;
+  virtual boost::asio::awaitable<Result<>> write(std::string bytes) = 0;
+};
+
 struct Response {
   int status = 200;
   std::string content_type = "application/json";
@@ -74,6 +82,10 @@ struct Response {
   std::map<std::string, std::string> headers;
   // When set, the body is ignored and the function writes a text/event-stream until it returns.
   std::function<boost::asio::awaitable<void>(EventSink&)> stream;
+  // When set, the body is ignored and the function writes it piece by piece (chunked), so that it
+  // is never whole in memory. A function that throws breaks the connection, which tells the client
+  // that the answer is not whole.
+  std::function<boost::asio::awaitable<void>(BodySink&)> body_stream;
 };
 
 // application/problem+json (RFC 9457) of an error: status by Errc, `title` by status, `detail` =

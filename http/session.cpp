@@ -45,6 +45,7 @@ constexpr const char* kInternal = "internal error; the log of the server has mor
 
 class TcpSession final : public Session,
                          public EventSink,
+                         public BodySink,
                          public std::enable_shared_from_this<TcpSession> {
  public:
   TcpSession(std::shared_ptr<Server::Impl> server, asio::ip::tcp::socket socket)
@@ -112,6 +113,12 @@ class TcpSession final : public Session,
     return write_events(format_event(event, data, id));
   }
   awaitable<Result<>> keep_alive() override { return write_events(":\n\n"); }
+
+  // BodySink, likewise. No bytes would be the last chunk.
+  awaitable<Result<>> write(std::string bytes) override {
+    if (bytes.empty()) co_return Result<>{};
+    co_return co_await write_events(std::move(bytes));
+  }
 
  private:
   // The pending operation ends with operation_aborted.
@@ -296,9 +303,15 @@ class TcpSession final : public Session,
     if (call->client_gone && !call->done) co_return false;
 
     if (call->response) {
+      if (call->response->body_stream && !to_.head) {
+        // A stream like any other, but for what is written.
+        call->response->stream = [pieces = std::move(call->response->body_stream),
+                                  this](EventSink&) { return pieces(*this); };
+        co_return co_await stream(std::move(*call->response), what);
+      }
+      if (call->response->stream) call->response->content_type = "text/event-stream";
       if (call->response->stream && !to_.head)
         co_return co_await stream(std::move(*call->response), what);
-      if (call->response->stream) call->response->content_type = "text/event-stream";
       co_return co_await respond(std::move(*call->response));
     }
     if (call->force && (!call->done || call->aborted()))

@@ -60,8 +60,8 @@ asio::awaitable<bool> write_response(Stream& stream, Response response, ReplyTo 
 asio::awaitable<bool> write_stream_header(Stream& stream, const Response& response, ReplyTo to) {
   bhttp::response<bhttp::empty_body> message;
   set_header(message, response, to);
-  message.set(bhttp::field::content_type, "text/event-stream");
-  message.set("X-Accel-Buffering", "no");  // nginx would hold events back
+  if (response.content_type == "text/event-stream")
+    message.set("X-Accel-Buffering", "no");  // nginx would hold events back
   if (to.version >= 11) message.chunked(true);
   message.keep_alive(to.version >= 11 && to.keep);
   bhttp::response_serializer<bhttp::empty_body> serializer(message);

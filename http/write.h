@@ -18,7 +18,7 @@ struct ReplyTo {
 
 // False: the client did not take it.
 boost::asio::awaitable<bool> write_response(Stream& stream, Response response, ReplyTo to);
-// The header of an event stream; the events follow as chunks, to HTTP/1.0 as they are.
+// The header of a stream; what is in it follows as chunks, to HTTP/1.0 as they are.
 boost::asio::awaitable<bool> write_stream_header(Stream& stream, const Response& response,
                                                  ReplyTo to);
 // One chunk, or with no bytes the last one.

@@ -46,7 +46,7 @@ template <class T>
 inline constexpr bool kIsTextMap = false;
 template <class V>
 inline constexpr bool kIsTextMap<std::map<std::string, V>> = true;
-using Buckets = std::map<std::uint32_t, std::uint64_t>;
+using Buckets = decltype(Histogram::buckets);
 
 // "fixed-percent" of fixed_percent.
 [[nodiscard]] std::string enum_word(std::string_view enumerator);

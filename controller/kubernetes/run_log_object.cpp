@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/kubernetes/run_log_object.h"
 
-#include <spdlog/spdlog.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -53,12 +52,11 @@ boost::json::object RunLogObject::object(const std::string& ns) const {
     spec["parts"] = parts;
     spec["generation"] = generation;
   }
+  boost::json::object labels{{kLogLabel, parts == 0 ? kLogOpen : kLogFinished}};
+  if (fence) labels[kFenceLabel] = "true";
   return {{"apiVersion", "faultline.dev/v1alpha1"},
           {"kind", "RunLog"},
-          {"metadata",
-           {{"name", name()},
-            {"namespace", ns},
-            {"labels", {{kLogLabel, parts == 0 ? kLogOpen : kLogFinished}}}}},
+          {"metadata", {{"name", name()}, {"namespace", ns}, {"labels", std::move(labels)}}},
           {"spec", std::move(spec)}};
 }
 
@@ -72,6 +70,9 @@ Result<RunLogObject> RunLogObject::of(const boost::json::object& object) {
             .generation = count_at(*spec, "generation"),
             .writer = std::string(kube::text_at(*spec, "writer")),
             .data = std::string(kube::text_at(*spec, "data"))};
+  const auto* metadata = kube::object_at(object, "metadata");
+  const auto* labels = metadata == nullptr ? nullptr : kube::object_at(*metadata, "labels");
+  read.fence = labels != nullptr && kube::text_at(*labels, kFenceLabel) == "true";
   if (read.number == 0 || read.name() != kube::meta(object, "name"))
     return fail(Errc::kInvalid, "the RunLog " + std::string(kube::meta(object, "name")) +
                                     " is not what a controller has written");
@@ -107,40 +108,6 @@ Result<api::RunLogEntry> unpack(const std::string& data) {
       size != length)
     return fail(Errc::kInvalid, "an entry of a run's log is broken");
   return api::from_json_text<api::RunLogEntry>(text);
-}
-
-std::vector<api::RunLogEntry> entries_of(const std::string& run,
-                                         const std::map<std::uint64_t, RunLogObject>& objects) {
-  std::vector<api::RunLogEntry> entries;
-  std::vector<api::Gap> gaps;
-  std::uint64_t expected = 1;
-  UtcTime last{};
-  for (const auto& [key, object] : objects) {
-    auto entry = unpack(object.data);
-    if (!entry || object.number != expected) {
-      const std::string what = entry ? "is missing" : "cannot be read";
-      spdlog::error("run {}: entry {} of its log {}", run, expected, what);
-      gaps.push_back({"", "", "", {last}, {last}, "an entry of the log of the run " + what});
-    }
-    expected = object.number + 1;
-    if (!entry) continue;
-    last = entry->at.value;
-    for (api::Gap& gap : gaps)
-      gap.to = std::ranges::max(gap.to, entry->at, {}, &api::Timestamp::value);
-    entries.push_back(std::move(*entry));
-  }
-  // Without a head from the beginning there is no run to speak of.
-  if (entries.empty() || !entries.front().head) {
-    spdlog::error("run {}: the beginning of its log is missing: left as it is", run);
-    return {};
-  }
-  if (!gaps.empty())
-    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry)
-      if (entry->head) {
-        entry->head->gaps.insert(entry->head->gaps.end(), gaps.begin(), gaps.end());
-        break;
-      }
-  return entries;
 }
 
 }  // namespace faultline::controller

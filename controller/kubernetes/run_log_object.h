@@ -6,9 +6,7 @@
 
 #include <boost/json/object.hpp>
 #include <cstdint>
-#include <map>
 #include <string>
-#include <vector>
 
 #include "api/run_log.h"
 #include "base/result.h"
@@ -24,12 +22,18 @@ namespace faultline::controller {
 inline constexpr const char* kLogOpen = "open";          // of a run that goes on: written in order
 inline constexpr const char* kLogFinished = "finished";  // all of a run that is over, in `parts`
 inline constexpr const char* kLogLabel = "faultline.dev/run-log";
+inline constexpr const char* kFenceLabel = "faultline.dev/run-log-fence";
 
 struct RunLogObject {
   std::string run;
   std::uint64_t number = 0;  // from 1
-  // Of a finished run: how many there are, and which time it was written anew.
+  // Of a part of a finished run: how many there are, or, where that was not known yet, a greater
+  // number than its own; and which time the run was written anew.
   std::uint64_t parts = 0, generation = 0;
+  // The first entry of a controller that took the run over. It stays as long as anything of the
+  // run, because this is the number that the controller before would write next: while it is taken,
+  // nothing of that one comes into being, however late it arrives.
+  bool fence = false;
   std::string writer;  // which process wrote it
   std::string data;    // the entry: JSON, compressed by zlib, base64
 
@@ -42,10 +46,5 @@ struct RunLogObject {
 [[nodiscard]] std::string pack(const api::RunLogEntry& entry);
 // kInvalid: nobody can read it.
 [[nodiscard]] Result<api::RunLogEntry> unpack(const std::string& data);
-
-// The entries of one run, by number; what is missing among them, or cannot be read, is told in the
-// gaps of its newest head. Empty: its beginning is missing, so nothing can be said of it.
-[[nodiscard]] std::vector<api::RunLogEntry> entries_of(
-    const std::string& run, const std::map<std::uint64_t, RunLogObject>& objects);
 
 }  // namespace faultline::controller

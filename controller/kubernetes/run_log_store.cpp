@@ -1,238 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
+// Taking over what other controllers wrote, and putting together runs that are over.
 #include "controller/kubernetes/run_log_store.h"
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <deque>
-#include <map>
-#include <set>
 
-#include "api/codec.h"
-#include "controller/kubernetes/run_log_object.h"
-#include "controller/kubernetes/status.h"
-#include "controller/routes/signal.h"
-#include "kube/client.h"
+#include "controller/kubernetes/run_log_impl.h"
+#include "http/target.h"
 #include "kube/json.h"
 
 namespace faultline::controller {
-namespace {
 
 using boost::asio::awaitable;
-using std::chrono::milliseconds;
-using Instance = std::pair<std::string, std::string>;  // node, instance
 
-constexpr milliseconds kTryAgain{500};
-constexpr std::size_t kMostBytes = 1 << 20;  // of JSON in an entry: etcd takes 1.5 MiB an object
+namespace {
+
 constexpr int kTakeOvers = 5;
+constexpr int kPage = 20;                    // objects that are read at once: up to 25 MB
+constexpr std::size_t kSmallest = 32 << 10;  // of data: what is refused below is not too large
 
-// After a request that hangs there is time for another one within a lease.
-kube::ClientSettings quick() {
-  kube::ClientSettings settings;
-  settings.connect_timeout = milliseconds(2000);
-  settings.request_timeout = milliseconds(4000);
-  settings.tries = 1;
-  return settings;
+// The last part knows how many there are. Earlier controllers knew it in each.
+bool whole(const std::map<std::uint64_t, RunLogObject>& parts) {
+  return !parts.empty() && parts.rbegin()->first == parts.size() &&
+         parts.rbegin()->second.parts == parts.size();
 }
 
 }  // namespace
-
-struct RunLogStore::Impl : std::enable_shared_from_this<RunLogStore::Impl> {
-  struct Log {
-    std::uint64_t next = 1;          // number of the entry to come
-    std::vector<std::string> names;  // of the objects that are there
-    std::optional<api::RunRecord> head;
-    std::optional<api::RunState> ending;
-    std::uint64_t asked = 0, written = 0;  // versions of the head
-    std::deque<api::LoggedBatch> batches;
-    SteadyTime due;
-    bool over = false;       // its last head is told: what comes now goes into finish()
-    bool finishing = false;  // nothing is written any more
-    bool writing = false;
-    [[nodiscard]] bool waits() const { return head || !batches.empty(); }
-  };
-
-  Impl(boost::asio::any_io_executor ex, kube::Config config, const Clock& time, RunLogOptions given)
-      : executor(ex),
-        client(ex, std::move(config), quick()),
-        clock(time),
-        options(std::move(given)),
-        work(ex),
-        done(ex) {}
-
-  [[nodiscard]] kube::ResourceRef all() const { return run_logs().in(options.ns); }
-
-  // ---- one object
-
-  enum class Put { kDone, kOther, kNotYet };
-  // kOther: another process has written this entry.
-  awaitable<Put> put(RunLogObject entry) {
-    const auto made = co_await client.create(all(), entry.object(options.ns));
-    if (made) {
-      last_error.clear();
-      co_return Put::kDone;
-    }
-    if (made.error().reason == kube::Reason::kAlreadyExists) {
-      // Perhaps it is ours, and the answer was lost.
-      const auto there = co_await client.get(all().named(entry.name()));
-      if (!there) last_error = there.error().message;
-      if (!there) co_return Put::kNotYet;
-      const auto read = RunLogObject::of(*there);
-      last_error.clear();
-      co_return read && read->writer == entry.writer && read->data == entry.data ? Put::kDone
-                                                                                 : Put::kOther;
-    }
-    if (last_error != made.error().message) spdlog::warn("{}", made.error().message);
-    last_error = made.error().message;
-    co_return Put::kNotYet;
-  }
-
-  awaitable<Result<>> remove_all(std::vector<std::string> names) {
-    Result<> out;
-    for (const std::string& name : names) {
-      kube::RemoveOptions how;
-      const auto removed = co_await client.remove(all().named(name), std::move(how));
-      if (!removed && removed.error().reason != kube::Reason::kNotFound)
-        out = fail(removed.error());
-    }
-    co_return out;
-  }
-
-  void displaced(const std::string& by) {
-    if (std::exchange(displaced_told, true)) return;
-    spdlog::error("{}", by);
-    closed = true;
-    work.notify();
-    done.notify();
-    if (options.displaced) options.displaced(by);
-  }
-
-  // ---- writing in order
-
-  awaitable<void> loop() {
-    while (!closed) {
-      SteadyTime next = SteadyTime::max();
-      std::string chosen;
-      for (const auto& [run, log] : logs) {
-        if (!log.waits() || log.finishing || log.due >= next) continue;
-        next = log.due;
-        chosen = run;
-      }
-      if (chosen.empty() || next > clock.steady()) {
-        co_await work.wait(std::min(next, clock.steady() + std::chrono::minutes(1)));
-        continue;
-      }
-      co_await write_one(std::move(chosen));
-    }
-  }
-
-  awaitable<void> write_one(std::string run) {
-    api::RunLogEntry entry;
-    std::uint64_t version = 0;
-    RunLogObject object{.run = run, .writer = options.writer};
-    {
-      Log& log = logs.at(run);
-      log.writing = true;
-      log.due = clock.steady() + options.every;
-      entry.at = {clock.utc()};
-      entry.head = std::exchange(log.head, std::nullopt);
-      entry.ending = log.ending;
-      version = log.asked;
-      std::size_t bytes = 0;
-      while (!log.batches.empty() && bytes < kMostBytes) {
-        bytes += api::to_json_text(log.batches.front().batch).size();
-        entry.batches.push_back(std::move(log.batches.front()));
-        log.batches.pop_front();
-      }
-      object.number = log.next;
-    }
-    object.data = pack(entry);
-    for (Put put_so = Put::kNotYet; put_so != Put::kDone;) {
-      put_so = co_await put(object);
-      if (closed) co_return;
-      if (put_so == Put::kOther)
-        co_return displaced("another controller has written entry " +
-                            std::to_string(object.number) + " of the run " + run);
-      if (put_so == Put::kNotYet) {
-        done.notify();  // whoever waits looks at the clock
-        // Not `work`, which every sync of an agent notifies.
-        co_await done.wait(clock.steady() + kTryAgain);
-        if (closed) co_return;
-      }
-    }
-    if (const auto log = logs.find(run); log != logs.end()) {
-      log->second.writing = false;
-      log->second.next = object.number + 1;
-      log->second.names.push_back(object.name());
-      if (entry.head) log->second.written = std::max(log->second.written, version);
-    }
-    for (const api::LoggedBatch& batch : entry.batches) settled(batch);
-    done.notify();
-  }
-
-  void settled(const api::LoggedBatch& batch) {
-    const auto waiting = pending.find({batch.node, batch.instance});
-    if (waiting == pending.end()) return;
-    waiting->second.erase(batch.number);
-    if (waiting->second.empty()) pending.erase(waiting);
-  }
-
-  // ---- reading
-
-  struct Listed {
-    std::map<std::string, std::map<std::uint64_t, RunLogObject>> runs;  // by run, by number
-    std::vector<std::string> foreign;                                   // unreadable
-  };
-  awaitable<Result<Listed>> list(const char* kind) {
-    kube::ListOptions how;
-    how.selection.labels = std::string(kLogLabel) + "=" + kind;
-    how.limit = 100;
-    auto listed = co_await client.list(all(), std::move(how));
-    if (!listed) {
-      last_error = listed.error().message;
-      co_return fail(listed.error());
-    }
-    last_error.clear();
-    Listed out;
-    for (const auto& item : listed->items) {
-      auto object = RunLogObject::of(item);
-      if (!object) {
-        out.foreign.push_back(object.error().message);
-        continue;
-      }
-      // Finished runs: generations apart, and apart from each other.
-      const std::uint64_t key = object->generation << 32 | object->number;
-      out.runs[object->run][key] = std::move(*object);
-    }
-    for (const std::string& words : out.foreign) spdlog::warn("{}", words);
-    co_return out;
-  }
-
-  // False: somebody wrote in between.
-  awaitable<Result<bool>> fence(const std::string& run, std::uint64_t number) {
-    api::RunLogEntry entry;
-    entry.at = {clock.utc()};
-    RunLogObject object{.run = run, .number = number, .writer = options.writer};
-    object.data = pack(entry);
-    const Put so = co_await put(object);
-    if (so == Put::kNotYet) co_return fail(Errc::kUnavailable, last_error);
-    if (so == Put::kDone) logs[run].names.push_back(object.name());
-    co_return so == Put::kDone;
-  }
-
-  boost::asio::any_io_executor executor;
-  kube::Client client;
-  const Clock& clock;
-  RunLogOptions options;
-  Signal work, done;
-  std::map<std::string, Log> logs;  // of runs that are not finished
-  std::map<std::string, std::pair<std::uint64_t, std::vector<std::string>>>
-      finished;  // by run: generation and names
-  std::map<Instance, std::set<std::uint64_t>> pending;
-  std::string last_error;
-  bool closed = false, displaced_told = false, looping = false;
-};
 
 RunLogStore::RunLogStore(boost::asio::any_io_executor executor, kube::Config config,
                          const Clock& clock, RunLogOptions options)
@@ -240,58 +34,168 @@ RunLogStore::RunLogStore(boost::asio::any_io_executor executor, kube::Config con
                                    std::move(options))) {}
 RunLogStore::~RunLogStore() { close(); }
 
-awaitable<Result<std::vector<api::RunLogEntry>>> RunLogStore::take_over() {
-  const auto self = impl_;
-  using Entries = std::vector<api::RunLogEntry>;
-  for (int i = 0; i < kTakeOvers; ++i) {
-    self->logs.clear();
-    auto listed = co_await self->list(kLogOpen);
-    if (!listed) co_return fail(std::move(listed.error()));
-    Entries all;
-    bool alone = true;
-    for (const auto& [run, objects] : listed->runs) {
-      Entries entries = entries_of(run, objects);
-      if (entries.empty()) continue;
-      Impl::Log& log = self->logs[run];
-      for (const auto& [key, object] : objects) {
-        log.next = object.number + 1;
-        log.names.push_back(object.name());
-      }
-      const std::uint64_t next = log.next++;
-      const auto mine = co_await self->fence(run, next);
-      if (!mine) co_return fail(mine.error());
-      alone = alone && *mine;
-      std::ranges::move(entries, std::back_inserter(all));
-    }
-    if (!alone) continue;
-    if (!std::exchange(self->looping, true))
-      boost::asio::co_spawn(self->executor, self->loop(), [self](const std::exception_ptr& failed) {
-        if (failed && !self->closed) std::rethrow_exception(failed);
-      });
-    co_return all;
+awaitable<Result<>> RunLogStore::Impl::remove_all(std::vector<std::string> names) {
+  Result<> out;
+  for (const std::string& name : names) {
+    kube::RemoveOptions how;
+    const auto removed = co_await client.remove(all().named(name), std::move(how));
+    if (!removed && removed.error().reason != kube::Reason::kNotFound) out = fail(removed.error());
   }
-  co_return fail(Errc::kUnavailable, "another controller still writes the logs of runs");
+  co_return out;
 }
 
-awaitable<Result<>> RunLogStore::finished(std::function<void(api::RunLogEntry)> give) {
-  const auto self = impl_;
-  auto listed = co_await self->list(kLogFinished);
-  if (!listed) co_return fail(std::move(listed.error()));
-  for (const auto& [run, objects] : listed->runs) {
-    // The newest generation that is whole; older ones are left-overs, newer ones were not ended.
-    std::map<std::uint64_t, std::map<std::uint64_t, RunLogObject>> generations;
-    std::vector<std::string> names;
-    for (const auto& [key, object] : objects) {
-      generations[object.generation][object.number] = object;
-      names.push_back(object.name());
+awaitable<Result<>> RunLogStore::Impl::list(std::string kind,
+                                            std::function<void(RunLogObject)> give) {
+  const std::string first = all().path() +
+                            "?labelSelector=" + http::percent_encode(kLogLabel + ("=" + kind)) +
+                            "&limit=" + std::to_string(kPage);
+  for (std::string more, target = first;;) {
+    auto page = co_await client.raw("GET", target, "");
+    if (!page) {
+      last_error = page.error().message;
+      co_return fail(page.error());
     }
-    self->finished[run] = {generations.rbegin()->first, names};
-    for (auto one = generations.rbegin(); one != generations.rend(); ++one) {
-      if (one->second.size() != one->second.begin()->second.parts) continue;
-      for (api::RunLogEntry& entry : entries_of(run, one->second)) give(std::move(entry));
-      break;
+    last_error.clear();
+    const std::string next(kube::meta(*page, "continue"));
+    if (auto* items = page->if_contains("items"); items != nullptr && items->is_array())
+      for (auto& item : items->get_array()) {
+        if (!item.is_object()) continue;
+        auto object = RunLogObject::of(item.get_object());
+        if (object)
+          give(std::move(*object));
+        else
+          spdlog::warn("{}", object.error().message);
+      }
+    if (next.empty()) co_return Result<>{};
+    if (next == more) co_return fail(Errc::kUnavailable, "the API server's list has no end");
+    more = next;
+    target = first + "&continue=" + http::percent_encode(more);
+  }
+}
+
+awaitable<Result<bool>> RunLogStore::Impl::fence(std::string run, std::uint64_t number) {
+  api::RunLogEntry entry;
+  entry.at = {clock.utc()};
+  RunLogObject object{.run = run, .number = number, .writer = options.writer};
+  object.fence = true;
+  object.data = pack(entry);
+  const Put so = co_await put(object);
+  if (so == Put::kNotYet || so == Put::kRefused) co_return fail(Errc::kUnavailable, last_error);
+  if (so == Put::kDone) fences[run].push_back(object.name());
+  co_return so == Put::kDone;
+}
+
+awaitable<Result<>> RunLogStore::take_over(Give give) {
+  const auto self = impl_;
+  // What is packed takes a tenth of what comes out of it, which is never whole in memory.
+  std::map<std::string, std::map<std::uint64_t, RunLogObject>> runs;
+  bool alone = false;
+  for (int i = 0; i < kTakeOvers && !alone; ++i) {
+    self->logs.clear();
+    self->fences.clear();
+    self->left_overs.clear();
+    runs.clear();
+    auto listed = co_await self->list(kLogOpen, [&](RunLogObject object) {
+      if (object.fence) self->fences[object.run].push_back(object.name());
+      runs[object.run][object.number] = std::move(object);
+    });
+    if (!listed) co_return listed;
+    alone = true;
+    for (const auto& [run, objects] : runs) {
+      LogReader beginning(run);
+      (void)beginning.take(objects.begin()->first, objects.begin()->second.data);
+      if (!beginning.has_beginning()) {
+        // The run is over and its fences are left; or somebody was replaced and did not know.
+        for (const auto& [number, object] : objects)
+          if (!object.fence) self->left_overs[run].push_back(object.name());
+        if (self->left_overs.contains(run))
+          spdlog::warn("run {}: entries of its log have no beginning: they do not count", run);
+        continue;
+      }
+      Impl::Log& log = self->logs[run];
+      for (const auto& [number, object] : objects)
+        if (!object.fence) log.names.push_back(object.name());
+      const std::uint64_t number = objects.rbegin()->first + 1;
+      log.next = number + 1;
+      const auto mine = co_await self->fence(run, number);
+      if (!mine) co_return fail(mine.error());
+      alone = alone && *mine;
     }
   }
+  if (!alone)
+    co_return fail(Errc::kUnavailable, "another controller still writes the logs of runs");
+  for (auto& [run, objects] : runs) {
+    if (!self->logs.contains(run)) continue;
+    LogReader reader(run);
+    for (auto& [number, object] : objects) {
+      auto entry = reader.take(number, object.data);
+      object.data = {};
+      if (!entry) continue;
+      auto given = co_await give(std::move(*entry));
+      if (!given) co_return given;
+    }
+    if (auto last = reader.end()) {
+      auto given = co_await give(std::move(*last));
+      if (!given) co_return given;
+    }
+  }
+  self->leads = true;
+  co_return Result<>{};
+}
+
+awaitable<Result<>> RunLogStore::Impl::read_parts(std::string run, std::vector<std::string> names,
+                                                  Give give) {
+  LogReader reader(run);
+  std::uint64_t number = 0;
+  for (const std::string& name : names) {
+    ++number;
+    const auto there = co_await client.get(all().named(name));
+    if (!there && there.error().reason == kube::Reason::kNotFound) continue;
+    if (!there) co_return fail(there.error());
+    const auto object = RunLogObject::of(*there);
+    auto entry = reader.take(number, object ? object->data : std::string());
+    if (!entry) continue;
+    auto given = co_await give(std::move(*entry));
+    if (!given) co_return given;
+  }
+  if (!reader.has_beginning()) spdlog::error("run {}: it is over, and cannot be read", run);
+  if (auto last = reader.end()) co_return co_await give(std::move(*last));
+  co_return Result<>{};
+}
+
+awaitable<Result<>> RunLogStore::finished(Give give) {
+  const auto self = impl_;
+  // By run and generation, without data: one run is read at a time.
+  std::map<std::string, std::map<std::uint64_t, std::map<std::uint64_t, RunLogObject>>> runs;
+  auto listed = co_await self->list(kLogFinished, [&](RunLogObject object) {
+    object.data = {};
+    runs[object.run][object.generation][object.number] = std::move(object);
+  });
+  if (!listed) co_return listed;
+  for (const auto& [run, generations] : runs) {
+    // The newest generation that is whole; older ones are left-overs, newer ones were not ended.
+    auto& [newest, names] = self->finished[run];
+    newest = generations.rbegin()->first;
+    names.clear();
+    if (const auto late = self->left_overs.find(run); late != self->left_overs.end())
+      names = late->second;
+    std::vector<std::string> parts;
+    for (const auto& [generation, objects] : generations) {
+      for (const auto& [number, object] : objects) names.push_back(object.name());
+      if (!whole(objects)) continue;
+      parts.clear();
+      for (const auto& [number, object] : objects) parts.push_back(object.name());
+    }
+    auto read = co_await self->read_parts(run, std::move(parts), give);
+    if (!read) co_return read;
+  }
+  self->knows_finished = true;
+  // Of runs of which nothing else is left.
+  std::vector<std::string> names;
+  for (const auto& [run, of_run] : self->fences)
+    if (!runs.contains(run) && !self->logs.contains(run) && !self->left_overs.contains(run))
+      names.insert(names.end(), of_run.begin(), of_run.end());
+  (void)co_await self->remove_all(std::move(names));
   co_return Result<>{};
 }
 
@@ -303,9 +207,11 @@ awaitable<Result<>> RunLogStore::create(api::RunRecord head) {
   entry.head = std::move(head);
   RunLogObject object{.run = run, .number = 1, .writer = self->options.writer};
   object.data = pack(entry);
-  const auto so = co_await self->put(object);
+  const auto so = object.data.size() > kMostData ? Impl::Put::kRefused : co_await self->put(object);
   if (self->closed) co_return fail(Errc::kUnavailable, "the controller is ending");
   if (so == Impl::Put::kOther) co_return fail(Errc::kConflict, "the run " + run + " exists");
+  if (so == Impl::Put::kRefused)
+    co_return fail(Errc::kInvalid, "the experiment and its pods are larger than the journal takes");
   // It may be there all the same: a run without an agent that knows of it, which the next
   // controller ends.
   if (so == Impl::Put::kNotYet) co_return fail(Errc::kUnavailable, self->last_error);
@@ -315,108 +221,132 @@ awaitable<Result<>> RunLogStore::create(api::RunRecord head) {
   co_return Result<>{};
 }
 
-awaitable<bool> RunLogStore::update(api::RunRecord head, std::optional<api::RunState> ending) {
-  const auto self = impl_;
-  const std::string run = head.run;
-  const auto known = self->logs.find(run);
-  if (known == self->logs.end()) co_return true;  // finished meanwhile
-  const std::uint64_t version = ++known->second.asked;
-  known->second.over = is_final(head.state);
-  known->second.head = std::move(head);
-  known->second.ending = ending;
-  self->work.notify();
-  while (!self->closed) {
-    const auto log = self->logs.find(run);
-    if (log == self->logs.end() || log->second.written >= version) co_return true;
-    co_await self->done.wait(self->clock.steady() + std::chrono::minutes(1));
+// Parts as they come; the last one says how many there are, so one is held back.
+awaitable<Result<>> RunLogStore::Impl::write_parts(std::string run, std::uint64_t generation,
+                                                   Next next, std::vector<std::string>& written,
+                                                   std::vector<api::LoggedBatch>& had) {
+  std::deque<std::string> pieces;
+  std::optional<api::RunLogEntry> newest_head;
+  std::size_t lost = 0;
+  for (bool more = true; more || !pieces.empty();) {
+    if (more && pieces.size() < 2) {
+      auto entry = co_await next();
+      if (!entry) co_return fail(entry.error());
+      if (*entry) {
+        for (const api::LoggedBatch& batch : (*entry)->batches)
+          had.push_back({batch.node, batch.instance, batch.number, {}});
+        if ((*entry)->head) {
+          newest_head.emplace();
+          newest_head->at = (*entry)->at;
+          newest_head->head = (*entry)->head;
+          newest_head->ending = (*entry)->ending;
+        }
+        Fitted fitted = fit(std::move(**entry));
+        lost += fitted.left_out;
+        for (std::string& data : fitted.data) pieces.push_back(std::move(data));
+        continue;
+      }
+      more = false;
+      if (lost > 0 && newest_head) {
+        newest_head->head->gaps.push_back(
+            {.from = newest_head->at,
+             .to = newest_head->at,
+             .reason = std::to_string(lost) +
+                       " batches of measurements were larger than the journal takes"});
+        pieces.push_back(pack(*newest_head));
+      }
+      continue;
+    }
+    const bool last = !more && pieces.size() == 1;
+    const std::uint64_t number = written.size() + 1;
+    RunLogObject part{.run = run,
+                      .number = number,
+                      .parts = last ? number : number + 1,
+                      .generation = generation,
+                      .writer = options.writer,
+                      .data = pieces.front()};
+    const Put so = co_await put(part);
+    if (closed) co_return fail(Errc::kUnavailable, "the controller is ending");
+    if (so == Put::kDone) {
+      written.push_back(part.name());
+      pieces.pop_front();
+    } else if (so == Put::kOther) {
+      // Generations are counted on from what is there: whoever wrote this one leads as we do.
+      const std::string who = "another controller has put together the run " + run;
+      displaced(who);
+      co_return fail(Errc::kConflict, who);
+    } else if (so == Put::kNotYet) {
+      written.push_back(part.name());  // perhaps
+      co_return fail(Errc::kUnavailable, last_error);
+    } else {
+      pieces.pop_front();
+      auto entry = unpack(part.data);
+      if (!entry || part.data.size() <= kSmallest)
+        co_return fail(Errc::kInvalid, "a part of the run " + run + " is refused for good");
+      Fitted smaller = fit(std::move(*entry), part.data.size() / 2);
+      lost += smaller.left_out;
+      left_out += smaller.left_out;
+      pieces.insert(pieces.begin(), std::make_move_iterator(smaller.data.begin()),
+                    std::make_move_iterator(smaller.data.end()));
+    }
   }
-  co_return false;
+  co_return Result<>{};
 }
 
-void RunLogStore::append(const std::string& node, const std::string& instance,
-                         const std::vector<api::NumberedBatch>& batches, UtcTime) {
-  for (const auto& [number, batch] : batches) {
-    impl_->pending[{node, instance}].insert(number);
-    // Of a run that is over: it waits until the run is finished anew.
-    if (const auto log = impl_->logs.find(batch.run); log != impl_->logs.end() && !log->second.over)
-      log->second.batches.push_back({node, instance, number, batch});
-  }
-  impl_->work.notify();
-}
-
-awaitable<std::uint64_t> RunLogStore::acked(std::string node, std::string instance,
-                                            std::uint64_t highest, SteadyTime until) {
+awaitable<Result<>> RunLogStore::finish(std::string run, Next next) {
   const auto self = impl_;
-  while (true) {
-    const auto waiting = self->pending.find({node, instance});
-    if (waiting == self->pending.end()) co_return highest;
-    const std::uint64_t written = std::min(highest, *waiting->second.begin() - 1);
-    if (self->closed || self->clock.steady() >= until) co_return written;
-    co_await self->done.wait(until);
-  }
-}
-
-awaitable<Result<>> RunLogStore::finish(std::string run, std::vector<api::RunLogEntry> entries) {
-  const auto self = impl_;
+  if (!self->knows_finished)
+    co_return fail(Errc::kUnavailable, "what an earlier controller put together is not known yet");
   if (const auto log = self->logs.find(run); log != self->logs.end()) log->second.finishing = true;
   // What is under way would come into being behind our back.
   for (auto log = self->logs.find(run);
        log != self->logs.end() && log->second.writing && !self->closed; log = self->logs.find(run))
-    co_await self->done.wait(self->clock.steady() + kTryAgain);
+    co_await self->done.wait(self->clock.steady() + Impl::kTryAgain);
   if (self->closed) co_return fail(Errc::kUnavailable, "the controller is ending");
-  auto& [last, names] = self->finished[run];
-  const std::uint64_t generation = names.empty() ? 1 : last + 1;
-  const std::vector<std::string> before = names;
+  std::uint64_t generation = 1;
+  std::vector<std::string> old;
+  if (const auto known = self->finished.find(run); known != self->finished.end()) {
+    generation = known->second.first + 1;
+    old = known->second.second;
+  }
   std::vector<std::string> written;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    RunLogObject part{.run = run,
-                      .number = i + 1,
-                      .parts = entries.size(),
-                      .generation = generation,
-                      .writer = self->options.writer,
-                      .data = pack(entries[i])};
-    const auto so = co_await self->put(part);
-    if (so != Impl::Put::kDone) {
-      // The next try has a number of its own.
-      auto& known = self->finished[run];
-      known.first = generation;
-      known.second.insert(known.second.end(), written.begin(), written.end());
-      known.second.push_back(part.name());
-      if (const auto log = self->logs.find(run); log != self->logs.end())
-        log->second.finishing = false;
-      co_return fail(Errc::kUnavailable, so == Impl::Put::kOther
-                                             ? "the run " + run + " was finished by another one"
-                                             : self->last_error);
-    }
-    written.push_back(part.name());
+  std::vector<api::LoggedBatch> had;
+  auto put_together = co_await self->write_parts(run, generation, std::move(next), written, had);
+  if (!put_together) {
+    // The next try has a number of its own.
+    auto& known = self->finished[run];
+    known.first = generation;
+    known.second.insert(known.second.end(), written.begin(), written.end());
+    if (const auto log = self->logs.find(run); log != self->logs.end())
+      log->second.finishing = false;
+    self->wake(run);
+    co_return put_together;
   }
   self->finished[run] = {generation, written};
-  std::vector<std::string> old = before;
   if (const auto log = self->logs.find(run); log != self->logs.end()) {
+    // Fences stay: see RunLogObject::fence.
     old.insert(old.end(), log->second.names.begin(), log->second.names.end());
+    self->waiting_bytes -= std::min(self->waiting_bytes, log->second.bytes);
     self->logs.erase(log);
   }
-  for (const api::RunLogEntry& entry : entries)
-    for (const api::LoggedBatch& batch : entry.batches) self->settled(batch);
+  for (const api::LoggedBatch& batch : had) self->settled(batch);
   self->done.notify();
   co_return co_await self->remove_all(std::move(old));
 }
 
 awaitable<Result<>> RunLogStore::remove(std::string run) {
   const auto self = impl_;
-  const auto known = self->finished.find(run);
-  if (known == self->finished.end()) co_return Result<>{};
-  std::vector<std::string> names = known->second.second;
-  self->finished.erase(known);
+  std::vector<std::string> names;
+  if (const auto known = self->finished.find(run); known != self->finished.end()) {
+    names = std::move(known->second.second);
+    self->finished.erase(known);
+  }
+  // Last, when nothing is left that a late write could add to.
+  if (const auto known = self->fences.find(run); known != self->fences.end()) {
+    names.insert(names.end(), known->second.begin(), known->second.end());
+    self->fences.erase(known);
+  }
   co_return co_await self->remove_all(std::move(names));
-}
-
-const std::string& RunLogStore::error() const { return impl_->last_error; }
-
-void RunLogStore::close() {
-  impl_->closed = true;
-  impl_->work.notify();
-  impl_->done.notify();
 }
 
 }  // namespace faultline::controller

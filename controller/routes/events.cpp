@@ -28,26 +28,29 @@ boost::asio::awaitable<http::Response> Service::get_events(http::Request request
     std::from_chars(last->second.data(), last->second.data() + last->second.size(), cursor);
 
   std::string id;
-  const auto wanted = request.query.find("run");
-  const bool one_run = wanted != request.query.end() && !wanted->second.empty();
-  std::string run_asked = one_run ? wanted->second : std::string();
-  auto allowed = co_await allow_events(request.who, std::move(run_asked));
-  if (!allowed) co_return http::problem(allowed.error());
-  if (wanted != request.query.end() && !wanted->second.empty()) {
-    if (const Run* run = engine_.find(wanted->second)) {
-      id = run->head().run;
-    } else {
-      const auto over = co_await stored_summary(wanted->second);
+  if (const auto asked = request.query.find("run");
+      asked != request.query.end() && !asked->second.empty()) {
+    auto which = wanted(request, asked->second);
+    if (!which) co_return http::problem(which.error());
+    const auto chosen = co_await choose(request.who, "get", std::move(*which));
+    if (!chosen) co_return http::problem(chosen.error());
+    id = chosen->run;
+    if (in_memory(id) == nullptr) {
+      std::string run = id;
+      const auto over = co_await stored_summary(std::move(run));
       if (!over) co_return http::problem(over.error());
       // It may have begun meanwhile; else its last state is all there is to say.
-      if (engine_.find(over->run) == nullptr) {
+      if (in_memory(id) == nullptr) {
         http::Response response;
         response.stream = [data = api::to_json_text(*over), event = std::to_string(last_event_)](
                               http::EventSink& sink) { return send_once(sink, data, event); };
         co_return response;
       }
-      id = over->run;
     }
+  } else {
+    std::set<std::string> everywhere{""};
+    const auto allowed = co_await allow(request.who, "get", std::move(everywhere));
+    if (!allowed) co_return http::problem(allowed.error());
   }
   http::Response response;
   response.stream = [self = shared_from_this(), id, cursor](http::EventSink& sink) {
@@ -86,7 +89,7 @@ boost::asio::awaitable<void> Service::stream_events(http::EventSink& sink, std::
         if (!over) co_return;
         co_return co_await send_once(sink, api::to_json_text(*over), std::to_string(cursor));
       }
-      const Run* found = engine_.find(run);
+      const Run* found = in_memory(run);
       if (found == nullptr || found->over()) co_return;
     }
   }

@@ -8,6 +8,7 @@
 
 #include "api/codec.h"
 #include "controller/routes/service.h"
+#include "http/target.h"
 
 namespace faultline::controller {
 namespace {
@@ -16,6 +17,7 @@ using http::Response;
 
 constexpr std::size_t kMostParsing = 4;  // experiments that one caller has parsed at a time
 constexpr std::uint64_t kListed = 100, kMostListed = 1000;
+constexpr std::size_t kMostBytes = 4 << 20;  // of what is stored, in one answer
 
 // A query parameter that is true, false or left out.
 Result<bool> flag(const http::Request& request, const std::string& name) {
@@ -37,9 +39,19 @@ std::string query_or(const http::Request& request, const std::string& name, std:
   return value == request.query.end() ? other : value->second;
 }
 
-tl::unexpected<Error> not_complete() {
-  return fail(Errc::kUnavailable,
-              "this controller took over a moment ago, and still reads earlier runs");
+// Where the next page of a list begins, as text and back: "1795428902000000.slow-1".
+std::string page_text(const std::pair<UtcTime, std::string>& from) {
+  const auto us =
+      std::chrono::duration_cast<std::chrono::microseconds>(from.first.time_since_epoch());
+  return std::to_string(us.count()) + "." + from.second;
+}
+Result<std::pair<UtcTime, std::string>> page_of(const std::string& text) {
+  std::int64_t us = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), us);
+  if (error == std::errc{} && end != text.data() + text.size() && *end == '.')
+    return std::pair{UtcTime(std::chrono::microseconds(us)), std::string(end + 1)};
+  return fail(Errc::kInvalid,
+              "continue must be of an answer to this request, got \"" + text + "\"");
 }
 
 }  // namespace
@@ -133,70 +145,92 @@ boost::asio::awaitable<Response> Service::list_experiments(http::Request request
   if (!limit || *limit < 1 || *limit > kMostListed)
     co_return http::problem(400, "limit must be a number from 1 to " + std::to_string(kMostListed) +
                                      ", got \"" + text + "\"");
-  auto list = [this, most = static_cast<std::int64_t>(*limit)] { return reader_->list(most); };
-  auto listed = co_await report_worker_.run(std::move(list));
+  RefQuery query{.name = query_or(request, "name", "")};
+  const std::string ns = query_or(request, "namespace", "");
+  if (!ns.empty()) query.ns = ns;
+  const std::string from = query_or(request, "continue", "");
+  if (!from.empty()) {
+    auto page = page_of(from);
+    if (!page) co_return http::problem(page.error());
+    query.before = std::move(*page);
+  }
+  auto page = co_await visible(request.who, std::move(query), *limit);
+  if (!page) co_return http::problem(page.error());
+  std::vector<std::string> runs;
+  for (const RunRef& ref : page->runs) runs.push_back(ref.run);
+  auto read = [this, runs = std::move(runs)] { return reader_->summaries(runs, kMostBytes); };
+  auto listed = co_await report_worker_.run(std::move(read));
   if (!listed) co_return http::problem(listed.error());
+  // As many bytes as one answer has: the rest is on the next page.
+  if (!listed->empty() && listed->back().run != page->runs.back().run) {
+    const auto last = std::ranges::find(page->runs, listed->back().run, &RunRef::run);
+    if (last != page->runs.end()) page->more = {last->asked_at, last->run};
+  }
   // What is in memory is newer.
   for (api::RunSummary& summary : engine_.summaries(now())) {
     const auto known = std::ranges::find(*listed, summary.run, &api::RunSummary::run);
     if (known != listed->end()) *known = std::move(summary);
   }
-  auto seen = co_await visible(request.who, std::move(*listed));
-  co_return Response{.body = api::to_json_text(seen)};
+  Response response{.body = api::to_json_text(*listed)};
+  if (page->more) {
+    std::string next = "/api/v1/experiments?limit=" + std::to_string(*limit) +
+                       "&continue=" + http::percent_encode(page_text(*page->more));
+    for (const char* same : {"namespace", "name"})
+      if (const std::string value = query_or(request, same, ""); !value.empty())
+        next += std::string("&") + same + "=" + http::percent_encode(value);
+    response.headers["Link"] = "<" + next + ">; rel=\"next\"";
+  }
+  co_return response;
 }
 
-boost::asio::awaitable<Result<api::RunRecord>> Service::load(std::string run_or_name) {
-  std::optional<api::RunRecord> head;
-  if (const Run* run = engine_.find(run_or_name)) head = run->head();
-  auto read = [this, head = std::move(head),
-               run_or_name = std::move(run_or_name)]() mutable -> Result<api::RunRecord> {
-    if (head) {
-      if (auto filled = reader_->fill(*head); !filled) return fail(std::move(filled.error()));
-      return std::move(*head);
-    }
-    auto run = reader_->find(run_or_name);
-    if (!run) return fail(std::move(run.error()));
-    return reader_->load(*run);
-  };
+boost::asio::awaitable<Result<api::RunSummary>> Service::stored_summary(std::string run) {
+  auto read = [this, run = std::move(run)] { return reader_->summary(run); };
   auto found = co_await report_worker_.run(std::move(read));
   if (!found && found.error().code == Errc::kNotFound && !complete_) co_return not_complete();
   co_return found;
 }
 
-boost::asio::awaitable<Result<api::RunSummary>> Service::stored_summary(std::string run_or_name) {
-  auto read = [this, run_or_name = std::move(run_or_name)]() -> Result<api::RunSummary> {
-    auto run = reader_->find(run_or_name);
-    if (!run) return fail(std::move(run.error()));
-    return reader_->summary(*run);
-  };
-  auto found = co_await report_worker_.run(std::move(read));
-  if (!found && found.error().code == Errc::kNotFound && !complete_) co_return not_complete();
-  co_return found;
+tl::unexpected<Error> Service::not_complete() {
+  return fail(Errc::kUnavailable,
+              "this controller took over a moment ago, and still reads earlier runs");
 }
 
 boost::asio::awaitable<Response> Service::get_experiment(http::Request request) {
-  std::string run = request.params.at("run");
-  const auto allowed = co_await allow_run(request.who, "get", run);
-  if (!allowed) co_return http::problem(allowed.error());
-  const auto record = co_await load(std::move(run));
+  auto which = wanted(request, request.params.at("run"));
+  if (!which) co_return http::problem(which.error());
+  const auto chosen = co_await choose(request.who, "get", std::move(*which));
+  if (!chosen) co_return http::problem(chosen.error());
+  std::string run = chosen->run;
+  auto record = co_await load(std::move(run), Windows::kWithout);
   if (!record) co_return http::problem(record.error());
-  co_return Response{.body = api::to_json_text(*record)};
+  Response response;
+  response.body_stream = [self = shared_from_this(),
+                          record = std::make_shared<api::RunRecord>(std::move(*record))](
+                             http::BodySink& sink) { return self->stream_record(sink, record); };
+  co_return response;
 }
 
 boost::asio::awaitable<Response> Service::stop_experiment(http::Request request,
                                                           AuditEntry& entry) {
-  const std::string run = request.params.at("run");
   const Result<bool> at_once = flag(request, "now");
   if (!at_once) co_return http::problem(at_once.error());
-  const auto allowed = co_await allow_run(request.who, "delete", run);
-  if (!allowed) co_return http::problem(allowed.error());
-  if (const Run* found = engine_.find(run); found != nullptr && !found->over())
+  auto which = wanted(request, request.params.at("run"));
+  if (!which) co_return http::problem(which.error());
+  const auto chosen = co_await choose(request.who, "delete", std::move(*which));
+  if (!chosen) co_return http::problem(chosen.error());
+  entry.run = chosen->run;
+  entry.ns = chosen->ns;
+  entry.experiment = chosen->name;
+  entry.namespaces = chosen->namespaces;
+  if (const Run* found = in_memory(chosen->run); found != nullptr && !found->over()) {
     audit_stop(*found, entry);
-  const auto stopped = engine_.stop(run, "stopped by " + request.who.name(),
-                                    *at_once ? Recovery::kNone : Recovery::kShort, now());
-  publish();
-  if (stopped) co_return Response{.body = api::to_json_text(*stopped)};
-  const auto known = co_await stored_summary(run);
+    const auto stopped = engine_.stop(chosen->run, "stopped by " + request.who.name(),
+                                      *at_once ? Recovery::kNone : Recovery::kShort, now());
+    publish();
+    if (stopped) co_return Response{.body = api::to_json_text(*stopped)};
+  }
+  std::string run = chosen->run;
+  const auto known = co_await stored_summary(std::move(run));
   if (!known) co_return http::problem(known.error());
   co_return http::problem(
       409, "run " + known->run + " is over: " + boost::describe::enum_to_string(known->state, "?"));
@@ -218,10 +252,14 @@ boost::asio::awaitable<Response> Service::stop_all(http::Request request, AuditE
   } else {
     // Those that this person may stop.
     for (const api::RunSummary& summary : engine_.summaries(now())) {
-      const auto one = co_await allow_run(request.who, "delete", summary.run);
+      const Run* run = in_memory(summary.run);
+      if (run == nullptr) continue;
+      RunRef ref = ref_of(*run);
+      const auto one = co_await allow_run(request.who, "delete", std::move(ref));
       if (!one) continue;
-      if (const Run* found = engine_.find(summary.run); found != nullptr && !found->over())
-        audit_stop(*found, entry);
+      const Run* found = in_memory(summary.run);
+      if (found == nullptr || found->over()) continue;
+      audit_stop(*found, entry);
       if (auto ended = engine_.stop(summary.run, reason, recovery, now()))
         stopped.push_back(std::move(*ended));
     }

@@ -77,6 +77,22 @@ struct Metrics::Impl {
           .Help("Requests and connections beyond a budget of the HTTP server, by which one")
           .Register(registry);
 
+  prometheus::Family<prometheus::Gauge>& journal_waiting =
+      BuildGauge()
+          .Name("faultline_journal_waiting_seconds")
+          .Help("How long the oldest write to the journal of runs has waited")
+          .Register(registry);
+  prometheus::Family<prometheus::Gauge>& journal_bytes =
+      BuildGauge()
+          .Name("faultline_journal_waiting_bytes")
+          .Help("Bytes of measurements that wait to be written to the journal of runs")
+          .Register(registry);
+  prometheus::Family<prometheus::Counter>& journal_left_out =
+      BuildCounter()
+          .Name("faultline_journal_left_out_total")
+          .Help("Batches that are not in the journal of runs, or not whole, and never will be")
+          .Register(registry);
+
   static std::string word(api::RunState state) {
     return boost::describe::enum_to_string(state, "?");
   }
@@ -98,6 +114,12 @@ void Metrics::batches(std::size_t stored, std::size_t duplicate, std::size_t unk
   impl_->unknown.Increment(static_cast<double>(unknown));
 }
 void Metrics::store_error() { impl_->store_errors.Increment(); }
+void Metrics::journal(const JournalState& state) {
+  impl_->journal_waiting.Add({}).Set(std::chrono::duration<double>(state.waiting).count());
+  impl_->journal_bytes.Add({}).Set(static_cast<double>(state.waiting_bytes));
+  auto& left_out = impl_->journal_left_out.Add({});
+  left_out.Increment(static_cast<double>(state.left_out) - left_out.Value());
+}
 void Metrics::fault(const FaultDelta& delta) {
   const std::string fault = printable(delta.fault);
   impl_->matched.Add({{"fault", fault}}).Increment(static_cast<double>(delta.matched));

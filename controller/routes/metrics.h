@@ -9,6 +9,7 @@
 
 #include "api/report.h"
 #include "controller/engine/run.h"
+#include "controller/store/journal.h"
 #include "http/server.h"
 
 namespace faultline::controller {
@@ -24,6 +25,7 @@ class Metrics {
   void store_error();
   void fault(const FaultDelta& delta);
   void http_refused(const http::Refusals& totals);  // since the start
+  void journal(const JournalState& state);
   // Text exposition format 0.0.4.
   [[nodiscard]] std::string text(const std::map<api::RunState, std::size_t>& runs,
                                  std::size_t connected, bool store_works, bool audit_works);

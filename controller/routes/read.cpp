@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reports, nodes, metrics, health; and the table of all routes.
+// Nodes, metrics, health; and the table of all routes.
 #include "api/budgets.h"
 #include "api/codec.h"
 #include "controller/routes/service.h"
-#include "report/report.h"
 
 namespace faultline::controller {
 
@@ -21,6 +20,9 @@ boost::asio::awaitable<std::optional<Response>> of_its_node(const http::Request&
   co_return http::problem(
       403, "this token is of the agent of node " + request.who.node + ", not of " + node);
 }
+
+// Longer than an API server that is replaced is away.
+constexpr std::chrono::seconds kJournalStands{15};
 
 }  // namespace
 
@@ -64,33 +66,6 @@ void Service::add_routes(http::Server& server) {
   add("GET", "/readyz", everybody, &Service::get_ready, {.always = true});
 }
 
-boost::asio::awaitable<Response> Service::get_report(http::Request request) {
-  const auto asked = request.query.find("format");
-  const std::string format = asked == request.query.end() ? "json" : asked->second;
-  if (format != "json" && format != "md" && format != "html")
-    co_return http::problem(400, "format must be json, md or html, got \"" + format + "\"");
-  std::string run = request.params.at("run");
-  const auto allowed = co_await allow_run(request.who, "get", run);
-  if (!allowed) co_return http::problem(allowed.error());
-  auto record = co_await load(std::move(run));
-  if (!record) co_return http::problem(record.error());
-  auto make = [record = std::move(*record), format]() -> Response {
-    try {
-      const api::Report report = report::build(record);
-      if (format == "md")
-        return {.content_type = "text/markdown; charset=utf-8",
-                .body = report::to_markdown(report)};
-      if (format == "html")
-        return {.content_type = "text/html; charset=utf-8",
-                .body = report::to_html(report, record)};
-      return {.body = api::to_json_text(report)};
-    } catch (const std::exception& e) {  // of the worker's thread: nobody else would catch it
-      return http::problem(500, std::string("the report cannot be made: ") + e.what());
-    }
-  };
-  co_return co_await report_worker_.run(std::move(make));
-}
-
 boost::asio::awaitable<Response> Service::get_nodes(http::Request request) {
   std::vector<api::NodeStatus> nodes = engine_.nodes(now());
   // Everybody sees the nodes; of pods those that one may see experiments of.
@@ -119,6 +94,7 @@ boost::asio::awaitable<Response> Service::get_nodes(http::Request request) {
 
 boost::asio::awaitable<Response> Service::get_metrics(http::Request) {
   if (http_refused_) metrics_.http_refused(*http_refused_);
+  if (journal_) metrics_.journal(journal_->state());
   co_return Response{
       .content_type = "text/plain; version=0.0.4; charset=utf-8",
       .body = metrics_.text(engine_.by_state(), engine_.connected(now()), store_error_.empty(),
@@ -133,6 +109,15 @@ boost::asio::awaitable<Response> Service::get_health(http::Request) {
 boost::asio::awaitable<Response> Service::get_ready(http::Request) {
   if (ending_) co_return http::problem(503, "the controller is ending");
   if (!store_error_.empty()) co_return http::problem(503, store_error_);
+  if (journal_) {
+    const JournalState state = journal_->state();
+    if (state.waiting > kJournalStands)
+      co_return http::problem(
+          503, "the journal has not written what waits for " +
+                   std::to_string(
+                       std::chrono::duration_cast<std::chrono::seconds>(state.waiting).count()) +
+                   " s" + (state.error.empty() ? "" : ": " + state.error));
+  }
   if (const std::string why = not_ready_ ? not_ready_() : std::string(); !why.empty())
     co_return http::problem(503, why);
   co_return Response{.content_type = "text/plain", .body = "ok\n"};

@@ -63,32 +63,34 @@ boost::asio::awaitable<Result<std::string>> Service::begin_run(api::Experiment e
 
 void Service::stop_run(const std::string& run, const std::string& reason) {
   const AuditEntry asked{.via = "operator", .verb = "stop", .reason = reason};
-  if (const Run* found = engine_.find(run); found != nullptr && !found->over())
-    audit_stop(*found, asked);
-  // kNotFound: it is over already.
+  const Run* found = in_memory(run);
+  if (found == nullptr || found->over()) return;
+  audit_stop(*found, asked);
   (void)engine_.stop(run, reason, Recovery::kShort, now());
   publish();
 }
 
 boost::asio::awaitable<Result<RunNow>> Service::run_now(std::string run) {
-  if (const Run* active = engine_.find(run); active != nullptr && !active->over()) {
+  if (const Run* active = in_memory(run); active != nullptr && !active->over()) {
     RunNow found{.head = active->recent()};
     for (api::NodeRecord& node : found.head.nodes) node.windows.clear();
     co_return found;
   }
-  auto record = co_await load(std::move(run));
-  if (!record) co_return fail(record.error());
-  auto make = [record = std::move(*record)]() mutable -> Result<RunNow> {
+  auto make = [read = reading(std::move(run), Windows::kWith)]() -> Result<RunNow> {
+    auto record = read();
+    if (!record) return fail(std::move(record.error()));
     try {
-      RunNow found{.report = report::build(record)};
-      for (api::NodeRecord& node : record.nodes) node.windows.clear();
-      found.head = std::move(record);
+      RunNow found{.report = report::build(*record)};
+      for (api::NodeRecord& node : record->nodes) node.windows = {};
+      found.head = std::move(*record);
       return found;
     } catch (const std::exception& e) {
       return fail(Errc::kInternal, std::string("the report cannot be made: ") + e.what());
     }
   };
-  co_return co_await report_worker_.run(std::move(make));
+  auto found = co_await report_worker_.run(std::move(make));
+  if (!found && found.error().code == Errc::kNotFound && !complete_) co_return not_complete();
+  co_return found;
 }
 
 boost::asio::awaitable<void> Service::wait_for_change(std::uint64_t seen, SteadyTime until) {

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kIdleTick{250};
 constexpr std::chrono::seconds kStoreRetry{1};
-constexpr std::chrono::hours kPruneEvery{1};
+constexpr std::chrono::minutes kPruneEvery{5};
 constexpr std::size_t kLoggedEvents = 256;
 
 std::string state_word(api::RunState state) { return boost::describe::enum_to_string(state, "?"); }
@@ -54,7 +54,8 @@ Result<std::shared_ptr<Service>> Service::open(boost::asio::any_io_executor exec
                                                const Clock& clock, ServiceOptions options) {
   std::shared_ptr<Service> service(new Service(std::move(executor), clock, std::move(options)));
   const ServiceOptions& o = service->options_;
-  auto store = Store::open({.path = o.store_path, .max_pages = o.max_store_pages});
+  auto store = Store::open(
+      {.path = o.store_path, .max_pages = o.max_store_pages, .max_run_bytes = o.max_run_bytes});
   if (!store) return fail(std::move(store.error()));
   auto reader = Store::open({.path = o.store_path, .read_only = true});
   if (!reader) return fail(std::move(reader.error()));
@@ -122,7 +123,7 @@ boost::asio::awaitable<void> Service::store_loop() {
 }
 
 boost::asio::awaitable<bool> Service::store_run(const std::string& run) {
-  const Run* found = engine_.find(run);
+  const Run* found = in_memory(run);
   if (found == nullptr) co_return true;
   const std::uint64_t version = found->head_version();
   const bool over = found->over();

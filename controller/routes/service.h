@@ -39,6 +39,7 @@ namespace faultline::controller {
 struct ServiceOptions {
   std::string store_path;
   std::int64_t max_store_pages = 0;
+  std::int64_t max_run_bytes = kMaxRunBytes;
   Retention retention;
   RunTimes times;
   bool journaled = false;     // journal() follows
@@ -105,6 +106,9 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   Result<> take_over_stored(const std::string& successor);
   awaitable<Result<>> copy_journal();
   awaitable<void> copy_finished();
+  awaitable<Result<>> copy_entry(api::RunLogEntry entry);
+  awaitable<Result<std::optional<api::RunLogEntry>>> next_entry(std::string run,
+                                                                std::shared_ptr<EntryPlace> place);
   [[nodiscard]] std::optional<Response> elsewhere(std::uint64_t known_term) const;
 
   // ---- loops
@@ -136,11 +140,30 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
 
   // ---- who may (allow.cpp)
   awaitable<Result<>> allow(http::Identity who, std::string verb, std::set<std::string> namespaces);
-  awaitable<Result<>> allow_run(http::Identity who, std::string verb, std::string run);
-  awaitable<Result<>> allow_events(http::Identity who, std::string run);  // empty: of all
+  awaitable<Result<>> allow_run(http::Identity who, std::string verb, RunRef ref);
   awaitable<Result<>> allow_start(http::Identity who, const api::Experiment& experiment);
-  awaitable<std::vector<api::RunSummary>> visible(http::Identity who,
-                                                  std::vector<api::RunSummary> summaries);
+  class Sight;
+  struct Wanted {
+    std::string name;               // or the id of a run
+    std::optional<std::string> ns;  // of the experiment
+    bool is_name = false;           // it cannot be an id: it was given as NAMESPACE/NAME
+  };
+  // `text` is what a request says in {run} or run=; with its namespace=. kInvalid.
+  static Result<Wanted> wanted(const http::Request& request, const std::string& text);
+  // The run that is meant, with the right to `verb` it: kNotFound, kDenied, kConflict (a name that
+  // means several, where something is changed). Act on RunRef::run only.
+  awaitable<Result<RunRef>> choose(http::Identity who, std::string verb, Wanted wanted);
+  awaitable<Result<RunRef>> newest(Sight& sight, Wanted wanted);
+  awaitable<Result<RunRef>> only_active(Sight& sight, RunRef newest);
+  struct Page {
+    std::vector<RunRef> runs;
+    std::optional<std::pair<UtcTime, std::string>> more;  // where the next page begins
+  };
+  // Those that `who` may see, at most `most`; what is looked at, and asked, is bounded.
+  awaitable<Result<Page>> visible(http::Identity who, RefQuery query, std::size_t most);
+  static RunRef ref_of(const Run& run);
+  awaitable<Result<RunRef>> ref(std::string run);
+  awaitable<Result<std::vector<RunRef>>> refs(RefQuery query);
 
   // ---- the audit log (audited.cpp)
   using Reading = awaitable<Response> (Service::*)(http::Request);
@@ -176,9 +199,14 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   void store_failed(const Error& error);
   void store_works();
   Signal& node_signal(const std::string& node);
+  // The run with this id, or null; good until the caller waits. The engine also finds by name.
+  [[nodiscard]] const Run* in_memory(const std::string& run) const;
   // Reads with the reader on its worker; the newest head of a run in memory goes along.
-  awaitable<Result<api::RunRecord>> load(std::string run_or_name);
-  awaitable<Result<api::RunSummary>> stored_summary(std::string run_or_name);
+  awaitable<Result<api::RunRecord>> load(std::string run, Windows windows);
+  std::function<Result<api::RunRecord>()> reading(std::string run, Windows windows);
+  awaitable<void> stream_record(http::BodySink& sink, std::shared_ptr<api::RunRecord> record);
+  awaitable<Result<api::RunSummary>> stored_summary(std::string run);
+  static tl::unexpected<Error> not_complete();
 
   boost::asio::any_io_executor executor_;
   const Clock& clock_;

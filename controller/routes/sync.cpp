@@ -82,7 +82,10 @@ boost::asio::awaitable<Response> Service::sync(http::Request request) {
       spdlog::warn("{} batches of {} are of runs that this store does not have: thrown away",
                    appended->unknown, node);
     if (journal_) {
-      journal_->append(node, message->instance, appended->fresh, arrived.utc);
+      std::vector<api::NumberedBatch> kept = appended->fresh;
+      for (auto& [number, batch] : kept)
+        if (appended->cut.contains(number)) batch.windows.clear();
+      journal_->append(node, message->instance, kept, arrived.utc);
       for (const auto& [number, batch] : appended->fresh)
         if (const Run* run = engine_.find(batch.run); run == nullptr) to_finish_.insert(batch.run);
       if (!to_finish_.empty()) finish_signal_.notify();

@@ -61,19 +61,16 @@ boost::asio::awaitable<Result<>> Service::take_over() {
 }
 
 boost::asio::awaitable<Result<>> Service::copy_journal() {
-  auto entries = co_await journal_->take_over();
-  if (!entries) co_return fail(std::move(entries.error()));
+  auto clear = [this] { return store_->clear(); };
+  auto cleared = co_await store_worker_.run(std::move(clear));
+  if (!cleared) co_return cleared;
   std::map<std::string, bool> over;
-  for (const api::RunLogEntry& entry : *entries)
+  Journal::Give keep = [this, &over](api::RunLogEntry entry) {
     if (entry.head) over[entry.head->run] = is_final(entry.head->state);
-  auto copy = [this, entries = std::move(*entries)]() -> Result<> {
-    if (auto cleared = store_->clear(); !cleared) return cleared;
-    for (const api::RunLogEntry& entry : entries)
-      if (auto restored = store_->restore(entry); !restored) return restored;
-    return {};
+    return copy_entry(std::move(entry));
   };
-  const auto copied = co_await store_worker_.run(std::move(copy));
-  if (!copied) co_return fail(copied.error());
+  auto copied = co_await journal_->take_over(std::move(keep));
+  if (!copied) co_return copied;
   // The one before ended when it had not yet put them together.
   for (const auto& [run, is_over] : over)
     if (is_over) to_finish_.insert(run);
@@ -83,22 +80,29 @@ boost::asio::awaitable<Result<>> Service::copy_journal() {
 
 boost::asio::awaitable<void> Service::copy_finished() {
   while (!closed_) {
-    std::vector<api::RunLogEntry> entries;
-    const auto read = co_await journal_->finished(
-        [&](api::RunLogEntry entry) { entries.push_back(std::move(entry)); });
+    Journal::Give keep = [this](api::RunLogEntry entry) { return copy_entry(std::move(entry)); };
+    const auto read = co_await journal_->finished(std::move(keep));
     if (read) {
-      auto copy = [this, entries = std::move(entries)]() -> Result<> {
-        for (const api::RunLogEntry& entry : entries)
-          if (auto restored = store_->restore(entry); !restored) return restored;
-        return {};
-      };
-      const auto copied = co_await store_worker_.run(std::move(copy));
-      if (!copied) spdlog::error("runs that are over: {}", copied.error().message);
       complete_ = true;
+      finish_signal_.notify();
       co_return;
     }
+    spdlog::warn("runs that are over cannot be read yet: {}", read.error().message);
     co_await finish_signal_.wait(clock_.steady() + kFinishAgain);
   }
+}
+
+boost::asio::awaitable<Result<>> Service::copy_entry(api::RunLogEntry entry) {
+  auto copy = [this, entry = std::move(entry)] { return store_->restore(entry); };
+  co_return co_await store_worker_.run(std::move(copy));
+}
+
+boost::asio::awaitable<Result<std::optional<api::RunLogEntry>>> Service::next_entry(
+    std::string run, std::shared_ptr<EntryPlace> place) {
+  auto read = [this, run = std::move(run), place] {
+    return reader_->next_entry(run, *place, kPartBytes);
+  };
+  co_return co_await report_worker_.run(std::move(read));
 }
 
 // Runs that are over are put together, so that the next controller need not read hundreds of
@@ -107,12 +111,18 @@ boost::asio::awaitable<void> Service::finish_loop() {
   while (!closed_) {
     bool failed = false;
     for (const std::string& run : std::exchange(to_finish_, {})) {
-      auto read = [this, run] { return reader_->entries(run, kPartBytes); };
-      auto entries = co_await report_worker_.run(std::move(read));
-      Result<> done = entries ? Result<>() : fail(entries.error());
-      if (entries) done = co_await journal_->finish(run, std::move(*entries));
+      Journal::Next next = [this, run, place = std::make_shared<EntryPlace>()] {
+        return next_entry(run, place);
+      };
+      const auto done = co_await journal_->finish(run, std::move(next));
       if (closed_) co_return;
       if (done) continue;
+      if (done.error().code == Errc::kNotFound) continue;  // deleted meanwhile
+      if (done.error().code == Errc::kInvalid) {
+        // Trying again would only write again what can be written: its entries stay as they are.
+        spdlog::error("run {}: {}", run, done.error().message);
+        continue;
+      }
       failed = true;
       to_finish_.insert(run);
     }

@@ -30,12 +30,14 @@ Result<> Store::restore(const api::RunLogEntry& entry) {
     SQLite::Transaction transaction(*db_, SQLite::TransactionBehavior::IMMEDIATE);
     if (entry.head) {
       const api::RunRecord& head = *entry.head;
-      // Not REPLACE: that would delete the row, and its batches.
+      // Not REPLACE: that would delete the row, and its batches. What is over stays so, whatever
+      // is still found of an earlier moment.
       SQLite::Statement row(*db_,
                             "INSERT INTO runs VALUES(?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(run) DO "
                             "UPDATE SET state = excluded.state, ending = excluded.ending, reason = "
                             "excluded.reason, changed_at = excluded.changed_at, head = "
-                            "excluded.head");
+                            "excluded.head WHERE state NOT IN ('Completed', 'Aborted', 'Failed') "
+                            "OR excluded.state IN ('Completed', 'Aborted', 'Failed')");
       row.bind(1, head.run);
       row.bind(2, head.experiment.metadata.name);
       row.bind(3, micros(head.history.front().at.value));
@@ -65,40 +67,45 @@ Result<> Store::restore(const api::RunLogEntry& entry) {
   });
 }
 
-Result<std::vector<api::RunLogEntry>> Store::entries(const std::string& run, std::size_t bytes) {
-  using Entries = std::vector<api::RunLogEntry>;
-  return guarded("reading a run", [&]() -> Result<Entries> {
-    Entries out;
-    SQLite::Statement head(*db_, "SELECT head, ending, changed_at FROM runs WHERE run = ?");
-    head.bind(1, run);
-    if (!head.executeStep()) return fail(Errc::kNotFound, "there is no run " + run);
-    auto record = api::from_json_text<api::RunRecord>(head.getColumn(0).getString());
-    if (!record) return fail(std::move(record.error()));
-    api::RunLogEntry first;
-    first.at = {from_micros(head.getColumn(2).getInt64())};
-    if (!head.getColumn(1).isNull()) first.ending = state_of(head.getColumn(1).getString());
-    first.head = std::move(*record);
-    out.push_back(std::move(first));
+Result<std::optional<api::RunLogEntry>> Store::next_entry(const std::string& run, EntryPlace& place,
+                                                          std::size_t bytes) {
+  using Entry = std::optional<api::RunLogEntry>;
+  return guarded("reading a run", [&]() -> Result<Entry> {
+    api::RunLogEntry entry;
+    if (!place.begun) {
+      SQLite::Statement head(*db_, "SELECT head, ending, changed_at FROM runs WHERE run = ?");
+      head.bind(1, run);
+      if (!head.executeStep()) return fail(Errc::kNotFound, "there is no run " + run);
+      auto record = api::from_json_text<api::RunRecord>(head.getColumn(0).getString());
+      if (!record) return fail(std::move(record.error()));
+      entry.at = {from_micros(head.getColumn(2).getInt64())};
+      if (!head.getColumn(1).isNull()) entry.ending = state_of(head.getColumn(1).getString());
+      if (auto gap = size_gap(run)) record->gaps.push_back(std::move(*gap));
+      entry.head = std::move(*record);
+    }
     SQLite::Statement rows(
         *db_,
-        "SELECT node, instance, number, stored_at, body FROM batches WHERE run = ? ORDER BY id");
+        "SELECT node, instance, number, stored_at, body, id FROM batches WHERE run = ? AND (node, "
+        "id) > (?, ?) ORDER BY node, id");
     rows.bind(1, run);
+    rows.bind(2, place.node);
+    rows.bind(3, place.id);
     std::size_t size = 0;
     while (rows.executeStep()) {
       const std::string body = rows.getColumn(4).getString();
+      if (size > 0 && size + body.size() > bytes) break;
       auto batch = api::from_json_text<api::RunBatch>(body);
       if (!batch) return fail(std::move(batch.error()));
-      if (size > 0 && size + body.size() > bytes) {
-        out.emplace_back();
-        size = 0;
-      }
       size += body.size();
-      out.back().at = {std::max(out.back().at.value, from_micros(rows.getColumn(3).getInt64()))};
-      out.back().batches.push_back({rows.getColumn(0).getString(), rows.getColumn(1).getString(),
-                                    static_cast<std::uint64_t>(rows.getColumn(2).getInt64()),
-                                    std::move(*batch)});
+      entry.at = {std::max(entry.at.value, from_micros(rows.getColumn(3).getInt64()))};
+      place.node = rows.getColumn(0).getString();
+      place.id = rows.getColumn(5).getInt64();
+      entry.batches.push_back({place.node, rows.getColumn(1).getString(),
+                               static_cast<std::uint64_t>(rows.getColumn(2).getInt64()),
+                               std::move(*batch)});
     }
-    return out;
+    if (std::exchange(place.begun, true) && entry.batches.empty()) return Entry();
+    return Entry(std::move(entry));
   });
 }
 

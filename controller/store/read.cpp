@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading.
+// Reading one run: whole, without its windows, or its windows piece by piece.
 #include <algorithm>
 #include <map>
 
@@ -45,18 +45,7 @@ void add(api::NodeRecord& node, api::RunBatch batch) {
 
 }  // namespace
 
-Result<std::string> Store::find(const std::string& run_or_name) {
-  return guarded("looking for a run", [&]() -> Result<std::string> {
-    SQLite::Statement row(*db_,
-                          "SELECT run FROM runs WHERE run = ?1 OR name = ?1 "
-                          "ORDER BY run = ?1 DESC, asked_at DESC LIMIT 1");
-    row.bind(1, run_or_name);
-    if (row.executeStep()) return row.getColumn(0).getString();
-    return fail(Errc::kNotFound, "there is no run " + run_or_name);
-  });
-}
-
-Result<api::RunRecord> Store::load(const std::string& run) {
+Result<api::RunRecord> Store::load(const std::string& run, Windows windows) {
   auto head = guarded("reading a run", [&]() -> Result<api::RunRecord> {
     SQLite::Statement row(*db_, "SELECT head FROM runs WHERE run = ?");
     row.bind(1, run);
@@ -64,14 +53,19 @@ Result<api::RunRecord> Store::load(const std::string& run) {
     return parse_head(row.getColumn(0).getString(), run);
   });
   if (!head) return head;
-  if (auto filled = fill(*head); !filled) return fail(std::move(filled.error()));
+  if (auto filled = fill(*head, windows); !filled) return fail(std::move(filled.error()));
   return head;
 }
 
-Result<> Store::fill(api::RunRecord& head) {
+Result<> Store::fill(api::RunRecord& head, Windows windows) {
   return guarded("reading measurements", [&]() -> Result<> {
-    SQLite::Statement rows(*db_,
-                           "SELECT node, body, stored_at FROM batches WHERE run = ? ORDER BY id");
+    const std::string body =
+        windows == Windows::kWith
+            ? "body"
+            : "CASE WHEN json_valid(body) THEN json_set(body, '$.windows', json('[]')) ELSE body "
+              "END";
+    SQLite::Statement rows(
+        *db_, "SELECT node, " + body + ", stored_at FROM batches WHERE run = ? ORDER BY node, id");
     rows.bind(1, head.run);
     while (rows.executeStep()) {
       const std::string node = rows.getColumn(0).getString();
@@ -88,48 +82,45 @@ Result<> Store::fill(api::RunRecord& head) {
                            {at},
                            "stored measurements cannot be read: " + batch.error().message});
     }
+    if (auto gap = size_gap(head.run)) head.gaps.push_back(std::move(*gap));
     return {};
   });
 }
 
-Result<std::vector<api::RunSummary>> Store::list(std::int64_t limit) {
-  return summaries("?1 = ''", "", limit);
+// Throws as SQLiteCpp does.
+std::optional<api::Gap> Store::size_gap(const std::string& run) {
+  SQLite::Statement row(*db_,
+                        "SELECT refused, first_at, last_at, bytes FROM run_sizes WHERE run = ?");
+  row.bind(1, run);
+  if (!row.executeStep() || row.getColumn(0).getInt64() == 0) return std::nullopt;
+  return api::Gap{.from = {from_micros(row.getColumn(1).getInt64())},
+                  .to = {from_micros(row.getColumn(2).getInt64())},
+                  .reason = "the windows of " + std::to_string(row.getColumn(0).getInt64()) +
+                            " batches were not stored: the run has " +
+                            std::to_string(row.getColumn(3).getInt64()) +
+                            " bytes, which is as much as a run may have (--max-run)"};
 }
 
-Result<api::RunSummary> Store::summary(const std::string& run) {
-  auto found = summaries("run = ?1", run, 1);
-  if (!found) return fail(std::move(found.error()));
-  if (found->empty()) return fail(Errc::kNotFound, "there is no run " + run);
-  return std::move(found->front());
-}
-
-Result<std::vector<api::RunSummary>> Store::summaries(const char* where, const std::string& run,
-                                                      std::int64_t limit) {
-  return guarded("listing runs", [&]() -> Result<std::vector<api::RunSummary>> {
-    std::vector<api::RunSummary> out;
+Result<WindowPiece> Store::windows(const std::string& run, const std::string& node,
+                                   std::int64_t after, std::size_t bytes) {
+  return guarded("reading windows", [&]() -> Result<WindowPiece> {
+    WindowPiece piece{.last = after};
     SQLite::Statement rows(
-        *db_, std::string("SELECT run, name, state, reason, asked_at FROM runs WHERE ") + where +
-                  " ORDER BY asked_at DESC, run DESC LIMIT ?2");
+        *db_,
+        "SELECT b.id, w.value FROM batches b, json_each(CASE WHEN json_valid(b.body) THEN b.body "
+        "ELSE '{}' END, '$.windows') w WHERE b.run = ? AND b.node = ? AND b.id > ? ORDER BY b.id");
     rows.bind(1, run);
-    rows.bind(2, limit);
-    SQLite::Statement injections(
-        *db_, "SELECT body FROM injections WHERE run = ? ORDER BY pod, fault_index");
+    rows.bind(2, node);
+    rows.bind(3, after);
     while (rows.executeStep()) {
-      api::RunSummary summary{
-          .run = rows.getColumn(0).getString(),
-          .name = rows.getColumn(1).getString(),
-          .state = state_of(rows.getColumn(2).getString()).value_or(api::RunState::Failed),
-          .stateReason = rows.getColumn(3).getString(),
-          .startedAt = {from_micros(rows.getColumn(4).getInt64())}};
-      injections.reset();
-      injections.bind(1, summary.run);
-      while (injections.executeStep())
-        if (auto status =
-                api::from_json_text<api::InjectionStatus>(injections.getColumn(0).getString()))
-          summary.injections.push_back(std::move(*status));
-      out.push_back(std::move(summary));
+      const std::int64_t id = rows.getColumn(0).getInt64();
+      if (id != piece.last && piece.json.size() >= bytes) return piece;
+      piece.last = id;
+      if (!piece.json.empty()) piece.json += ',';
+      piece.json += rows.getColumn(1).getString();
     }
-    return out;
+    piece.end = true;
+    return piece;
   });
 }
 
@@ -150,17 +141,6 @@ Result<std::vector<UnfinishedRun>> Store::unfinished() {
       if (!rows.getColumn(2).isNull()) run.ending = state_of(rows.getColumn(2).getString());
       out.push_back(std::move(run));
     }
-    return out;
-  });
-}
-
-Result<std::vector<std::pair<std::string, std::int64_t>>> Store::count_by_state() {
-  using Counts = std::vector<std::pair<std::string, std::int64_t>>;
-  return guarded("counting runs", [&]() -> Result<Counts> {
-    Counts out;
-    SQLite::Statement rows(*db_, "SELECT state, count(*) FROM runs GROUP BY state");
-    while (rows.executeStep())
-      out.emplace_back(rows.getColumn(0).getString(), rows.getColumn(1).getInt64());
     return out;
   });
 }

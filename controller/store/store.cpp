@@ -14,7 +14,8 @@ constexpr std::chrono::milliseconds kBusy{1000};  // a failure must show before 
 constexpr std::int64_t kPruneAtOnce = 8;
 
 // Number n - 1 makes version n of version n - 1.
-constexpr const char* kMigrations[kSchemaVersion] = {R"(
+constexpr const char* kMigrations[kSchemaVersion] = {
+    R"(
   CREATE TABLE runs(
     run TEXT PRIMARY KEY, name TEXT NOT NULL, asked_at INTEGER NOT NULL,
     state TEXT NOT NULL, ending TEXT, reason TEXT NOT NULL,
@@ -38,6 +39,43 @@ constexpr const char* kMigrations[kSchemaVersion] = {R"(
     changed_at INTEGER NOT NULL, PRIMARY KEY(node, instance)) WITHOUT ROWID;
   CREATE TABLE migrations(version INTEGER PRIMARY KEY, at INTEGER NOT NULL);
   CREATE TABLE checks(id INTEGER PRIMARY KEY CHECK(id = 1), at INTEGER NOT NULL);
+)",
+    // The namespaces of a run beside its head, so that lists ask rights without reading heads. A
+    // trigger fills them, whoever writes the head; they only grow, because a run that followed a
+    // pod into a namespace has measurements of it.
+    R"(
+  CREATE TABLE run_namespaces(
+    run TEXT NOT NULL REFERENCES runs(run) ON DELETE CASCADE,
+    namespace TEXT NOT NULL, own INTEGER NOT NULL,
+    PRIMARY KEY(run, namespace)) WITHOUT ROWID;
+  CREATE TABLE run_sizes(
+    run TEXT PRIMARY KEY REFERENCES runs(run) ON DELETE CASCADE,
+    bytes INTEGER NOT NULL, refused INTEGER NOT NULL DEFAULT 0,
+    first_at INTEGER NOT NULL DEFAULT 0, last_at INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+  CREATE INDEX batches_by_node ON batches(run, node, id);
+  DROP INDEX batches_by_run;
+  CREATE TRIGGER run_inserted AFTER INSERT ON runs WHEN json_valid(NEW.head) BEGIN
+    INSERT OR IGNORE INTO run_namespaces VALUES(
+      NEW.run, coalesce(json_extract(NEW.head, '$.experiment.metadata.namespace'), ''), 1);
+    INSERT OR IGNORE INTO run_namespaces
+      SELECT NEW.run, json_extract(value, '$.pod.namespace'), 0
+      FROM json_each(NEW.head, '$.pods')
+      WHERE json_type(value, '$.pod.namespace') = 'text';
+  END;
+  CREATE TRIGGER run_updated AFTER UPDATE OF head ON runs WHEN json_valid(NEW.head) BEGIN
+    INSERT OR IGNORE INTO run_namespaces
+      SELECT NEW.run, json_extract(value, '$.pod.namespace'), 0
+      FROM json_each(NEW.head, '$.pods')
+      WHERE json_type(value, '$.pod.namespace') = 'text';
+  END;
+  INSERT INTO run_namespaces
+    SELECT run, coalesce(json_extract(head, '$.experiment.metadata.namespace'), ''), 1
+    FROM runs WHERE json_valid(head);
+  INSERT OR IGNORE INTO run_namespaces
+    SELECT run, json_extract(p.value, '$.pod.namespace'), 0
+    FROM runs, json_each(CASE WHEN json_valid(head) THEN head ELSE '{}' END, '$.pods') p
+    WHERE json_type(p.value, '$.pod.namespace') = 'text';
+  INSERT INTO run_sizes(run, bytes) SELECT run, sum(length(body)) FROM batches GROUP BY run;
 )"};
 
 }  // namespace
@@ -159,10 +197,20 @@ Result<Appended> Store::append(const std::string& node, const std::string& insta
         ++out.unknown;
         continue;
       }
-      if (!rows.add(node, instance, number, now, batch)) {
+      const bool full = !batch.windows.empty() && rows.full(batch.run, options_.max_run_bytes, now);
+      bool added = false;
+      if (full) {
+        api::RunBatch rest = batch;
+        rest.windows.clear();
+        added = rows.add(node, instance, number, now, rest);
+      } else {
+        added = rows.add(node, instance, number, now, batch);
+      }
+      if (!added) {
         ++out.duplicates;
         continue;
       }
+      if (full) out.cut.insert(number);
       out.fresh.push_back({number, batch});
     }
     if (out.acked > before) {
@@ -187,20 +235,46 @@ Result<> Store::check(UtcTime now) {
   });
 }
 
+// Four fifths of what the file may have: a run that begins now has room.
+bool Store::nearly_full() {
+  if (options_.max_pages <= 0) return false;
+  const std::int64_t pages = db_->execAndGet("PRAGMA page_count").getInt64() -
+                             db_->execAndGet("PRAGMA freelist_count").getInt64();
+  return pages > options_.max_pages / 5 * 4;
+}
+
 Result<std::vector<std::string>> Store::prune(const Retention& retention, UtcTime now) {
   return guarded("deleting old runs", [&]() -> Result<std::vector<std::string>> {
     SQLite::Transaction transaction(*db_, SQLite::TransactionBehavior::IMMEDIATE);
+    // Each run's place among those of its namespace: 1 is the newest.
+    const std::string placed =
+        "WITH placed AS (SELECT r.run, r.asked_at, r.state, row_number() OVER (PARTITION BY "
+        "n.namespace ORDER BY r.asked_at DESC, r.run DESC) AS place FROM runs r LEFT JOIN "
+        "run_namespaces n ON n.run = r.run AND n.own) ";
+    const std::string over = "state IN ('Completed', 'Aborted', 'Failed')";
+    std::vector<std::string> deleted;
+    const auto collect = [&deleted](SQLite::Statement& statement) {
+      while (statement.executeStep()) deleted.push_back(statement.getColumn(0).getString());
+    };
+    // Kept are the newest of each namespace, then the second of each, until there are enough.
     SQLite::Statement old(
-        *db_,
-        "DELETE FROM runs WHERE run IN (SELECT run FROM runs WHERE state IN ('Completed', "
-        "'Aborted', 'Failed') AND (asked_at < ? OR run NOT IN (SELECT run FROM runs ORDER BY "
-        "asked_at DESC LIMIT ?)) ORDER BY asked_at LIMIT ?) RETURNING run");
+        *db_, placed + "DELETE FROM runs WHERE run IN (SELECT run FROM runs WHERE " + over +
+                  " AND (asked_at < ?1 OR run NOT IN (SELECT run FROM placed "
+                  "ORDER BY place, asked_at DESC LIMIT ?2)) ORDER BY asked_at "
+                  "LIMIT ?3) RETURNING run");
     const UtcTime oldest = now - retention.age;
     old.bind(1, micros(oldest));
     old.bind(2, retention.runs);
     old.bind(3, kPruneAtOnce);
-    std::vector<std::string> deleted;
-    while (old.executeStep()) deleted.push_back(old.getColumn(0).getString());
+    collect(old);
+    if (deleted.empty() && nearly_full()) {
+      SQLite::Statement last(*db_, placed +
+                                       "DELETE FROM runs WHERE run IN (SELECT run FROM placed "
+                                       "WHERE " +
+                                       over +
+                                       " ORDER BY place DESC, asked_at LIMIT 1) RETURNING run");
+      collect(last);
+    }
     SQLite::Statement instances(*db_,
                                 "DELETE FROM instances WHERE changed_at < ? AND NOT EXISTS (SELECT "
                                 "1 FROM batches b WHERE b.node = instances.node AND b.instance = "

@@ -24,16 +24,23 @@ class Database;
 
 namespace faultline::controller {
 
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
+
+inline constexpr std::int64_t kMaxRunBytes = 64 << 20;
 
 struct StoreOptions {
   std::string path;
   bool read_only = false;
   std::int64_t max_pages = 0;  // 0: as large as the disk; what `--max-store` bounds
+  // Bytes of JSON that are stored of one run, what `--max-run` bounds. Beyond it windows are left
+  // out, and a gap of the run says so.
+  std::int64_t max_run_bytes = kMaxRunBytes;
 };
 
 // How long runs are kept: whichever bound is reached first. Runs that are not over are kept.
 struct Retention {
+  // In all. Each namespace of experiments has the same share, and leaves to others what it does not
+  // need: who runs much pushes out his own runs.
   std::int64_t runs = 1000;
   std::chrono::hours age{30 * 24};
 };
@@ -41,6 +48,7 @@ struct Retention {
 struct Appended {
   std::uint64_t acked = 0;                // all batches up to this number are stored
   std::vector<api::NumberedBatch> fresh;  // those that were not stored before
+  std::set<std::uint64_t> cut;            // of these: stored without their windows (max_run_bytes)
   std::size_t duplicates = 0;
   std::size_t unknown = 0;  // of runs that are not in this store: thrown away
 };
@@ -50,6 +58,38 @@ struct UnfinishedRun {
   std::optional<api::RunState> ending;  // decided, but the run was not closed yet
   UtcTime last_seen;                    // the last thing that was stored of it
 };
+
+// What a list, and a question of rights, needs to know of a run.
+struct RunRef {
+  std::string run;                   // id
+  std::string name, ns;              // of its experiment; ns may be empty
+  std::set<std::string> namespaces;  // of all its pods and of the experiment
+  UtcTime asked_at;
+};
+
+struct RefQuery {
+  std::string name;               // empty: any
+  std::optional<std::string> ns;  // of the experiment
+  // asked_at and id of the last one that was seen: what is older.
+  std::optional<std::pair<UtcTime, std::string>> before;
+  std::int64_t limit = 100;
+};
+
+// Windows of one node, as JSON.
+struct WindowPiece {
+  std::string json;       // "{...},{...}"; empty: none
+  std::int64_t last = 0;  // where the next piece goes on
+  bool end = false;       // there are no more
+};
+
+// How far a run was read by next_entry().
+struct EntryPlace {
+  bool begun = false;
+  std::string node;
+  std::int64_t id = 0;
+};
+
+enum class Windows { kWith, kWithout };
 
 // Errors of all functions: kUnavailable when the disk or the file cannot be used (the text is
 // SQLite's), kInternal when what is stored cannot be read.
@@ -72,7 +112,9 @@ class Store {
                           const std::vector<api::NumberedBatch>& batches, UtcTime now);
   // A write that changes nothing: is the store in order (again)?
   Result<> check(UtcTime now);
-  // Deletes a few runs beyond the bounds; returns their ids. Call until there are none.
+  // Deletes a few runs beyond the bounds, or, while the file is nearly as large as it may be
+  // (max_pages), the oldest of the namespace that has most; returns their ids. Call until there are
+  // none.
   Result<std::vector<std::string>> prune(const Retention& retention, UtcTime now);
 
   // ---- as a copy of a journal (store/journal.h)
@@ -80,27 +122,38 @@ class Store {
   // What the journal has of a run. Entries of a run in their order; what is here already is kept.
   Result<> restore(const api::RunLogEntry& entry);
   Result<> remove(const std::string& run);
-  // All that is stored of a run, as entries of at most about `bytes` of JSON each.
-  Result<std::vector<api::RunLogEntry>> entries(const std::string& run, std::size_t bytes);
+  // The next part of what is stored of a run, of at most about `bytes` of JSON; the first has its
+  // head. Nothing: there is no more. kNotFound: there is no such run.
+  Result<std::optional<api::RunLogEntry>> next_entry(const std::string& run, EntryPlace& place,
+                                                     std::size_t bytes);
 
   // ---- reading
-  // The run with this id, else the newest of the experiment with this name. kNotFound.
-  Result<std::string> find(const std::string& run_or_name);
-  Result<api::RunRecord> load(const std::string& run);
+  Result<RunRef> ref(const std::string& run);  // by id; kNotFound
+  // Newest first. Reads no head and nothing that was measured.
+  Result<std::vector<RunRef>> refs(const RefQuery& query);
+  // In this order, without effects; those that are gone are left out. Ends early, with at least
+  // one, when about `bytes` were read.
+  Result<std::vector<api::RunSummary>> summaries(const std::vector<std::string>& runs,
+                                                 std::size_t bytes);
+  Result<api::RunSummary> summary(const std::string& run);  // the same of one run; kNotFound
+  // A run takes about three times the memory of its JSON (max_run_bytes); without its windows
+  // little.
+  Result<api::RunRecord> load(const std::string& run, Windows windows = Windows::kWith);
   // Adds what is in batches to a head that is newer than the stored one.
-  Result<> fill(api::RunRecord& head);
-  // Newest first; without effects.
-  Result<std::vector<api::RunSummary>> list(std::int64_t limit);
-  Result<api::RunSummary> summary(const std::string& run);  // the same of one run
+  Result<> fill(api::RunRecord& head, Windows windows = Windows::kWith);
+  // The windows of a node in the order in which they came, behind `after` (0: from the first): at
+  // least `bytes` and at most one batch more. Each call reads anew, so that nothing is held open
+  // for a slow reader.
+  Result<WindowPiece> windows(const std::string& run, const std::string& node, std::int64_t after,
+                              std::size_t bytes);
   Result<std::vector<UnfinishedRun>> unfinished();
-  // Runs by their ending, for /metrics.
-  Result<std::vector<std::pair<std::string, std::int64_t>>> count_by_state();
 
  private:
   explicit Store(StoreOptions options);
   Result<> migrate();
-  Result<std::vector<api::RunSummary>> summaries(const char* where, const std::string& run,
-                                                 std::int64_t limit);
+  bool nearly_full();  // throws as SQLiteCpp does
+  // What says that windows of the run were left out, if they were.
+  std::optional<api::Gap> size_gap(const std::string& run);
   // Runs `body`; SQLite's exceptions become errors.
   template <class Body>
   auto guarded(const char* doing, Body body) -> decltype(body());

@@ -108,7 +108,8 @@ TEST_P(Overlay, IsAcceptedByTheApiServer) {
 INSTANTIATE_TEST_SUITE_P(Each, Overlay,
                          testing::Values("daemonset", "daemonset/overlays/hardened",
                                          "tests/cluster/manifests/ha-hardened",
-                                         "daemonset/overlays/prometheus"),
+                                         "daemonset/overlays/prometheus",
+                                         "daemonset/overlays/persistent"),
                          [](const auto& folder) {
                            std::string path = folder.param;
                            std::ranges::replace(path, '-', '_');  // gtest's names have none

@@ -27,7 +27,7 @@ struct HouseOptions {
                     .answer = milliseconds(2000),
                     .early_recovery = milliseconds(200)};
   std::string audit_path;  // empty: none
-  Service::May may;        // empty: a person may everything
+  Service::May may;        // who may what; empty: everybody everything
 };
 
 class House {
@@ -42,6 +42,7 @@ class House {
       return;
     }
     service_ = *service;
+    if (options.may) service_->authority(options.may, {});
     server_ = std::make_unique<http::Server>(
         loop_.get_executor(), http::ServerOptions{.port = options.port, .max_body = 16 << 20});
     server_->authenticator(
@@ -143,13 +144,13 @@ class House {
 class AgentDouble {
  public:
   AgentDouble(http::ClientOptions client, std::string node, std::string instance = "a",
-              bool blocks = false)
+              bool blocks = false, const std::string& space = "shop")
       : client_(std::move(client)),
         node_(std::move(node)),
         instance_(std::move(instance)),
         blocks_(blocks) {
-    pods_ = {pod("shop", "payments-" + node_, "", {{"app", "payments"}}),
-             pod("shop", "idle-" + node_, "", {{"app", "idle"}})};
+    pods_ = {pod(space, "payments-" + node_, "", {{"app", "payments"}}),
+             pod(space, "idle-" + node_, "", {{"app", "idle"}})};
     thread_ = std::thread([this] { run(); });
   }
   ~AgentDouble() { end(); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/store/store.h"
 
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <gmock/gmock.h>
 
 #include <fstream>
@@ -56,6 +57,28 @@ class StoreTest : public testing::Test {
     return std::move(*appended);
   }
 
+  std::vector<api::RunLogEntry> entries_of(const std::string& run, std::size_t bytes) {
+    std::vector<api::RunLogEntry> out;
+    EntryPlace place;
+    while (true) {
+      auto entry = store_->next_entry(run, place, bytes);
+      if (!entry) ADD_FAILURE() << entry.error().message;
+      if (!entry || !*entry) return out;
+      out.push_back(std::move(**entry));
+    }
+  }
+  // Runs of one name and namespace, newest last.
+  void run_of(const std::string& ns, const std::string& run, UtcTime at,
+              const std::string& target = "") {
+    api::RunRecord record = head(run, at);
+    record.experiment.metadata.namespace_ = ns;
+    record.pods = {{pod(target.empty() ? ns : target, "web-0"), api::PodRole::target}};
+    ASSERT_TRUE(store_->insert(record));
+    record.state = RunState::Completed;
+    record.history.push_back({RunState::Completed, {at}, ""});
+    ASSERT_TRUE(store_->update(record, RunState::Completed));
+  }
+
   TempDir dir_;
   std::string path_ = dir_.file("store.db");
   std::unique_ptr<Store> store_;
@@ -82,7 +105,7 @@ TEST_F(StoreTest, ARunComesBackWithAllThatWasMeasured) {
   EXPECT_EQ(record->nodes[0].injections[0].injected, 12U);
   EXPECT_EQ(record->nodes[0].gaps.size(), 1U);
   EXPECT_TRUE(record->nodes[0].closed);
-  const auto listed = store_->list(10);
+  const auto listed = store_->summaries({"slow-1"}, 1 << 20);
   ASSERT_TRUE(listed);
   ASSERT_EQ(listed->size(), 1U);
   EXPECT_EQ(listed->at(0).injections.at(0).injected, 12U);
@@ -107,17 +130,16 @@ TEST_F(StoreTest, WhatOneStoreTellsMakesTheSameRunInAnother) {
   end("slow-1");
   const auto whole = store_->load("slow-1");
   ASSERT_TRUE(whole);
-  const auto entries = store_->entries("slow-1", 4096);
-  ASSERT_TRUE(entries) << entries.error().message;
-  EXPECT_GT(entries->size(), 3U) << "cut by size";
+  const auto entries = entries_of("slow-1", 4096);
+  EXPECT_GT(entries.size(), 3U) << "cut by size";
   ASSERT_TRUE(store_->clear());
   EXPECT_FALSE(store_->load("slow-1"));
   for (int twice = 0; twice < 2; ++twice)
-    for (const api::RunLogEntry& entry : *entries) ASSERT_TRUE(store_->restore(entry));
+    for (const api::RunLogEntry& entry : entries) ASSERT_TRUE(store_->restore(entry));
   const auto again = store_->load("slow-1");
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(api::to_json_text(*again), api::to_json_text(*whole));
-  EXPECT_EQ(store_->list(1)->at(0).injections.at(0).injected, 40U);
+  EXPECT_EQ(store_->summary("slow-1")->injections.at(0).injected, 40U);
   EXPECT_EQ(append({batch(40, "slow-1")}).duplicates, 1U) << "what was acknowledged stays so";
   EXPECT_EQ(append({batch(41, "slow-1")}).fresh.size(), 1U);
 }
@@ -152,9 +174,10 @@ TEST_F(StoreTest, BatchesOfAnUnknownRunAreAcknowledgedAndCounted) {
 TEST_F(StoreTest, ARunOrTheNewestOfANameIsFound) {
   ASSERT_TRUE(store_->insert(head("slow-1", UtcTime(seconds(1000)))));
   ASSERT_TRUE(store_->insert(head("slow-2", UtcTime(seconds(2000)))));
-  EXPECT_EQ(*store_->find("slow-1"), "slow-1");
-  EXPECT_EQ(*store_->find("slow"), "slow-2");
-  EXPECT_EQ(store_->find("fast").error().code, Errc::kNotFound);
+  EXPECT_EQ(store_->ref("slow-1")->run, "slow-1");
+  EXPECT_EQ(store_->refs({.name = "slow"})->at(0).run, "slow-2");
+  EXPECT_EQ(store_->ref("slow").error().code, Errc::kNotFound) << "a name is no id";
+  EXPECT_TRUE(store_->refs({.name = "fast"})->empty());
   EXPECT_EQ(store_->insert(head("slow-1")).error().code, Errc::kConflict);
 }
 
@@ -226,10 +249,159 @@ TEST_F(StoreTest, OldRunsAreDeletedAndRunsUnderWayAreKept) {
     return all;
   };
   EXPECT_EQ(prune({.runs = 100, .age = 8 * day + std::chrono::hours(1)}), 2U) << "9 and 10 days";
-  EXPECT_EQ(store_->find("slow-9").error().code, Errc::kNotFound);
-  EXPECT_TRUE(store_->find("slow-11")) << "it is not over";
+  EXPECT_EQ(store_->ref("slow-9").error().code, Errc::kNotFound);
+  EXPECT_TRUE(store_->ref("slow-11")) << "it is not over";
   EXPECT_EQ(prune({.runs = 3, .age = 100 * day}), 6U);
-  EXPECT_EQ(store_->list(100)->size(), 4U);
+  EXPECT_EQ(store_->refs({})->size(), 4U);
+}
+
+TEST_F(StoreTest, ARunOfOneNamespaceIsNotPushedOutByThoseOfAnother) {
+  const UtcTime today(seconds(1795428902));
+  run_of("small", "kept-1", today - std::chrono::hours(30));
+  run_of("small", "kept-2", today - std::chrono::hours(29));
+  for (int i = 0; i < 20; ++i)
+    run_of("busy", "busy-" + std::to_string(i), today - std::chrono::hours(20 - i));
+  while (true) {
+    const auto pruned = store_->prune({.runs = 6}, today);
+    ASSERT_TRUE(pruned) << pruned.error().message;
+    if (pruned->empty()) break;
+  }
+  std::set<std::string> left;
+  for (const RunRef& ref : *store_->refs({})) left.insert(ref.run);
+  EXPECT_EQ(left, (std::set<std::string>{"kept-1", "kept-2", "busy-16", "busy-17", "busy-18",
+                                         "busy-19"}));
+}
+
+TEST_F(StoreTest, AFileThatIsNearlyFullLosesTheOldestOfWhoHasMost) {
+  open(400);  // pages of 4 KiB
+  const UtcTime today(seconds(1795428902));
+  run_of("small", "kept", today - std::chrono::hours(30));
+  for (int i = 0; i < 20; ++i) {
+    const std::string run = "busy-" + std::to_string(i);
+    run_of("busy", run, today - std::chrono::hours(20 - i));
+    api::NumberedBatch large = batch(static_cast<std::uint64_t>(i + 1), run);
+    large.batch.events = {event(api::RunEventKind::closed)};
+    large.batch.events[0].text = std::string(65'000, 'x');
+    append({large});
+  }
+  std::size_t deleted = 0;
+  for (auto pruned = store_->prune({}, today); pruned && !pruned->empty();
+       pruned = store_->prune({}, today))
+    deleted += pruned->size();
+  EXPECT_GT(deleted, 0U);
+  EXPECT_LT(deleted, 10U) << "until there is room, and no more";
+  EXPECT_TRUE(store_->ref("kept"));
+  EXPECT_FALSE(store_->ref("busy-0"));
+  EXPECT_TRUE(store_->ref("busy-19"));
+}
+
+TEST_F(StoreTest, AListKnowsNamespacesOfAllPodsWithoutReadingHeads) {
+  run_of("shop", "a-1", UtcTime(seconds(1795428900)));
+  run_of("shop", "a-2", UtcTime(seconds(1795428901)), "bank");
+  EXPECT_EQ(store_->ref("a-1")->namespaces, (std::set<std::string>{"shop"}));
+  EXPECT_EQ(store_->ref("a-2")->namespaces, (std::set<std::string>{"shop", "bank"}));
+  EXPECT_EQ(store_->ref("a-2")->ns, "shop");
+  // A pod of another namespace joins later.
+  api::RunRecord record = head("a-2");
+  record.experiment.metadata.namespace_ = "shop";
+  record.pods = {{pod("mail", "web-0"), api::PodRole::target}};
+  ASSERT_TRUE(store_->update(record, std::nullopt));
+  EXPECT_EQ(store_->ref("a-2")->namespaces, (std::set<std::string>{"shop", "bank", "mail"}));
+  EXPECT_EQ(store_->refs({.ns = "shop"})->size(), 2U);
+  EXPECT_TRUE(store_->refs({.ns = "bank"})->empty()) << "the experiment's namespace";
+}
+
+TEST_F(StoreTest, PagesOfAListHaveEachRunOnce) {
+  const UtcTime at(seconds(1795428900));
+  for (int i = 0; i < 7; ++i) run_of("shop", "a-" + std::to_string(i), at);  // the same moment
+  std::set<std::string> seen;
+  RefQuery query{.limit = 3};
+  for (int page = 0; page < 4; ++page) {
+    const auto refs = store_->refs(query);
+    ASSERT_TRUE(refs);
+    for (const RunRef& ref : *refs) EXPECT_TRUE(seen.insert(ref.run).second) << ref.run;
+    if (refs->empty()) break;
+    query.before = {refs->back().asked_at, refs->back().run};
+  }
+  EXPECT_EQ(seen.size(), 7U);
+}
+
+TEST_F(StoreTest, WindowsBeyondTheSizeOfARunAreLeftOutAndAGapSaysSo) {
+  store_.reset();
+  auto opened = Store::open({.path = path_, .max_run_bytes = 5000});
+  ASSERT_TRUE(opened);
+  store_ = std::move(*opened);
+  ASSERT_TRUE(store_->insert(head("slow-1")));
+  ASSERT_TRUE(store_->insert(head("slow-2")));
+  std::size_t cut = 0;
+  for (std::uint64_t i = 1; i <= 40; ++i) cut += append({batch(i, "slow-1", i)}).cut.size();
+  const auto record = store_->load("slow-1");
+  ASSERT_TRUE(record);
+  EXPECT_GT(cut, 0U);
+  EXPECT_EQ(record->nodes[0].windows.size(), 40 - cut);
+  EXPECT_EQ(record->nodes[0].injections[0].injected, 40U) << "what was injected counts to the end";
+  ASSERT_EQ(record->gaps.size(), 1U);
+  EXPECT_THAT(record->gaps[0].reason, HasSubstr("--max-run"));
+  append({batch(1, "slow-2")}, "b");
+  EXPECT_EQ(store_->load("slow-2")->nodes[0].windows.size(), 1U) << "another run has its own size";
+}
+
+TEST_F(StoreTest, WindowsAreReadPieceByPiece) {
+  ASSERT_TRUE(store_->insert(head("slow-1")));
+  for (std::uint64_t i = 1; i <= 10; ++i) append({batch(i, "slow-1")});
+  std::string all;
+  int pieces = 0;
+  for (WindowPiece piece; !piece.end; ++pieces) {
+    auto next = store_->windows("slow-1", "n1", piece.last, 500);
+    ASSERT_TRUE(next) << next.error().message;
+    piece = std::move(*next);
+    EXPECT_LT(piece.json.size(), 2000U);
+    if (!piece.json.empty()) all += (all.empty() ? "" : ",") + piece.json;
+  }
+  EXPECT_GT(pieces, 2);
+  const auto whole = store_->load("slow-1");
+  std::string expected;
+  for (const api::EffectWindow& window : whole->nodes[0].windows) {
+    api::RunBatch one{.run = "x", .windows = {window}};
+    const std::string text = api::to_json_text(one);
+    const auto from = text.find("\"windows\":[") + 11;
+    expected += (expected.empty() ? "" : ",") + text.substr(from, text.find("],\"gaps\"") - from);
+  }
+  EXPECT_EQ(all, expected);
+  EXPECT_TRUE(store_->load("slow-1", Windows::kWithout)->nodes[0].windows.empty());
+}
+
+TEST_F(StoreTest, AFileOfTheVersionBeforeIsMigratedWithItsNamespaces) {
+  run_of("shop", "a-1", UtcTime(seconds(1795428900)), "bank");
+  append({batch(1, "a-1")});
+  store_.reset();
+  {
+    SQLite::Database old(path_, SQLite::OPEN_READWRITE);
+    old.exec(
+        "DROP TRIGGER run_inserted; DROP TRIGGER run_updated; DROP TABLE run_namespaces; DROP "
+        "TABLE run_sizes; DROP INDEX batches_by_node; CREATE INDEX batches_by_run ON batches(run, "
+        "id); DELETE FROM migrations WHERE version > 1; PRAGMA user_version = 1");
+    old.exec("UPDATE batches SET body = 'broken'");
+  }
+  open();
+  EXPECT_EQ(store_->ref("a-1")->namespaces, (std::set<std::string>{"shop", "bank"}));
+  EXPECT_EQ(store_->ref("a-1")->ns, "shop");
+  const auto piece = store_->windows("a-1", "n1", 0, 1000);
+  ASSERT_TRUE(piece) << piece.error().message;
+  EXPECT_TRUE(piece->json.empty()) << "what cannot be read is a gap of the record";
+  EXPECT_EQ(store_->load("a-1")->gaps.size(), 1U);
+}
+
+TEST_F(StoreTest, WhatIsOverStaysSoWhateverIsFoundOfAnEarlierMoment) {
+  api::RunLogEntry over;
+  over.head = head("slow-1");
+  over.head->state = RunState::Completed;
+  ASSERT_TRUE(store_->restore(over));
+  api::RunLogEntry earlier;
+  earlier.head = head("slow-1");
+  earlier.head->state = RunState::Injecting;
+  ASSERT_TRUE(store_->restore(earlier));
+  EXPECT_EQ(store_->load("slow-1")->state, RunState::Completed);
 }
 
 TEST_F(StoreTest, AFileOfANewerProgramOrOfSomethingElseIsNotTouched) {
