@@ -86,6 +86,8 @@ class Store {
   // ---- reading
   // The run with this id, else the newest of the experiment with this name. kNotFound.
   Result<std::string> find(const std::string& run_or_name);
+  // The run of the Experiment with this name whose uid in the cluster is `uid`. kNotFound.
+  Result<std::string> find_of_experiment(const std::string& name, const std::string& uid);
   Result<api::RunRecord> load(const std::string& run);
   // Adds what is in batches to a head that is newer than the stored one.
   Result<> fill(api::RunRecord& head);
