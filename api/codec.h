@@ -50,8 +50,9 @@ template <class T>
 [[nodiscard]] Result<> validate(const Experiment& experiment);
 
 // An Experiment as the API server returns it: the spec as strict as in a file, with validate();
-// what a server adds to `metadata` is taken apart, and unknown keys there are ignored, as is a
-// `status` that cannot be read. kubectl's last-applied annotation is dropped.
+// what a server adds to `metadata` is taken apart, and unknown keys there are ignored. Of a
+// `status` that cannot be read `status_problem` says why. kubectl's last-applied annotation is
+// dropped.
 [[nodiscard]] Result<ClusterExperiment> from_cluster_json(const boost::json::value& object);
 
 // JSON Schema (draft 2020-12) of the Experiment document.

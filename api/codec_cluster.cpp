@@ -18,8 +18,10 @@ Result<ClusterExperiment> from_cluster_json(const boost::json::value& object) {
   ClusterExperiment out;
   boost::json::object document = object.get_object();
   if (const auto* status = document.if_contains("status")) {
-    // The controller writes it anew: what cannot be read is as if it were not there.
-    if (auto read = from_json<ExperimentStatus>(*status)) out.status = std::move(*read);
+    if (auto read = from_json<ExperimentStatus>(*status))
+      out.status = std::move(*read);
+    else
+      out.status_problem = read.error().message;
     document.erase("status");
   }
   auto* metadata = document.if_contains("metadata");

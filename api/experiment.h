@@ -4,10 +4,12 @@
 #pragma once
 
 #include <boost/describe.hpp>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/fault.h"
@@ -104,9 +106,13 @@ struct ExperimentSpec {
   Expect expect;
   std::vector<AbortCondition> abortWhen;
   Limits limits;
+  // In Kubernetes: how long a finished Experiment is kept, as read_ttl() reads it; empty: as long
+  // as the policy says.
+  std::string ttlAfterFinished;
 };
 BOOST_DESCRIBE_STRUCT(ExperimentSpec, (),
-                      (purpose, target, faults, observe, phases, seed, expect, abortWhen, limits))
+                      (purpose, target, faults, observe, phases, seed, expect, abortWhen, limits,
+                       ttlAfterFinished))
 
 struct Experiment {
   std::string apiVersion;  // faultline.dev/v1alpha1
@@ -115,5 +121,8 @@ struct Experiment {
   ExperimentSpec spec;
 };
 BOOST_DESCRIBE_STRUCT(Experiment, (), (apiVersion, kind, metadata, spec))
+
+// "90s", "30m", "12h", "7d": so long; "never": no time, as for a text that is none of these.
+[[nodiscard]] std::optional<std::chrono::seconds> read_ttl(std::string_view text);
 
 }  // namespace faultline::api

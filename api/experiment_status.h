@@ -100,6 +100,9 @@ struct ClusterExperiment {
   Experiment experiment;
   ObjectMeta object;
   ExperimentStatus status;
+  // Why what is there as `status` cannot be read, in which case `status` is empty: another version
+  // wrote it, so that nothing may be concluded but that the Experiment has begun.
+  std::string status_problem;
 };
 
 }  // namespace faultline::api

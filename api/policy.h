@@ -33,10 +33,12 @@ struct Policy {
   double maxPercentOfWorkload = 100;            // of its pods; one is always allowed
   // Whether an experiment may ask for it (spec.limits.allReadyPods).
   bool allowAllReadyPods = true;
+  // How long a finished Experiment is kept that does not say it itself; see api::read_ttl().
+  std::string ttlAfterFinished = "7d";
 };
 BOOST_DESCRIBE_STRUCT(Policy, (),
                       (protectedNamespaces, namespaceAccess, maxDuration, maxPods,
-                       maxPercentOfWorkload, allowAllReadyPods))
+                       maxPercentOfWorkload, allowAllReadyPods, ttlAfterFinished))
 
 // One YAML document; an empty one is the default policy. `file` is only used in messages. Errors:
 // kInvalid, a line for each problem, with file and line.

@@ -42,6 +42,10 @@ struct RunRecord {
   std::string run;
   Experiment experiment;
   std::string requestedBy;
+  // The uid of the Experiment in the cluster that this run is of, which no other object ever has;
+  // the operator follows and stops a run by it alone. Empty: asked for over HTTP. Its namespace and
+  // name are those of `experiment`.
+  std::string experimentUid;
   RunState state = RunState::Pending;
   std::string stateReason;
   std::vector<PhaseMark> history;  // the first is the time it was asked (t0)
@@ -51,8 +55,8 @@ struct RunRecord {
   std::vector<Gap> gaps;  // of the controller itself: restart, lost node
 };
 BOOST_DESCRIBE_STRUCT(RunRecord, (),
-                      (run, experiment, requestedBy, state, stateReason, history, pods, matching,
-                       nodes, gaps))
+                      (run, experiment, requestedBy, experimentUid, state, stateReason, history,
+                       pods, matching, nodes, gaps))
 
 // The short form: GET /api/v1/experiments, and each "state" event of the event stream.
 struct RunSummary {

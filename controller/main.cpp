@@ -196,8 +196,12 @@ class Controller {
                            .tls_certificate = options_.tls_certificate,
                            .tls_key = options_.tls_key};
     cluster.admission.allowed = [this](const api::Experiment& experiment) {
-      return allows(rules_, experiment);
+      return service_->never_runs(experiment);
     };
+    cluster.admission.warnings = [this](const api::Experiment& experiment) {
+      return service_->obstacles(experiment);
+    };
+    cluster.kept_for = [this] { return api::read_ttl(rules_.policy.ttlAfterFinished); };
     cluster.audit = [this](AuditEntry entry) { audit(std::move(entry)); };
     cluster.admission.decided = [this](AuditEntry entry) { audit_webhook(std::move(entry)); };
     cluster.admission.questions = {.client_name = options_.webhook_client_name,
@@ -274,6 +278,7 @@ class Controller {
           "controller too");
       outcome_ = fail(Errc::kUnavailable, "the lease could not be renewed");
       handed_over_ = false;
+      end_reason_ = "the API server was away for too long: nobody could have stopped a run";
     }
     spawn(end());
   }
@@ -289,7 +294,7 @@ class Controller {
     if (mine_ && options_.journaled && handed_over_)
       co_await service_->hand_over(kHandOver);
     else if (mine_)
-      co_await service_->end_runs(kEndRuns);
+      co_await service_->end_runs(kEndRuns, end_reason_);
     if (cluster_) co_await cluster_->stop();
     co_await server_->stop(kEndRequests);
     service_->close();
@@ -313,6 +318,7 @@ class Controller {
   std::optional<ClusterSide> cluster_;
   std::optional<http::Server> server_;
   Result<> outcome_;
+  std::string end_reason_ = "the controller was told to end";  // of runs, when this one ends
   bool ending_ = false;
   bool mine_ = true;         // the runs: nobody else leads them
   bool handed_over_ = true;  // runs go on under another controller, where that is possible

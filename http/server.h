@@ -26,6 +26,10 @@ struct Identity {
   std::string user;  // of a person, e.g. "jane@example.com"; may be empty
   std::vector<std::string> groups;
   std::string node;  // of an agent: the only one it may act for; empty: any
+  // Of a person, where an authority beyond us said who it is; asked with `user` and `groups` when
+  // that authority is asked what they may.
+  std::string uid;
+  std::map<std::string, std::vector<std::string>> extra;
 
   // For logs and records: the user, else the role.
   [[nodiscard]] const std::string& name() const { return user.empty() ? role : user; }

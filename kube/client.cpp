@@ -160,7 +160,10 @@ awaitable<Answer<ObjectList>> list_once(ImplPtr self, ResourceRef ref, ListOptio
       co_return api_fail(Errc::kInternal, what + ": the API server answered with no list");
     if (items->is_null()) continue;
     for (json::value& item : items->get_array())
-      if (item.is_object()) list.items.push_back(std::move(item.get_object()));
+      if (item.is_object()) {
+        if (options.trim) options.trim(item.get_object());
+        list.items.push_back(std::move(item.get_object()));
+      }
   } while (!more.empty());
   co_return list;
 }

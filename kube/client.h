@@ -39,6 +39,9 @@ struct ListOptions {
   int limit = 500;               // objects a page; 0: all at once
   std::string resource_version;  // "": the newest; "0": whatever the server has at hand; else: not
                                  // older than that. With one, there are no pages.
+  // Called for each object of a page before the next page is asked for, so that no more than one
+  // page is ever held whole.
+  std::function<void(boost::json::object&)> trim{};
 };
 struct ObjectList {
   std::vector<boost::json::object> items;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/events.h"
 
+#include <openssl/evp.h>
+
+#include <array>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
 #include <list>
@@ -18,6 +21,21 @@ using boost::asio::awaitable;
 namespace {
 
 constexpr std::size_t kMaxMessage = 1024;  // the API refuses longer ones
+
+// The same in every process, so that of several who tell it one is the first.
+std::string once_name(const ObjectReference& about, const std::string& once) {
+  const std::string text = about.uid + " " + once;
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr);
+  std::string name = about.name.substr(0, 253 - 17) + ".";
+  for (std::size_t i = 0; i < 8; ++i) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", digest[i]);
+    name += digits;
+  }
+  return name;
+}
 
 }  // namespace
 
@@ -94,10 +112,11 @@ awaitable<Answer<>> record_event(std::shared_ptr<EventRecorder::Impl> self, Obje
                                  EventText text) {
   text.message = printable(text.message, kMaxMessage);
   const std::string ns = about.ns.empty() ? "default" : about.ns;
-  const std::string now = format_time(self->clock.utc());
+  const std::string now = format_time(text.at.value_or(self->clock.utc()));
   const EventRecorder::Impl::Key key{about.api_version, about.kind,   about.ns,    about.name,
                                      about.uid,         text.warning, text.reason, text.message};
   if (auto* known = self->find(key)) {
+    if (!text.once.empty()) co_return Answer<>{};
     known->last = self->clock.steady();
     const std::string name = known->name;
     const json::object patch{{"count", ++known->count}, {"lastTimestamp", now}};
@@ -107,7 +126,8 @@ awaitable<Answer<>> record_event(std::shared_ptr<EventRecorder::Impl> self, Obje
     if (patched.error().reason != Reason::kNotFound) co_return api_fail(patched.error());
     self->forget(key);
   }
-  const std::string name = self->new_name(about.name);
+  const std::string name =
+      text.once.empty() ? self->new_name(about.name) : once_name(about, text.once);
   json::object object{
       {"apiVersion", "v1"},
       {"kind", "Event"},
@@ -131,6 +151,7 @@ awaitable<Answer<>> record_event(std::shared_ptr<EventRecorder::Impl> self, Obje
   self->put(key, name);  // before it is sent: the same text at the same time is one event
   const auto created = co_await self->client.create(events().in(ns), std::move(object));
   if (created) co_return Answer<>{};
+  if (!text.once.empty() && created.error().reason == Reason::kAlreadyExists) co_return Answer<>{};
   self->forget(key);
   co_return api_fail(created.error());
 }

@@ -5,6 +5,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -20,9 +21,13 @@ struct ObjectReference {
                                            std::string api_version = {}, std::string kind = {});
 
 struct EventText {
-  bool warning = false;  // else Normal
-  std::string reason;    // CamelCase, one word: "FaultArmed"
-  std::string message;   // is sent printable(), cut at 1024 bytes
+  bool warning = false;         // else Normal
+  std::string reason;           // CamelCase, one word: "FaultArmed"
+  std::string message;          // is sent printable(), cut at 1024 bytes
+  std::optional<UtcTime> at{};  // when it happened; none: now
+  // Not empty: the event is written once for each object and text of this, whichever process writes
+  // it; one that is there already is no error.
+  std::string once{};
 };
 
 struct EventOptions {

@@ -79,7 +79,7 @@ struct Informer::Impl : std::enable_shared_from_this<Informer::Impl> {
   }
 
   awaitable<bool> list() {
-    ListOptions how{options.selection, options.page, list_version()};
+    ListOptions how{options.selection, options.page, list_version(), options.trim};
     auto list = co_await client.list(options.collection, how);
     if (stopped) co_return false;
     if (!list) {
@@ -94,8 +94,6 @@ struct Informer::Impl : std::enable_shared_from_this<Informer::Impl> {
     last_touch = clock.steady();
     ++state.lists;
     version = list->resource_version;
-    if (options.trim)
-      for (json::object& object : list->items) options.trim(object);
     in_touch();
     cache.replace(std::move(list->items), [this](const Change& change) { tell(change); });
     if (!state.synced && !stopped) {

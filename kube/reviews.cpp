@@ -115,6 +115,7 @@ json::object access_review(const AccessQuestion& question) {
   json::object spec{{"user", question.user},
                     {"groups", words(question.groups)},
                     {"resourceAttributes", std::move(attributes)}};
+  if (!question.uid.empty()) spec["uid"] = question.uid;
   if (!question.extra.empty()) {
     json::object extra;
     for (const auto& [key, values] : question.extra) extra[key] = words(values);

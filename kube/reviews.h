@@ -26,7 +26,7 @@ struct Identity {
 };
 
 struct AccessQuestion {
-  std::string user;
+  std::string user, uid;  // uid: may be empty
   std::vector<std::string> groups;
   std::map<std::string, std::vector<std::string>> extra;
   std::string verb;             // "create"

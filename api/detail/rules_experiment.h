@@ -25,6 +25,9 @@ inline constexpr auto kMetricWords = [] {
   return words;
 }();
 
+inline constexpr std::string_view kTtl = "^(never|(0|[1-9][0-9]{0,6})[smhd])$";
+inline constexpr std::string_view kTtlWords =
+    "a whole number of s, m, h or d like \"12h\" or \"7d\", or never";
 inline constexpr std::string_view kDnsLabel = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
 inline constexpr std::string_view kDnsLabelWords =
     "a name of at most 63 small letters, digits and -, that begins and ends with a letter or digit";
@@ -79,7 +82,14 @@ struct Rules<ExperimentSpec> {
        .example = "42"},
       {.key = "expect", .help = "What should be seen; decides the verdict."},
       {.key = "abortWhen", .help = "Conditions that end the faults at once."},
-      {.key = "limits", .help = "The most that may be hit; more is refused."}};
+      {.key = "limits", .help = "The most that may be hit; more is refused."},
+      {.key = "ttlAfterFinished",
+       .help =
+           "In Kubernetes: how long the object is kept when it is finished, or never to keep it "
+           "until somebody deletes it. Left out: as the policy says.",
+       .pattern = kTtl,
+       .pattern_words = kTtlWords,
+       .example = "\"7d\""}};
   static constexpr std::string_view schema{};
 };
 

@@ -34,8 +34,13 @@ struct Rules<Policy> {
        .max = 100,
        .more_than_min = true},
       {.key = "allowAllReadyPods",
-       .help =
-           "Whether spec.limits.allReadyPods may be asked for: every ready pod of a workload."}};
+       .help = "Whether spec.limits.allReadyPods may be asked for: every ready pod of a workload."},
+      {.key = "ttlAfterFinished",
+       .help = "How long a finished Experiment is kept that does not say it itself, or never to "
+               "keep it until somebody deletes it.",
+       .pattern = kTtl,
+       .pattern_words = kTtlWords,
+       .example = "\"7d\""}};
   static constexpr std::string_view schema{};
 };
 

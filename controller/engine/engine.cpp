@@ -70,6 +70,13 @@ Result<api::RunPlan> Engine::plan(api::Experiment experiment, Instant now) const
   return resolve(experiment, cluster(experiment, now));
 }
 
+Result<> Engine::never_runs(const api::Experiment& experiment, Instant now) const {
+  std::vector<const api::NodeInfo*> connected;
+  for (const auto& [name, node] : nodes_)
+    if (is_connected(*node, now)) connected.push_back(&node->info);
+  return can_run(experiment, rules_, connected);
+}
+
 std::string Engine::new_run_id(const std::string& name, UtcTime now) const {
   if (used_ids_.size() > kRememberedIds) used_ids_.clear();  // all but certainly of other seconds
   const std::string base = name + "-" + compact_utc(now);
@@ -80,7 +87,7 @@ std::string Engine::new_run_id(const std::string& name, UtcTime now) const {
 }
 
 Result<api::RunRecord> Engine::prepare(api::Experiment experiment, const std::string& requested_by,
-                                       Instant now) {
+                                       Instant now, const std::string& uid) {
   experiment.spec.seed = seed_for(experiment.spec.seed);
   const Cluster known = cluster(experiment, now);
   Result<api::RunPlan> plan = resolve(experiment, known);
@@ -90,6 +97,7 @@ Result<api::RunRecord> Engine::prepare(api::Experiment experiment, const std::st
   api::RunRecord head{.run = new_run_id(experiment.metadata.name, now.utc),
                       .experiment = std::move(experiment),
                       .requestedBy = requested_by,
+                      .experimentUid = uid,
                       .history = {{api::RunState::Pending, {now.utc}, ""}},
                       .pods = run_pods(*plan),
                       .matching = plan->matching};
@@ -261,6 +269,13 @@ std::vector<api::RunSummary> Engine::summaries(Instant now) const {
     if (entry.run) out.push_back(entry.run->summary(now));
   std::ranges::stable_sort(out, std::greater{}, &api::RunSummary::startedAt);
   return out;
+}
+
+std::vector<const api::RunRecord*> Engine::active_heads() const {
+  std::vector<const api::RunRecord*> heads;
+  for (const auto& [id, entry] : runs_)
+    if (entry.run && !entry.run->over()) heads.push_back(&entry.run->head());
+  return heads;
 }
 
 std::size_t Engine::active() const {

@@ -65,10 +65,14 @@ class Engine {
   [[nodiscard]] const Rules& rules() const { return rules_; }
   // Errors: those of resolve(). Seed 0 is replaced by one that is chosen now.
   [[nodiscard]] Result<api::RunPlan> plan(api::Experiment experiment, Instant now) const;
+  // Why an experiment can never run here, whatever pods there are: kDenied (the policy),
+  // kUnsupported (what this controller cannot do at all, or none of the connected agents can).
+  [[nodiscard]] Result<> never_runs(const api::Experiment& experiment, Instant now) const;
   // Reserves the pods; the run begins with begin(), when it is stored, or is given up with drop().
-  // `stored_by` is who asked. Also kUnsupported: see require_supported().
+  // `requested_by` is who asked, `uid` the Experiment's in the cluster, or empty. Also
+  // kUnsupported: see require_supported().
   Result<api::RunRecord> prepare(api::Experiment experiment, const std::string& requested_by,
-                                 Instant now);
+                                 Instant now, const std::string& uid = {});
   void begin(const std::string& run, Instant now);
   void drop(const std::string& run);
   void adopt(Run run);  // of an earlier controller
@@ -86,7 +90,9 @@ class Engine {
   // Runs in memory: under way, or over and not yet stored. By id, then by name (the newest).
   [[nodiscard]] const Run* find(const std::string& run) const;
   [[nodiscard]] std::vector<api::RunSummary> summaries(Instant now) const;  // newest first
-  [[nodiscard]] std::size_t active() const;                                 // not over
+  // Of runs that are not over; good until the engine is called again.
+  [[nodiscard]] std::vector<const api::RunRecord*> active_heads() const;
+  [[nodiscard]] std::size_t active() const;  // not over
   [[nodiscard]] std::map<api::RunState, std::size_t> by_state() const;
 
   // ---- what changed

@@ -59,7 +59,9 @@ void Run::tick(Instant now) {
     for (auto& [node, member] : members_)
       if (!member.lost && !member.closed && now.steady - member.last_contact > times_.lease)
         lose(node, member,
-             node + " was lost " + during_words(step_) + ": no exchange with its agent for " +
+             node + " was lost " + during_words(step_) +
+                 (member.told_to_end ? ": its agent was told to end, and no other came for "
+                                     : ": no exchange with its agent for ") +
                  span_words(times_.lease) +
                  (in(RunStep::kArming, RunStep::kDisarming)
                       ? "; the lease has ended the injection there"
@@ -337,6 +339,8 @@ void Run::event(const std::string& node, Member& member, const api::RunEvent& ev
       member.armed = true;
       return;
     case api::RunEventKind::disarmed:
+      // Nobody wanted it yet: these are the last words of an agent that ends.
+      member.told_to_end = in(RunStep::kArming, RunStep::kFault);
       member.disarmed = true;
       return;
     case api::RunEventKind::closed:

@@ -120,6 +120,7 @@ class Run {
   struct Member {
     std::string instance;  // empty until heard of
     bool measuring = false, armed = false, disarmed = false, closed = false, lost = false;
+    bool told_to_end = false;  // the agent, while faults were armed
     SteadyTime last_contact;
     UtcTime last_contact_utc;
     SteadyTime measuring_by;         // when it must have reported `measuring`

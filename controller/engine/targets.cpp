@@ -295,6 +295,39 @@ Result<api::RunPlan> resolve(const api::Experiment& experiment, const Cluster& c
   return plan;
 }
 
+Result<> can_run(const api::Experiment& experiment, const Rules& rules,
+                 const std::vector<const api::NodeInfo*>& nodes) {
+  const api::ExperimentSpec& spec = experiment.spec;
+  if (auto fine = refuse_monitoring(spec); !fine) return fine;
+  if (auto fine = allows(rules, experiment); !fine) return fine;
+  if (spec.target.mode == api::Mode::fixed) {
+    const std::int64_t wanted = std::stoll(spec.target.value);
+    const std::int64_t most = std::min(spec.limits.maxPods, rules.policy.maxPods);
+    if (wanted > most)
+      return fail(Errc::kDenied,
+                  "blast radius: spec.target.value asks for " + std::to_string(wanted) +
+                      " pods, and at most " + std::to_string(most) + " are allowed (" +
+                      (most == spec.limits.maxPods ? "spec.limits.maxPods"
+                                                   : "rule maxPods of " + rules.origin) +
+                      "); choose fewer");
+  }
+  for (const api::Fault& fault : spec.faults) {
+    const bool somewhere = std::ranges::any_of(nodes, [&](const api::NodeInfo* node) {
+      return std::ranges::any_of(node->faults, [&](const api::FaultSupport& known) {
+        return known.fault == fault.name() && known.supported;
+      });
+    });
+    if (nodes.empty() || somewhere) continue;
+    const auto& said = nodes.front()->faults;
+    const auto known = std::ranges::find(said, fault.name(), &api::FaultSupport::fault);
+    return fail(Errc::kUnsupported,
+                std::string(fault.name()) + ": no connected agent supports it; on " +
+                    nodes.front()->name + ": " +
+                    (known == said.end() ? "it is not built into this agent" : known->reason));
+  }
+  return {};
+}
+
 Result<Joining> joining(const api::RunRecord& record, const Cluster& cluster) {
   const api::ExperimentSpec& spec = record.experiment.spec;
   Pods present;

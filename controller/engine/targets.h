@@ -47,6 +47,12 @@ inline constexpr std::size_t kMaxControlPods = 3;
 [[nodiscard]] Result<api::RunPlan> resolve(const api::Experiment& experiment,
                                            const Cluster& cluster);
 
+// What can be said before any pod is looked at: errors of resolve() that no pod would change,
+// limits that no choice can keep, and faults that none of the agents has (`nodes`; without any
+// nothing is said of them). kDenied, kUnsupported.
+[[nodiscard]] Result<> can_run(const api::Experiment& experiment, const Rules& rules,
+                               const std::vector<const api::NodeInfo*>& nodes);
+
 // Which pods take the place of targets that are gone (`follow: true`), by the rules that held when
 // the run began; `record.pods` says who is there. As many as there were, with mode `all` every pod
 // that matches. Errors as resolve(); nothing to do is no error.

@@ -66,20 +66,24 @@ awaitable<Result<http::Identity>> Access::identify(std::string token) {
 }
 
 awaitable<Result<http::Identity>> Access::ask(std::string token) {
-  std::vector<std::string> audiences = options_.person_audiences;
-  audiences.push_back(options_.audience);
+  std::vector<std::string> audiences{options_.audience};
   const auto who = co_await reviews_.authenticate(std::move(token), std::move(audiences));
   if (!who) co_return fail(Errc::kUnavailable, "cannot ask who you are: " + who.error().message);
-  if (!who->authenticated) co_return http::Identity{};
+  if (!who->authenticated)
+    co_return fail(Errc::kInvalid,
+                   "the token is not valid for the audience " + options_.audience +
+                       ", and no other is taken: kubectl faultline asks for one itself; by hand "
+                       "`kubectl create token SERVICEACCOUNT --audience " +
+                       options_.audience + "`");
   http::Identity identity;
   identity.user = who->user;
+  identity.uid = who->uid;
   identity.groups = who->groups;
+  identity.extra = who->extra;
   if (who->user != "system:serviceaccount:" + options_.ns + ":" + options_.agent_account) {
     identity.role = "person";
     co_return identity;
   }
-  // A token of the agents' account that is good for the API server too is not one of theirs.
-  if (who->audiences != std::vector<std::string>{options_.audience}) co_return http::Identity{};
   std::string pod = only(*who, kPodName), uid = only(*who, kPodUid);
   if (pod.empty() || uid.empty()) co_return http::Identity{};
   auto node = co_await node_of(std::move(pod), std::move(uid));
@@ -121,7 +125,9 @@ awaitable<Result<>> Access::may(http::Identity who, std::string verb,
   for (const std::string& space : namespaces) {
     kube::AccessQuestion question;
     question.user = who.user;
+    question.uid = who.uid;
     question.groups = who.groups;
+    question.extra = who.extra;
     question.verb = verb;
     question.group = experiments().group;
     question.resource = experiments().plural;

@@ -21,11 +21,9 @@ namespace faultline::controller {
 struct AccessOptions {
   std::string ns = "faultline";                   // where agents run
   std::string agent_account = "faultline-agent";  // their ServiceAccount
-  // Tokens of agents are for us alone; people come with the token that their kubeconfig has, which
-  // is for the API server.
+  // Tokens are for us alone, those of people too: whoever had one that is good for the API server
+  // could do there whatever its owner may.
   std::string audience = "faultline-controller";
-  std::vector<std::string> person_audiences{"https://kubernetes.default.svc.cluster.local",
-                                            "https://kubernetes.default.svc"};
 };
 
 class Access {
@@ -38,7 +36,8 @@ class Access {
   // Role "agent" with the node that its pod runs on, "person" with user and groups, or nobody. An
   // agent's token is good for the node of its pod only. While the API server cannot be asked, who
   // was known within the last ten minutes stays known: a run must not end because it is away.
-  // Errors: it could not be asked about somebody else.
+  // Errors: kInvalid, the token is not good here, with the sentence how to get one that is;
+  // kUnavailable, it could not be asked about somebody else.
   boost::asio::awaitable<Result<http::Identity>> identify(std::string token);
 
   // Who showed a certificate that the cluster's authority of clients signed, as the API server
@@ -51,7 +50,7 @@ class Access {
   // kDenied with the namespaces in one line; kInvalid, more than kMostNamespaces; kUnavailable.
   boost::asio::awaitable<Result<>> may(http::Identity who, std::string verb,
                                        std::set<std::string> namespaces);
-  // create in what is hit, get in what is seen.
+  // create in what is hit, get in what is seen. With user, uid, groups and extra of `who`.
   boost::asio::awaitable<Result<>> may_run(http::Identity who, Scope scope);
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/kubernetes/admission.h"
 
+#include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <map>
 #include <optional>
@@ -9,6 +10,7 @@
 #include "api/codec.h"
 #include "base/printable.h"
 #include "controller/kubernetes/access.h"
+#include "controller/kubernetes/experiment_object.h"
 #include "controller/kubernetes/proofs.h"
 #include "http/problem.h"
 #include "kube/base64.h"
@@ -32,9 +34,17 @@ http::Identity who_asks(const Object& request) {
   who.role = "person";
   if (const Object* user = kube::object_at(request, "userInfo")) {
     who.user = std::string(kube::text_at(*user, "username"));
+    who.uid = std::string(kube::text_at(*user, "uid"));
     who.groups = kube::texts_at(*user, "groups");
+    if (const Object* extra = kube::object_at(*user, "extra"))
+      for (const auto& entry : *extra)
+        who.extra[std::string(entry.key())] = kube::texts_at(*extra, entry.key());
   }
   return who;
+}
+
+bool is_about_status(const Object& request) {
+  return !kube::text_at(request, "subResource").empty();
 }
 
 bool is_dry_run(const Object& request) {
@@ -78,6 +88,11 @@ std::string pointer_word(std::string_view key) {
   for (const char c : key) word += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
   return word;
 }
+
+// What of annotations only we write.
+constexpr const char* kOurs[] = {kRequestedBy, kRequestedAs, kAdmitted};
+// kubectl shows the first 256 characters of a warning, and the API server passes on 4 KiB of all.
+constexpr std::size_t kLongestWarning = 250, kMostWarnings = 8;
 
 using Notes = std::map<std::string, std::optional<std::string>>;
 
@@ -150,6 +165,7 @@ void Admission::decided(const Object& request, const std::string& from, const Re
   entry.verb = operation == "CREATE" ? "create" : operation == "UPDATE" ? "update" : "other";
   // The API server puts it to validate() next. Of somebody else who asked, this is all there is.
   if (proof) entry.verb = "prove";
+  if (is_about_status(request)) entry.verb += " status";
   if (is_dry_run(request)) entry.verb += ", dry run";
   entry.ns = kube::text_at(request, "namespace");
   entry.experiment = kube::text_at(request, "name");
@@ -171,20 +187,25 @@ awaitable<Result<Object>> Admission::mutate(std::string review, std::string from
   const auto question = co_await questions_.open(std::move(review), from);
   if (!question) co_return fail(question.error());
   const Object* request = &question->request;
-  if (kube::object_at(*request, "object") == nullptr)
+  if (kube::object_at(*request, "object") == nullptr || is_about_status(*request))
     co_return answer(*request, {{"allowed", true}});
   if (kube::text_at(*request, "operation") != "CREATE") {
-    const Notes kept{{kRequestedBy, note_of(*request, "oldObject", kRequestedBy)},
-                     {kAdmitted, note_of(*request, "oldObject", kAdmitted)}};
+    Notes kept;
+    for (const char* key : kOurs) kept[key] = note_of(*request, "oldObject", key);
     co_return allowed_with(*request, patch_to(*request, kept));
   }
   // Nothing is proven of what nobody was asked about, also if there is no other webhook.
   const Object object = with_name(*request);
   const auto read = api::from_cluster_json(object);
-  const std::string who = who_asks(*request).user;
+  const http::Identity asks = who_asks(*request);
+  const std::string who = asks.user;
+  const Asker asker{asks.user, asks.uid, asks.groups, asks.extra};
+  const auto as = write_asker(asker);
   Result<> judged;
   if (!read)
     judged = fail(read.error());
+  else if (!as)
+    judged = fail(as.error());
   else
     judged = co_await judge_created(*request, read->experiment);
   std::optional<std::string> proof;
@@ -193,7 +214,7 @@ awaitable<Result<Object>> Admission::mutate(std::string review, std::string from
     if (const Object* given = kube::object_at(*kube::object_at(*request, "object"), "metadata"))
       metadata = *given;
     const std::string& ns = read->experiment.metadata.namespace_;
-    auto made = co_await proofs_.make(std::move(metadata), ns, read->experiment, who);
+    auto made = co_await proofs_.make(std::move(metadata), ns, read->experiment, who, *as);
     if (made)
       proof = std::move(*made);
     else
@@ -201,18 +222,50 @@ awaitable<Result<Object>> Admission::mutate(std::string review, std::string from
   }
   if (!judged || proof) decided(*request, from, judged, proof.has_value());
   if (!judged) co_return refused_with(*request, judged.error());
-  co_return allowed_with(*request,
-                         patch_to(*request, {{kRequestedBy, who}, {kAdmitted, std::move(proof)}}));
+  const Notes ours{{kRequestedBy, who}, {kRequestedAs, *as}, {kAdmitted, std::move(proof)}};
+  co_return allowed_with(*request, patch_to(*request, ours));
 }
 
 awaitable<Result<Object>> Admission::validate(std::string review, std::string from) {
   const auto question = co_await questions_.open(std::move(review), from);
   if (!question) co_return fail(question.error());
   const Object* request = &question->request;
+  if (is_about_status(*request)) {
+    const Result<> mine = judge_status(*request);
+    if (mine) co_return answer(*request, {{"allowed", true}});  // ours, each second: no line of it
+    decided(*request, from, mine);
+    co_return refused_with(*request, mine.error());
+  }
   const auto judged = co_await judge(*request);
   decided(*request, from, judged);
-  if (judged) co_return answer(*request, {{"allowed", true}});
-  co_return refused_with(*request, judged.error());
+  if (!judged) co_return refused_with(*request, judged.error());
+  Object response{{"allowed", true}};
+  if (auto warnings = warnings_of(*request); !warnings.empty())
+    response["warnings"] = std::move(warnings);
+  co_return answer(*request, std::move(response));
+}
+
+// Whoever else could write it could say of what is under way that it is over, and the other way
+// round.
+Result<> Admission::judge_status(const Object& request) const {
+  const std::string user = who_asks(request).user;
+  if (user == options_.controller) return {};
+  return fail(Errc::kDenied, "the status of an Experiment is written by " + options_.controller +
+                                 " and nobody else; you are " + user);
+}
+
+boost::json::array Admission::warnings_of(const Object& request) const {
+  boost::json::array warnings;
+  if (!options_.warnings || kube::text_at(request, "operation") != "CREATE") return warnings;
+  const auto read = api::from_cluster_json(with_name(request));
+  if (!read) return warnings;
+  for (std::string& text : options_.warnings(in_own_namespace(read->experiment))) {
+    if (warnings.size() == kMostWarnings) break;
+    std::ranges::replace(text, '\n', ' ');
+    if (text.size() > kLongestWarning) text = text.substr(0, kLongestWarning - 3) + "...";
+    warnings.emplace_back(std::move(text));
+  }
+  return warnings;
 }
 
 awaitable<Result<>> Admission::judge(const Object& request) {
@@ -221,7 +274,7 @@ awaitable<Result<>> Admission::judge(const Object& request) {
   const Object* object = kube::object_at(request, "object");
   if (object == nullptr) co_return fail(Errc::kInvalid, "the request has no object");
   if (operation == "UPDATE") {
-    for (const char* key : {kRequestedBy, kAdmitted})
+    for (const char* key : kOurs)
       if (note_of(request, "oldObject", key) != note_of(request, "object", key))
         co_return fail(Errc::kDenied, std::string("the annotation ") + key +
                                           " is written when an Experiment is created, and does not "
@@ -243,6 +296,8 @@ awaitable<Result<>> Admission::judge(const Object& request) {
 }
 
 awaitable<Result<>> Admission::judge_created(const Object& request, api::Experiment experiment) {
+  if (std::string why = why_too_large(*kube::object_at(request, "object")); !why.empty())
+    co_return fail(Errc::kInvalid, std::move(why));
   experiment = in_own_namespace(std::move(experiment));
   if (options_.allowed)
     if (auto allowed = options_.allowed(experiment); !allowed) co_return fail(allowed.error());

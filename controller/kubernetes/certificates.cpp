@@ -207,6 +207,15 @@ awaitable<Result<>> Certificates::publish_to_webhooks(std::string plural) {
     }
   if (!news) co_return Result<>{};
   const auto written = co_await client_.replace(std::move(ref), std::move(changed));
+  if (!written && written.error().status == 403) {
+    // The installer writes it there (docs/kubernetes.md).
+    if (!std::exchange(told_confined_, true))
+      spdlog::warn(
+          "our authority is not in the webhook configurations {}, and this controller may "
+          "not write it there: {}",
+          options_.webhooks, written.error().message);
+    co_return Result<>{};
+  }
   if (!written && written.error().reason != kube::Reason::kConflict)
     co_return fail(of(written.error(), "cannot make our authority known to the API server"));
   co_return Result<>{};

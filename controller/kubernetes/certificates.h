@@ -58,6 +58,7 @@ class Certificates {
   std::vector<std::string> authorities_;  // made known, the newest first; at most two
   SteadyTime newest_since_;
   std::string served_;  // the certificate in the file
+  bool told_confined_ = false;
 };
 
 }  // namespace faultline::controller

@@ -54,6 +54,12 @@ std::string client_authority_file(const ClusterOptions& options) {
   return options.state_dir + "/client-ca.crt";
 }
 
+AdmissionOptions admission_of(const ClusterOptions& options) {
+  AdmissionOptions made = options.admission;
+  made.controller = "system:serviceaccount:" + options.ns + ":faultline-controller";
+  return made;
+}
+
 AccessOptions access_of(const ClusterOptions& options) {
   AccessOptions made;
   made.ns = options.ns;
@@ -70,7 +76,7 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
       options_(std::move(options)),
       access_(client_, clock, access_of(options_)),
       proofs_(client_, clock, {.ns = options_.ns, .service = options_.service}),
-      admission_(access_, proofs_, clock, options_.admission),
+      admission_(access_, proofs_, clock, admission_of(options_)),
       certificates_(client_, clock, certificates_of(options_)),
       client_authority_(client_, client_authority_file(options_)),
       namespaces_(executor, client_, clock, {.collection = kube::namespaces()},
@@ -87,6 +93,7 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
                 .stopped =
                     [this] {
                       operator_.reset();
+                      run_events_.reset();
                       audit({.via = "leader", .verb = stopping_ ? "give back" : "deposed"});
                       if (stopping_ || lost_touch_ || !ended_) return;
                       lost_touch_ = elector_.holder() == identity_of(options_);
@@ -156,12 +163,33 @@ awaitable<Result<>> ClusterSide::admitted(boost::json::object object, api::Exper
   // What it says, which nothing proves.
   if (const auto asked = notes.find(kRequestedBy); asked != notes.end())
     entry.requested_by = asked->second;
-  auto checked = co_await proofs_.check_created(std::move(object), std::move(experiment));
+  auto checked = co_await proofs_.check_created(std::move(object), experiment);
+  if (checked) checked = co_await still_may(std::move(experiment));
   if (checked || checked.error().code == Errc::kUnavailable) co_return checked;
   entry.allowed = false;
   entry.reason = checked.error().message;
   audit(std::move(entry));
   co_return checked;
+}
+
+// The proof says that who asked might do it then. A moment later that is still remembered
+// (kube::Reviews); a night later it is asked anew.
+awaitable<Result<>> ClusterSide::still_may(api::Experiment experiment) {
+  const auto& notes = experiment.metadata.annotations;
+  const auto asker = read_asker(notes.at(kRequestedBy), notes.at(kRequestedAs));
+  if (!asker) co_return fail(asker.error());
+  http::Identity who;
+  who.role = "person";
+  who.user = asker->user;
+  who.uid = asker->uid;
+  who.groups = asker->groups;
+  who.extra = asker->extra;
+  experiment = in_own_namespace(std::move(experiment));
+  Scope scope = scope_of(experiment);
+  scope.hit.insert(experiment.metadata.namespace_);
+  auto may = co_await access_.may_run(std::move(who), std::move(scope));
+  if (may || may.error().code != Errc::kDenied) co_return may;
+  co_return fail(may.error().with_context("asked again before it begins"));
 }
 
 awaitable<void> ClusterSide::lead() {
@@ -180,6 +208,9 @@ awaitable<void> ClusterSide::lead() {
   options.admitted = [this](boost::json::object object, api::Experiment experiment) {
     return admitted(std::move(object), std::move(experiment));
   };
+  options.kept_for = options_.kept_for;
+  run_events_ = std::make_unique<RunEvents>(executor_, client_, clock_, *runs_);
+  run_events_->start();
   operator_ = std::make_unique<Operator>(executor_, client_, clock_, *runs_, std::move(options));
   operator_->start();
 }
@@ -211,6 +242,7 @@ awaitable<void> ClusterSide::stop() {
   certificate_timer_.cancel();
   namespaces_.stop();
   if (operator_) operator_->stop();
+  if (run_events_) run_events_->stop();
   const auto told = co_await elector_.stop();
   if (!told) spdlog::warn("the leadership could not be given back: {}", told.error().message);
 }

@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -19,6 +20,7 @@
 #include "controller/kubernetes/operator.h"
 #include "controller/kubernetes/proofs.h"
 #include "controller/kubernetes/run_control.h"
+#include "controller/kubernetes/run_events.h"
 #include "http/server.h"
 #include "kube/config.h"
 #include "kube/informer.h"
@@ -35,6 +37,8 @@ struct ClusterOptions {
   std::string tls_certificate, tls_key;          // both empty: made and renewed by us, in a Secret
   AdmissionOptions admission;
   std::function<void(AuditEntry)> audit;  // what is decided and changed here
+  // How long finished Experiments are kept that do not say it; nothing: without end.
+  std::function<std::optional<std::chrono::seconds>()> kept_for;
   // Labels of all namespaces, again after each change.
   std::function<void(const std::map<std::string, std::map<std::string, std::string>>&)> namespaces;
 };
@@ -77,6 +81,7 @@ class ClusterSide {
   boost::asio::awaitable<void> know_clients();
   boost::asio::awaitable<void> lead();
   boost::asio::awaitable<Result<>> admitted(boost::json::object object, api::Experiment experiment);
+  boost::asio::awaitable<Result<>> still_may(api::Experiment experiment);
   void audit(AuditEntry entry);
   void tell_namespaces();
 
@@ -92,6 +97,7 @@ class ClusterSide {
   kube::Informer namespaces_;
   kube::LeaderElector elector_;
   std::unique_ptr<Operator> operator_;
+  std::unique_ptr<RunEvents> run_events_;
   RunControl* runs_ = nullptr;
   std::function<void(End)> ended_;
   boost::asio::steady_timer certificate_timer_;

@@ -3,22 +3,26 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/describe.hpp>
-#include <boost/mp11.hpp>
+#include <boost/asio/post.hpp>
 #include <map>
 #include <optional>
 #include <set>
 
 #include "api/codec.h"
 #include "controller/engine/scope.h"
+#include "controller/kubernetes/experiment_object.h"
+#include "controller/kubernetes/experiment_writer.h"
 #include "controller/kubernetes/experiments.h"
+#include "controller/kubernetes/finished_ones.h"
 #include "controller/kubernetes/proof.h"
 #include "controller/kubernetes/status.h"
+#include "controller/kubernetes/work_queue.h"
 #include "controller/routes/signal.h"
-#include "kube/events.h"
 #include "kube/informer.h"
 #include "kube/json.h"
+#include "kube/times.h"
 
 namespace faultline::controller {
 namespace {
@@ -27,32 +31,31 @@ using boost::asio::awaitable;
 using Object = boost::json::object;
 
 constexpr std::chrono::seconds kLookAgain{1};
-constexpr std::chrono::milliseconds kSoon{50};
+// An answer with our final status comes by the watch within that.
+constexpr std::chrono::seconds kEcho{5};
+// Of Experiments: what a page may have, times the largest object of etcd, fits into our memory.
+constexpr int kPage = 25;
 
-// With a null for what is empty: a merge patch leaves alone what it does not name.
-Object whole(const api::ExperimentStatus& status) {
-  Object written = api::to_json(status).as_object();
-  using Members =
-      boost::describe::describe_members<api::ExperimentStatus, boost::describe::mod_any_access>;
-  boost::mp11::mp_for_each<Members>([&](auto member) {
-    if (!written.contains(member.name)) written[member.name] = nullptr;
-  });
-  return written;
+bool same(const api::ExperimentStatus& a, const api::ExperimentStatus& b) {
+  return api::to_json(a) == api::to_json(b);
 }
 
 std::string state_word(const api::ExperimentStatus& status) {
   return std::string(api::to_json(status).as_object().at("phase").as_string());
 }
 
+std::string uid_of(const Object& object) { return std::string(kube::meta(object, "uid")); }
+
 }  // namespace
 
 struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
-  // What is known of one Experiment beside the object, by its uid.
+  // What is known of one Experiment beside the object, by its uid; forgotten when it is finished.
   struct Entry {
-    std::string run;
+    kube::ObjectKey key;
+    std::string run;                               // whose record has this uid
     bool begun = false;                            // by us: a run may come
     std::optional<api::ExperimentStatus> written;  // newer than what the informer has
-    SteadyTime first_seen, next_write;
+    SteadyTime first_seen, written_at, next_write;
     std::uint64_t seen = 0;  // changes() when it was last written
     bool told_injecting = false, told_ended = false;
   };
@@ -63,135 +66,250 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
         client(api_client),
         clock(time),
         runs(control),
-        options(given),
+        options(std::move(given)),
         began(time.steady()),
         woken(ex),
-        recorder(api_client, time, {.component = "faultline-controller"}),
-        informer(ex, api_client, time, {.collection = experiments()},
-                 {.added = [this](const Object&) { woken.notify(); },
-                  .modified = [this](const Object&, const Object&) { woken.notify(); },
-                  .deleted = [this](const Object& last) { gone(last); },
-                  .synced = [this] { woken.notify(); }}) {}
+        writer(api_client, time),
+        finished(api_client, time, options.kept_for),
+        informer(ex, api_client, time,
+                 {.collection = experiments(), .page = kPage, .trim = keep_what_is_needed},
+                 {.added = [this](const Object& now) { changed(now); },
+                  .modified = [this](const Object&, const Object& now) { changed(now); },
+                  .deleted = [this](const Object& last) { gone(last); }}) {}
 
-  // At once, and without waiting for anything that is being written.
-  void gone(const Object& last) {
-    const auto known = entries.find(std::string(kube::meta(last, "uid")));
-    if (known == entries.end()) return;
-    if (!known->second.run.empty())
-      runs.stop_run(known->second.run, "the Experiment " + name_of(last) + " was deleted");
-    deleted.insert(known->first);
+  void changed(const Object& object) {
+    const std::string uid = uid_of(object);
+    // A status that says so while the run goes on is somebody else's.
+    const bool over =
+        is_finished(object) && !entries.contains(uid) && runs.active_run_of(uid).empty();
+    if (over)
+      finished.keep(object);
+    else
+      queue.add(kube::key_of(object), clock.steady());
     woken.notify();
   }
 
-  static std::string name_of(const Object& object) {
-    return std::string(kube::meta(object, "namespace")) + "/" +
-           std::string(kube::meta(object, "name"));
+  // At once, and without waiting for anything that is being written.
+  void gone(const Object& last) {
+    const std::string uid = uid_of(last);
+    const auto known = entries.find(uid);
+    const std::string run = known != entries.end() && !known->second.run.empty()
+                                ? known->second.run
+                                : runs.active_run_of(uid);
+    if (!run.empty()) runs.stop_run(run, "the Experiment " + name_of(last) + " was deleted");
+    queue.remove(kube::key_of(last));
+    finished.forget(kube::key_of(last));
+    if (known == entries.end()) return;
+    entries.erase(known);
+  }
+  // Deleted, or replaced by another one of this name, while something was waited for.
+  [[nodiscard]] bool is_gone(const Object& object) const {
+    const kube::ObjectKey key = kube::key_of(object);
+    const Object* now = informer.find(key.ns, key.name);
+    return now == nullptr || uid_of(*now) != uid_of(object);
   }
 
   awaitable<void> loop() {
     while (!stopped) {
-      const std::uint64_t seen = runs.changes();
-      std::vector<kube::ObjectKey> keys;
-      if (informer.state().synced)
-        for (const auto& [key, object] : informer.objects()) keys.push_back(key);
-      for (const kube::ObjectKey& key : keys) {
-        if (stopped) co_return;
-        co_await reconcile(key);
+      const SteadyTime now = clock.steady();
+      if (const auto key = queue.take(now)) {
+        ++looks;
+        co_await reconcile(*key);
+        look_again(*key);
+      } else if (const auto old = finished.take(now)) {
+        co_await expire(*old);
+      } else {
+        co_await woken.wait(std::min(queue.next(), finished.next()));
+        continue;
       }
-      for (const std::string& uid : std::exchange(deleted, {})) entries.erase(uid);
-      if (stopped) co_return;
-      // Changes of runs come in bursts: one look for all of them.
-      if (runs.changes() == seen) co_await wait(seen, clock.steady() + kLookAgain);
-      if (!stopped) co_await woken.wait(clock.steady() + kSoon);
+      // Requests and agents have their turn, however many wait here.
+      co_await boost::asio::post(executor, boost::asio::use_awaitable);
     }
   }
 
-  awaitable<void> wait(std::uint64_t seen, SteadyTime until) {
-    if (active() > 0)
-      co_await runs.wait_for_change(seen, until);
-    else
-      co_await woken.wait(until);
+  awaitable<void> expire(kube::ObjectKey key) {
+    const Object* found = informer.find(key.ns, key.name);
+    if (found == nullptr || !is_finished(*found)) co_return;
+    const Object object = *found;
+    co_await finished.look(object);
   }
-  [[nodiscard]] std::size_t active() const {
-    std::size_t n = 0;
-    for (const auto& [uid, entry] : entries) n += entry.run.empty() ? 0 : 1;
-    return n;
+
+  void look_again(const kube::ObjectKey& key) {
+    const Object* object = informer.find(key.ns, key.name);
+    if (object == nullptr || !entries.contains(uid_of(*object))) return;
+    queue.add(key, clock.steady() + kLookAgain);
   }
+
+  // Changes of runs come in bursts: one look for all of them.
+  awaitable<void> watch_runs() {
+    while (!stopped) {
+      const std::uint64_t seen = runs.changes();
+      co_await runs.wait_for_change(seen, clock.steady() + kLookAgain);
+      if (stopped || runs.changes() == seen) continue;
+      const SteadyTime now = clock.steady();
+      for (const auto& [uid, entry] : entries)
+        if (!entry.run.empty()) queue.add(entry.key, std::max(now, entry.next_write));
+      woken.notify();
+    }
+  }
+
+  // ---- one Experiment
 
   awaitable<void> reconcile(kube::ObjectKey key) {
     const Object* found = informer.find(key.ns, key.name);
     if (found == nullptr) co_return;
     const Object object = *found;  // the informer goes on while we write
-    const std::string uid(kube::meta(object, "uid"));
-    if (uid.empty() || deleted.contains(uid)) co_return;
-    const auto known = entries.find(uid);
-    const auto read = api::from_cluster_json(object);
-    const api::ExperimentStatus before = known != entries.end() && known->second.written
-                                             ? *known->second.written
-                                         : read ? read->status
-                                                : api::ExperimentStatus{};
-    if (is_final(before.phase)) co_return;
-    if (!kube::meta(object, "deletionTimestamp").empty()) {
+    const std::string uid = uid_of(object);
+    if (uid.empty()) co_return;
+    const SeenStatus seen = status_of(object);
+    const bool leaving = !kube::meta(object, "deletionTimestamp").empty();
+    auto known = entries.find(uid);
+    if (known == entries.end() || known->second.run.empty())
+      if (const std::string active = runs.active_run_of(uid); !active.empty())
+        known = follows(object, uid, active);
+    if (known != entries.end() && !known->second.run.empty()) {
       // Somebody else's finalizer holds it: for us it is gone.
-      if (known != entries.end() && !known->second.run.empty())
+      if (leaving)
         runs.stop_run(known->second.run, "the Experiment " + name_of(object) + " is being deleted");
-      // What has not begun does not begin any more.
-      if (known == entries.end() || known->second.run.empty()) co_return;
+      co_return co_await follow(object, uid, seen.status);
     }
-    Entry& entry = entries.try_emplace(uid).first->second;
-    if (entry.first_seen == SteadyTime{}) entry.first_seen = clock.steady();
-    if (!read) {
-      auto refused = refused_status(read.error(), before, generation(object), now());
-      co_await write(object, uid, std::move(refused));
+    const bool refused =
+        known != entries.end() && known->second.written && is_final(known->second.written->phase);
+    if (seen.problem.empty() && is_final(seen.status.phase)) {
+      entries.erase(uid);
+      finished.keep(object);
       co_return;
     }
-    if (entry.run.empty()) entry.run = before.run;
-    if (!entry.run.empty())
-      co_await follow(object, uid, before);
-    else if (before.observedGeneration == 0 || entry.begun)
-      co_await begin(object, uid, *read, before);
-    else {
-      auto lost = lost_status(before, generation(object), now());
-      co_await write(object, uid, std::move(lost));
-    }
+    if (refused) co_return wait_for_echo(uid);
+    // What has not begun does not begin any more.
+    if (leaving) co_return;
+    if (known != entries.end() && known->second.begun)
+      co_return co_await begin(object, uid, *known->second.written);
+    if (seen.fresh) co_return co_await begin(object, uid, seen.status);
+    co_await begun_before(object, uid, seen);
   }
 
-  awaitable<void> begin(const Object& object, std::string uid, api::ClusterExperiment read,
-                        api::ExperimentStatus before) {
+  std::map<std::string, Entry>::iterator follows(const Object& object, const std::string& uid,
+                                                 const std::string& run) {
+    Entry& entry = entry_of(object, uid);
+    entry.run = run;
+    return entries.find(uid);
+  }
+  Entry& entry_of(const Object& object, const std::string& uid) {
+    const auto [at, made] = entries.try_emplace(uid);
+    if (made) at->second.key = kube::key_of(object);
+    if (made) at->second.first_seen = clock.steady();
+    return at->second;
+  }
+
+  // What we wrote last is final, and the watch has not told it yet. If it never does, somebody else
+  // wrote after us: it is looked at anew.
+  void wait_for_echo(const std::string& uid) {
+    const auto known = entries.find(uid);
+    if (known == entries.end() || clock.steady() - known->second.written_at < kEcho) return;
+    queue.add(known->second.key, clock.steady() + kLookAgain);
+    entries.erase(known);
+  }
+
+  // It has a status, and no run of it is under way: the status is right, or another's word.
+  awaitable<void> begun_before(Object object, std::string uid, SeenStatus seen) {
+    const auto own = co_await runs.run_of(std::string(kube::meta(object, "name")), uid);
+    if (stopped || is_gone(object)) co_return;
+    if (own) {
+      follows(object, uid, *own);
+      co_return co_await follow(object, uid, seen.status);
+    }
+    if (own.error().code != Errc::kNotFound) {
+      queue.add(kube::key_of(object), clock.steady() + kLookAgain);
+      co_return;
+    }
+    if (!seen.problem.empty()) co_return co_await tell_unreadable(object, std::move(seen.problem));
+    // A run of that id that is not ours is none of ours to tell about.
+    bool another = false;
+    if (std::string named = seen.status.run; !named.empty()) {
+      const auto other = co_await runs.run_now(std::move(named));
+      if (stopped || is_gone(object)) co_return;
+      another = other.has_value();
+    }
+    auto told = another ? forged_status(generation_of(object), now())
+                        : lost_status(seen.status, generation_of(object), now());
+    spdlog::warn("experiment {}: {}", name_of(object), told.reason);
+    entry_of(object, uid);
+    co_await write(object, uid, std::move(told));
+  }
+
+  // It is left as it is: who can read it may need it.
+  awaitable<void> tell_unreadable(const Object& object, std::string problem) {
+    const std::string text = "the status cannot be read by this version of the controller (" +
+                             problem +
+                             "): the Experiment counts as begun, and does not begin again. To run "
+                             "it anew create another";
+    if (unreadable.size() > kMostTold) unreadable.clear();
+    if (!unreadable.insert(uid_of(object)).second) co_return;
+    spdlog::warn("experiment {}: {}", name_of(object), text);
+    kube::EventText event{true, "StatusUnreadable", text};
+    event.once = event.reason;
+    co_await writer.tell(object, std::move(event));
+  }
+
+  awaitable<void> begin(Object object, std::string uid, api::ExperimentStatus before) {
+    entry_of(object, uid);
+    if (std::string why = too_large(object); !why.empty()) {
+      Error error{Errc::kInvalid, std::move(why), 0};
+      co_return co_await refuse(object, uid, before, std::move(error));
+    }
+    auto read = api::from_cluster_json(object);
+    if (!read) co_return co_await refuse(object, uid, before, read.error());
     if (!entries[uid].begun) {
-      if (options.admitted) {
-        const auto admitted = co_await options.admitted(object, read.experiment);
-        if (!admitted) {
-          if (admitted.error().code == Errc::kUnavailable) co_return;  // another time
-          if (deleted.contains(uid)) co_return;
-          co_await refuse(object, uid, before, admitted.error());
-          co_return;
-        }
+      // Its status may have been taken away: what has run does not run again.
+      const auto own = co_await runs.run_of(read->experiment.metadata.name, uid);
+      if (stopped || is_gone(object)) co_return;
+      if (own) {
+        follows(object, uid, *own);
+        co_return co_await follow(object, uid, before);
       }
+      if (own.error().code != Errc::kNotFound) co_return;
+      if (std::string why = too_late(object); !why.empty()) {
+        Error error{Errc::kDenied, std::move(why), 0};
+        co_return co_await refuse(object, uid, before, std::move(error));
+      }
+    }
+    if (options.admitted) {
+      const auto admitted = co_await options.admitted(object, read->experiment);
+      if (stopped || is_gone(object)) co_return;
+      if (!admitted) {
+        if (admitted.error().code == Errc::kUnavailable) co_return;  // another time
+        co_return co_await refuse(object, uid, before, admitted.error());
+      }
+    }
+    if (!entries[uid].begun) {
       api::ExperimentStatus starting = before;
       starting.reason = "starting";
-      starting.observedGeneration = generation(object);
+      starting.observedGeneration = generation_of(object);
       // Only if the object is still what we saw: of two controllers one is first.
       std::string version(kube::meta(object, "resourceVersion"));
       const bool first = co_await write(object, uid, starting, std::move(version));
-      if (!first) co_return;
+      if (!first || stopped || is_gone(object)) co_return;
       before = starting;
       entries[uid].begun = true;
     }
-    if (deleted.contains(uid)) co_return;  // while that was written
+    co_await start(object, uid, std::move(read->experiment), std::move(before));
+  }
+
+  awaitable<void> start(Object object, std::string uid, api::Experiment experiment,
+                        api::ExperimentStatus before) {
     const std::string name = name_of(object);
     std::string who = "the Experiment " + name;
-    if (const auto asked = read.experiment.metadata.annotations.find(kRequestedBy);
-        asked != read.experiment.metadata.annotations.end())
+    if (const auto asked = experiment.metadata.annotations.find(kRequestedBy);
+        asked != experiment.metadata.annotations.end())
       who = asked->second + ", by " + who;
-    api::Experiment experiment = in_own_namespace(std::move(read.experiment));
-    auto run = co_await runs.start_run(std::move(experiment), who);
-    // Deleted while it was being started.
-    if (deleted.contains(uid)) {
+    experiment = in_own_namespace(std::move(experiment));
+    auto run = co_await runs.start_run(std::move(experiment), who, uid);
+    if (is_gone(object)) {  // while it was being started
       if (run) runs.stop_run(*run, "the Experiment " + name + " was deleted");
       co_return;
     }
-    Entry& entry = entries[uid];
+    Entry& entry = entry_of(object, uid);
     if (run) {
       entry.run = *run;
       spdlog::info("experiment {}: run {}", name, *run);
@@ -205,49 +323,76 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
     }
   }
 
+  [[nodiscard]] std::string too_late(const Object& object) const {
+    const auto created = kube::parse_time(kube::meta(object, "creationTimestamp"));
+    if (!created || now() - *created < options.latest_begin) return {};
+    return "the Experiment was created at " + kube::format_time(*created) +
+           ", and did not begin within " + api::Duration{options.latest_begin}.format() +
+           ": create it anew";
+  }
+
   awaitable<void> refuse(const Object& object, std::string uid, api::ExperimentStatus before,
                          Error error) {
     spdlog::warn("experiment {} is refused: {}", name_of(object), error.message);
-    auto refused = refused_status(error, before, generation(object), now());
+    auto refused = refused_status(error, before, generation_of(object), now());
     const bool told = co_await write(object, uid, std::move(refused));
     if (!told) co_return;
     kube::EventText text{true, reason_word(error.code), error.message};
-    co_await tell(object, std::move(text));
+    co_await writer.tell(object, std::move(text));
   }
 
-  awaitable<void> follow(const Object& object, std::string uid, api::ExperimentStatus before) {
+  // `there`: the status that the object has.
+  awaitable<void> follow(Object object, std::string uid, api::ExperimentStatus there) {
+    api::ExperimentStatus before = there;
     {
       const Entry& entry = entries[uid];
-      if (entry.seen == runs.changes() && entry.written) co_return;
-      if (entry.written && clock.steady() < entry.next_write) co_return;
+      if (entry.written) {
+        const bool as_written = same(there, *entry.written);
+        if (is_final(entry.written->phase)) {
+          // Of a finished one no more than that is kept.
+          if (there.phase != entry.written->phase || there.run != entry.written->run)
+            co_return wait_for_echo(uid);
+          entries.erase(uid);
+          finished.keep(object);
+          co_return;
+        }
+        if (entry.seen == runs.changes() && as_written) co_return;
+        if (clock.steady() < entry.next_write) co_return;
+        before = *entry.written;
+      }
     }
     const std::uint64_t seen = runs.changes();
     const auto run = co_await runs.run_now(entries[uid].run);
+    if (is_gone(object)) co_return;
     if (!run && run.error().code != Errc::kNotFound) co_return;  // the store: another time
     const api::ExperimentStatus status =
         run ? run_status(run->head, run->report ? &*run->report : nullptr, before,
-                         generation(object), now())
-            : lost_status(before, generation(object), now());
+                         generation_of(object), now())
+            : lost_status(before, generation_of(object), now());
     // A run is over when its report can be made: until then its end is not told.
     if (run && is_final(status.phase) && !run->report) co_return;
-    const bool news = api::to_json(status) != api::to_json(before);
-    if (news) {
+    if (!same(status, before) || !same(status, there)) {
       const bool told = co_await write(object, uid, status);
       if (!told) co_return;
     }
-    Entry& entry = entries[uid];
+    const auto known = entries.find(uid);
+    if (known == entries.end()) co_return;
+    Entry& entry = known->second;
+    entry.written = status;
     entry.seen = seen;
     entry.next_write = clock.steady() + options.status_every;
     const bool ended = is_final(status.phase) && !std::exchange(entry.told_ended, true);
     const bool injecting =
         status.phase == api::RunState::Injecting && !std::exchange(entry.told_injecting, true);
-    kube::EventText text{injecting, injecting ? "FaultInjected" : "FaultEnded",
-                         words(object, status)};
-    if (injecting || ended) co_await tell_pods(status, text);
-    text.reason = ended ? state_word(status) : text.reason;
-    text.warning = injecting || status.verdict != api::RunVerdict::met;
-    if (injecting || ended) co_await tell(object, text);
+    if (!injecting && !ended) co_return;
+    kube::EventText text{injecting || status.verdict != api::RunVerdict::met,
+                         ended ? state_word(status) : "FaultInjected", words(object, status)};
+    text.once = text.reason + " " + status.run;
+    if (ended && status.completedAt.set()) text.at = status.completedAt.value;
+    co_await writer.tell(object, std::move(text));
   }
+
+  // ---- words
 
   // Agents that are not connected yet, all or some, and pods that were made a moment ago.
   [[nodiscard]] bool is_early(const Error& error, std::chrono::nanoseconds age) const {
@@ -266,57 +411,21 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
     return text;
   }
 
-  // Events are for people: one that cannot be written changes nothing.
-  awaitable<void> tell(const Object& object, kube::EventText text) {
-    kube::ObjectReference about =
-        kube::reference_to(object, "faultline.dev/v1alpha1", "Experiment");
-    (void)co_await recorder.record(std::move(about), std::move(text));
-  }
-  awaitable<void> tell_pods(const api::ExperimentStatus& status, kube::EventText text) {
-    for (const api::StatusTarget& target : status.targets) {
-      auto ref = kube::pods().in(target.namespace_).named(target.name);
-      const auto pod = co_await client.get(std::move(ref));
-      if (!pod) continue;
-      kube::ObjectReference about = kube::reference_to(*pod, "v1", "Pod");
-      (void)co_await recorder.record(std::move(about), text);
-    }
-  }
-
   // False: it was not written; the object is looked at again.
   awaitable<bool> write(const Object& object, std::string uid, api::ExperimentStatus status,
                         std::string only_if_version = {}) {
-    Object metadata;
-    metadata["uid"] = uid;  // never another one's
-    if (!only_if_version.empty()) metadata["resourceVersion"] = only_if_version;
-    Object patch;
-    patch["metadata"] = std::move(metadata);
-    patch["status"] = whole(status);
-    const auto ref = experiments()
-                         .in(std::string(kube::meta(object, "namespace")))
-                         .named(std::string(kube::meta(object, "name")))
-                         .status();
-    const auto written = co_await client.merge_patch(ref, std::move(patch));
-    if (!written) {
-      ++status_errors;
-      const bool stale = written.error().reason == kube::Reason::kConflict ||
-                         written.error().reason == kube::Reason::kNotFound;
-      if (!stale && last_error != written.error().message)
-        spdlog::warn("experiment {}: {}", name_of(object), written.error().message);
-      if (!stale) last_error = written.error().message;
-      co_return false;
-    }
-    last_error.clear();
-    ++status_writes;
-    if (const auto entry = entries.find(uid); entry != entries.end())
+    const bool written = co_await writer.write(object, status, std::move(only_if_version));
+    if (!written) co_return false;
+    if (const auto entry = entries.find(uid); entry != entries.end()) {
       entry->second.written = std::move(status);
+      entry->second.written_at = clock.steady();
+    }
     co_return true;
   }
 
-  static std::int64_t generation(const Object& object) {
-    const auto* metadata = kube::object_at(object, "metadata");
-    return metadata == nullptr ? 0 : kube::number_at(*metadata, "generation").value_or(0);
-  }
   [[nodiscard]] UtcTime now() const { return clock.utc(); }
+
+  static constexpr std::size_t kMostTold = 10'000;
 
   boost::asio::any_io_executor executor;
   kube::Client& client;
@@ -325,29 +434,34 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
   OperatorOptions options;
   SteadyTime began;
   Signal woken;
-  kube::EventRecorder recorder;
-  kube::Informer informer;
+  ExperimentWriter writer;
+  FinishedOnes finished;
   std::map<std::string, Entry> entries;  // by uid
-  std::set<std::string> deleted;         // uids, until the loop comes by
-  std::string last_error;
-  std::uint64_t status_writes = 0, status_errors = 0;
+  WorkQueue queue;                       // what may have something to do
+  std::set<std::string> unreadable;      // uids, told already
+  kube::Informer informer;
+  std::uint64_t looks = 0;  // at single objects
   bool stopped = false;
 };
 
 Operator::Operator(boost::asio::any_io_executor executor, kube::Client& client, const Clock& clock,
                    RunControl& runs, OperatorOptions options)
-    : impl_(std::make_shared<Impl>(std::move(executor), client, clock, runs, options)) {}
+    : impl_(std::make_shared<Impl>(std::move(executor), client, clock, runs, std::move(options))) {}
 
 Operator::~Operator() { stop(); }
 
 void Operator::start() {
   impl_->informer.start();
-  boost::asio::co_spawn(impl_->executor, impl_->loop(),
-                        [self = impl_](const std::exception_ptr& error) {
-                          if (!error || self->stopped) return;
-                          spdlog::critical("the loop of experiments failed");
-                          std::rethrow_exception(error);
-                        });
+  const auto spawn = [this](awaitable<void> work) {
+    boost::asio::co_spawn(impl_->executor, std::move(work),
+                          [self = impl_](const std::exception_ptr& error) {
+                            if (!error || self->stopped) return;
+                            spdlog::critical("the loop of experiments failed");
+                            std::rethrow_exception(error);
+                          });
+  };
+  spawn(impl_->loop());
+  spawn(impl_->watch_runs());
 }
 
 void Operator::stop() {
@@ -360,9 +474,12 @@ OperatorState Operator::state() const {
   const kube::InformerState& seen = impl_->informer.state();
   return {.synced = seen.synced,
           .out_of_touch_since = seen.out_of_touch_since,
-          .last_error = seen.out_of_touch_since ? seen.last_error : impl_->last_error,
-          .status_writes = impl_->status_writes,
-          .status_errors = impl_->status_errors};
+          .last_error = seen.out_of_touch_since ? seen.last_error : impl_->writer.last_error(),
+          .status_writes = impl_->writer.writes(),
+          .status_errors = impl_->writer.errors(),
+          .looks = impl_->looks,
+          .followed = impl_->entries.size(),
+          .deleted = impl_->finished.deleted()};
 }
 
 }  // namespace faultline::controller

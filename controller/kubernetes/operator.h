@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes Experiments of the cluster into runs, and tells the cluster what became of them. Level-
 // triggered: an Experiment without a status is started, one with a run is kept up to date, one that
-// is deleted has its run stopped. There is no finalizer: nothing can get stuck, and a controller
-// that is away lets deleted runs end with their lease.
+// is deleted has its run stopped, one that is finished is deleted when its time is over. There is
+// no finalizer: nothing can get stuck, and a controller that is away lets deleted runs end with
+// their lease.
+//
+// A run belongs to the Experiment whose uid is in its record. What the status says of a run is a
+// hint that is never believed: runs are looked up by uid, and a status that says something else is
+// overwritten.
 //
 // At most once: the status says Starting before a run begins, so that a controller which ends in
-// between does not inject again when it is back. Only one operator may work at a time (the leader).
-// Not thread-safe: one event loop, one thread.
+// between does not inject again when it is back; and none begins for a uid that has a run. A status
+// that cannot be read means that it has begun.
+//
+// A change of an object costs a look at that object, and nothing for the others: keys wait in a
+// queue. Of finished Experiments little more than the name is kept. Only one operator may work at a
+// time (the leader). Not thread-safe: one event loop, one thread.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -14,6 +23,7 @@
 #include <boost/json/object.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "api/experiment.h"
@@ -34,9 +44,15 @@ struct OperatorOptions {
   // How long after its start an operator takes no refusal for final but of what is invalid: agents
   // come back one after the other, and until all have, a part of a workload looks like all of it.
   std::chrono::seconds settling{8};
-  // Was the webhook asked about it (Proofs::check_created)? Of kUnavailable it is asked again; any
-  // other error refuses the experiment. Empty: nobody checks.
+  // Was the webhook asked about it, and may who asked still do it now? Called each time when a run
+  // is about to begin. Of kUnavailable it is asked again; any other error refuses the experiment.
+  // Empty: nobody checks.
   std::function<boost::asio::awaitable<Result<>>(boost::json::object, api::Experiment)> admitted;
+  // An Experiment that has not begun so long after its creation never does: nobody expects it to.
+  std::chrono::seconds latest_begin{3600};
+  // How long finished Experiments are kept that do not say it; nothing: without end. Empty: the
+  // same.
+  std::function<std::optional<std::chrono::seconds>()> kept_for;
 };
 
 struct OperatorState {
@@ -44,6 +60,9 @@ struct OperatorState {
   std::optional<SteadyTime> out_of_touch_since;  // with the API server
   std::string last_error;                        // of the API server; empty: the last call worked
   std::uint64_t status_writes = 0, status_errors = 0;
+  std::uint64_t looks = 0;    // at single objects
+  std::size_t followed = 0;   // Experiments that wait or have a run under way
+  std::uint64_t deleted = 0;  // finished ones, as their time was over
 };
 
 class Operator {

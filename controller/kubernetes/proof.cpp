@@ -21,6 +21,8 @@ using Object = boost::json::object;
 using Digest = std::array<unsigned char, EVP_MAX_MD_SIZE>;
 
 constexpr std::size_t kMacDigits = 64, kKeyIdDigits = 8;
+constexpr const char* kNotWhoAsked =
+    "the annotation faultline.dev/requested-as is not of the webhook";
 constexpr const char* kNotOurs = "the annotation faultline.dev/admitted is not of the webhook";
 
 std::string hex(const unsigned char* bytes, std::size_t count) {
@@ -39,11 +41,12 @@ bool is_hex(std::string_view text, std::size_t digits) {
 
 // JSON, so that no two different things are the same text.
 std::string mac(const std::string& key, const Proven& what, const std::string& at) {
-  const std::string text = boost::json::serialize(Object{{"of", "faultline.dev/admitted, 1"},
+  const std::string text = boost::json::serialize(Object{{"of", "faultline.dev/admitted, 2"},
                                                          {"namespace", what.ns},
                                                          {"name", what.name},
                                                          {"generateName", what.generate_name},
                                                          {"requestedBy", what.requested_by},
+                                                         {"requestedAs", what.requested_as},
                                                          {"webhook", what.webhook},
                                                          {"spec", what.spec},
                                                          {"at", at}});
@@ -97,6 +100,39 @@ std::string what_passes(const Object& hook, const std::string& ns, const std::st
 }
 
 }  // namespace
+
+Result<std::string> write_asker(const Asker& asker) {
+  const auto words = [](std::vector<std::string> texts) {
+    // Neither groups nor values have an order.
+    std::ranges::sort(texts);
+    return boost::json::array(texts.begin(), texts.end());
+  };
+  Object object;
+  if (!asker.uid.empty()) object["uid"] = asker.uid;
+  object["groups"] = words(asker.groups);
+  if (!asker.extra.empty()) {
+    Object extra;
+    for (const auto& [key, values] : asker.extra) extra[key] = words(values);
+    object["extra"] = std::move(extra);
+  }
+  std::string text = boost::json::serialize(object);
+  if (text.size() <= kLongestAsker) return text;
+  return fail(Errc::kInvalid, asker.user + " has " + std::to_string(asker.groups.size()) +
+                                  " groups and other attributes of " + std::to_string(text.size()) +
+                                  " bytes, and at most " + std::to_string(kLongestAsker) +
+                                  " can be kept with an Experiment");
+}
+
+Result<Asker> read_asker(const std::string& user, const std::string& text) {
+  const auto object = kube::parse_object(text);
+  if (!object || text.size() > kLongestAsker) return fail(Error{Errc::kDenied, kNotWhoAsked});
+  Asker asker{
+      user, std::string(kube::text_at(*object, "uid")), kube::texts_at(*object, "groups"), {}};
+  if (const Object* extra = kube::object_at(*object, "extra"))
+    for (const auto& entry : *extra)
+      asker.extra[std::string(entry.key())] = kube::texts_at(*extra, entry.key());
+  return asker;
+}
 
 std::string proven_spec(const api::Experiment& experiment) {
   return boost::json::serialize(api::to_json(experiment).at("spec"));

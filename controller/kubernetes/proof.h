@@ -4,7 +4,9 @@
 #pragma once
 
 #include <boost/json/object.hpp>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "api/experiment.h"
 #include "base/clock.h"
@@ -12,9 +14,23 @@
 
 namespace faultline::controller {
 
-// Both are written by the webhook, whatever a person writes there.
-inline constexpr const char* kRequestedBy = "faultline.dev/requested-by";
+// All are written by the webhook, whatever a person writes there.
+inline constexpr const char* kRequestedBy = "faultline.dev/requested-by";  // the user's name
+inline constexpr const char* kRequestedAs = "faultline.dev/requested-as";  // the rest: Asker
 inline constexpr const char* kAdmitted = "faultline.dev/admitted";
+
+// What an authorizer is asked with of who asked, so that it can be asked again when the run begins.
+struct Asker {
+  std::string user, uid;
+  std::vector<std::string> groups;
+  std::map<std::string, std::vector<std::string>> extra;
+};
+// JSON without the user's name, the same for the same asker. Errors: kInvalid, longer than
+// kLongestAsker.
+[[nodiscard]] Result<std::string> write_asker(const Asker& asker);
+// kDenied: no text of write_asker().
+[[nodiscard]] Result<Asker> read_asker(const std::string& user, const std::string& text);
+inline constexpr std::size_t kLongestAsker = 32 << 10;  // bytes; annotations have 256 KiB in all
 
 // Shorter keys are refused.
 inline constexpr std::size_t kProofKeyBytes = 32;
@@ -23,7 +39,7 @@ inline constexpr std::size_t kProofKeyBytes = 32;
 struct Proven {
   std::string ns, name;
   std::string generate_name;  // instead of a name: the API server had not yet made one of it
-  std::string requested_by;
+  std::string requested_by, requested_as;  // the annotations
   std::string webhook;  // uid of the webhook configuration by which the API server asked
   // The parsed spec written again, so that what the API server fills in, and how somebody formats a
   // number or a duration, makes no difference.

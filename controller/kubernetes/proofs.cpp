@@ -106,7 +106,8 @@ awaitable<Result<std::string>> Proofs::webhook() {
 }
 
 awaitable<Result<std::string>> Proofs::make(Object metadata, std::string ns,
-                                            api::Experiment experiment, std::string requested_by) {
+                                            api::Experiment experiment, std::string requested_by,
+                                            std::string requested_as) {
   if (key_.empty()) co_return fail(Errc::kUnavailable, "there is no key of admission yet");
   // The API server does not say who it is: anybody who reaches us can put this question. While the
   // webhook configuration is there, what they get is of no use, since the API server puts its own
@@ -116,6 +117,7 @@ awaitable<Result<std::string>> Proofs::make(Object metadata, std::string ns,
   Proven what{.ns = std::move(ns),
               .name = std::string(kube::text_at(metadata, "name")),
               .requested_by = std::move(requested_by),
+              .requested_as = std::move(requested_as),
               .webhook = std::move(*configuration),
               .spec = proven_spec(experiment)};
   if (what.name.empty()) what.generate_name = generated_from(metadata);
@@ -129,9 +131,10 @@ awaitable<Result<>> Proofs::check(Object object, api::Experiment experiment) {
   if (!configuration && configuration.error().code != Errc::kDenied)
     co_return fail(configuration.error());
   if (!configuration) co_return denied(configuration.error().message);
-  if (text == notes.end() || !notes.contains(kRequestedBy))
-    co_return denied("the webhook was not asked when this Experiment was created (it has no " +
-                     std::string(text == notes.end() ? kAdmitted : kRequestedBy) + ")");
+  for (const char* needed : {kAdmitted, kRequestedBy, kRequestedAs})
+    if (!notes.contains(needed))
+      co_return denied("the webhook was not asked when this Experiment was created (it has no " +
+                       std::string(needed) + ")");
   const auto proof = read_proof(text->second);
   if (!proof) co_return denied(proof.error().message);
   if (proof->key_id != key_id(key_)) {
@@ -145,6 +148,7 @@ awaitable<Result<>> Proofs::check(Object object, api::Experiment experiment) {
   Proven what{.ns = std::string(kube::meta(object, "namespace")),
               .name = std::string(kube::meta(object, "name")),
               .requested_by = notes.at(kRequestedBy),
+              .requested_as = notes.at(kRequestedAs),
               .webhook = std::move(*configuration),
               .spec = proven_spec(experiment)};
   if (proves(key_, *proof, what)) co_return Result<>{};

@@ -39,7 +39,8 @@ class Proofs {
   // lets others pass; kUnavailable.
   boost::asio::awaitable<Result<std::string>> make(boost::json::object metadata, std::string ns,
                                                    api::Experiment experiment,
-                                                   std::string requested_by);
+                                                   std::string requested_by,
+                                                   std::string requested_as);
   // Is the proof in the object's annotations one, of this object? kDenied says what is missing and
   // how to mend it; kUnavailable: ask again.
   boost::asio::awaitable<Result<>> check(boost::json::object object, api::Experiment experiment);

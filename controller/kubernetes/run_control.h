@@ -5,6 +5,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/report.h"
 #include "api/run_record.h"
@@ -25,12 +26,21 @@ class RunControl {
   // Call when this controller leads, before anything else: what the one before left is taken up.
   // kUnavailable: try again.
   virtual boost::asio::awaitable<Result<>> take_over() = 0;
-  // The run's id. `who` is written into its record. Errors: as POST /api/v1/experiments.
+  // The run's id. `who` and the Experiment's `uid` are written into its record. Errors: as POST
+  // /api/v1/experiments.
   virtual boost::asio::awaitable<Result<std::string>> start_run(api::Experiment experiment,
-                                                                std::string who) = 0;
-  // A run that is over, or unknown, is no error.
+                                                                std::string who,
+                                                                std::string uid) = 0;
+  // The id of the run of the Experiment with this uid, whether it is under way or over. `name`: the
+  // Experiment's. kNotFound: it has none; kUnavailable: not known now, ask again.
+  virtual boost::asio::awaitable<Result<std::string>> run_of(std::string name, std::string uid) = 0;
+  // The same of runs that are under way; empty: it has none.
+  [[nodiscard]] virtual std::string active_run_of(const std::string& uid) const = 0;
+  // Of all runs that are under way. Good until the caller waits for something.
+  [[nodiscard]] virtual std::vector<const api::RunRecord*> active_runs() const = 0;
+  // `run` is an id. A run that is over, or unknown, is no error.
   virtual void stop_run(const std::string& run, const std::string& reason) = 0;
-  // kNotFound: no such run, also not in the store.
+  // `run` is an id. kNotFound: no such run, also not in the store.
   virtual boost::asio::awaitable<Result<RunNow>> run_now(std::string run) = 0;
   // Raised by each change of any run.
   [[nodiscard]] virtual std::uint64_t changes() const = 0;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <boost/describe/enum_to_string.hpp>
-#include <map>
 
 #include "api/strings.h"
 #include "base/printable.h"
@@ -60,30 +59,51 @@ std::vector<const api::InjectionStatus*> injections_of(const api::RunRecord& hea
   return all;
 }
 
+std::string lost_nodes(const api::RunRecord& head) {
+  std::vector<std::string> lost;
+  for (const api::NodeRecord& node : head.nodes)
+    if (node.lost) lost.push_back(node.node);
+  return report::join(lost, ", ");
+}
+
 Told armed(const api::RunRecord& head, std::size_t targets) {
   const std::size_t wanted = targets * head.experiment.spec.faults.size();
   if (wanted == 0) return {ConditionStatus::False, "NoFaults", "the experiment only measures"};
-  std::size_t armed = 0;
+  std::size_t armed = 0, were = 0;
   for (const api::InjectionStatus* injection : injections_of(head)) {
     if (injection->state == api::InjectionState::blocked)
       return {ConditionStatus::False, "Blocked",
               injection->fault + " on " + injection->pod.id() + ": " + injection->reason};
     armed += injection->state == api::InjectionState::armed ? 1 : 0;
+    were += injection->armedAt.set() || injection->state == api::InjectionState::armed ? 1 : 0;
+  }
+  // A node that was lost never says that it disarmed; its last word is not what is.
+  if (is_final(head.state)) {
+    const std::string ended = std::to_string(were) + " of " + std::to_string(wanted) +
+                              " faults were armed; the run is over";
+    if (were == 0) return {ConditionStatus::False, "NeverArmed", ended};
+    const std::string lost = lost_nodes(head);
+    if (lost.empty()) return {ConditionStatus::False, "Disarmed", ended};
+    return {ConditionStatus::False, "LeaseEnded",
+            ended + ". Not heard of any more: " + lost + "; faults there ended with their lease"};
   }
   const std::string count = std::to_string(armed) + " of " + std::to_string(wanted);
   if (armed == wanted) return {ConditionStatus::True, "AllArmed", count + " faults are armed"};
   const bool begun = std::ranges::any_of(head.history, [](const api::PhaseMark& mark) {
     return mark.state == api::RunState::Injecting;
   });
-  if (!begun && !is_final(head.state)) return waiting();
-  return {ConditionStatus::False, begun ? "Disarmed" : "NeverArmed", count + " faults are armed"};
+  if (!begun) return waiting();
+  return {ConditionStatus::False, "Disarmed", count + " faults are armed"};
 }
 
-Told recovered(const api::Report* report) {
+Told recovered(const api::RunRecord& head, const api::Report* report) {
   if (report == nullptr) return waiting();
-  if (!report->residue)
+  if (!report->residue) {
+    const std::string lost = lost_nodes(head);
     return {ConditionStatus::Unknown, "NotChecked",
-            "a node could not be asked; its faults end with their lease"};
+            (lost.empty() ? "a node" : lost) +
+                " could not be asked what is left; faults there ended with their lease"};
+  }
   if (report->residue->empty())
     return {ConditionStatus::True, "NothingLeft",
             "residue: none. Effects: " + report->recovery.text};
@@ -123,25 +143,31 @@ Told verdict(const api::Report* report) {
           verdict_word(report->verdict), words};
 }
 
+void add_injection(api::ExperimentStatus& status, api::StatusInjection told) {
+  status.injected += told.injected;
+  if (status.injections.size() == kMostListed) return;
+  if (told.matched > 0)
+    told.rate = static_cast<double>(told.injected) / static_cast<double>(told.matched);
+  status.injections.push_back(std::move(told));
+}
+
+// What the report says, where there is one: nobody should find two numbers of one thing.
 void add_injections(const api::RunRecord& head, const api::Report* report,
                     api::ExperimentStatus& status) {
-  std::map<std::pair<std::string, std::string>, api::InjectionVerdict> verdicts;
-  if (report != nullptr)
+  if (report != nullptr) {
     for (const api::InjectionReport& injection : report->injections)
-      verdicts[{injection.pod, injection.fault}] = injection.verdict;
-  for (const api::InjectionStatus* injection : injections_of(head)) {
-    status.injected += injection->injected;
-    if (status.injections.size() == kMostListed) continue;
-    api::StatusInjection told{.pod = injection->pod.id(),
-                              .fault = injection->fault,
-                              .matched = injection->matched,
-                              .injected = injection->injected};
-    if (told.matched > 0)
-      told.rate = static_cast<double>(told.injected) / static_cast<double>(told.matched);
-    if (const auto known = verdicts.find({told.pod, told.fault}); known != verdicts.end())
-      told.verdict = known->second;
-    status.injections.push_back(std::move(told));
+      add_injection(status, {.pod = injection.pod,
+                             .fault = injection.fault,
+                             .matched = injection.matched,
+                             .injected = injection.injected,
+                             .verdict = injection.verdict});
+    return;
   }
+  for (const api::InjectionStatus* injection : injections_of(head))
+    add_injection(status, {.pod = injection->pod.id(),
+                           .fault = injection->fault,
+                           .matched = injection->matched,
+                           .injected = injection->injected});
 }
 
 }  // namespace
@@ -216,19 +242,19 @@ api::ExperimentStatus run_status(const api::RunRecord& head, const api::Report* 
        std::to_string(targets) + " of " +
            report::plural(static_cast<std::size_t>(head.matching), "pod", "pods") + " that match"});
   conditions.add(ConditionType::Armed, armed(head, targets));
-  conditions.add(ConditionType::Recovered, recovered(report));
+  conditions.add(ConditionType::Recovered, recovered(head, report));
   conditions.add(ConditionType::Verdict, verdict(report));
   status.conditions = conditions.take();
   return shown(std::move(status));
 }
 
-api::ExperimentStatus lost_status(const api::ExperimentStatus& before, std::int64_t generation,
-                                  UtcTime now) {
+namespace {
+
+api::ExperimentStatus without_run(const api::ExperimentStatus& before, std::int64_t generation,
+                                  UtcTime now, std::string reason) {
   api::ExperimentStatus status = before;
   status.phase = api::RunState::Failed;
-  status.reason =
-      "the controller that led the run is gone with what it had stored; faults end "
-      "with their lease";
+  status.reason = std::move(reason);
   status.observedGeneration = generation;
   Conditions conditions(before, generation, now);
   for (const api::Condition& old : before.conditions)
@@ -240,6 +266,21 @@ api::ExperimentStatus lost_status(const api::ExperimentStatus& before, std::int6
   status.conditions = conditions.take();
   status.completedAt = {now};
   return shown(std::move(status));
+}
+
+}  // namespace
+
+api::ExperimentStatus lost_status(const api::ExperimentStatus& before, std::int64_t generation,
+                                  UtcTime now) {
+  return without_run(before, generation, now,
+                     "the controller that led the run is gone with what it had stored; faults end "
+                     "with their lease");
+}
+
+api::ExperimentStatus forged_status(std::int64_t generation, UtcTime now) {
+  return without_run({}, generation, now,
+                     "the status said that it had begun, and named a run that is not of this "
+                     "Experiment: no controller wrote that. It does not begin; create it anew");
 }
 
 }  // namespace faultline::controller

@@ -29,6 +29,10 @@ namespace faultline::controller {
 [[nodiscard]] api::ExperimentStatus lost_status(const api::ExperimentStatus& before,
                                                 std::int64_t generation, UtcTime now);
 
+// Of one whose status, which nobody but a controller should have written, says that it has begun,
+// and names another's run. Nothing of that is kept. Final.
+[[nodiscard]] api::ExperimentStatus forged_status(std::int64_t generation, UtcTime now);
+
 // Nothing happens any more.
 [[nodiscard]] bool is_final(api::RunState phase);
 

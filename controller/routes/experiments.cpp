@@ -85,7 +85,9 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
     if (!plan) co_return http::problem(plan.error());
     co_return Response{.body = api::to_json_text(*plan)};
   }
-  auto run = co_await begin_run(std::move(*experiment), request.who.name(), entry);
+  std::string no_uid;
+  auto run =
+      co_await begin_run(std::move(*experiment), request.who.name(), std::move(no_uid), entry);
   if (!run) co_return http::problem(run.error());
   Response response{.status = 201, .body = api::to_json_text(engine_.find(*run)->summary(now()))};
   response.headers["Location"] = "/api/v1/experiments/" + *run;

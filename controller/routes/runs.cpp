@@ -9,24 +9,25 @@
 namespace faultline::controller {
 
 boost::asio::awaitable<Result<std::string>> Service::start_run(api::Experiment experiment,
-                                                               std::string who) {
+                                                               std::string who, std::string uid) {
   AuditEntry entry{.via = "operator", .verb = "start"};
   const auto& notes = experiment.metadata.annotations;
   if (const auto asked = notes.find(kRequestedBy); asked != notes.end()) entry.user = asked->second;
   describe(entry, experiment);
-  auto run = co_await begin_run(std::move(experiment), std::move(who), entry);
+  auto run = co_await begin_run(std::move(experiment), std::move(who), std::move(uid), entry);
   audit_operator(std::move(entry), run ? nullptr : &run.error());
   co_return run;
 }
 
 boost::asio::awaitable<Result<std::string>> Service::begin_run(api::Experiment experiment,
-                                                               std::string who, AuditEntry& entry) {
+                                                               std::string who, std::string uid,
+                                                               AuditEntry& entry) {
   if (ending_) co_return fail(Errc::kUnavailable, "the controller is ending");
   if (!taken_over_) co_return fail(Errc::kUnavailable, "this controller does not lead yet");
   if (!store_error_.empty())
     co_return fail(Errc::kUnavailable, "no run can start: " + store_error_);
 
-  Result<api::RunRecord> head = engine_.prepare(std::move(experiment), who, now());
+  Result<api::RunRecord> head = engine_.prepare(std::move(experiment), who, now(), uid);
   if (!head) co_return fail(head.error());
   entry.run = head->run;
   entry.allowed = true;
@@ -61,6 +62,23 @@ boost::asio::awaitable<Result<std::string>> Service::begin_run(api::Experiment e
   co_return head->run;
 }
 
+std::string Service::active_run_of(const std::string& uid) const {
+  for (const api::RunRecord* head : engine_.active_heads())
+    if (head->experimentUid == uid) return head->run;
+  return {};
+}
+
+boost::asio::awaitable<Result<std::string>> Service::run_of(std::string name, std::string uid) {
+  if (std::string active = active_run_of(uid); !active.empty()) co_return active;
+  auto read = [this, name = std::move(name), uid = std::move(uid)] {
+    return reader_->find_of_experiment(name, uid);
+  };
+  auto found = co_await report_worker_.run(std::move(read));
+  if (!found && found.error().code == Errc::kNotFound && !complete_)
+    co_return fail(Errc::kUnavailable, "earlier runs are still being read");
+  co_return found;
+}
+
 void Service::stop_run(const std::string& run, const std::string& reason) {
   const AuditEntry asked{.via = "operator", .verb = "stop", .reason = reason};
   const Run* found = in_memory(run);
@@ -91,6 +109,18 @@ boost::asio::awaitable<Result<RunNow>> Service::run_now(std::string run) {
   auto found = co_await report_worker_.run(std::move(make));
   if (!found && found.error().code == Errc::kNotFound && !complete_) co_return not_complete();
   co_return found;
+}
+
+std::vector<std::string> Service::obstacles(const api::Experiment& experiment) const {
+  const Result<api::RunPlan> plan = engine_.plan(experiment, now());
+  Result<> fine = plan ? require_supported(*plan) : fail(plan.error());
+  // Without agents no pod is known: a follower never knows any.
+  if (fine || fine.error().code == Errc::kUnavailable) return {};
+  return {"as it is now it would be refused: " + fine.error().message};
+}
+
+Result<> Service::never_runs(const api::Experiment& experiment) const {
+  return engine_.never_runs(experiment, now());
 }
 
 boost::asio::awaitable<void> Service::wait_for_change(std::uint64_t seen, SteadyTime until) {

@@ -221,10 +221,11 @@ void Service::publish() {
 
 // ---- the end
 
-boost::asio::awaitable<void> Service::end_runs(std::chrono::milliseconds grace) {
+boost::asio::awaitable<void> Service::end_runs(std::chrono::milliseconds grace,
+                                               std::string reason) {
   ending_ = true;
   note_cause_of_all("signal");
-  engine_.stop_all("the controller was told to end", Recovery::kNone, now());
+  engine_.stop_all(reason, Recovery::kNone, now());
   publish();
   const SteadyTime until = clock_.steady() + grace;
   constexpr std::chrono::milliseconds kLook{20};

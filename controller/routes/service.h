@@ -68,11 +68,17 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   void readiness(std::function<std::string()> not_ready) { not_ready_ = std::move(not_ready); }
   // What holds for experiments from now on.
   void rules(Rules rules) { engine_.rules(std::move(rules)); }
+  // What keeps an experiment from running on this controller as things are now, one sentence each.
+  // Empty: nothing that is known, also where no agent is connected.
+  [[nodiscard]] std::vector<std::string> obstacles(const api::Experiment& experiment) const;
+  // Why it can never run here, whatever pods there are: kDenied, kUnsupported.
+  [[nodiscard]] Result<> never_runs(const api::Experiment& experiment) const;
   void add_routes(http::Server& server);
   void start();  // the loops that move and store runs
-  // Ends all runs, and waits at most `grace` until agents reported that nothing is left. New
-  // experiments are refused from now on.
-  boost::asio::awaitable<void> end_runs(std::chrono::milliseconds grace);
+  // Ends all runs with `reason` in their record, and waits at most `grace` until agents reported
+  // that nothing is left. New experiments are refused from now on.
+  boost::asio::awaitable<void> end_runs(std::chrono::milliseconds grace,
+                                        std::string reason = "the controller was told to end");
   // Another controller goes on with the runs: what is known of them is written down, for at most
   // `limit`, and nothing is begun any more.
   boost::asio::awaitable<void> hand_over(std::chrono::milliseconds limit);
@@ -81,8 +87,13 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
 
   // ---- RunControl
   boost::asio::awaitable<Result<>> take_over() override;
-  boost::asio::awaitable<Result<std::string>> start_run(api::Experiment experiment,
-                                                        std::string who) override;
+  boost::asio::awaitable<Result<std::string>> start_run(api::Experiment experiment, std::string who,
+                                                        std::string uid) override;
+  boost::asio::awaitable<Result<std::string>> run_of(std::string name, std::string uid) override;
+  [[nodiscard]] std::string active_run_of(const std::string& uid) const override;
+  [[nodiscard]] std::vector<const api::RunRecord*> active_runs() const override {
+    return engine_.active_heads();
+  }
   void stop_run(const std::string& run, const std::string& reason) override;
   boost::asio::awaitable<Result<RunNow>> run_now(std::string run) override;
   [[nodiscard]] std::uint64_t changes() const override { return run_changes_; }
@@ -188,9 +199,10 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   void note_cause_of_all(const std::string& via);
   static void describe(AuditEntry& entry, const api::Experiment& experiment);
   static AuditEntry about(const Run& run);
-  // As start_run(); `entry` says who, and is written as soon as it is clear that it may begin.
+  // As start_run(), with an empty `uid` for a run that is not of an Experiment of the cluster;
+  // `entry` says who, and is written as soon as it is clear that it may begin.
   awaitable<Result<std::string>> begin_run(api::Experiment experiment, std::string who,
-                                           AuditEntry& entry);
+                                           std::string uid, AuditEntry& entry);
 
   // ---- helpers
   [[nodiscard]] Instant now() const { return {clock_.steady(), clock_.utc()}; }

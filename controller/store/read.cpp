@@ -45,6 +45,18 @@ void add(api::NodeRecord& node, api::RunBatch batch) {
 
 }  // namespace
 
+Result<std::string> Store::find_of_experiment(const std::string& name, const std::string& uid) {
+  return guarded("looking for the run of an Experiment", [&]() -> Result<std::string> {
+    SQLite::Statement row(*db_,
+                          "SELECT run FROM runs WHERE name = ? AND "
+                          "json_extract(head, '$.experimentUid') = ? LIMIT 1");
+    row.bind(1, name);
+    row.bind(2, uid);
+    if (row.executeStep()) return row.getColumn(0).getString();
+    return fail(Errc::kNotFound, "there is no run of the Experiment " + name);
+  });
+}
+
 Result<api::RunRecord> Store::load(const std::string& run, Windows windows) {
   auto head = guarded("reading a run", [&]() -> Result<api::RunRecord> {
     SQLite::Statement row(*db_, "SELECT head FROM runs WHERE run = ?");

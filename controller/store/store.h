@@ -128,6 +128,8 @@ class Store {
                                                      std::size_t bytes);
 
   // ---- reading
+  // The run of the Experiment with this name whose uid in the cluster is `uid`. kNotFound.
+  Result<std::string> find_of_experiment(const std::string& name, const std::string& uid);
   Result<RunRef> ref(const std::string& run);  // by id; kNotFound
   // Newest first. Reads no head and nothing that was measured.
   Result<std::vector<RunRef>> refs(const RefQuery& query);

@@ -86,6 +86,34 @@ TEST_F(Faultline, WhatIsWrongOrForbiddenIsRefusedByKubectlInOneLine) {
               HasSubstr("rule maxDuration of ConfigMap faultline/faultline-policy"));
 }
 
+TEST_F(Faultline, KubectlWarnsOfWhatDependsOnPods) {
+  const TemporaryFile file(experiment("nobody",
+                                      "  target: {selector: {labelSelectors: {app: nobody}}}\n"
+                                      "  faults: [{networkLatency: {latency: 300ms}}]\n"));
+  const auto said = shop.kubectl({"apply", "-f", file.path()});
+  EXPECT_EQ(said.status, 0) << said.output;
+  EXPECT_THAT(said.output, HasSubstr("Warning: as it is now it would be refused"));
+}
+
+TEST_F(Faultline, NobodyButTheControllerWritesAStatus) {
+  const TemporaryFile file(experiment("watched",
+                                      "  target: {selector: {labelSelectors: {app: nobody}}}\n"
+                                      "  faults: [{networkLatency: {latency: 300ms}}]\n"));
+  ASSERT_EQ(shop.kubectl({"apply", "-f", file.path()}).status, 0);
+  ASSERT_TRUE(comes_true([] { return phase("watched") == "Failed"; }, 30s)) << status("watched");
+  boost::json::value object =
+      boost::json::parse(shop.must_kubectl({"get", "experiment", "watched", "-o", "json"}));
+  object.at("status").as_object()["phase"] = "Injecting";
+  const TemporaryFile forged(boost::json::serialize(object));
+  const auto said =
+      kubectl({"replace", "--raw",
+               "/apis/faultline.dev/v1alpha1/namespaces/shop/experiments/watched/status", "-f",
+               forged.path()});
+  EXPECT_NE(said.status, 0);
+  EXPECT_THAT(said.output, HasSubstr("and nobody else"));
+  EXPECT_EQ(phase("watched"), "Failed");
+}
+
 TEST_F(Faultline, AllReadyPodsOfADeploymentAreNotHitUnlessThatIsMeant) {
   const std::string all =
       "  target: {selector: {labelSelectors: {app: web}}, mode: all}\n"

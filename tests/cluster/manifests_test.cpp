@@ -143,7 +143,8 @@ TEST(Manifests, RolesGrantWhatIsWrittenAndNoMore) {
     for (const char* verb : {"create", "update", "patch", "delete"})
       EXPECT_FALSE(may(who, verb, "pods")) << who << verb;
     EXPECT_FALSE(may(who, "create", "pods/exec")) << who;
-    EXPECT_FALSE(may(who, "delete", "experiments.faultline.dev")) << who;
+    for (const char* verb : {"create", "update", "patch"})
+      EXPECT_FALSE(may(who, verb, "experiments.faultline.dev")) << who << verb;
     EXPECT_FALSE(may(who, "impersonate", "users")) << who;
     EXPECT_FALSE(may(who, "update", "leases.coordination.k8s.io", "faultline", "other")) << who;
   }
@@ -158,6 +159,9 @@ TEST(Manifests, RolesGrantWhatIsWrittenAndNoMore) {
   EXPECT_TRUE(may("faultline-controller", "get", "configmaps", "kube-system",
                   "extension-apiserver-authentication"));
   EXPECT_FALSE(may("faultline-controller", "get", "configmaps", "kube-system", "other"));
+  EXPECT_TRUE(may("faultline-controller", "delete", "experiments.faultline.dev"))
+      << "finished ones";
+  EXPECT_FALSE(may("faultline-agent", "delete", "experiments.faultline.dev"));
   EXPECT_FALSE(may("faultline-agent", "list", "namespaces"));
   EXPECT_FALSE(may("faultline-agent", "list", "experiments.faultline.dev"));
 }

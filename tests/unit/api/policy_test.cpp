@@ -4,6 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <boost/describe.hpp>
+#include <boost/mp11.hpp>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
 namespace faultline::api {
 namespace {
 
@@ -40,6 +49,68 @@ TEST(Policy, WhatIsWrongIsToldByLineAndWord) {
   EXPECT_THAT(said, HasSubstr("policy.yaml:2: maxPods: "));
   EXPECT_THAT(said, HasSubstr("opt-in"));
   EXPECT_THAT(said, HasSubstr("policy.yaml:4: maxDuration: "));
+}
+
+std::string text_of(const std::string& file) {
+  const auto source =
+      std::filesystem::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
+  std::stringstream text;
+  text << std::ifstream(source / file).rdbuf();
+  return text.str();
+}
+
+// The block behind `policy.yaml: |` of the ConfigMap.
+std::string shipped() {
+  std::istringstream lines(text_of("daemonset/base/policy.yaml"));
+  std::string policy, line;
+  for (bool inside = false; std::getline(lines, line);) {
+    if (inside && line.starts_with("    ")) policy += line.substr(4) + "\n";
+    inside = inside || line == "  policy.yaml: |";
+  }
+  return policy;
+}
+
+// Of the table in docs/kubernetes.md: a YAML document of one of its columns.
+std::string documented(std::size_t column) {
+  std::istringstream lines(text_of("docs/kubernetes.md"));
+  std::string policy, line;
+  for (bool inside = false; std::getline(lines, line);) {
+    if (line.starts_with("| key | as installed |")) inside = true;
+    if (!line.starts_with("|")) inside = false;
+    if (!inside || !line.starts_with("| `")) continue;
+    std::vector<std::string> cells;
+    std::istringstream row(line);
+    for (std::string cell; std::getline(row, cell, '`');) cells.push_back(cell);
+    policy += cells.at(1) + ": " + cells.at(column) + "\n";
+  }
+  return policy;
+}
+
+void expect_same(const Policy& a, const Policy& b) {
+  EXPECT_EQ(a.protectedNamespaces, b.protectedNamespaces);
+  EXPECT_EQ(a.namespaceAccess, b.namespaceAccess);
+  EXPECT_EQ(a.maxDuration, b.maxDuration);
+  EXPECT_EQ(a.maxPods, b.maxPods);
+  EXPECT_EQ(a.maxPercentOfWorkload, b.maxPercentOfWorkload);
+  EXPECT_EQ(a.allowAllReadyPods, b.allowAllReadyPods);
+  EXPECT_EQ(a.ttlAfterFinished, b.ttlAfterFinished);
+}
+
+TEST(Policy, WhatIsShippedAndWhatIsTheDefaultIsWhatTheDocumentsSay) {
+  const std::string keys = documented(3);
+  const auto installed = parse_policy(keys, "docs/kubernetes.md, as installed");
+  ASSERT_TRUE(installed) << installed.error().message;
+  const auto defaults = parse_policy(documented(5), "docs/kubernetes.md, without the key");
+  ASSERT_TRUE(defaults) << defaults.error().message;
+  const auto base = parse_policy(shipped(), "daemonset/base/policy.yaml");
+  ASSERT_TRUE(base) << base.error().message;
+  expect_same(*installed, *base);
+  expect_same(*defaults, Policy{});
+  using Members = boost::describe::describe_members<Policy, boost::describe::mod_any_access>;
+  EXPECT_EQ(static_cast<std::size_t>(std::ranges::count(keys, '\n')),
+            boost::mp11::mp_size<Members>::value)
+      << "a row for each key:\n"
+      << keys;
 }
 
 }  // namespace

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who somebody is by a client certificate; tokens need an API server: tests/cluster.
+// Who somebody is by a client certificate and by a token, and what the API server is asked of them.
+// It is a fake one here; tests/cluster has a real one.
 #include "controller/kubernetes/access.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "tests/unit/kube/fake_api.h"
+#include "tests/unit/kube/loop.h"
 
 namespace faultline::controller {
 namespace {
@@ -36,6 +42,43 @@ TEST(Certified, WithoutACertificateOrWithOneThatHasExpiredItIsNobody) {
   const auto expired = Access::certified({"jane", {}, kLater - std::chrono::seconds(1)}, kNow);
   ASSERT_FALSE(expired);
   EXPECT_EQ(expired.error().code, Errc::kInvalid);
+}
+
+TEST(Tokens, AreTakenForOurAudienceOnlyAndAllThatIsKnownOfThePersonIsAsked) {
+  namespace json = boost::json;
+  std::vector<json::value> asked;
+  kube::FakeApi api([&](const std::string& request, int) {
+    json::value review = json::parse(request.substr(request.find("\r\n\r\n") + 4));
+    asked.push_back(review);
+    const bool token = request.find("tokenreviews") != request.npos;
+    const bool good = token && review.at_pointer("/spec/token") == "for-us";
+    review.as_object()["status"] = {{"allowed", true}, {"authenticated", good}};
+    if (good)
+      review.as_object()["status"] = {{"authenticated", true},
+                                      {"audiences", {"faultline-controller"}},
+                                      {"user",
+                                       {{"username", "jane"},
+                                        {"uid", "jane-1"},
+                                        {"groups", {"shop"}},
+                                        {"extra", {{"a", {"b"}}}}}}};
+    return kube::FakeApi::answer(201, json::serialize(review));
+  });
+  boost::asio::io_context io{1};
+  const SystemClock clock;
+  kube::Client client(io.get_executor(), api.config());
+  Access access(client, clock);
+  const auto who = kube::run(io, access.identify("for-us"));
+  ASSERT_TRUE(who);
+  EXPECT_EQ(asked[0].at_pointer("/spec/audiences"),
+            json::value(json::array{"faultline-controller"}));
+  EXPECT_EQ(who->role, "person");
+  EXPECT_TRUE(kube::run(io, access.may(*who, "create", {"shop"})));
+  EXPECT_EQ(asked[1].at_pointer("/spec/uid"), "jane-1");
+  EXPECT_EQ(asked[1].at_pointer("/spec/extra"), (json::value{{"a", {"b"}}}));
+  const auto other = kube::run(io, access.identify("for-the-api-server"));
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Errc::kInvalid);
+  EXPECT_THAT(other.error().message, testing::HasSubstr("--audience faultline-controller"));
 }
 
 }  // namespace

@@ -51,7 +51,8 @@ class AdmissionTest : public testing::Test {
         access_(client_, clock_),
         proofs_(client_, clock_, {}),
         admission_(access_, proofs_, clock_,
-                   {.decided = [this](const AuditEntry& entry) { decisions_.push_back(entry); }}) {
+                   {.warnings = [this](const api::Experiment&) { return warnings_; },
+                    .decided = [this](const AuditEntry& entry) { decisions_.push_back(entry); }}) {
     EXPECT_TRUE(kube::run(io_, proofs_.maintain()));
   }
 
@@ -60,6 +61,7 @@ class AdmissionTest : public testing::Test {
     if (request.find("subjectaccessreviews") != request.npos) {
       json::value review = json::parse(body);
       const std::string ns(review.at_pointer("/spec/resourceAttributes/namespace").as_string());
+      asked_ = review.at("spec").as_object();
       review.as_object()["status"] = {{"allowed", !forbidden_.contains(ns)}};
       return kube::FakeApi::answer(201, json::serialize(review));
     }
@@ -160,6 +162,8 @@ class AdmissionTest : public testing::Test {
   std::string secret_, webhook_ = kWebhook;
   std::set<std::string> forbidden_;
   std::vector<AuditEntry> decisions_;
+  std::vector<std::string> warnings_;
+  json::object asked_;  // the spec of the last SubjectAccessReview
   boost::asio::io_context io_{1};
   kube::FakeApi api_;
   kube::Client client_;
@@ -194,11 +198,12 @@ TEST_F(AdmissionTest, TheProofIsAnHmacOfTheKeyInTheSecret) {
   const auto read = api::from_cluster_json(object);
   const kube::Folder folder;
   const std::string message = folder.write(
-      "message", json::serialize(json::object{{"of", "faultline.dev/admitted, 1"},
+      "message", json::serialize(json::object{{"of", "faultline.dev/admitted, 2"},
                                               {"namespace", "shop"},
                                               {"name", "slow"},
                                               {"generateName", ""},
                                               {"requestedBy", "jane"},
+                                              {"requestedAs", R"({"groups":[]})"},
                                               {"webhook", "hook-1"},
                                               {"spec", proven_spec(read->experiment)},
                                               {"at", text.substr(0, text.find(' '))}}));
@@ -221,6 +226,7 @@ TEST_F(AdmissionTest, WithoutOrWithAForgedProofNothingBegins) {
   json::object forged = experiment();
   forged["metadata"].as_object()["annotations"] = {
       {kRequestedBy, "root"},
+      {kRequestedAs, "{}"},
       {kAdmitted,
        make_proof(std::string(32, 'k'), {.ns = "shop", .name = "slow", .requested_by = "root"},
                   clock_.utc())}};
@@ -229,7 +235,8 @@ TEST_F(AdmissionTest, WithoutOrWithAForgedProofNothingBegins) {
   EXPECT_THAT(refused(kept(forged)), HasSubstr("is not of the webhook"));
   json::object changed = kept(admitted(experiment()));
   std::string text;
-  note(changed, kAdmitted, text).back() = text.back() == '0' ? '1' : '0';
+  note(changed, kAdmitted, text);
+  text.back() = text.back() == '0' ? '1' : '0';
   changed["metadata"].as_object()["annotations"].as_object()[kAdmitted] = text;
   EXPECT_THAT(refused(changed), HasSubstr("is not of this Experiment"));
 }
@@ -249,6 +256,9 @@ TEST_F(AdmissionTest, AProofIsOfOneNameNamespaceSpecPersonAndMoment) {
               HasSubstr("is not of this Experiment"));
   EXPECT_THAT(with("/metadata/annotations/faultline.dev~1requested-by", "root"),
               HasSubstr("is not of this Experiment"));
+  EXPECT_THAT(
+      with("/metadata/annotations/faultline.dev~1requested-as", R"({"groups":["system:masters"]})"),
+      HasSubstr("is not of this Experiment"));
   json::value later = good;
   std::string text(good.at("metadata").at("annotations").at(kAdmitted).as_string());
   text[18] = text[18] == '0' ? '1' : '0';  // a second
@@ -344,6 +354,56 @@ TEST_F(AdmissionTest, WhatAPersonWritesThereIsReplacedAndAnUpdateKeepsIt) {
   EXPECT_TRUE(stays.at("metadata").at("annotations").as_object().empty());
   EXPECT_THAT(why(validate(update(claims, experiment()))), HasSubstr("does not change"));
   EXPECT_TRUE(validate(update(good, good)).at("allowed").as_bool());
+}
+
+TEST_F(AdmissionTest, AllThatIsKnownOfWhoAsksIsAskedAndKept) {
+  const json::object user{{"username", "jane"},
+                          {"uid", "jane-1"},
+                          {"groups", {"shop", "on-call"}},
+                          {"extra", {{"scopes", {"user:full"}}}}};
+  const json::object object =
+      patched(experiment(), mutate(review(experiment(), {{"userInfo", user}})));
+  EXPECT_EQ(asked_.at("user"), "jane");
+  EXPECT_EQ(asked_.at("uid"), "jane-1");
+  EXPECT_EQ(asked_.at("extra"), (json::value{{"scopes", {"user:full"}}}));
+  const std::string kept(object.at("metadata").at("annotations").at(kRequestedAs).as_string());
+  const auto asker = read_asker("jane", kept);
+  ASSERT_TRUE(asker);
+  EXPECT_EQ(asker->user, "jane");
+  EXPECT_EQ(asker->uid, "jane-1");
+  EXPECT_THAT(asker->groups, testing::ElementsAre("on-call", "shop"));
+  EXPECT_THAT(asker->extra.at("scopes"), testing::ElementsAre("user:full"));
+  json::object many = user;
+  many["groups"] = json::array(5000, "a-group-of-some-length");
+  EXPECT_THAT(why(mutate(review(experiment(), {{"userInfo", many}}))), HasSubstr("5000 groups"));
+}
+
+TEST_F(AdmissionTest, NobodyButTheControllersWritesAStatus) {
+  const auto written_by = [&](const char* user) {
+    return validate(review(experiment(), {{"operation", "UPDATE"},
+                                          {"subResource", "status"},
+                                          {"oldObject", experiment()},
+                                          {"userInfo", {{"username", user}}}}));
+  };
+  EXPECT_TRUE(
+      written_by("system:serviceaccount:faultline:faultline-controller").at("allowed").as_bool());
+  EXPECT_THAT(decisions_, testing::IsEmpty()) << "a line each second would be of no use";
+  EXPECT_THAT(why(written_by("jane")), HasSubstr("and nobody else; you are jane"));
+  EXPECT_THAT(why(written_by("system:serviceaccount:shop:faultline-controller")),
+              HasSubstr("nobody else"));
+  ASSERT_EQ(decisions_.size(), 2U);
+  EXPECT_EQ(decisions_[0].verb, "update status");
+}
+
+TEST_F(AdmissionTest, WhatDependsOnPodsIsAWarning) {
+  warnings_ = {"as it is now it would be refused: no pod matches", std::string(500, 'x')};
+  const json::object object = admitted(experiment());
+  const json::object answer = validate(review(object));
+  EXPECT_TRUE(answer.at("allowed").as_bool());
+  ASSERT_EQ(answer.at("warnings").as_array().size(), 2U);
+  EXPECT_THAT(std::string(answer.at("warnings").as_array()[0].as_string()),
+              HasSubstr("no pod matches"));
+  EXPECT_LE(answer.at("warnings").as_array()[1].as_string().size(), 256U);
 }
 
 TEST_F(AdmissionTest, ANameThatTheApiServerMakesIsProvenByWhatItIsMadeOf) {

@@ -100,6 +100,39 @@ TEST(ExperimentStatusOfARun, TheEndHasTheReportsVerdict) {
   EXPECT_EQ(status.completedAt.value, kT2);
 }
 
+TEST(ExperimentStatusOfARun, AfterALostNodeNothingIsToldAsArmedAndTheNodeIsNamed) {
+  auto head = injecting();  // the last word of a node that was lost
+  head.state = api::RunState::Failed;
+  head.stateReason = "node n1 was lost";
+  head.nodes[0].lost = true;
+  head.history.push_back({api::RunState::Failed, {kT2}, ""});
+  api::Report report;
+  const auto status = run_status(head, &report, {}, 1, kT2);
+  const auto& armed = condition(status, ConditionType::Armed);
+  EXPECT_EQ(armed.status, ConditionStatus::False);
+  EXPECT_EQ(armed.reason, "LeaseEnded");
+  EXPECT_THAT(armed.message, HasSubstr("n1"));
+  EXPECT_EQ(condition(status, ConditionType::Recovered).status, ConditionStatus::Unknown);
+  EXPECT_THAT(condition(status, ConditionType::Recovered).message, HasSubstr("n1"));
+}
+
+TEST(ExperimentStatusOfARun, CountsAtTheEndAreThoseOfTheReport) {
+  auto head = injecting(api::InjectionState::disarmed);
+  head.state = api::RunState::Completed;
+  head.history.push_back({api::RunState::Completed, {kT2}, ""});
+  api::Report report;
+  api::InjectionReport injection;
+  injection.pod = "shop/web-0";
+  injection.fault = "networkLatency";
+  injection.matched = 50;
+  injection.injected = 25;
+  report.injections = {injection};
+  const auto status = run_status(head, &report, {}, 1, kT2);
+  EXPECT_EQ(status.injected, 25U);
+  EXPECT_EQ(status.injections.at(0).matched, 50U);
+  EXPECT_DOUBLE_EQ(status.injections.at(0).rate.value(), 0.5);
+}
+
 TEST(ExperimentStatusOfARun, ARefusalIsFinalAndNamesTheRule) {
   const auto status = refused_status({Errc::kDenied, "namespace bank is protected", 0}, {}, 2, kT1);
   EXPECT_TRUE(is_final(status.phase));

@@ -99,6 +99,15 @@ TEST_F(RunTest, AnExpiredLeaseFailsTheRunEvenWhenTheNodeIsBack) {
   EXPECT_EQ(told(), RunPhase::recovery);
 }
 
+TEST_F(RunTest, AnAgentThatIsToldToEndIsTheCauseThatIsNamed) {
+  begin({"n1", "n2"});
+  until_fault();
+  report("n1", RunEventKind::disarmed);
+  wait(seconds(4), {"n1"});
+  EXPECT_THAT(reason(), HasSubstr("n1 was lost during the fault: its agent was told to end, and no "
+                                  "other came for 3 s"));
+}
+
 TEST_F(RunTest, AnAgentThatEndsTheRunItselfFailsItWithItsProof) {
   begin({"n1", "n2"});
   until_fault();
