@@ -192,6 +192,8 @@ class Controller {
     };
     cluster.audit = [this](AuditEntry entry) { audit(std::move(entry)); };
     cluster.admission.decided = cluster.audit;
+    rules_.in_cluster = true;
+    service_->rules(rules_);
     cluster.namespaces = [this](const auto& namespaces) {
       rules_.namespaces = namespaces;
       rules_.knows_namespaces = true;
