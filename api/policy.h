@@ -29,15 +29,18 @@ struct Policy {
   std::vector<std::string> protectedNamespaces{"kube-system", "faultline"};
   NamespaceAccess namespaceAccess = NamespaceAccess::opt_out;
   Duration maxDuration{std::chrono::hours(1)};  // of the fault phase
-  std::int64_t maxPods = 100;                   // targets of one experiment
-  double maxPercentOfWorkload = 100;            // of its pods; one is always allowed
+  // Of a whole run: baseline, fault and recovery.
+  Duration maxRunDuration{std::chrono::hours(2)};
+  // Both count the targets of all runs under way.
+  std::int64_t maxPods = 100;
+  double maxPercentOfWorkload = 100;  // of its pods; one is always allowed
   // Whether an experiment may ask for it (spec.limits.allReadyPods).
   bool allowAllReadyPods = true;
   // How long a finished Experiment is kept that does not say it itself; see api::read_ttl().
   std::string ttlAfterFinished = "7d";
 };
 BOOST_DESCRIBE_STRUCT(Policy, (),
-                      (protectedNamespaces, namespaceAccess, maxDuration, maxPods,
+                      (protectedNamespaces, namespaceAccess, maxDuration, maxRunDuration, maxPods,
                        maxPercentOfWorkload, allowAllReadyPods, ttlAfterFinished))
 
 // One YAML document; an empty one is the default policy. `file` is only used in messages. Errors:

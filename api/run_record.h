@@ -17,8 +17,11 @@ struct PhaseMark {
   RunState state = RunState::Pending;
   Timestamp at;
   std::string reason;
+  // Of a phase that has a length: when it ends by the controller's clock as it is now. Written anew
+  // when that clock is set, so that whoever goes on with the run does not lengthen the phase.
+  Timestamp until;
 };
-BOOST_DESCRIBE_STRUCT(PhaseMark, (), (state, at, reason))
+BOOST_DESCRIBE_STRUCT(PhaseMark, (), (state, at, reason, until))
 
 // What one node contributed. Timestamps in it are already corrected by the clock offset.
 struct NodeRecord {

@@ -82,9 +82,14 @@ struct DesiredRun {
                               // agent's own limit check
   std::int64_t targets = 0;   // pods that were chosen in the whole cluster
   double leaseSeconds = 3;
+  // Seconds from the answer to when the fault phase ends at the latest, whoever leads then. An
+  // agent keeps the earliest end that it was ever told, and ends its faults then by itself. Not
+  // set: the phase is another one, or the controller is older.
+  std::optional<double> faultSecondsLeft;
 };
 BOOST_DESCRIBE_STRUCT(DesiredRun, (),
-                      (run, experiment, phase, pods, matching, targets, leaseSeconds))
+                      (run, experiment, phase, pods, matching, targets, leaseSeconds,
+                       faultSecondsLeft))
 
 // ---- what the agent measured
 // ----------------------------------------------------------------------------------------

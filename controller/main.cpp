@@ -206,6 +206,8 @@ class Controller {
     cluster.admission.decided = [this](AuditEntry entry) { audit_webhook(std::move(entry)); };
     cluster.admission.questions = {.client_name = options_.webhook_client_name,
                                    .worker = &webhook_worker_};
+    rules_.in_cluster = true;
+    service_->rules(rules_);
     cluster.namespaces = [this](const auto& namespaces) {
       rules_.namespaces = namespaces;
       rules_.knows_namespaces = true;

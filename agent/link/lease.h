@@ -4,6 +4,10 @@
 // An answer proves that the controller wanted the run when it answered, which was after the request
 // was sent and before the answer arrived. Only the time of sending is known to be before it, so a
 // lease counts from there: what the network or a stopped process delayed is never added to it.
+//
+// A fault phase has an end as well, which no answer moves away, whoever leads then: end_by() keeps
+// the earliest that was ever told, and the lease is never longer. Both are on the clock that BPF
+// programs read, which no step of the wall clock moves.
 #pragma once
 
 #include <algorithm>
@@ -22,13 +26,24 @@ class Lease {
         std::chrono::duration<double>(std::clamp(seconds, 0.0, kLongest)));
     deadline_ = std::max(deadline_, sent + length_);
   }
-  [[nodiscard]] bool valid(SteadyTime now) const { return now < deadline_; }
-  [[nodiscard]] SteadyTime deadline() const { return deadline_; }
+  // The phase is over at `end` at the latest.
+  void end_by(SteadyTime end) { end_ = std::min(end_, end); }
+  // The clock stood still for so long, and time went on.
+  void slept(std::chrono::nanoseconds time) {
+    deadline_ -= time;
+    if (end_ != SteadyTime::max()) end_ -= time;
+  }
+  // It is over, and was so no later than the lease.
+  [[nodiscard]] bool ended(SteadyTime now) const { return now >= end_ && end_ <= deadline_; }
+  [[nodiscard]] bool valid(SteadyTime now) const { return now < deadline(); }
+  // Enough of it is left to arm a fault, which takes a while, and to ask for the next answer.
+  [[nodiscard]] bool fresh(SteadyTime now) const { return now + length_ / 2 < deadline_; }
+  [[nodiscard]] SteadyTime deadline() const { return std::min(deadline_, end_); }
   [[nodiscard]] std::chrono::nanoseconds length() const { return length_; }
   // As BPF programs see it.
   [[nodiscard]] KtimeNs kernel_deadline() const {
     return {static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(deadline_.time_since_epoch())
+        std::chrono::duration_cast<std::chrono::nanoseconds>(deadline().time_since_epoch())
             .count())};
   }
 
@@ -36,6 +51,7 @@ class Lease {
 
  private:
   SteadyTime deadline_{};
+  SteadyTime end_ = SteadyTime::max();
   std::chrono::nanoseconds length_{0};
 };
 

@@ -7,6 +7,12 @@
 #include <utility>
 
 namespace faultline::agent {
+namespace {
+
+constexpr std::size_t kRemembered = 1024;  // runs that are over
+constexpr std::chrono::seconds kSayAgain{3};
+
+}  // namespace
 
 Reconciler::Reconciler(Deps deps)
     : deps_(std::move(deps)),
@@ -18,6 +24,7 @@ Reconciler::Reconciler(Deps deps)
                 ledger_,
                 counts_,
                 deps_.host_netns,
+                deps_.slept,
                 [this](const std::string& pod) {
                   for (const auto& run : runs_) run->faults_changed(pod);
                   if (deps_.faults_changed) deps_.faults_changed(pod);
@@ -52,6 +59,7 @@ void Reconciler::answer(const std::vector<api::DesiredRun>& runs, SteadyTime sen
       run->close(true);
   for (const api::DesiredRun& desired : runs) {
     Run* run = find(desired.run);
+    if (run == nullptr && refuse_again(desired.run)) continue;
     if (run == nullptr) {
       spdlog::info("{}: begins here, {} pods", desired.run, desired.pods.size());
       runs_.push_back(std::make_unique<Run>(run_deps_, desired, last_heard_));
@@ -66,11 +74,33 @@ void Reconciler::answer(const std::vector<api::DesiredRun>& runs, SteadyTime sen
   tick();
 }
 
+// True: it was taken down here before. Said again and again, but not in every exchange.
+bool Reconciler::refuse_again(const std::string& run) {
+  const auto known = std::ranges::find(ended_, run, &Ended::run);
+  if (known == ended_.end()) return false;
+  const SteadyTime now = deps_.clock.steady();
+  if (now < known->told + kSayAgain) return true;
+  known->told = now;
+  spdlog::warn("{}: was taken down here and does not begin again", run);
+  api::RunBatch words;
+  words.run = run;
+  words.phase = api::RunPhase::recovery;
+  api::RunEvent closed;
+  closed.kind = api::RunEventKind::closed;
+  closed.at = {deps_.clock.utc()};
+  closed.text = "it was taken down here before, and does not begin again";
+  words.events.push_back(std::move(closed));
+  last_words_.push_back(std::move(words));
+  return true;
+}
+
 void Reconciler::tick() {
   for (const auto& run : runs_) run->tick();
   std::erase_if(runs_, [&](const std::unique_ptr<Run>& run) {
     if (!run->over()) return false;
     spdlog::info("{}: is over here", run->id());
+    ended_.push_back({run->id(), {}});
+    if (ended_.size() > kRemembered) ended_.pop_front();
     if (auto batch = run->drain()) last_words_.push_back(std::move(*batch));
     return true;
   });

@@ -3,6 +3,7 @@
 // newest list of pods. Level-triggered; knows no network. Not thread-safe.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include "agent/link/run.h"
 #include "api/sync.h"
+#include "base/slept.h"
 
 namespace faultline::agent {
 
@@ -25,6 +27,7 @@ class Reconciler {
     NetnsId host_netns{};
     // Others than runs who measure pods.
     std::function<void(const std::string& pod)> faults_changed;
+    std::function<std::chrono::nanoseconds()> slept = machine_slept;  // as RunDeps::slept
   };
   explicit Reconciler(Deps deps);
   Reconciler(const Reconciler&) = delete;
@@ -55,6 +58,7 @@ class Reconciler {
 
  private:
   Run* find(const std::string& id);
+  bool refuse_again(const std::string& run);
 
   Deps deps_;
   ResidueLedger ledger_;
@@ -64,6 +68,13 @@ class Reconciler {
   UtcTime last_heard_;  // when an answer last came; before that, when the agent started
   std::vector<std::unique_ptr<Run>> runs_;
   std::vector<api::RunBatch> last_words_;  // of runs that are over
+  // Runs that were taken down here. None of them begins again: who asks for it is a controller that
+  // does not know it yet, or whose clock is wrong.
+  struct Ended {
+    std::string run;
+    SteadyTime told;  // when that was last said
+  };
+  std::deque<Ended> ended_;
 };
 
 }  // namespace faultline::agent

@@ -38,6 +38,7 @@ Run::Run(const RunDeps& deps, api::DesiredRun desired, UtcTime unseen_since)
     : deps_(deps), desired_(std::move(desired)), phase_(desired_.phase) {
   const SteadyTime now = deps_.clock.steady();
   last_answer_ = next_cut_ = now + kWindow;
+  slept_ = deps_.slept();
   // Without a baseline every run begins with its faults.
   if (phase_ == api::RunPhase::fault &&
       desired_.experiment.spec.phases.baseline.value > std::chrono::nanoseconds(0)) {
@@ -116,7 +117,12 @@ void Run::reconcile(const PodMap& pods) {
 }
 
 bool Run::fault_is_due() const {
-  return phase_ == api::RunPhase::fault && !desired_.experiment.spec.faults.empty();
+  return phase_ == api::RunPhase::fault && !faults_over_ &&
+         !desired_.experiment.spec.faults.empty();
+}
+
+bool Run::may_arm() const {
+  return phase_ == api::RunPhase::fault && !faults_over_ && lease_.valid(deps_.clock.steady());
 }
 
 void Run::measure_all() {
@@ -170,9 +176,7 @@ void Run::settle(Place& place, const PodMap& pods) {
   if (!moved) return;
   for (const auto& injection : place.injections) injection->unblock();
   std::string text = "the pod is here anew and is measured again";
-  if (phase_ == api::RunPhase::fault && lease_.valid(deps_.clock.steady()) &&
-      arm_place(place, pods))
-    text += ", its faults are armed again";
+  if (may_arm() && arm_place(place, pods)) text += ", its faults are armed again";
   event(api::RunEventKind::pod_restarted, pod, std::move(text));
   ++deps_.counts.pod_restarts;
 }

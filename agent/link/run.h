@@ -8,6 +8,9 @@
 // is due at once (no baseline was asked for, the pod came back within the fault) it is armed first:
 // hanging up collectors takes several grace periods of the kernel, and the time until they measure
 // is a gap.
+//
+// Faults that ended by their lease or at the end of their phase are not armed again in this run,
+// whatever a later answer says: it may be of a controller whose clock is wrong.
 #pragma once
 
 #include <functional>
@@ -42,6 +45,8 @@ struct RunDeps {
   ResidueLedger& ledger;
   AgentCounts& counts;
   NetnsId host_netns{};  // of the node itself; 0: unknown
+  // How long this machine has slept since it was started. Its steady clock stood still meanwhile.
+  std::function<std::chrono::nanoseconds()> slept;
   // A fault was armed or disarmed on this pod: everybody who measures it must know.
   std::function<void(const std::string& pod)> faults_changed;
   // Another run with this pod as a target, empty: none.
@@ -57,7 +62,7 @@ class Run {
   // The newest words of the controller. A change of phase takes effect here as far as things end:
   // faults go before anything else is done.
   void desire(api::DesiredRun desired);
-  // An answer to a request sent then holds the run.
+  // An answer to a request sent then holds the run; desire() said what is in it.
   void renew(SteadyTime sent);
   // Ends what the kernel has ended already. Call before renew().
   void check_lease();
@@ -127,7 +132,10 @@ class Run {
   void close_idle_gap();
   void event(api::RunEventKind kind, std::string pod, std::string text);
   void check_residue();
+  void count_sleep();
   [[nodiscard]] bool fault_is_due() const;
+  // Faults may be armed now.
+  [[nodiscard]] bool may_arm() const;
   [[nodiscard]] UtcTime utc_of(SteadyTime t) const;
 
   const RunDeps& deps_;
@@ -139,6 +147,8 @@ class Run {
   bool measuring_told_ = false, armed_told_ = false, disarmed_told_ = false;
   bool unclaimed_ = false;  // the ledger does not know yet what was made
   bool suspended_ = false, wants_answer_ = false, closing_ = false, over_ = false, tell_ = true;
+  bool faults_over_ = false;  // for good: the lease or the phase ended them
+  std::chrono::nanoseconds slept_{0};
   SteadyTime closing_since_;
   std::optional<UtcTime> idle_since_;  // faults are wanted and not armed since
   std::string idle_reason_;

@@ -16,6 +16,8 @@ std::string counted(std::size_t n, std::string_view word) {
   return std::to_string(n) + " " + std::string(word) + (n == 1 ? "" : "s");
 }
 
+constexpr double kLongestFault = 30 * 86400.0;  // seconds; a bound for arithmetic only
+
 std::string seconds(std::chrono::nanoseconds t) {
   char text[32];
   std::snprintf(text, sizeof text, "%g", std::chrono::duration<double>(t).count());
@@ -54,15 +56,27 @@ void Run::renew(SteadyTime sent) {
   last_answer_ = deps_.clock.steady();
   suspended_ = false;
   lease_.renew(sent, desired_.leaseSeconds);
+  // From when the answer arrived: it is known to have left before, so that this is never early, and
+  // what it was late by is taken back by the next that is not.
+  if (desired_.phase == api::RunPhase::fault && desired_.faultSecondsLeft)
+    lease_.end_by(last_answer_ + std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                     std::chrono::duration<double>(std::clamp(
+                                         *desired_.faultSecondsLeft, 0.0, kLongestFault))));
   for (auto& [id, place] : places_)
     for (const auto& injection : place.injections) injection->renew(lease_.kernel_deadline());
 }
 
 void Run::check_lease() {
-  if (closing_ || armed() == 0 || lease_.valid(deps_.clock.steady())) return;
+  count_sleep();
+  if (closing_ || armed() == 0) return;
+  const SteadyTime now = deps_.clock.steady();
+  if (lease_.valid(now)) return;
   const std::size_t n = armed();
-  const UtcTime at = utc_of(lease_.deadline());
+  faults_over_ = true;
   disarm_all();
+  // As was to be: the controller's next answer only says the same.
+  if (lease_.ended(now)) return;
+  const UtcTime at = utc_of(lease_.deadline());
   api::RunEvent e;
   e.kind = api::RunEventKind::lease_expired;
   e.at = {at};
@@ -72,17 +86,30 @@ void Run::check_lease() {
   out_.events.push_back(std::move(e));
   ++deps_.counts.leases_expired;
   idle_since_ = at;
-  idle_reason_ = "the lease ran out: nothing was injected until the controller answered again";
-  armed_told_ = false;
-  wants_answer_ = phase_ == api::RunPhase::fault;
+  idle_reason_ = "the lease ran out: nothing was injected from then on";
+}
+
+// While the machine slept, the kernel's clock stood still and so did its deadlines.
+void Run::count_sleep() {
+  const auto slept = deps_.slept();
+  const auto asleep = slept - std::exchange(slept_, slept);
+  if (asleep <= std::chrono::nanoseconds(0)) return;
+  lease_.slept(asleep);
+  for (auto& [id, place] : places_)
+    for (const auto& injection : place.injections) injection->renew(lease_.kernel_deadline());
 }
 
 void Run::arm_all(const PodMap& pods) {
-  if (!lease_.valid(deps_.clock.steady())) {
+  const SteadyTime now = deps_.clock.steady();
+  faults_over_ = faults_over_ || lease_.ended(now);
+  wants_answer_ = false;
+  if (faults_over_) return;
+  // An answer to a request that waited for long leaves too little: what is armed on its last moment
+  // would end before the next answer.
+  if (armed() > 0 ? !lease_.valid(now) : !lease_.fresh(now)) {
     wants_answer_ = true;
     return;
   }
-  wants_answer_ = false;
   for (auto& [id, place] : places_) arm_place(place, pods);
   if (armed_told_) return;
   std::size_t all = 0;
@@ -115,8 +142,7 @@ void Run::follow_containers(Place& place, const PodMap& pods) {
     return;
   }
   for (const auto& injection : place.injections) injection->unblock();
-  const bool armed = phase_ == api::RunPhase::fault && lease_.valid(deps_.clock.steady()) &&
-                     arm_place(place, pods);
+  const bool armed = may_arm() && arm_place(place, pods);
   event(api::RunEventKind::pod_restarted, pod,
         "its containers changed: " + container_words(now) + (now.size() == 1 ? " is" : " are") +
             " there" + (armed ? ", the faults are armed again" : ""));

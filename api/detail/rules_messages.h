@@ -33,7 +33,8 @@ struct Rules<DesiredRun> {
       {.key = "phase", .required = true},
       {.key = "matching", .min = 0},
       {.key = "targets", .min = 0},
-      {.key = "leaseSeconds", .min = 0, .max = 3600, .more_than_min = true}};
+      {.key = "leaseSeconds", .min = 0, .max = 3600, .more_than_min = true},
+      {.key = "faultSecondsLeft", .min = 0}};
   static constexpr std::string_view schema{};
 };
 

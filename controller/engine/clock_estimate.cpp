@@ -18,7 +18,12 @@ double seconds(std::chrono::nanoseconds d) { return std::chrono::duration<double
 }  // namespace
 
 void ClockEstimate::add(const api::SyncRequest& request, Instant received) {
-  if (request.sentAt.set()) ahead_ = seconds(request.sentAt.value - received.utc);
+  if (request.sentAt.set()) {
+    // In seconds: the difference of two times that are centuries apart has no nanoseconds.
+    const double ahead =
+        seconds(request.sentAt.value.time_since_epoch()) - seconds(received.utc.time_since_epoch());
+    ahead_ = std::abs(ahead) <= kFarthest ? ahead : 0;
+  }
   if (!request.clockOffset || !request.clockRoundTrip) return;
   const double round_trip = *request.clockRoundTrip, offset = *request.clockOffset;
   if (!(round_trip >= 0 && round_trip <= kLongest) || !(std::abs(offset) <= kFarthest)) return;
@@ -46,7 +51,12 @@ void to_our_clock(api::RunBatch& batch, double offset) {
   if (offset == 0) return;
   const auto by = std::chrono::nanoseconds(std::llround(offset * 1e9));
   const auto move = [by](api::Timestamp& t) {
-    if (t.set()) t.value -= by;
+    if (!t.set()) return;
+    // What would be beyond all times stays what it is, and is refused as impossible.
+    std::int64_t moved = 0;
+    if (!__builtin_sub_overflow(std::int64_t{t.value.time_since_epoch().count()},
+                                std::int64_t{by.count()}, &moved))
+      t.value = UtcTime(std::chrono::nanoseconds(moved));
   };
   for (api::InjectionStatus& injection : batch.injections) {
     move(injection.armedAt);

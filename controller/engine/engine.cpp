@@ -44,20 +44,41 @@ Engine::~Engine() = default;
 Cluster Engine::cluster(const api::Experiment& experiment, Instant now) const {
   Cluster cluster;
   cluster.rules = rules_;
-  if (rules_.knows_namespaces) {
+  if (rules_.in_cluster) {
     const Scope scope = scope_of(experiment);
     cluster.comparable = scope.hit;
-    cluster.comparable.insert(scope.seen.begin(), scope.seen.end());
+    cluster.comparable->insert(scope.seen.begin(), scope.seen.end());
   }
   for (const auto& [name, node] : nodes_)
     if (is_connected(*node, now)) cluster.nodes.push_back({name, node->info, node->pods});
+  cluster.hits = hits();
+  return cluster;
+}
+
+Hits Engine::hits() const {
+  Hits hits;
   for (const auto& [id, entry] : runs_) {
     if (entry.run && entry.run->over()) continue;
     const api::RunRecord& head = entry.run ? entry.run->head() : *entry.prepared;
     for (const api::RunPod& pod : head.pods)
-      if (!pod.leftAt.set()) cluster.in_use[pod.pod.id()] = {id, pod.role};
+      if (pod.role == api::PodRole::target && !pod.leftAt.set()) hits[pod.pod.id()] = id;
   }
-  return cluster;
+  return hits;
+}
+
+// Each run is told what the others hit; after every change of what is hit.
+void Engine::tell_hits(Instant now) {
+  if (!std::exchange(hits_changed_, false)) return;
+  const Hits all = hits();
+  for (auto& [id, entry] : runs_) {
+    if (!entry.run || entry.run->over()) continue;
+    Hits others;
+    for (const api::RunPod& pod : entry.run->head().pods)
+      if (const auto hit = all.find(pod.pod.id()); hit != all.end() && hit->second != id)
+        others.insert(*hit);
+    entry.run->others_hit(others, now);
+    settle(entry);
+  }
 }
 
 // Below 2^32, so that every JSON reader keeps it exact.
@@ -119,6 +140,8 @@ void Engine::begin(const std::string& run, Instant now) {
   entry->second.head_saved = entry->second.run->head_version();
   entry->second.abort_check = now.steady;
   settle(entry->second);
+  hits_changed_ = true;
+  tell_hits(now);
 }
 
 void Engine::drop(const std::string& run) {
@@ -131,6 +154,7 @@ void Engine::adopt(Run run) {
   Entry& entry = runs_[id];
   entry.run = std::make_unique<Run>(std::move(run));
   settle(entry);
+  hits_changed_ = true;
 }
 
 void Engine::begin_term(Instant now) {
@@ -206,6 +230,8 @@ void Engine::tick(Instant now) {
     }
     settle(entry);
   }
+  tell_hits(now);
+  forget_over(now);
   std::erase_if(nodes_, [&](const auto& node) {
     return node.second->held == 0 && now.steady - node.second->last_seen > kForgetNode;
   });
@@ -227,6 +253,7 @@ void Engine::follow(Entry& entry, Instant now) {
       gone.push_back(pod.pod.id());
   }
   for (const std::string& pod : gone) entry.run->leave(pod, now);
+  hits_changed_ = hits_changed_ || !gone.empty();
   // Most of the time nobody is missing; the whole cluster need not be looked at for that.
   const auto there = std::ranges::count_if(head.pods, [](const api::RunPod& pod) {
     return pod.role == api::PodRole::target && !pod.leftAt.set();
@@ -247,6 +274,7 @@ void Engine::follow(Entry& entry, Instant now) {
     if (node == nodes_.end()) continue;
     spdlog::info("run {}: {} on {} joins", head.run, pod.id(), pod.node);
     entry.run->join(pod, node->second->info, joins->matching, now);
+    hits_changed_ = true;
   }
 }
 
@@ -301,6 +329,7 @@ void Engine::settle(Entry& entry) {
       changes_.nodes.insert(node.node);
     }
   }
+  if (run.over() && !std::exchange(entry.over_seen, true)) hits_changed_ = true;
   if (run.head_version() != entry.head_seen) {
     entry.head_seen = run.head_version();
     changes_.runs.insert(run.head().run);
@@ -326,8 +355,10 @@ void Engine::saved(const std::string& run, std::uint64_t head_version) {
   const auto entry = runs_.find(run);
   if (entry == runs_.end() || !entry->second.run) return;
   entry->second.head_saved = head_version;
-  if (entry->second.run->over() && entry->second.run->head_version() == head_version)
+  if (entry->second.run->over() && entry->second.run->head_version() == head_version) {
+    if (entry->second.guard) over_[run] = {std::move(entry->second.guard)};
     runs_.erase(entry);
+  }
 }
 
 }  // namespace faultline::controller

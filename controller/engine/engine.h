@@ -16,6 +16,7 @@
 #include "api/plan.h"
 #include "controller/engine/run.h"
 #include "controller/engine/targets.h"
+#include "controller/engine/write_guard.h"
 
 namespace faultline::controller {
 
@@ -50,9 +51,14 @@ class Engine {
   [[nodiscard]] bool is_current(const std::string& node, const std::string& instance) const;
   [[nodiscard]] std::uint64_t revision(const std::string& node) const;
   [[nodiscard]] std::vector<api::DesiredRun> desired(const std::string& node,
-                                                     const std::string& instance) const;
+                                                     const std::string& instance,
+                                                     Instant now) const;
   // Moves the batch's timestamps to our clock. Call hello() before.
   void correct(const std::string& node, api::RunBatch& batch, Instant now);
+  // Takes out of corrected batches what the node may not write (write_guard.h); the run is told of
+  // what its own nodes sent too much. A batch of a run that is not under way, nor was until
+  // kLateBatches ago, or in which the node has no part, is of the run "" afterwards.
+  Refused admit(const std::string& node, std::vector<api::NumberedBatch>& batches, Instant now);
   // Corrected batches that are stored and were not before.
   std::vector<FaultDelta> apply(const std::string& node, const std::string& instance,
                                 const std::vector<api::NumberedBatch>& batches, Instant now);
@@ -101,6 +107,9 @@ class Engine {
   // The head with this version is stored. A run that is over is forgotten then.
   void saved(const std::string& run, std::uint64_t head_version);
 
+  // For how long nodes may still send what they had measured, after the end of a run.
+  static constexpr std::chrono::minutes kLateBatches{2};
+
  private:
   struct Node;
   struct Entry {
@@ -109,9 +118,15 @@ class Engine {
     std::uint64_t desired_seen = 0, head_seen = 0, head_saved = 0;
     SteadyTime abort_check, follow_check;
     std::string follow_refusal;  // as told last
+    bool over_seen = false;
+    std::unique_ptr<WriteGuard> guard;  // from the first batch on
   };
 
   [[nodiscard]] Cluster cluster(const api::Experiment& experiment, Instant now) const;
+  [[nodiscard]] Hits hits() const;
+  void tell_hits(Instant now);
+  void forget_over(Instant now);
+  WriteGuard* guard_of(const std::string& run, Instant now);
   [[nodiscard]] bool is_connected(const Node& node, Instant now) const;
   [[nodiscard]] std::uint64_t seed_for(std::uint64_t asked) const;
   [[nodiscard]] std::string new_run_id(const std::string& name, UtcTime now) const;
@@ -126,8 +141,14 @@ class Engine {
   std::map<std::string, std::unique_ptr<Node>> nodes_;
   std::map<std::string, std::uint64_t> revisions_;  // by node
   std::map<std::string, Entry> runs_;               // by id
+  struct Over {
+    std::unique_ptr<WriteGuard> guard;
+    SteadyTime until = SteadyTime::max();  // set by the next tick
+  };
+  std::map<std::string, Over> over_;  // by id, a while after they were stored
   mutable std::set<std::string> used_ids_;
   Changes changes_;
+  bool hits_changed_ = false;
 };
 
 }  // namespace faultline::controller

@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::size_t kLongestName = 253;  // of a Kubernetes node
 constexpr std::size_t kRetired = 16;
+constexpr std::size_t kLongestInstance = 128;
+constexpr std::uint64_t kHighestNumber = std::uint64_t{1} << 53;
 
 bool good_name(const std::string& name) {
   return !name.empty() && name.size() <= kLongestName && std::ranges::all_of(name, [](char c) {
@@ -23,6 +25,8 @@ Result<bool> Engine::hello(const std::string& name, const api::SyncRequest& requ
   if (!good_name(name))
     return fail(Errc::kInvalid,
                 "a node's name has letters, digits, -, . and _, at most 253 of them");
+  if (request.instance.size() > kLongestInstance)
+    return fail(Errc::kInvalid, "instance: at most " + std::to_string(kLongestInstance) + " bytes");
   std::unique_ptr<Node>& slot = nodes_[name];
   if (!slot) slot = std::make_unique<Node>();
   Node& node = *slot;
@@ -91,12 +95,13 @@ std::uint64_t Engine::revision(const std::string& node) const {
   return known == revisions_.end() ? options_.first_revision : known->second;
 }
 
-std::vector<api::DesiredRun> Engine::desired(const std::string& node,
-                                             const std::string& instance) const {
+std::vector<api::DesiredRun> Engine::desired(const std::string& node, const std::string& instance,
+                                             Instant now) const {
   std::vector<api::DesiredRun> runs;
   for (const auto& [id, entry] : runs_)
     if (entry.run)
-      if (auto desired = entry.run->desired(node, instance)) runs.push_back(std::move(*desired));
+      if (auto desired = entry.run->desired(node, instance, now))
+        runs.push_back(std::move(*desired));
   return runs;
 }
 
@@ -113,10 +118,59 @@ void Engine::correct(const std::string& node, api::RunBatch& batch, Instant now)
   for (api::Gap& gap : batch.gaps) gap.node = node;
 }
 
+WriteGuard* Engine::guard_of(const std::string& run, Instant now) {
+  if (const auto over = over_.find(run); over != over_.end()) return over->second.guard.get();
+  const auto entry = runs_.find(run);
+  if (entry == runs_.end() || !entry->second.run) return nullptr;
+  if (!entry->second.guard)
+    entry->second.guard = std::make_unique<WriteGuard>(entry->second.run->head(), now);
+  entry->second.guard->know(entry->second.run->head());
+  return entry->second.guard.get();
+}
+
+Refused Engine::admit(const std::string& node, std::vector<api::NumberedBatch>& batches,
+                      Instant now) {
+  Refused all;
+  // No agent counts so far, and no reader of JSON.
+  all.add("a number that no batch can have",
+          std::erase_if(batches, [](const auto& b) { return b.number > kHighestNumber; }));
+  for (api::NumberedBatch& numbered : batches) {
+    api::RunBatch& batch = numbered.batch;
+    const WriteGuard* guard = guard_of(batch.run, now);
+    if (guard == nullptr) {
+      batch = {};
+      all.add("a run that is not under way");
+      continue;
+    }
+    const Refused refused = guard->keep_own(node, batch, now);
+    if (refused.entries == 0) continue;
+    all.add(refused.why.c_str(), refused.entries);
+    if (!guard->has(node)) {
+      batch = {};
+      continue;
+    }
+    if (const auto entry = runs_.find(batch.run); entry != runs_.end()) {
+      entry->second.run->refused(node, refused, now);
+      settle(entry->second);
+    }
+  }
+  return all;
+}
+
+void Engine::forget_over(Instant now) {
+  for (auto& [id, over] : over_) {
+    if (over.until != SteadyTime::max()) continue;
+    over.until = now.steady + kLateBatches;
+    over.guard->over(now);
+  }
+  std::erase_if(over_, [&](const auto& over) { return now.steady >= over.second.until; });
+}
+
 std::vector<FaultDelta> Engine::apply(const std::string& node, const std::string& instance,
                                       const std::vector<api::NumberedBatch>& batches, Instant now) {
   std::vector<FaultDelta> deltas;
   for (const auto& [number, batch] : batches) {
+    if (WriteGuard* guard = guard_of(batch.run, now)) guard->charge(node, batch);
     const auto entry = runs_.find(batch.run);
     if (entry == runs_.end() || !entry->second.run) continue;
     for (FaultDelta& delta : entry->second.run->batch(node, instance, batch, now))

@@ -15,13 +15,16 @@
 namespace faultline::controller {
 
 using Labels = std::map<std::string, std::string>;
+using Hits = std::map<std::string, std::string>;  // targets of runs: pod id -> run
 
 // The policy in force, and what of the cluster it is about.
 struct Rules {
   api::Policy policy;
   std::string origin = "the controller's default policy";  // where it is written, for refusals
-  // Labels of namespaces; without Kubernetes none is known, and namespaceAccess does not apply.
+  // Labels of namespaces. Without Kubernetes there are none, and namespaceAccess does not apply. In
+  // a cluster nothing starts before they are known, and one that is not among them is closed.
   std::map<std::string, Labels> namespaces;
+  bool in_cluster = false;
   bool knows_namespaces = false;
 };
 
@@ -30,12 +33,14 @@ struct Rules {
 // The same of one pod, its namespace included.
 [[nodiscard]] std::string why_protected(const Rules& rules, const api::PodRef& pod);
 
-// What can be said before any pod is known: namespaces that are named, and the length of the fault.
+// What can be said before any pod is known: namespaces that are named, and the length of the fault
+// and of the run. kUnavailable: the cluster's namespaces are not known yet.
 [[nodiscard]] Result<> allows(const Rules& rules, const api::Experiment& experiment);
 // What can be said of a choice: how many pods, and how much of each workload. `pods` are all that
-// are known.
+// are known, `others` what other runs hit: the limits of a policy hold for all runs together.
 [[nodiscard]] Result<> allows_targets(const Rules& rules, const api::Experiment& experiment,
                                       const std::vector<api::PodRef>& targets,
-                                      const std::vector<api::PodRef>& pods);
+                                      const std::vector<api::PodRef>& pods,
+                                      const Hits& others = {});
 
 }  // namespace faultline::controller

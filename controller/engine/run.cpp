@@ -12,6 +12,9 @@ namespace {
 
 using api::RunState;
 
+constexpr std::chrono::milliseconds kClockStep{500};
+constexpr std::size_t kMostGaps = 2000;  // whatever agents do
+
 std::string during_words(RunStep step) {
   switch (step) {
     case RunStep::kMeasuring:
@@ -33,6 +36,11 @@ std::string during_words(RunStep step) {
   return "while the run was being closed";
 }
 
+std::string other_run_words(bool control, const std::string& run) {
+  return control ? "run " + run + " hits this pod: it is no control pod any more"
+                 : "run " + run + " hits this pod: what is seen of it is of that run as well";
+}
+
 }  // namespace
 
 Run::Run(api::RunRecord head, RunTimes times, Instant now)
@@ -40,7 +48,8 @@ Run::Run(api::RunRecord head, RunTimes times, Instant now)
       times_(times),
       step_since_(now.steady),
       phase_since_(now.steady),
-      recovery_length_(head_.experiment.spec.phases.recovery.value) {
+      recovery_length_(head_.experiment.spec.phases.recovery.value),
+      utc_ahead_(now.utc.time_since_epoch() - now.steady.time_since_epoch()) {
   for (const api::NodeRecord& node : head_.nodes)
     members_[node.node] = {.last_contact = now.steady,
                            .last_contact_utc = now.utc,
@@ -55,6 +64,7 @@ Run::Run(api::RunRecord head, RunTimes times, Instant now)
 
 void Run::tick(Instant now) {
   if (over()) return;
+  follow_clock(now);
   if (step_ != RunStep::kMeasuring && !patient_)
     for (auto& [node, member] : members_)
       if (!member.lost && !member.closed && now.steady - member.last_contact > times_.lease)
@@ -68,6 +78,17 @@ void Run::tick(Instant now) {
                       : ""),
              now, EndedBy::kLease);
   advance(now);
+}
+
+// The wall clock was set: phases end when they would have ended, and the record says when that is.
+void Run::follow_clock(Instant now) {
+  const auto ahead = now.utc.time_since_epoch() - now.steady.time_since_epoch();
+  if (ahead - utc_ahead_ < kClockStep && utc_ahead_ - ahead < kClockStep) return;
+  const auto by = ahead - utc_ahead_;
+  utc_ahead_ = ahead;
+  if (!head_.history.back().until.set()) return;
+  head_.history.back().until.value += by;
+  ++head_version_;
 }
 
 void Run::contact(const std::string& node, const std::string& instance, Instant now) {
@@ -128,6 +149,62 @@ void Run::fail(std::string reason, Recovery recovery, Instant now) {
   advance(now);
 }
 
+std::optional<std::chrono::nanoseconds> Run::length_of(RunState state) const {
+  const api::Phases& phases = head_.experiment.spec.phases;
+  if (state == RunState::Baseline) return phases.baseline.value;
+  if (state == RunState::Injecting) return phases.fault.value;
+  if (state == RunState::Recovering) return recovery_length_;
+  return std::nullopt;
+}
+
+void Run::others_hit(const std::map<std::string, std::string>& runs, Instant now) {
+  if (over()) return;
+  std::vector<std::string> gone;
+  for (const api::RunPod& pod : head_.pods) {
+    if (pod.role == api::PodRole::target || pod.leftAt.set()) continue;
+    const std::string id = pod.pod.id();
+    const auto hit = runs.find(id);
+    const auto open = hit_by_others_.find(id);
+    if (hit == runs.end()) {
+      if (open == hit_by_others_.end()) continue;
+      head_.gaps[open->second].to = {std::max(now.utc, head_.gaps[open->second].from.value)};
+      hit_by_others_.erase(open);
+      ++head_version_;
+      continue;
+    }
+    if (open != hit_by_others_.end()) continue;
+    const bool control = pod.role == api::PodRole::control;
+    if (control)
+      gone.push_back(id);
+    else
+      hit_by_others_[id] = head_.gaps.size();
+    head_.gaps.push_back(
+        {pod.pod.node, id, "", {now.utc}, {}, other_run_words(control, hit->second)});
+    ++head_version_;
+  }
+  for (const std::string& pod : gone) leave(pod, now);
+}
+
+void Run::refused(const std::string& node, const Refused& refused, Instant now) {
+  const auto found = members_.find(node);
+  if (found == members_.end() || over() || refused.entries == 0) return;
+  Member& member = found->second;
+  member.refused += refused.entries;
+  // Each doubling is told, so that nobody makes us write without end.
+  if (member.refused < 2 * member.refused_told) return;
+  if (member.refused_told == 0) {
+    member.refused_gap = head_.gaps.size();
+    head_.gaps.push_back({node, "", "", {now.utc}, {}, ""});
+  }
+  member.refused_told = member.refused;
+  api::Gap& gap = head_.gaps[member.refused_gap];
+  gap.to = {std::max(now.utc, gap.from.value)};
+  gap.reason = "at least " + std::to_string(member.refused) +
+               (member.refused == 1 ? " entry" : " entries") +
+               " that the agent sent could not be taken: " + refused.why;
+  ++head_version_;
+}
+
 void Run::leave(const std::string& pod, Instant now) {
   for (api::RunPod& known : head_.pods)
     if (known.pod.id() == pod && !known.leftAt.set()) known.leftAt = {now.utc};
@@ -152,10 +229,10 @@ void Run::join(const api::PodRef& pod, const api::NodeInfo& info, std::int64_t m
 double Run::clock_offset(const std::string& node, const ClockOffset& known, Instant now) {
   const auto record = std::ranges::find(head_.nodes, node, &api::NodeRecord::node);
   const auto member = members_.find(node);
-  if (record == head_.nodes.end() || member == members_.end()) return known.applied();
+  if (record == head_.nodes.end() || member == members_.end() || over()) return known.applied();
   const ClockOffset used{record->clockOffset, record->clockUncertainty};
   if (!member->second.clock_known || !used.agrees(known)) {
-    if (member->second.clock_known)
+    if (member->second.clock_known && head_.gaps.size() < kMostGaps)
       head_.gaps.push_back({node,
                             "",
                             "",
@@ -261,7 +338,9 @@ void Run::enter(RunStep step, Instant now) {
 
 void Run::mark(RunState state, std::string reason, Instant now) {
   head_.state = state;
-  head_.history.push_back({state, {now.utc}, std::move(reason)});
+  head_.history.push_back({state, {now.utc}, std::move(reason), {}});
+  if (const auto length = length_of(state)) head_.history.back().until = {now.utc + *length};
+  utc_ahead_ = now.utc.time_since_epoch() - now.steady.time_since_epoch();
   phase_since_ = now.steady;
   ++head_version_;
 }
@@ -286,6 +365,7 @@ void Run::end_early(RunState ending, std::string reason, Recovery recovery, Inst
 
 void Run::finish(Instant now) {
   for (auto& [node, member] : members_) close_gap(member, now.utc);
+  others_hit({}, now);
   mark(ending_.value_or(RunState::Completed), head_.stateReason, now);
   step_ = RunStep::kOver;
 }
@@ -367,7 +447,7 @@ void Run::event(const std::string& node, Member& member, const api::RunEvent& ev
 }
 
 void Run::open_gap(const std::string& node, Member& member, std::string reason) {
-  if (member.gap) return;
+  if (member.gap || head_.gaps.size() >= kMostGaps) return;
   member.gap = head_.gaps.size();
   head_.gaps.push_back({node, "", "", {member.last_contact_utc}, {}, std::move(reason)});
   ++head_version_;

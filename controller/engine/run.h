@@ -21,6 +21,10 @@
 // A node that was not heard for a lease is lost: the kernel has ended its faults by then. An agent
 // that was started anew is another instance: before the faults it joins again, after them it gets
 // nothing of this run, because counters that begin anew would overwrite those of the old one.
+//
+// Ages are by the steady clock. The end of a phase is also kept in UTC (PhaseMark::until), for a
+// controller that goes on with the run: what cannot be told then counts as passed, so that no
+// restart, clock step or leader whose clock is behind lengthens a fault (decision 0023).
 #pragma once
 
 #include <chrono>
@@ -31,6 +35,7 @@
 
 #include "api/run_record.h"
 #include "controller/engine/clock_estimate.h"
+#include "controller/engine/write_guard.h"
 
 namespace faultline::controller {
 
@@ -92,13 +97,19 @@ class Run {
   // With `follow: true`: a target is gone for good; another pod takes a place. `info`: of its node.
   void leave(const std::string& pod, Instant now);
   void join(const api::PodRef& pod, const api::NodeInfo& info, std::int64_t matching, Instant now);
+  // What a node of this run sent and may not; becomes one gap that says how many.
+  void refused(const std::string& node, const Refused& refused, Instant now);
+  // What other runs hit now, by pod. A control pod of this run that is hit is no control pod any
+  // more; an observed one stays and is remarked.
+  void others_hit(const std::map<std::string, std::string>& runs, Instant now);
   // The offset by which the node's timestamps are moved: the first that is known holds for the
   // whole run, unless it turns out to be wrong, which is a gap.
   double clock_offset(const std::string& node, const ClockOffset& known, Instant now);
 
   // ---- outputs
   [[nodiscard]] std::optional<api::DesiredRun> desired(const std::string& node,
-                                                       const std::string& instance) const;
+                                                       const std::string& instance,
+                                                       Instant now) const;
   [[nodiscard]] RunStep step() const { return step_; }
   [[nodiscard]] bool over() const { return step_ == RunStep::kOver; }
   // Everything but what is in batches: injections, windows, events and gaps of nodes are empty.
@@ -126,6 +137,8 @@ class Run {
     SteadyTime measuring_by;         // when it must have reported `measuring`
     std::optional<std::size_t> gap;  // in head_.gaps, open
     bool clock_known = false;
+    std::size_t refused = 0, refused_told = 0;  // entries
+    std::size_t refused_gap = 0;                // in head_.gaps, once some were told
   };
   struct InjectionKey {
     std::string pod;
@@ -133,7 +146,10 @@ class Run {
     friend auto operator<=>(const InjectionKey&, const InjectionKey&) = default;
   };
 
-  void resume(const api::RunRecord& full, Instant now);
+  void resume(const api::RunRecord& full, UtcTime last_seen, Instant now);
+  // Of the phase that the last mark of the history began, empty: it has none.
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> length_of(api::RunState state) const;
+  void follow_clock(Instant now);
   void advance(Instant now);
   bool advance_once(Instant now);
   void enter(RunStep step, Instant now);
@@ -166,6 +182,8 @@ class Run {
   SteadyTime step_since_;
   SteadyTime phase_since_;  // of the state, for the summary
   std::chrono::nanoseconds recovery_length_;
+  std::chrono::nanoseconds utc_ahead_;  // of the steady clock, when `until` was written
+  std::map<std::string, std::size_t> hit_by_others_;  // observed pods; of head_.gaps, open
   std::optional<api::RunState> ending_;
   EndedBy ended_by_ = EndedBy::kPhases;
   std::map<std::string, Member> members_;

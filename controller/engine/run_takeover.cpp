@@ -23,13 +23,16 @@ std::string span_words(std::chrono::nanoseconds d) {
 namespace {
 
 std::string interrupted_words(const api::RunRecord& head, UtcTime last_seen, const RunTimes& times,
-                              const std::string& successor) {
+                              std::string successor, UtcTime now) {
   const api::PhaseMark& phase = head.history.back();
   const api::Phases& phases = head.experiment.spec.phases;
   const auto after = [&](const api::Duration& length) {
     const auto so_far = std::max(last_seen - phase.at.value, std::chrono::nanoseconds(0));
     return " after " + span_words(so_far) + " of " + span_words(length.value);
   };
+  if (last_seen - now > times.lease)
+    successor +=
+        ", by a clock that is " + span_words(last_seen - now) + " behind what was stored last,";
   const std::string restarted = successor + " ";
   switch (phase.state) {
     case RunState::Baseline:
@@ -47,6 +50,12 @@ std::string interrupted_words(const api::RunRecord& head, UtcTime last_seen, con
       break;
   }
   return restarted + "before the baseline";
+}
+
+bool observes(const api::RunRecord& head, const std::string& pod) {
+  return std::ranges::any_of(head.pods, [&](const api::RunPod& known) {
+    return known.role == api::PodRole::observed && known.pod.id() == pod;
+  });
 }
 
 // What batches carry: Run keeps it beside the head.
@@ -68,10 +77,12 @@ Run Run::taken_over(const api::RunRecord& full, std::optional<RunState> ending, 
   // it did not.
   const bool begun = std::ranges::any_of(
       full.nodes, [](const api::NodeRecord& node) { return !node.instance.empty(); });
-  if (ending || !begun || now.utc - last_seen > times.lease)
+  // A clock that is far behind what was stored cannot tell how long ago that was.
+  const auto age = now.utc - last_seen;
+  if (ending || !begun || age > times.lease || -age > times.lease)
     return interrupted(without_batches(full), ending, last_seen, times, now, successor);
   Run run(without_batches(full), times, now);
-  run.resume(full, now);
+  run.resume(full, last_seen, now);
   std::string& told = run.head_.history.back().reason;
   told += (told.empty() ? "" : "; ") + successor + " after " +
           span_words(std::max<std::chrono::nanoseconds>(now.utc - run.head_.history.back().at.value,
@@ -88,8 +99,14 @@ Run Run::interrupted(api::RunRecord head, std::optional<RunState> ending, UtcTim
   run.patient_ = true;
   run.ending_ = ending.value_or(RunState::Failed);
   run.ended_by_ = EndedBy::kCaller;
-  if (!ending) run.head_.stateReason = interrupted_words(run.head_, last_seen, times, successor);
-  run.head_.gaps.push_back({"", "", "", {last_seen}, {now.utc}, "the controller was not running"});
+  if (!ending)
+    run.head_.stateReason = interrupted_words(run.head_, last_seen, times, successor, now.utc);
+  run.head_.gaps.push_back({"",
+                            "",
+                            "",
+                            {std::min(last_seen, now.utc)},
+                            {std::max(last_seen, now.utc)},
+                            "the controller was not running"});
   for (const api::NodeRecord& node : run.head_.nodes) run.members_[node.node].closed = node.closed;
   run.enter(RunStep::kClosing, now);
   run.advance(now);
@@ -98,7 +115,7 @@ Run Run::interrupted(api::RunRecord head, std::optional<RunState> ending, UtcTim
 
 // Where it was, by what was stored. Agents get a whole lease to find this controller, and a step
 // that waits for their reports its whole time-out.
-void Run::resume(const api::RunRecord& full, Instant now) {
+void Run::resume(const api::RunRecord& full, UtcTime last_seen, Instant now) {
   for (const api::NodeRecord& node : full.nodes) {
     Member& member = members_[node.node];
     member.instance = node.instance;
@@ -106,7 +123,8 @@ void Run::resume(const api::RunRecord& full, Instant now) {
     member.closed = node.closed;
     member.clock_known = node.clockUncertainty > 0;
     for (std::size_t i = 0; i < head_.gaps.size(); ++i)
-      if (head_.gaps[i].node == node.node && !head_.gaps[i].to.set()) member.gap = i;
+      if (head_.gaps[i].node == node.node && head_.gaps[i].pod.empty() && !head_.gaps[i].to.set())
+        member.gap = i;
     for (const api::RunEvent& event : node.events) {
       // An agent that was started anew has not measured yet, while its gap is open.
       if (event.kind == api::RunEventKind::measuring) member.measuring = !member.gap;
@@ -121,6 +139,9 @@ void Run::resume(const api::RunRecord& full, Instant now) {
         fault_windows_[node.node].push_back(window);
     }
   }
+  for (std::size_t i = 0; i < head_.gaps.size(); ++i)
+    if (!head_.gaps[i].pod.empty() && !head_.gaps[i].to.set() && observes(head_, head_.gaps[i].pod))
+      hit_by_others_[head_.gaps[i].pod] = i;
   const api::PhaseMark& phase = head_.history.back();
   switch (phase.state) {
     case RunState::Baseline:
@@ -138,9 +159,17 @@ void Run::resume(const api::RunRecord& full, Instant now) {
     case RunState::Failed:
       return;  // nothing was timed yet
   }
-  step_since_ = now.steady - std::max<std::chrono::nanoseconds>(now.utc - phase.at.value,
-                                                                std::chrono::nanoseconds(0));
+  // At least what had passed when it was seen last. Where this clock is behind the one that wrote
+  // that, a lease more: had more time passed, no agent would go on.
+  const std::chrono::nanoseconds length = *length_of(phase.state);
+  const UtcTime until = phase.until.set() ? phase.until.value : phase.at.value + length;
+  const UtcTime at_most = now.utc >= last_seen ? now.utc : last_seen + times_.lease;
+  std::chrono::nanoseconds left = until - at_most;
+  // More than all of it: the clock was set back and nobody could write that down.
+  if (left > length || left < std::chrono::nanoseconds(0)) left = std::chrono::nanoseconds(0);
+  step_since_ = now.steady - (length - left);
   phase_since_ = step_since_;
+  head_.history.back().until = {now.utc + left};
 }
 
 }  // namespace faultline::controller

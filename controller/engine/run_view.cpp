@@ -12,8 +12,8 @@ double seconds(std::chrono::nanoseconds d) { return std::chrono::duration<double
 
 }  // namespace
 
-std::optional<api::DesiredRun> Run::desired(const std::string& node,
-                                            const std::string& instance) const {
+std::optional<api::DesiredRun> Run::desired(const std::string& node, const std::string& instance,
+                                            Instant now) const {
   const auto member = members_.find(node);
   if (member == members_.end() || in(RunStep::kClosing, RunStep::kOver)) return std::nullopt;
   if (!member->second.instance.empty() && member->second.instance != instance) return std::nullopt;
@@ -21,7 +21,13 @@ std::optional<api::DesiredRun> Run::desired(const std::string& node,
                           .experiment = head_.experiment,
                           .matching = head_.matching,
                           .leaseSeconds = seconds(times_.lease)};
-  if (in(RunStep::kArming, RunStep::kFault)) desired.phase = api::RunPhase::fault;
+  if (in(RunStep::kArming, RunStep::kFault)) {
+    desired.phase = api::RunPhase::fault;
+    // While some node is still arming, the phase itself has not begun.
+    const SteadyTime begins = step_ == RunStep::kArming ? step_since_ + times_.answer : step_since_;
+    desired.faultSecondsLeft =
+        std::max(0.0, seconds(begins + head_.experiment.spec.phases.fault.value - now.steady));
+  }
   if (in(RunStep::kDisarming, RunStep::kRecovery)) desired.phase = api::RunPhase::recovery;
   for (const api::RunPod& pod : head_.pods) {
     if (pod.leftAt.set()) continue;

@@ -32,18 +32,6 @@ std::string_view mode_word(api::Mode mode) {
   return "random-max-percent";
 }
 
-std::string_view role_word(api::PodRole role) {
-  switch (role) {
-    case api::PodRole::target:
-      return "target";
-    case api::PodRole::observed:
-      return "observed pod";
-    case api::PodRole::control:
-      break;
-  }
-  return "control pod";
-}
-
 std::string percent_number(double percent) {
   const double whole = std::round(percent * 100) / 100;
   std::array<char, 32> text{};
@@ -187,16 +175,16 @@ Result<> have_containers(const std::vector<std::string>& names, const Pods& targ
   return {};
 }
 
-Result<> free_of_runs(const Pods& pods, std::string_view as, const Cluster& cluster) {
-  for (const api::PodRef& pod : pods) {
-    const auto used = cluster.in_use.find(pod.id());
-    if (used == cluster.in_use.end()) continue;
+// Faults of two runs on one pod could not be told apart. To observe it is free to everybody.
+Result<> hit_by_nobody(const Pods& targets, const Cluster& cluster) {
+  for (const api::PodRef& pod : targets) {
+    const auto hit = cluster.hits.find(pod.id());
+    if (hit == cluster.hits.end()) continue;
     return fail(Errc::kConflict,
-                "pod " + pod.id() + ", " + std::string(as) + " of this one, is a " +
-                    std::string(role_word(used->second.role)) + " of run " + used->second.run +
-                    "; a pod is in one run at a time: wait for its end or stop it "
-                    "(faultline stop " +
-                    used->second.run + ")");
+                "pod " + pod.id() + ", a target of this one, is a target of run " + hit->second +
+                    "; a pod is hit by one run at a time: wait for its end or stop it (faultline "
+                    "stop " +
+                    hit->second + ")");
   }
   return {};
 }
@@ -224,9 +212,9 @@ void add_watched(const api::ExperimentSpec& spec, const Cluster& cluster, api::R
   std::set<std::string> nodes;
   for (const api::PodRef& pod : plan.targets) nodes.insert(pod.node);
   plan.control = others(cluster, plan, [&](const api::PodRef& pod) {
-    return nodes.contains(pod.node) && !cluster.in_use.contains(pod.id()) &&
+    return nodes.contains(pod.node) && !cluster.hits.contains(pod.id()) &&
            why_closed(cluster.rules, pod.namespace_).empty() &&
-           (cluster.comparable.empty() || cluster.comparable.contains(pod.namespace_));
+           (!cluster.comparable || cluster.comparable->contains(pod.namespace_));
   });
   if (plan.control.size() > kMaxControlPods) plan.control.resize(kMaxControlPods);
 }
@@ -279,18 +267,16 @@ Result<api::RunPlan> resolve(const api::Experiment& experiment, const Cluster& c
   pods->resize(*count);
   std::ranges::sort(*pods, {}, &api::PodRef::id);
   plan.targets = std::move(*pods);
+  if (auto fine = hit_by_nobody(plan.targets, cluster); !fine) return fail(std::move(fine.error()));
   Pods everybody;
   for (const KnownNode& node : cluster.nodes)
     everybody.insert(everybody.end(), node.pods.begin(), node.pods.end());
-  if (auto fine = allows_targets(cluster.rules, experiment, plan.targets, everybody); !fine)
+  if (auto fine = allows_targets(cluster.rules, experiment, plan.targets, everybody, cluster.hits);
+      !fine)
     return fail(std::move(fine.error()));
   if (auto fine = have_containers(spec.target.containerNames, plan.targets); !fine)
     return fail(std::move(fine.error()));
   add_watched(spec, cluster, plan);
-  if (auto fine = free_of_runs(plan.targets, "a target", cluster); !fine)
-    return fail(std::move(fine.error()));
-  if (auto fine = free_of_runs(plan.observed, "an observed pod", cluster); !fine)
-    return fail(std::move(fine.error()));
   add_unsupported(spec, cluster, plan);
   return plan;
 }
@@ -344,7 +330,7 @@ Result<Joining> joining(const api::RunRecord& record, const Cluster& cluster) {
   Joining joining{.pods = {}, .matching = static_cast<std::int64_t>(pods->size())};
   const std::size_t wanted = spec.target.mode == api::Mode::all ? pods->size() : first;
   std::erase_if(*pods, [&](const api::PodRef& pod) {
-    return had.contains(pod.id()) || cluster.in_use.contains(pod.id());
+    return had.contains(pod.id()) || cluster.hits.contains(pod.id());
   });
   if (present.size() >= wanted || pods->empty()) return joining;
   // Other numbers than those of the beginning, and the same on every machine.
@@ -361,7 +347,10 @@ Result<Joining> joining(const api::RunRecord& record, const Cluster& cluster) {
   Pods everybody;
   for (const KnownNode& node : cluster.nodes)
     everybody.insert(everybody.end(), node.pods.begin(), node.pods.end());
-  if (auto fine = allows_targets(cluster.rules, record.experiment, together, everybody); !fine)
+  Hits others = cluster.hits;
+  std::erase_if(others, [&](const auto& hit) { return hit.second == record.run; });
+  if (auto fine = allows_targets(cluster.rules, record.experiment, together, everybody, others);
+      !fine)
     return fail(std::move(fine.error()));
   if (auto fine = have_containers(spec.target.containerNames, *pods); !fine)
     return fail(std::move(fine.error()));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,18 +24,12 @@ struct KnownNode {
   std::vector<api::PodRef> pods;
 };
 
-// A pod that a running experiment holds.
-struct PodInUse {
-  std::string run;
-  api::PodRole role = api::PodRole::target;
-};
-
 struct Cluster {
-  std::vector<KnownNode> nodes;            // connected ones only
-  std::map<std::string, PodInUse> in_use;  // by pod id
+  std::vector<KnownNode> nodes;  // connected ones only
+  Hits hits;                     // of all runs under way
   Rules rules;
   // Whose pods may be compared with; empty: everybody's. Who asks must not see other people's pods.
-  std::set<std::string> comparable;
+  std::optional<std::set<std::string>> comparable;
 };
 
 inline constexpr std::size_t kMaxControlPods = 3;
@@ -42,8 +37,9 @@ inline constexpr std::size_t kMaxControlPods = 3;
 // The plan; `experiment` is valid and its seed is chosen (not 0). What no agent can do is in
 // RunPlan::unsupported, not an error. Errors name the rule, the value and what to change:
 // kUnavailable (no agent connected), kNotFound (nothing matches, no such container), kInvalid (the
-// mode's value does not fit the pods), kDenied (protected namespace, limits), kConflict (a pod is
-// in another run), kUnsupported (what this controller cannot do at all: alerts, signals, promql).
+// mode's value does not fit the pods), kDenied (protected namespace, limits), kConflict (a
+// target is one of another run already), kUnsupported (what this controller cannot do at all:
+// alerts, signals, promql).
 [[nodiscard]] Result<api::RunPlan> resolve(const api::Experiment& experiment,
                                            const Cluster& cluster);
 

@@ -45,6 +45,13 @@ struct Metrics::Impl {
   prometheus::Counter& stored = batches.Add({{"result", "stored"}});
   prometheus::Counter& duplicate = batches.Add({{"result", "duplicate"}});
   prometheus::Counter& unknown = batches.Add({{"result", "unknown_run"}});
+  prometheus::Counter& refused = BuildCounter()
+                                     .Name("faultline_entries_refused_total")
+                                     .Help(
+                                         "Measurements and events of agents that were not theirs "
+                                         "to write, could not be, or were too many")
+                                     .Register(registry)
+                                     .Add({});
   prometheus::Counter& store_errors = BuildCounter()
                                           .Name("faultline_store_errors_total")
                                           .Help("Writes that the store could not do")
@@ -112,6 +119,9 @@ void Metrics::batches(std::size_t stored, std::size_t duplicate, std::size_t unk
   impl_->stored.Increment(static_cast<double>(stored));
   impl_->duplicate.Increment(static_cast<double>(duplicate));
   impl_->unknown.Increment(static_cast<double>(unknown));
+}
+void Metrics::refused(std::size_t entries) {
+  impl_->refused.Increment(static_cast<double>(entries));
 }
 void Metrics::store_error() { impl_->store_errors.Increment(); }
 void Metrics::journal(const JournalState& state) {

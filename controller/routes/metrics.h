@@ -22,6 +22,7 @@ class Metrics {
   void run_ended(api::RunState state);
   void sync(double seconds);  // without the time it was held open on purpose
   void batches(std::size_t stored, std::size_t duplicate, std::size_t unknown);
+  void refused(std::size_t entries);  // what agents may not write
   void store_error();
   void fault(const FaultDelta& delta);
   void http_refused(const http::Refusals& totals);  // since the start

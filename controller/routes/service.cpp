@@ -89,7 +89,7 @@ boost::asio::awaitable<void> Service::tick_loop() {
     engine_.tick(now());
     publish();
     const SteadyTime t = clock_.steady();
-    const SteadyTime next = std::clamp<SteadyTime>(engine_.next_deadline(),
+    const SteadyTime next = std::clamp<SteadyTime>(engine_.next_deadline() - machine_slept(),
                                                    t + std::chrono::milliseconds(1), t + kIdleTick);
     co_await tick_signal_.wait(next);
   }

@@ -22,6 +22,7 @@
 
 #include "api/node_status.h"
 #include "base/clock.h"
+#include "base/slept.h"
 #include "controller/audit.h"
 #include "controller/engine/engine.h"
 #include "controller/engine/scope.h"
@@ -134,6 +135,7 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   awaitable<Result<api::SyncRequest>> parse_sync(http::Request& request);
   // Reads the body on a worker: within the budget of the caller, who may be one without any right.
   awaitable<Result<api::Experiment>> parse_experiment(http::Request& request);
+  void tell_refused(const std::string& node, const Refused& refused);
   awaitable<void> wait_for_news(const std::string& node, const api::SyncRequest& message,
                                 SteadyTime until);
   awaitable<Response> start_experiment(http::Request request, AuditEntry& entry);
@@ -205,7 +207,9 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
                                            std::string uid, AuditEntry& entry);
 
   // ---- helpers
-  [[nodiscard]] Instant now() const { return {clock_.steady(), clock_.utc()}; }
+  // For the engine: its steady clock goes on while the machine sleeps. Timers and waits are by
+  // clock_.
+  [[nodiscard]] Instant now() const { return {clock_.steady() + machine_slept(), clock_.utc()}; }
   // After each call of the engine: wakes who waits for what it changed.
   void publish();
   void store_failed(const Error& error);
@@ -227,6 +231,8 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   std::function<Leadership()> leadership_;
   std::function<std::string()> not_ready_;
   Engine engine_;
+  std::size_t refusals_ = 0;
+  SteadyTime next_refusal_;
   Metrics metrics_;
   std::unique_ptr<Store> store_, reader_;
   std::unique_ptr<Journal> journal_;  // or none

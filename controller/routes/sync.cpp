@@ -16,6 +16,7 @@ using http::Response;
 // acknowledged with a later one.
 constexpr std::chrono::milliseconds kJournalWait{300};
 constexpr std::size_t kShortMessage = 32 << 10;  // bytes
+constexpr std::chrono::seconds kTellRefused{10};
 
 double seconds(std::chrono::nanoseconds d) { return std::chrono::duration<double>(d).count(); }
 
@@ -44,6 +45,7 @@ Response unavailable(const Error& error) {
 
 boost::asio::awaitable<Response> Service::sync(http::Request request) {
   const Instant arrived = now();
+  const SteadyTime began = clock_.steady();
   const std::string node = request.params.at("node");
   auto message = co_await parse_sync(request);
   if (!message) co_return http::problem(message.error());
@@ -66,6 +68,7 @@ boost::asio::awaitable<Response> Service::sync(http::Request request) {
   if (!message->batches.empty()) {
     for (api::NumberedBatch& numbered : message->batches)
       engine_.correct(node, numbered.batch, arrived);
+    tell_refused(node, engine_.admit(node, message->batches, arrived));
     auto append = [this, node, instance = message->instance, at = arrived.utc,
                    batches = std::move(message->batches)] {
       return store_->append(node, instance, batches, at);
@@ -78,9 +81,6 @@ boost::asio::awaitable<Response> Service::sync(http::Request request) {
     }
     store_works();
     metrics_.batches(appended->fresh.size(), appended->duplicates, appended->unknown);
-    if (appended->unknown > 0)
-      spdlog::warn("{} batches of {} are of runs that this store does not have: thrown away",
-                   appended->unknown, node);
     if (journal_) {
       std::vector<api::NumberedBatch> kept = appended->fresh;
       for (auto& [number, batch] : kept)
@@ -101,14 +101,14 @@ boost::asio::awaitable<Response> Service::sync(http::Request request) {
   }
   if (!send_info) co_return http::problem(send_info.error());
   if (journal_)
-    acked = co_await journal_->acked(node, message->instance, acked, arrived.steady + kJournalWait);
+    acked = co_await journal_->acked(node, message->instance, acked, began + kJournalWait);
 
   const SteadyTime handled = clock_.steady();
   if (!*send_info) {
     const auto wait = std::chrono::duration_cast<std::chrono::nanoseconds>(
         std::chrono::duration<double>(message->waitSeconds));
     co_await wait_for_news(node, *message,
-                           arrived.steady + std::min<std::chrono::nanoseconds>(wait, kLongestPoll));
+                           began + std::min<std::chrono::nanoseconds>(wait, kLongestPoll));
   }
   const SteadyTime woken = clock_.steady();
   if (!engine_.is_current(node, message->instance))
@@ -120,12 +120,12 @@ boost::asio::awaitable<Response> Service::sync(http::Request request) {
                            .sendInfo = *send_info,
                            .receivedAt = {arrived.utc},
                            .term = leadership_ ? leadership_().term : 0,
-                           .runs = engine_.desired(node, message->instance)};
+                           .runs = engine_.desired(node, message->instance, now())};
   engine_.answered(node, message->instance, now());
   publish();
   answer.answeredAt = {clock_.utc()};
   Response response{.body = api::to_json_text(answer)};
-  metrics_.sync(seconds(handled - arrived.steady) + seconds(clock_.steady() - woken));
+  metrics_.sync(seconds(handled - began) + seconds(clock_.steady() - woken));
   co_return response;
 }
 
@@ -146,6 +146,20 @@ boost::asio::awaitable<Result<api::SyncRequest>> Service::parse_sync(http::Reque
     }
   };
   co_return co_await sync_worker_.run(std::move(parse));
+}
+
+// An agent that sends what it may not would fill the log as well.
+void Service::tell_refused(const std::string& node, const Refused& refused) {
+  if (refused.entries == 0) return;
+  metrics_.refused(refused.entries);
+  ++refusals_;
+  const SteadyTime t = clock_.steady();
+  if (t < next_refusal_) return;
+  next_refusal_ = t + kTellRefused;
+  spdlog::warn(
+      "{}: {} entries of a batch are not taken: {} ({} such requests since the last of "
+      "these lines)",
+      node, refused.entries, refused.why, std::exchange(refusals_, 0));
 }
 
 boost::asio::awaitable<void> Service::wait_for_news(const std::string& node,

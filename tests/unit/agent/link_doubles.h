@@ -200,10 +200,12 @@ struct Node {
         collectors,
         kernel,
         host,
-        {}});
+        {},
+        [this] { return slept; }});
   }
   World world;
   HandClock clock;
+  std::chrono::nanoseconds slept{0};
   FeatureProbe features;
   HeldKernel kernel;
   const CollectorType* const types[1] = {&kNotedCollector};

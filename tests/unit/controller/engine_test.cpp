@@ -77,7 +77,7 @@ class Following : public EngineTest {
   }
   std::vector<std::string> wanted(const std::string& node) {
     std::vector<std::string> names;
-    for (const api::DesiredRun& run : engine_.desired(node, "a"))
+    for (const api::DesiredRun& run : engine_.desired(node, "a", clock_.now()))
       for (const api::RunPod& pod : run.pods)
         if (pod.role == api::PodRole::target) names.push_back(pod.pod.name);
     return names;
@@ -97,7 +97,8 @@ TEST_F(Following, AnotherPodTakesThePlaceOfOneThatIsGone) {
   const auto& pods = engine_.find(run)->head().pods;
   EXPECT_TRUE(pods.front().leftAt.set());
   EXPECT_TRUE(std::ranges::any_of(pods, [](const auto& p) { return p.joinedAt.set(); }));
-  for (const api::DesiredRun& told : engine_.desired(there.empty() ? hit : other, "a"))
+  for (const api::DesiredRun& told :
+       engine_.desired(there.empty() ? hit : other, "a", clock_.now()))
     EXPECT_EQ(told.targets, 1) << "or the agent's own limit would refuse it";
 }
 
@@ -187,8 +188,8 @@ TEST_F(EngineTest, ARunRaisesTheRevisionOfItsNodesOnly) {
   const Changes changes = engine_.take_changes();
   EXPECT_THAT(changes.nodes, testing::ElementsAre("n1"));
   EXPECT_THAT(changes.runs, testing::ElementsAre(run));
-  EXPECT_EQ(engine_.desired("n1", "a").size(), 1U);
-  EXPECT_THAT(engine_.desired("n2", "a"), IsEmpty());
+  EXPECT_EQ(engine_.desired("n1", "a", clock_.now()).size(), 1U);
+  EXPECT_THAT(engine_.desired("n2", "a", clock_.now()), IsEmpty());
   EXPECT_THAT(engine_.take_changes().nodes, IsEmpty()) << "told once";
 }
 
@@ -196,10 +197,78 @@ TEST_F(EngineTest, APreparedRunHoldsItsPodsAndIsNotTold) {
   connect("n1");
   const auto head = engine_.prepare(experiment(), "person", clock_.now());
   ASSERT_TRUE(head);
-  EXPECT_THAT(engine_.desired("n1", "a"), IsEmpty());
+  EXPECT_THAT(engine_.desired("n1", "a", clock_.now()), IsEmpty());
   EXPECT_EQ(engine_.prepare(experiment(), "person", clock_.now()).error().code, Errc::kConflict);
   engine_.drop(head->run);
   EXPECT_TRUE(engine_.prepare(experiment(), "person", clock_.now()));
+}
+
+class TwoRuns : public EngineTest {
+ protected:
+  // n1 has two payments and three others.
+  void SetUp() override {
+    api::SyncRequest request = hello("n1");
+    request.pods = {pod("shop", "payments-0", "", {{"app", "payments"}}),
+                    pod("shop", "payments-1", "", {{"app", "payments"}}),
+                    pod("shop", "cart-0", "", {{"app", "cart"}}),
+                    pod("bank", "vault-0", "", {{"app", "vault"}}),
+                    pod("bank", "vault-1", "", {{"app", "vault"}})};
+    ASSERT_TRUE(engine_.hello("n1", request, clock_.now()));
+  }
+  static std::string on(const std::string& space, const std::string& name,
+                        const std::string& more = "") {
+    return "  target: {selector: {pods: {" + space + ": [" + name + "]}}, mode: all}\n" + more;
+  }
+  api::RunPod of(const std::string& run, const std::string& id) {
+    for (const api::RunPod& pod : engine_.find(run)->head().pods)
+      if (pod.pod.id() == id) return pod;
+    return {};
+  }
+};
+
+TEST_F(TwoRuns, ControlPodsAndObservedPodsHoldNobodyUp) {
+  const std::string first = start(on("shop", "payments-0", "  observe: [{namespaces: [bank]}]\n"));
+  EXPECT_EQ(of(first, "bank/vault-0").role, api::PodRole::observed);
+  EXPECT_EQ(of(first, "shop/payments-1").role, api::PodRole::control);
+  EXPECT_NE(start(on("bank", "vault-0")), "");
+  EXPECT_NE(start(on("shop", "payments-1")), "");
+  EXPECT_EQ(engine_.prepare(experiment(on("shop", "payments-0")), "p", clock_.now()).error().code,
+            Errc::kConflict);
+}
+
+TEST_F(TwoRuns, AControlPodThatAnotherRunHitsIsNoneAnyMoreAndItIsTold) {
+  const std::string first = start(on("shop", "payments-0"));
+  ASSERT_EQ(of(first, "bank/vault-0").role, api::PodRole::control);
+  EXPECT_FALSE(of(first, "bank/vault-0").leftAt.set());
+  const std::string second = start(on("bank", "vault-0"));
+  EXPECT_TRUE(of(first, "bank/vault-0").leftAt.set());
+  for (const api::DesiredRun& told : engine_.desired("n1", "a", clock_.now()))
+    if (told.run == first)
+      for (const api::RunPod& pod : told.pods) EXPECT_NE(pod.pod.id(), "bank/vault-0");
+  ASSERT_EQ(engine_.find(first)->head().gaps.size(), 1U);
+  EXPECT_EQ(engine_.find(first)->head().gaps[0].reason,
+            "run " + second + " hits this pod: it is no control pod any more");
+}
+
+TEST_F(TwoRuns, AnObservedPodThatAnotherRunHitsIsRemarkedWhileItDoes) {
+  const std::string seen = "  observe: [{namespaces: [bank]}]\n";
+  const std::string first = start(on("shop", "payments-0", seen));
+  clock_.after(seconds(1));
+  const std::string second = start(on("bank", "vault-0"));
+  const std::string third = start(on("shop", "payments-1", seen));  // it is hit already
+  for (const std::string& run : {first, third}) {
+    ASSERT_FALSE(engine_.find(run)->head().gaps.empty());
+    const api::Gap& gap = engine_.find(run)->head().gaps[0];
+    EXPECT_EQ(gap.pod, "bank/vault-0");
+    EXPECT_EQ(gap.from.value, clock_.now().utc);
+    EXPECT_FALSE(gap.to.set());
+    EXPECT_THAT(gap.reason, HasSubstr("run " + second + " hits this pod"));
+  }
+  ASSERT_TRUE(engine_.stop(second, "stopped", Recovery::kNone, clock_.after(seconds(2))));
+  report("n1", second, RunEventKind::closed);
+  engine_.tick(clock_.now());
+  EXPECT_EQ(engine_.find(first)->head().gaps[0].to.value, clock_.now().utc);
+  EXPECT_EQ(engine_.find(first)->head().gaps.size(), 2U) << "and payments-1, a control pod of it";
 }
 
 TEST_F(EngineTest, SeedZeroIsChosenAndRecorded) {
@@ -240,7 +309,7 @@ TEST_F(EngineTest, StoreFailureEndsAllRuns) {
   connect("n1");
   const std::string run = start();
   engine_.fail_all("the controller cannot store what is measured: disk full", clock_.now());
-  EXPECT_THAT(engine_.desired("n1", "a"), IsEmpty());
+  EXPECT_THAT(engine_.desired("n1", "a", clock_.now()), IsEmpty());
   report("n1", run, RunEventKind::closed);
   EXPECT_EQ(engine_.find(run)->head().state, RunState::Failed);
 }

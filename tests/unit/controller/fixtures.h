@@ -26,6 +26,7 @@ class HandClock {
     now_.utc += d;
     return now_;
   }
+  void set_wall(std::chrono::nanoseconds by) { now_.utc += by; }
 
  private:
   Instant now_{SteadyTime(std::chrono::hours(7)), UtcTime(seconds(1795428902))};

@@ -56,7 +56,32 @@ TEST(PolicyRules, NamespacesOptInByTheirLabel) {
   rules.policy.namespaceAccess = api::NamespaceAccess::opt_in;
   EXPECT_TRUE(allows(rules, on("shop")));
   refused(allows(rules, on("bank")), "labels it faultline.dev/experiments=enabled");
-  refused(allows(rules, on("unheard-of")), "has not opted in");
+  refused(allows(rules, on("unheard-of")), "namespace unheard-of is not known");
+}
+
+TEST(PolicyRules, InAClusterWhoseNamespacesAreNotKnownYetEveryOneIsClosed) {
+  Rules rules{.in_cluster = true};
+  const auto start = allows(rules, on("shop"));
+  ASSERT_FALSE(start);
+  EXPECT_EQ(start.error().code, Errc::kUnavailable);
+  EXPECT_NE(why_closed(rules, "shop"), "");
+  EXPECT_NE(why_protected(rules, pod("a", "")), "");
+  rules.knows_namespaces = true;
+  refused(allows(rules, on("shop")), "namespace shop is not known");
+  rules.namespaces["shop"];
+  EXPECT_TRUE(allows(rules, on("shop")));
+}
+
+TEST(PolicyRules, AWholeRunIsNotLongerThanAllowed) {
+  Rules rules;
+  api::Experiment experiment = on("shop");
+  experiment.spec.phases.baseline.value = std::chrono::hours(24);
+  experiment.spec.phases.fault.value = std::chrono::seconds(1);
+  experiment.spec.phases.recovery.value = std::chrono::hours(24);
+  refused(allows(rules, experiment), "rule maxRunDuration of");
+  experiment.spec.phases.baseline.value = std::chrono::minutes(30);
+  experiment.spec.phases.recovery.value = std::chrono::minutes(30);
+  EXPECT_TRUE(allows(rules, experiment));
 }
 
 TEST(PolicyRules, WithoutKubernetesNoNamespaceHasLabels) {

@@ -168,7 +168,7 @@ TEST_F(RunTest, InterruptedDuringTheFaultIsFailedAndSaysWhenAndWhatEndedIt) {
   api::RunRecord head = run_->head();
   clock_.after(seconds(40));
   OneRun later = OneRun::interrupted(head, std::nullopt, last_seen, {}, clock_.now());
-  EXPECT_FALSE(later.desired("n1", "i-n1"));
+  EXPECT_FALSE(later.desired("n1", "i-n1", clock_.now()));
   EXPECT_THAT(later.head().stateReason,
               HasSubstr("the controller was restarted during the fault after 12 s of 30 s; "
                         "injection ended by the lease (3"));
@@ -258,7 +258,7 @@ TEST_F(RunTest, AnAgentThatLostItsLeaseMeanwhileFailsARunThatWasTakenOver) {
 TEST_F(RunTest, ARunThatNoAgentHeardOfIsNotBegunByTheNextController) {
   begin({"n1"});
   run_ = OneRun::taken_over(run_->head(), std::nullopt, clock_.now().utc, {}, clock_.now(), "new");
-  EXPECT_FALSE(run_->desired("n1", "i-n1"));
+  EXPECT_FALSE(run_->desired("n1", "i-n1", clock_.now()));
   run_->tick(clock_.after(seconds(11)));
   EXPECT_EQ(run_->head().state, RunState::Failed);
   EXPECT_EQ(reason(), "new before the baseline");
@@ -284,7 +284,7 @@ TEST_F(RunTest, AnotherInstanceOfAnAgentCannotSlipInWhileTheControllerChanges) {
   run_ = OneRun::taken_over(record, std::nullopt, clock_.now().utc, {}, clock_.now(), "new");
   run_->contact("n1", "i-other", clock_.now());
   EXPECT_THAT(reason(), HasSubstr("the agent on n1 was started anew during the fault"));
-  EXPECT_FALSE(run_->desired("n1", "i-other"));
+  EXPECT_FALSE(run_->desired("n1", "i-other", clock_.now()));
 }
 
 TEST_F(RunTest, NextDeadlineIsWhenTickHasSomethingToDo) {

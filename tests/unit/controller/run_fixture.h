@@ -58,7 +58,7 @@ class RunTest : public testing::Test {
     ASSERT_EQ(run_->step(), RunStep::kFault);
   }
   [[nodiscard]] std::optional<RunPhase> told(const std::string& node = "n1") const {
-    const auto desired = run_->desired(node, "i-" + node);
+    const auto desired = run_->desired(node, "i-" + node, clock_.now());
     return desired ? std::optional(desired->phase) : std::nullopt;
   }
   [[nodiscard]] std::vector<RunState> states() const {

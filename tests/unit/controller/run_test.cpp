@@ -55,7 +55,7 @@ TEST_F(RunTest, APhaseOfNoLengthIsPassedAtOnce) {
 
 TEST_F(RunTest, DesiredStateHoldsThePodsOfTheNodeAndTheNumbersOfTheCluster) {
   begin({"n1", "n2"});
-  const auto desired = run_->desired("n2", "i-n2");
+  const auto desired = run_->desired("n2", "i-n2", clock_.now());
   ASSERT_TRUE(desired);
   ASSERT_EQ(desired->pods.size(), 1U);
   EXPECT_EQ(desired->pods[0].pod.id(), "shop/payments-n2");
@@ -63,7 +63,7 @@ TEST_F(RunTest, DesiredStateHoldsThePodsOfTheNodeAndTheNumbersOfTheCluster) {
   EXPECT_EQ(desired->matching, 2);
   EXPECT_EQ(desired->leaseSeconds, 3);
   EXPECT_EQ(desired->experiment.spec.seed, 42U);
-  EXPECT_FALSE(run_->desired("n3", "i-n3"));
+  EXPECT_FALSE(run_->desired("n3", "i-n3", clock_.now()));
 }
 
 struct Silence {
@@ -160,8 +160,8 @@ TEST_F(RunTest, AnAgentStartedAnewDuringTheBaselineJoinsAgain) {
   report("n1", RunEventKind::measuring);
   wait(seconds(2));
   run_->contact("n1", "another", clock_.now());
-  EXPECT_TRUE(run_->desired("n1", "another"));
-  EXPECT_FALSE(run_->desired("n1", "i-n1"));
+  EXPECT_TRUE(run_->desired("n1", "another", clock_.now()));
+  EXPECT_FALSE(run_->desired("n1", "i-n1", clock_.now()));
   for (int i = 0; i < 9; ++i) {
     run_->contact("n1", "another", clock_.after(seconds(1)));
     run_->tick(clock_.now());
@@ -180,7 +180,7 @@ TEST_F(RunTest, AnAgentStartedAnewDuringTheFaultGetsNothingOfTheRun) {
   until_fault();
   wait(seconds(1));
   run_->contact("n1", "another", clock_.now());
-  EXPECT_FALSE(run_->desired("n1", "another"));
+  EXPECT_FALSE(run_->desired("n1", "another", clock_.now()));
   EXPECT_EQ(run_->head().state, RunState::Failed);
   EXPECT_THAT(reason(), HasSubstr("the agent on n1 was started anew during the fault"));
 }

@@ -194,19 +194,87 @@ TEST(Targets, ObservedPodsAreNotTargetsAndControlPodsAreNeither) {
       << "three, of the target's node, none of kube-system";
 }
 
-TEST(Targets, APodIsInOneRunAtATime) {
+TEST(Targets, APodIsHitByOneRunAtATimeAndSeenByAny) {
   Cluster cluster = shop();
-  cluster.in_use["shop/payments-0"] = {"slow-1", api::PodRole::control};
-  cluster.in_use["shop/cart-0"] = {"slow-1", api::PodRole::target};
+  cluster.hits["shop/payments-0"] = "slow-1";
+  cluster.hits["shop/cart-0"] = "slow-1";
   const std::string text = refusal(target("all"), cluster, Errc::kConflict);
-  EXPECT_THAT(text, HasSubstr("shop/payments-0, a target of this one, is a control pod of run "
-                              "slow-1"));
+  EXPECT_THAT(text, HasSubstr("shop/payments-0, a target of this one, is a target of run slow-1"));
   EXPECT_THAT(text, HasSubstr("faultline stop slow-1"));
   const auto other =
-      resolve(experiment(target("all", "{}", "{pods: {shop: [payments-1]}}")), cluster);
-  ASSERT_TRUE(other);
+      resolve(experiment(target("all", "{}", "{pods: {shop: [payments-1]}}") +
+                         "  observe: [{namespaces: [shop], labelSelectors: {app: payments}}]\n"),
+              cluster);
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_THAT(ids(other->observed),
+              ElementsAre("shop/payments-0", "shop/payments-2", "shop/payments-3"));
   EXPECT_THAT(ids(other->control), ElementsAre("shop/cart-1", "shop/cart-2", "shop/cart-3"))
-      << "control pods are taken from those that are free";
+      << "control pods are taken from those that nobody hits";
+}
+
+Cluster one_deployment() {
+  Cluster cluster = shop();
+  for (KnownNode& node : cluster.nodes)
+    for (api::PodRef& pod : node.pods)
+      if (pod.name.starts_with("payments")) {
+        pod.workload = "Deployment/payments";
+        pod.ready = true;
+      }
+  return cluster;
+}
+
+std::string only(const std::string& names) {
+  return target("all", "{maxPercent: 100}", "{pods: {shop: [" + names + "]}}");
+}
+
+TEST(Targets, ThePolicysPercentOfAWorkloadHoldsForAllRunsTogether) {
+  Cluster cluster = one_deployment();
+  cluster.rules.policy.maxPercentOfWorkload = 50;
+  EXPECT_TRUE(resolve(experiment(only("payments-2, payments-3")), cluster));
+  cluster.hits["shop/payments-0"] = "slow-1";
+  EXPECT_TRUE(resolve(experiment(only("payments-2")), cluster));
+  EXPECT_THAT(refusal(only("payments-2, payments-3"), cluster, Errc::kDenied),
+              HasSubstr("3 of 4 pods of Deployment/payments in shop would be hit, with those of "
+                        "run slow-1, and at most 2 are allowed here"));
+}
+
+TEST(Targets, EveryReadyPodIsCountedOverAllRuns) {
+  Cluster cluster = one_deployment();
+  cluster.hits = {{"shop/payments-0", "slow-1"}, {"shop/payments-1", "slow-2"}};
+  EXPECT_THAT(refusal(only("payments-2, payments-3"), cluster, Errc::kDenied),
+              HasSubstr("every ready pod of Deployment/payments in shop would be hit (4 of 4, with "
+                        "those of runs slow-1, slow-2)"));
+}
+
+TEST(Targets, ThePolicysMaxPodsHoldsForAllRunsTogether) {
+  Cluster cluster = shop();
+  cluster.rules.policy.maxPods = 3;
+  cluster.hits = {{"shop/cart-0", "slow-1"}, {"bank/gone", "slow-2"}};
+  EXPECT_TRUE(resolve(experiment(only("payments-2")), cluster));
+  EXPECT_THAT(refusal(only("payments-2, payments-3"), cluster, Errc::kDenied),
+              HasSubstr("4 pods would be hit by all runs together, 2 of them by this one, and at "
+                        "most 3 are allowed here"));
+}
+
+TEST(Targets, WhileTheNamespacesOfTheClusterAreNotKnownNothingStarts) {
+  Cluster cluster = shop();
+  cluster.rules.in_cluster = true;
+  EXPECT_THAT(refusal(only("payments-2"), cluster, Errc::kUnavailable),
+              HasSubstr("the namespaces of the cluster are not known yet"));
+  cluster.rules.knows_namespaces = true;
+  EXPECT_THAT(refusal(only("payments-2"), cluster, Errc::kDenied),
+              HasSubstr("namespace shop is not known"));
+  cluster.rules.namespaces["shop"] = {};
+  const auto plan = resolve(experiment(only("payments-2")), cluster);
+  ASSERT_TRUE(plan);
+}
+
+TEST(Targets, InAClusterControlPodsAreOnlyThoseOfNamespacesThatAreNamed) {
+  Cluster cluster = shop();
+  cluster.comparable.emplace();
+  const auto plan = resolve(experiment(only("payments-0")), cluster);
+  ASSERT_TRUE(plan);
+  EXPECT_THAT(plan->control, IsEmpty()) << "nothing is comparable is not everything";
 }
 
 TEST(Targets, RefusalsNameTheRuleTheValueAndWhatToChange) {
