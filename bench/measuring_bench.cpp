@@ -43,7 +43,8 @@ class Measuring {
         auto started = type->start(pod, context);
         if (!started)
           throw std::runtime_error(std::string(type->name) + ": " + started.error().message);
-        collectors_.push_back(std::move(*started));
+        // Null: it has nothing to measure, as no call was asked for.
+        if (*started != nullptr) collectors_.push_back(std::move(*started));
       }
     thread_ = std::thread([this] {
       for (int tick = 1; !stop_; ++tick) {

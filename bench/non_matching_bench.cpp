@@ -3,6 +3,8 @@
 // not match (BPF_PROG_TEST_RUN, the kernel's own clock), and a connect() of a process in the cgroup
 // of an armed socketError whose filter does not match (against the same without). Prints one JSON
 // line. Root.
+//
+// usage: non_matching_bench [rounds]
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <netinet/in.h>
@@ -10,6 +12,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <vector>
@@ -26,7 +29,7 @@ namespace faultline::test {
 using namespace testbed;  // NOLINT(google-build-using-namespace)
 namespace {
 
-constexpr int kRepeat = 2'000'000, kRounds = 7;
+constexpr int kRepeat = 2'000'000;
 
 double median(std::vector<double> v) {
   std::ranges::sort(v);
@@ -49,7 +52,7 @@ std::vector<unsigned char> segment() {
   return p;
 }
 
-double packet_ns(bool armed) {
+double packet_ns(bool armed, int rounds_wanted) {
   auto skeleton = agent::Skeleton<network_latency_bpf>::open("network_latency");
   if (!skeleton) throw std::runtime_error(skeleton.error().message);
   auto& config = (*skeleton)->rodata->fl_config;
@@ -63,7 +66,7 @@ double packet_ns(bool armed) {
   if (armed) agent::arm_lease((*skeleton)->bss->fl_lease, in(std::chrono::minutes(5)));
   auto packet = segment();
   std::vector<double> rounds;
-  for (int i = 0; i < kRounds; ++i) {
+  for (int i = 0; i < rounds_wanted; ++i) {
     LIBBPF_OPTS(bpf_test_run_opts, options);
     options.data_in = packet.data();
     options.data_size_in = static_cast<__u32>(packet.size());
@@ -98,7 +101,7 @@ double connect_ns(const TestPod& pod, const std::string& to) {
   return *ns;
 }
 
-int run() {
+int run(int rounds) {
   TestNetwork net;
   TestPod pod(net, "a");
   api::SocketError error;
@@ -106,7 +109,7 @@ int run() {
   error.errno_ = {ETIMEDOUT};
   error.ports = {8080};
   std::vector<double> none, with, ratio;
-  for (int i = 0; i < kRounds; ++i) {
+  for (int i = 0; i < rounds; ++i) {
     none.push_back(connect_ns(pod, net.host4()));
     const auto fault = arm(error, pod.pod());
     with.push_back(connect_ns(pod, net.host4()));
@@ -114,8 +117,8 @@ int run() {
     ratio.push_back(with.back() / none.back());
   }
   const boost::json::object line{{"bench", "non_matching"},
-                                 {"packet_ns", packet_ns(true)},
-                                 {"packet_disarmed_ns", packet_ns(false)},
+                                 {"packet_ns", packet_ns(true, rounds)},
+                                 {"packet_disarmed_ns", packet_ns(false, rounds)},
                                  {"connect_ns", median(none)},
                                  {"connect_with_fault_ns", median(with)},
                                  {"ratio_connect", median(ratio)}};
@@ -126,9 +129,9 @@ int run() {
 }  // namespace
 }  // namespace faultline::test
 
-int main() {
+int main(int argc, char** argv) {
   try {
-    return faultline::test::run();
+    return faultline::test::run(argc > 1 ? std::max(std::atoi(argv[1]), 1) : 7);
   } catch (const std::exception& e) {
     std::cerr << "non_matching_bench: " << e.what() << "\n";
     return 1;

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # faultline_bpf(dir/name): compiles dir/name.bpf.c for the BPF target and makes the skeleton <name>.skel.h, whose struct
 # is <name>_bpf; the kernel sees the object's global data as fl_*. Depends on every header the object includes (clang writes a DEPFILE). Link with bpf_<name>.
-execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-multiarch OUTPUT_VARIABLE FAULTLINE_MULTIARCH
-                OUTPUT_STRIP_TRAILING_WHITESPACE)
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
   set(FAULTLINE_BPF_ARCH arm64)
 else()
@@ -18,7 +16,7 @@ function(faultline_bpf path)
     OUTPUT ${out}/${name}.skel.h
     COMMAND ${CLANG_BPF} -g -O2 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-address-of-packed-member
             -Wno-missing-field-initializers -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -target bpf -mcpu=v3 -D__TARGET_ARCH_${FAULTLINE_BPF_ARCH}
-            -I${CMAKE_SOURCE_DIR}/bpf/include -isystem /usr/include/${FAULTLINE_MULTIARCH}
+            -I${CMAKE_SOURCE_DIR}/bpf/include -isystem /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}
             -MD -MF ${out}/${name}.d -MT ${out}/${name}.skel.h
             -c ${source} -o ${out}/${name}.unlinked.o
     COMMAND ${BPFTOOL} gen object ${out}/${name}.bpf.o ${out}/${name}.unlinked.o

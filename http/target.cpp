@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/target.h"
 
+#include <algorithm>
+
 namespace faultline::http {
 namespace {
 

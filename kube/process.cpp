@@ -17,6 +17,8 @@
 #include <cerrno>
 extern "C" {  // glibc 2.36 forgot it
 #include <sys/pidfd.h>
+
+#include <algorithm>
 }
 
 namespace faultline::kube {

@@ -52,8 +52,10 @@ const T* payload(const nlmsghdr* message) {
   return reinterpret_cast<const T*>(reinterpret_cast<const char*>(message) + NLMSG_HDRLEN);
 }
 
+// Of a message that is too short to be one: zeros.
 TcpDiagSocket read(const nlmsghdr* message) {
   TcpDiagSocket s;
+  if (message->nlmsg_len < NLMSG_LENGTH(sizeof(inet_diag_msg))) return s;
   const auto* diag = payload<inet_diag_msg>(message);
   s.cookie = static_cast<std::uint64_t>(diag->id.idiag_cookie[1]) << 32 | diag->id.idiag_cookie[0];
   auto size = static_cast<int>(message->nlmsg_len - NLMSG_LENGTH(sizeof *diag));

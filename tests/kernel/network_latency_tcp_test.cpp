@@ -12,6 +12,7 @@
 
 #include <cstring>
 #include <iostream>
+#include <sstream>
 #include <thread>
 
 #include "testbed/arm.h"

@@ -25,6 +25,7 @@ struct Ground {
   std::string name;  // native, or the kernel's name of scripts/vm
   std::map<std::string, Outcome> tests;
   api::NodeInfo node;
+  std::string chosen{};  // regular expression of the tests that it was to run; empty: all
   int exit = 0;  // of the guest; 123: its kernel complained. 0 natively.
 };
 
@@ -35,8 +36,8 @@ struct Ground {
 // not what it should be.
 [[nodiscard]] Result<Ground> read_ground(const std::filesystem::path& folder);
 
-// Why this is no proof, one sentence each; empty when it is: every ground has run every test, none
-// failed, each skip names what it needs, no test was skipped everywhere, no kernel complained.
+// Why this is no proof, one sentence each; empty when it is: every ground has run every test that
+// was chosen for it, none failed, each skip names what it needs, no test was skipped or left out everywhere, no kernel complained.
 [[nodiscard]] std::vector<std::string> complaints(const std::vector<Ground>& grounds);
 
 // Each skip with its reason, one line each, skips of one reason together.

@@ -99,7 +99,7 @@ std::string page(const std::vector<Ground>& grounds) {
   out << "# What works on which kernel\n\n"
          "Written by a program from a real run of the kernel tests and of `faultline-agent "
          "--probe` on "
-         "each kernel; do not edit.\nAgain, after `sudo scripts/test kernel vm`:\n\n"
+         "each kernel; do not edit.\nAgain, after `sudo scripts/test kernel vm-full`:\n\n"
          "    build/release/bin/kernel_matrix build/release/grounds --page docs/kernels.md\n\n"
          "`6.1` and `6.12` are Debian 12's, `newest` is of trixie-backports, `errinj` is 6.12 "
          "built "

@@ -7,6 +7,7 @@
 
 #include <boost/json.hpp>
 #include <map>
+#include <sstream>
 
 #include "kube/json.h"
 #include "tests/cluster/kube/control_plane.h"

@@ -2,6 +2,9 @@
 // Experiments that name containers: which cgroups are hit, and when they are hit anew.
 #include <gmock/gmock.h>
 
+#include <string>
+#include <vector>
+
 #include "link_doubles.h"
 
 namespace faultline::agent::test {

@@ -2,6 +2,8 @@
 // Leases and limits, with doubles (link_doubles.h).
 #include <gmock/gmock.h>
 
+#include <functional>
+
 #include "agent/link/backoff.h"
 #include "agent/link/lease.h"
 #include "agent/link/limits.h"

@@ -2,6 +2,9 @@
 // The reconciler with doubles of faults, collectors, clock and kernel (link_doubles.h).
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "link_doubles.h"
 
 namespace faultline::agent::test {

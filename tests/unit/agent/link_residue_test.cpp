@@ -3,6 +3,8 @@
 // (link_doubles.h).
 #include <gmock/gmock.h>
 
+#include <map>
+
 #include "link_doubles.h"
 
 namespace faultline::agent::test {

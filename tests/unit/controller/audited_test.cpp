@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <sys/resource.h>
 
+#include <boost/json.hpp>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <vector>
 
 #include "house.h"
 

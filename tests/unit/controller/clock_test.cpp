@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
 #include "controller/engine/clock_estimate.h"
 #include "fixtures.h"
 

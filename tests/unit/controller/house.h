@@ -3,6 +3,8 @@
 // double injects nothing: it reports what an agent would report.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>

@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "controller/engine/run.h"
 #include "fixtures.h"
 

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+
 #include "run_fixture.h"
 
 namespace faultline::controller::test {

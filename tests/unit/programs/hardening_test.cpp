@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads the three programs as they were linked: what cmake/Library.cmake asks of compiler and linker must have reached them.
+// Reads the three programs as they were linked: what cmake/Library.cmake asks of compiler and
+// linker must have reached them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

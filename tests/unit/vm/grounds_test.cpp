@@ -45,6 +45,25 @@ TEST(Grounds, GroundThatYieldedNothingOrLessIsTold) {
               ElementsAre("6.1: a was not run", "6.1: no test was run"));
 }
 
+TEST(Grounds, GroundNeedNotRunWhatWasNotChosenForIt) {
+  Ground some = ground("6.1", {{"kernel.A.a", kPassed}});
+  some.chosen = R"(^kernel\.A)";
+  EXPECT_THAT(
+      complaints({some, ground("6.12", {{"kernel.A.a", kPassed}, {"kernel.B.b", kPassed}})}),
+      IsEmpty());
+  EXPECT_THAT(
+      complaints({some, ground("6.12", {{"kernel.A.a", kPassed}, {"kernel.A.b", kPassed}})}),
+      ElementsAre("6.1: kernel.A.b was not run"));
+}
+
+TEST(Grounds, WhatIsSkippedWhereItWasChosenAndLeftOutElsewhereIsToldToo) {
+  Ground some = ground("6.1", {{"kernel.A.a", kPassed}});
+  some.chosen = "A";
+  EXPECT_THAT(
+      complaints({some, ground("6.12", {{"kernel.A.a", kPassed}, {"kernel.B.b", skipped("lsm")}})}),
+      ElementsAre("kernel.B.b was skipped on every kernel\n  6.12: lsm"));
+}
+
 TEST(Grounds, SkipMustSayWhatItNeeds) {
   EXPECT_THAT(complaints({ground("6.1", {{"a", skipped("")}}), ground("6.12", {{"a", kPassed}})}),
               ElementsAre(HasSubstr("does not say what it needs")));

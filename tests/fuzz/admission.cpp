@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the API server, or somebody who says so, asks the webhooks. Nobody answers at the API
+// server's address, so that the reviews of a question end at "could not be asked".
+#include "controller/kubernetes/admission.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/json/serialize.hpp>
+#include <string>
+
+#include "base/clock.h"
+#include "controller/kubernetes/access.h"
+#include "controller/kubernetes/proofs.h"
+#include "kube/json.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/unit/kube/loop.h"
+
+namespace faultline::fuzz {
+namespace {
+
+struct House {
+  House()
+      : client(io.get_executor(),
+               {"http://127.0.0.1:1", "default", "a fuzz target", kube::make_credentials({})}),
+        access(client, clock),
+        proofs(client, clock, {}),
+        admission(access, proofs,
+                  {.allowed = [](const api::Experiment&) { return Result<>{}; },
+                   .decided = [](controller::AuditEntry) {}}) {}
+  boost::asio::io_context io;
+  SystemClock clock;
+  kube::Client client;
+  controller::Access access;
+  controller::Proofs proofs;
+  controller::Admission admission;
+};
+
+}  // namespace
+
+void fuzz(std::string_view input) {
+  static House house;
+  const bool mutate = choose(input, 2) == 0;
+  const std::string review(input);
+  const auto answered = mutate ? kube::run(house.io, house.admission.mutate(review))
+                               : kube::run(house.io, house.admission.validate(review));
+  if (!answered) return;
+  const auto* response = kube::object_at(*answered, "response");
+  must(response != nullptr, "an answer has a response");
+  const auto* asked = answered->if_contains("kind");
+  must(asked != nullptr, "and its kind");
+}
+
+}  // namespace faultline::fuzz

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Entries of runs as they lie in etcd: compressed, in objects that others may have written.
+#include <boost/json/object.hpp>
+#include <map>
+#include <string>
+
+#include "api/codec.h"
+#include "controller/kubernetes/run_log_object.h"
+#include "kube/base64.h"
+#include "kube/json.h"
+#include "tests/fuzz/fuzz.h"
+
+namespace faultline::fuzz {
+namespace {
+
+void entries(const std::string& data) {
+  std::map<std::uint64_t, controller::RunLogObject> objects;
+  for (std::uint64_t number = 1; number <= 2; ++number)
+    objects[number] = {
+        .run = "r", .number = number, .parts = 2, .generation = 1, .writer = "w", .data = data};
+  (void)controller::entries_of("r", objects).size();
+}
+
+}  // namespace
+
+void fuzz(std::string_view input) {
+  switch (choose(input, 3)) {
+    case 0:  // the compressed bytes
+      return entries(kube::base64_encode(input));
+    case 1:  // what is in them
+      if (const auto entry = api::from_json_text<api::RunLogEntry>(input)) {
+        const auto again = controller::unpack(controller::pack(*entry));
+        must(again.has_value(), "what was packed is unpacked");
+        must(api::to_json_text(*again) == api::to_json_text(*entry), "as it was");
+        entries(controller::pack(*entry));
+      }
+      return;
+    default:  // the object
+      if (const auto object = kube::parse_object(input))
+        if (const auto read = controller::RunLogObject::of(*object)) {
+          (void)read->name();
+          entries(read->data);
+        }
+  }
+}
+
+}  // namespace faultline::fuzz
