@@ -58,6 +58,7 @@ BOOST_DESCRIBE_STRUCT(RunRecord, (),
 struct RunSummary {
   std::string run;
   std::string name;
+  std::string namespace_;  // key "namespace": of the experiment; empty: it has none
   RunState state = RunState::Pending;
   std::string stateReason;
   Timestamp startedAt;
@@ -67,7 +68,7 @@ struct RunSummary {
   std::vector<EffectWindow> effects;        // newest window of each pod
 };
 BOOST_DESCRIBE_STRUCT(RunSummary, (),
-                      (run, name, state, stateReason, startedAt, phaseElapsed, phaseTotal,
-                       injections, effects))
+                      (run, name, namespace_, state, stateReason, startedAt, phaseElapsed,
+                       phaseTotal, injections, effects))
 
 }  // namespace faultline::api

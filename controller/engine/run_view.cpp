@@ -34,6 +34,7 @@ std::optional<api::DesiredRun> Run::desired(const std::string& node,
 api::RunSummary Run::summary(Instant now) const {
   api::RunSummary out{.run = head_.run,
                       .name = head_.experiment.metadata.name,
+                      .namespace_ = head_.experiment.metadata.namespace_,
                       .state = head_.state,
                       .stateReason = head_.stateReason,
                       .startedAt = head_.history.front().at};
