@@ -8,6 +8,7 @@
 #include "api/codec.h"
 #include "cli/cluster/choice.h"
 #include "cli/cluster/cluster_way.h"
+#include "cli/run_names.h"
 #include "http/target.h"
 #include "http/token.h"
 
@@ -18,6 +19,7 @@ constexpr const char* kDefaultUrl = "http://127.0.0.1:7878";
 constexpr std::chrono::seconds kPatience{15}, kElection{20};
 constexpr std::chrono::milliseconds kPause{500};
 constexpr int kMisdirected = 421;
+constexpr int kListed = 1000;  // the most that the controller lists at once
 
 std::string experiment_path(const std::string& run) {
   return "/api/v1/experiments/" + http::percent_encode(run);
@@ -77,8 +79,40 @@ Result<api::RunSummary> ControllerApi::start(const std::string& document) const 
 Result<api::RunRecord> ControllerApi::run(const std::string& run) const {
   return decoded<api::RunRecord>(get(experiment_path(run)), "a run");
 }
-Result<std::vector<api::RunSummary>> ControllerApi::runs() const {
-  return decoded<std::vector<api::RunSummary>>(get("/api/v1/experiments"), "the runs");
+Result<std::vector<api::RunSummary>> ControllerApi::runs(const std::string& ns) const {
+  std::string target = "/api/v1/experiments?limit=" + std::to_string(kListed);
+  if (!ns.empty()) target += "&namespace=" + http::percent_encode(ns);
+  auto listed = decoded<std::vector<api::RunSummary>>(get(target), "the runs");
+  // A controller of an older version lists all.
+  if (listed) std::erase_if(*listed, [&](const auto& run) { return !is_of(run, ns); });
+  return listed;
+}
+
+Result<std::string> ControllerApi::run_to_read(const std::string& name) const {
+  const auto wanted = run_name(name, namespace_, said_);
+  if (!wanted) return fail(wanted.error());
+  const auto listed = runs(wanted->said ? wanted->ns : "");
+  if (!listed) return fail(listed.error());
+  auto found = cli::run_to_read(*listed, *wanted);
+  if (found || found.error().code != Errc::kNotFound) return found;
+  // The list has the newest; the controller knows more.
+  std::string target = experiment_path(wanted->name);
+  if (!wanted->ns.empty()) target += "?namespace=" + http::percent_encode(wanted->ns);
+  const auto record = decoded<api::RunRecord>(get(target), "a run");
+  if (!record) return fail(record.error());
+  // An older version looks in all namespaces.
+  const std::string& ns = record->experiment.metadata.namespace_;
+  if (!wanted->ns.empty() && !ns.empty() && ns != wanted->ns && record->run != wanted->name)
+    return found;
+  return record->run;
+}
+
+Result<std::string> ControllerApi::run_to_stop(const std::string& name) const {
+  const auto wanted = run_name(name, namespace_, said_);
+  if (!wanted) return fail(wanted.error());
+  const auto listed = runs();
+  if (!listed) return fail(listed.error());
+  return cli::run_to_stop(*listed, *wanted);
 }
 Result<> ControllerApi::stop(const std::string& run) const {
   auto answer = ask("POST", stop_target(run), "", true);
@@ -128,11 +162,18 @@ Result<ControllerApi> controller_of(const Invocation& call, const Console& conso
     auto way = cluster_way(call, console);
     if (!way) return fail(way.error());
     std::string ns = call.get("namespace").value_or((*way)->person_namespace());
-    return ControllerApi(std::move(*way), std::move(ns));
+    if (call.has("all-namespaces")) {
+      if (call.has("namespace"))
+        return fail(Errc::kInvalid, "--namespace and --all-namespaces exclude each other");
+      ns.clear();
+    }
+    return ControllerApi(std::move(*way), std::move(ns), call.has("namespace"));
   }
-  if (call.has("namespace"))
-    return fail(Errc::kInvalid,
-                "--namespace is for a controller in a cluster; add --kubernetes or --context NAME");
+  for (const char* name : {"namespace", "all-namespaces"})
+    if (call.has(name))
+      return fail(Errc::kInvalid,
+                  "--" + std::string(name) +
+                      " is for a controller in a cluster; add --kubernetes or --context NAME");
   http::ClientOptions options;
   options.base_url =
       call.get("controller").value_or(console.env("FAULTLINE_CONTROLLER").value_or(kDefaultUrl));

@@ -20,16 +20,22 @@ class ControllerApi {
  public:
   explicit ControllerApi(http::ClientOptions options)
       : way_(std::make_shared<FixedWay>(std::move(options))) {}
-  // `ns`: of experiments that name no namespace; empty: the controller's word.
-  explicit ControllerApi(std::shared_ptr<Way> way, std::string ns = "")
-      : way_(std::move(way)), namespace_(std::move(ns)) {}
+  // `ns`: of experiments that name no namespace, and of names without one; empty: the controller's
+  // word. `said`: the person said it, it is not just that of their context.
+  explicit ControllerApi(std::shared_ptr<Way> way, std::string ns = "", bool said = false)
+      : way_(std::move(way)), namespace_(std::move(ns)), said_(said) {}
 
   // `document`: YAML or JSON of an Experiment.
   [[nodiscard]] Result<api::RunPlan> plan(const std::string& document) const;
   [[nodiscard]] Result<api::RunSummary> start(const std::string& document) const;
-  // `run`: the id of a run, or an experiment's name for its newest run.
+  // The id of the run that a NAME of the command line means, to read it or to stop it: see
+  // cli/run_names.h. Everything below takes ids.
+  [[nodiscard]] Result<std::string> run_to_read(const std::string& name) const;
+  [[nodiscard]] Result<std::string> run_to_stop(const std::string& name) const;
   [[nodiscard]] Result<api::RunRecord> run(const std::string& run) const;
-  [[nodiscard]] Result<std::vector<api::RunSummary>> runs() const;
+  // The newest first, at most as many as the controller lists at once. `ns`: of this namespace
+  // only; empty: of all that the person may see.
+  [[nodiscard]] Result<std::vector<api::RunSummary>> runs(const std::string& ns = "") const;
   [[nodiscard]] Result<> stop(const std::string& run) const;
   [[nodiscard]] Result<> stop_all() const;
   [[nodiscard]] Result<api::Report> report(const std::string& run) const;
@@ -38,6 +44,8 @@ class ControllerApi {
   [[nodiscard]] Result<std::vector<api::NodeStatus>> nodes() const;
 
   [[nodiscard]] Way& way() const { return *way_; }
+  // Where a name without a namespace is looked for; empty outside a cluster.
+  [[nodiscard]] const std::string& home() const { return namespace_; }
   [[nodiscard]] static std::string events_target(const std::string& run);
   [[nodiscard]] static std::string stop_target(const std::string& run);
 
@@ -52,6 +60,7 @@ class ControllerApi {
 
   std::shared_ptr<Way> way_;
   std::string namespace_;
+  bool said_ = false;
 };
 
 // From --controller and --token-file, the environment, or the defaults; or the way into a cluster

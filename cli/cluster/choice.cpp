@@ -13,14 +13,22 @@ std::vector<Option> cluster_options() {
           {.name = "context", .value = "NAME", .help = "the same, of this context"},
           {.name = "controller-namespace",
            .value = "NAME",
-           .help = "the same, where the controller is (faultline)"}};
+           .help = "the same, where the controller is (faultline)"},
+          {.name = "send-api-token",
+           .help = "the same, and show the controller your token for the API server"}};
 }
 
 Option namespace_option() {
   return {.name = "namespace",
           .letter = 'n',
           .value = "NAME",
-          .help = "in a cluster: of an experiment that has none; else that of the context"};
+          .help = "in a cluster: the namespace of the experiment; else that of the context"};
+}
+
+Option all_namespaces_option() {
+  return {.name = "all-namespaces",
+          .letter = 'A',
+          .help = "in a cluster: of all namespaces, not only of the context's or of -n"};
 }
 
 bool asks_for_cluster(const Invocation& call) {
@@ -46,8 +54,8 @@ Result<bool> wants_cluster(const Invocation& call, const Console& console) {
 std::string same_controller(const Invocation& call, const Console& console,
                             const std::string& words) {
   std::string line = (console.plugin ? "kubectl faultline " : "faultline ") + words;
-  for (const char* name :
-       {"controller", "token-file", "kubernetes", "kubeconfig", "context", "controller-namespace"})
+  for (const char* name : {"controller", "token-file", "kubernetes", "kubeconfig", "context",
+                           "controller-namespace", "send-api-token"})
     if (const auto value = call.get(name))
       line += " --" + std::string(name) + (value->empty() ? "" : " " + *value);
   return line;

@@ -4,10 +4,10 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <ostream>
 
+#include "cli/cluster/blocking.h"
 #include "kube/client.h"
 #include "kube/json.h"
 
@@ -24,18 +24,6 @@ constexpr const char* kPort = "7878";
 constexpr milliseconds kListens{30'000}, kPause{1'000};
 // Through kubectl, the API server and a kubelet, on machines that are busy.
 constexpr milliseconds kHandshake{15'000};
-
-// Runs a coroutine to its end.
-template <class T>
-T wait_for(asio::awaitable<T> work, asio::io_context& io) {
-  std::optional<T> result;
-  asio::co_spawn(io, std::move(work), [&](const std::exception_ptr& failed, T value) {
-    if (!failed) result = std::move(value);
-  });
-  io.run();
-  if (result) return std::move(*result);
-  return fail(Errc::kInternal, "asking the API server failed");
-}
 
 Error needs(const kube::ApiError& error, const std::string& ns) {
   Error out = error;
@@ -139,16 +127,23 @@ Result<> ClusterWay::connect() {
 }
 
 Result<http::ClientOptions> ClusterWay::options() {
-  if (doubtful_ || !forward_ || !forward_->running())
-    if (auto connected = connect(); !connected) return fail(connected.error());
-  doubtful_ = false;
+  // First: whoever has nothing to show needs no way.
   asio::io_context io(1);
   const auto secret = wait_for(options_.config.credentials->get(), io);
   if (!secret) return fail(secret.error().with_context(options_.config.origin));
+  std::string token = (*secret)->token;
+  if (!token.empty() && !options_.send_api_token) {
+    auto made = token_.for_bearer(options_.config, token);
+    if (!made) return fail(made.error());
+    token = std::move(*made);
+  }
+  if (doubtful_ || !forward_ || !forward_->running())
+    if (auto connected = connect(); !connected) return fail(connected.error());
+  doubtful_ = false;
   http::ClientOptions made;
   made.base_url = "https://127.0.0.1:" + std::to_string(forward_->port());
   made.connect_timeout = kHandshake;
-  made.bearer_token = (*secret)->token;
+  made.bearer_token = std::move(token);
   made.tls = http::ClientTls{.ca_pem = ca_pem_,
                              .server_name = std::string(kController) + "." + options_.ns + ".svc"};
   // Who has a token is known by it. A certificate beside it may be for a proxy before the API
@@ -192,6 +187,11 @@ Result<std::shared_ptr<ClusterWay>> cluster_way(const Invocation& call, const Co
                             .kubeconfig = call.get("kubeconfig").value_or(""),
                             .context = call.get("context").value_or("")};
   options.ns = call.get("controller-namespace").value_or(options.ns);
+  options.send_api_token = call.has("send-api-token");
+  if (options.send_api_token)
+    console.err << "faultline: --send-api-token: the controller sees your token for the API "
+                   "server and could act as you with it\n"
+                << std::flush;
   return std::make_shared<ClusterWay>(std::move(options));
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The way to the controller of a cluster with a person's own kubeconfig: its certificate authority
 // and its leader are read from the API server, `kubectl port-forward` tunnels to the leader's pod,
-// and through the tunnel goes TLS. Who the person is the controller learns from their token or
-// their client certificate. Not thread-safe.
+// and through the tunnel goes TLS. Who the person is the controller learns from their client
+// certificate or from a token for it alone; it never sees the one for the API server. Not
+// thread-safe.
 #pragma once
 
 #include <memory>
@@ -11,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/cluster/controller_token.h"
 #include "cli/cluster/port_forward.h"
 #include "cli/command.h"
 #include "cli/way.h"
@@ -32,6 +34,7 @@ struct ClusterWayOptions {
   std::string ns = "faultline";     // of the controller
   // For a leader to be there: a Lease is good for 15 s behind the death of its holder.
   std::chrono::milliseconds patience{20'000};
+  bool send_api_token = false;  // the person wants the controller to see it
 };
 
 class ClusterWay final : public Way {
@@ -39,7 +42,8 @@ class ClusterWay final : public Way {
   // Nothing is connected yet.
   explicit ClusterWay(ClusterWayOptions options) : options_(std::move(options)) {}
 
-  // Errors: kNotFound and kDenied in the API server's words, with what is needed; kUnavailable.
+  // Errors: kNotFound and kDenied in the API server's words, with what is needed; kDenied: there is
+  // no token for the controller; kUnavailable.
   Result<http::ClientOptions> options() override;
   bool broken() override;
   bool elsewhere(const std::string& leader) override;
@@ -48,6 +52,8 @@ class ClusterWay final : public Way {
   }
   // The namespace of the context.
   [[nodiscard]] const std::string& person_namespace() const { return options_.config.ns; }
+  // Of the person, for what the API server itself is asked.
+  [[nodiscard]] const kube::Config& config() const { return options_.config; }
 
  private:
   struct Known {
@@ -63,6 +69,7 @@ class ClusterWay final : public Way {
   std::string told_;      // the leader, by one who is not
   bool doubtful_ = true;  // whether `target_` leads
   std::string ca_pem_;
+  ControllerToken token_;
 };
 
 // By --kubeconfig, --context, $KUBECONFIG and ~/.kube/config. Errors: of the kubeconfig; kNotFound:

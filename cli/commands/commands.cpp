@@ -23,15 +23,19 @@ Command run_command() {
           "follows it live, prints the report and writes it as JSON, Markdown and HTML. Ctrl-C "
           "stops the experiment in order; a second one leaves at once.\n"
           "With --pods and no --controller, a private controller and agent do the run on this "
-          "machine (this needs root) and leave nothing behind, even if this command is killed.",
-      .options =
-          with_controller({pods_option("pods of this machine; runs a private controller and agent"),
-                           {.name = "report",
-                            .value = "DIR",
-                            .help = "where the report is written (./<run id>)",
-                            .offer = Offer::kFolder},
-                           {.name = "yes", .letter = 'y', .help = "do not ask before the start"},
-                           namespace_option()}),
+          "machine (this needs root) and leave nothing behind, even if this command is killed.\n"
+          "In a cluster the run is an Experiment, which kubectl get flx shows; who deletes it ends "
+          "the run.",
+      .options = with_controller(
+          {pods_option("pods of this machine; runs a private controller and agent"),
+           {.name = "report",
+            .value = "DIR",
+            .help = "where the report is written (./<run id>)",
+            .offer = Offer::kFolder},
+           {.name = "yes", .letter = 'y', .help = "do not ask before the start"},
+           {.name = "dry-run", .help = "show the plan and start nothing"},
+           {.name = "replace", .help = "in a cluster: in place of a finished one of this name"},
+           namespace_option()}),
       .examples = {{"sudo faultline run slow-payments.yaml --pods pods.yaml",
                     "on this machine, without Kubernetes"},
                    {"faultline run slow-payments.yaml --controller http://faultline:7878 --yes "
@@ -46,8 +50,8 @@ Command run_command() {
 
 std::vector<Command> all_commands() {
   const std::string_view kName =
-      "NAME is the id of a run, or an experiment's name for its newest "
-      "run.";
+      "NAME is the id of a run, or an experiment's name for its newest run; in a cluster of the "
+      "context's namespace, of that of -n, or NAMESPACE/NAME.";
   return {
       run_command(),
       {.name = "validate",
@@ -78,7 +82,7 @@ std::vector<Command> all_commands() {
        .max_arguments = 1,
        .summary = "List the runs, or show one",
        .detail = kName,
-       .options = with_controller({}),
+       .options = with_controller({namespace_option(), all_namespaces_option()}),
        .examples = {{"faultline get", "all runs, the newest first"},
                     {"faultline get slow-payments --output json", "all that is known of one"}},
        .run = run_get},
@@ -87,17 +91,25 @@ std::vector<Command> all_commands() {
        .min_arguments = 1,
        .max_arguments = 1,
        .summary = "Follow a run until it ends, then show its report",
-       .detail = "NAME is the id of a run, or an experiment's name for its newest run. Ctrl-C ends "
-                 "the watching, not the run. With --output json each state is a line.",
-       .options = with_controller({}),
+       .detail =
+           "NAME is the id of a run, or an experiment's name for its newest run; in a cluster "
+           "of the context's namespace, of that of -n, or NAMESPACE/NAME. Ctrl-C ends the "
+           "watching, not the run. With --output json each state is a line.",
+       .options = with_controller({namespace_option()}),
        .examples = {{"faultline watch slow-payments", "the exit code is the verdict"}},
        .run = run_watch},
       {.name = "stop",
        .arguments = "[NAME]",
        .max_arguments = 1,
        .summary = "Stop a run, or all of them, and wait until the faults are gone",
-       .detail = kName,
-       .options = with_controller({{.name = "all", .help = "stop every run"}}),
+       .detail =
+           "NAME is the id of a run, or the name of an experiment that is under way; in a cluster "
+           "of the context's namespace, of that of -n, or NAMESPACE/NAME. What could mean several "
+           "runs is refused with the candidates.",
+       .options = with_controller(
+           {{.name = "all", .help = "stop every run; in a cluster those of the namespace"},
+            namespace_option(),
+            all_namespaces_option()}),
        .examples = {{"faultline stop slow-payments", "one"},
                     {"faultline stop --all", "everything"}},
        .run = run_stop},
@@ -114,7 +126,8 @@ std::vector<Command> all_commands() {
                                    {.name = "report",
                                     .value = "DIR",
                                     .help = "write all three forms into this folder",
-                                    .offer = Offer::kFolder}}),
+                                    .offer = Offer::kFolder},
+                                   namespace_option()}),
        .examples = {{"faultline report slow-payments", "the short form"},
                     {"faultline report slow-payments --format md > report.md", "to pass on"}},
        .run = run_report},

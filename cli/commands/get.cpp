@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
 #include <ostream>
 
 #include "api/codec.h"
+#include "base/printable.h"
 #include "cli/commands/commands.h"
 #include "cli/controller_api.h"
 #include "cli/text.h"
@@ -28,7 +30,10 @@ std::string left_words(const api::RunSummary& run) {
 void print_record(const api::RunRecord& record, Console& console) {
   std::vector<Row> rows{
       {"run", record.run},
-      {"experiment", record.experiment.metadata.name},
+      {"experiment", (record.experiment.metadata.namespace_.empty()
+                          ? ""
+                          : record.experiment.metadata.namespace_ + "/") +
+                         record.experiment.metadata.name},
       {"state",
        state_word(record.state) + (record.stateReason.empty() ? "" : ": " + record.stateReason)},
       {"asked by", record.requestedBy}};
@@ -47,7 +52,9 @@ Result<int> run_get(Invocation& call, Console& console) {
   const auto api = controller_of(call, console);
   if (!api) return fail(api.error());
   if (!call.arguments.empty()) {
-    const auto record = api->run(call.arguments[0]);
+    const auto run = api->run_to_read(call.arguments[0]);
+    if (!run) return fail(run.error());
+    const auto record = api->run(*run);
     if (!record) return fail(record.error());
     if (call.json())
       print_json(console.out, api::to_json(*record));
@@ -55,20 +62,33 @@ Result<int> run_get(Invocation& call, Console& console) {
       print_record(*record, console);
     return kExitMet;
   }
-  const auto runs = api->runs();
+  const auto runs = api->runs(api->home());
   if (!runs) return fail(runs.error());
   if (call.json()) {
     print_json(console.out, boost::json::object{{"runs", api::to_json(*runs)}});
     return kExitMet;
   }
   if (runs->empty()) {
-    console.out << "no runs yet\n";
+    console.out << "no runs yet"
+                << (api->home().empty() ? ""
+                                        : " in namespace " + faultline::printable(api->home()) +
+                                              "; -A has those of all namespaces")
+                << "\n";
     return kExitMet;
   }
+  const bool spaces = std::ranges::any_of(
+      *runs, [](const api::RunSummary& run) { return !run.namespace_.empty(); });
   std::vector<Row> rows{{"RUN", "EXPERIMENT", "STATE", "STARTED", ""}};
   for (const api::RunSummary& run : *runs)
     rows.push_back(
         {run.run, run.name, state_word(run.state), time_words(run.startedAt), left_words(run)});
+  if (spaces) {
+    rows[0].insert(rows[0].begin(), "NAMESPACE");
+    for (std::size_t i = 0; i < runs->size(); ++i) {
+      const std::string& ns = (*runs)[i].namespace_;
+      rows[i + 1].insert(rows[i + 1].begin(), ns.empty() ? "-" : ns);
+    }
+  }
   console.out << table(rows);
   return kExitMet;
 }

@@ -15,11 +15,19 @@ namespace faultline::cli {
 Result<int> run_report(Invocation& call, Console& console) {
   const auto api = controller_of(call, console);
   if (!api) return fail(api.error());
-  const std::string& run = call.arguments[0];
   const auto folder = call.get("report");
   auto format = call.get("format");
+  if (folder && format)
+    return fail(Errc::kInvalid, "--report writes every format; leave --format out");
+  if (call.json()) {
+    if (format && *format != "json")
+      return fail(Errc::kInvalid, "--output json and --format " + *format + " exclude each other");
+    if (!folder) format = "json";
+  }
+  const auto chosen = api->run_to_read(call.arguments[0]);
+  if (!chosen) return fail(chosen.error());
+  const std::string& run = *chosen;
   if (folder) {
-    if (format) return fail(Errc::kInvalid, "--report writes every format; leave --format out");
     const auto text = api->report_text(run, "json");
     if (!text) return fail(text.error());
     const auto page = write_report(*api, run, *folder, *text);
@@ -29,11 +37,6 @@ Result<int> run_report(Invocation& call, Console& console) {
     else
       console.out << printable(*page) << "\n";
     return kExitMet;
-  }
-  if (call.json()) {
-    if (format && *format != "json")
-      return fail(Errc::kInvalid, "--output json and --format " + *format + " exclude each other");
-    format = "json";
   }
   if (format) {
     const auto text = api->report_text(run, *format);

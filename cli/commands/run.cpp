@@ -11,12 +11,14 @@
 #include "api/codec.h"
 #include "cli/cluster/choice.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/run_steps.h"
 #include "cli/documents.h"
 #include "cli/follow.h"
 #include "cli/local_cluster.h"
 #include "cli/outcome.h"
 #include "cli/plan_text.h"
 #include "cli/progress.h"
+#include "cli/text.h"
 
 namespace faultline::cli {
 namespace {
@@ -58,17 +60,6 @@ Error with_hint(Error error, const Invocation& call, const Console& console) {
   return error;
 }
 
-Result<bool> confirmed(const Invocation& call, Console& console, const Interrupt& interrupt) {
-  if (call.has("yes") || call.json() || !console.in_is_terminal || !console.out_is_terminal)
-    return true;
-  console.out << "\nStart? [y/N] " << std::flush;
-  std::string answer;
-  std::getline(console.in, answer);
-  if (interrupt.requested())
-    return fail(Errc::kUnavailable, "interrupted before anything was started");
-  return answer == "y" || answer == "Y" || answer == "yes";
-}
-
 // Whether the report can be written at the end, found before anything is broken. Makes nothing.
 Result<> check_folder(const std::string& wanted) {
   std::error_code ec;
@@ -87,11 +78,36 @@ Result<> check_folder(const std::string& wanted) {
 
 }  // namespace
 
+Result<bool> confirmed(const Invocation& call, Console& console, const Interrupt& interrupt) {
+  if (call.has("yes") || call.json() || !console.in_is_terminal || !console.out_is_terminal)
+    return true;
+  console.out << "\nStart? [y/N] " << std::flush;
+  std::string answer;
+  std::getline(console.in, answer);
+  if (interrupt.requested())
+    return fail(Errc::kUnavailable, "interrupted before anything was started");
+  return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+void print_dry_run(const Invocation& call, Console& console, boost::json::value plan) {
+  if (call.json())
+    print_json(console.out, boost::json::object{{"run", nullptr}, {"plan", std::move(plan)}});
+  else
+    console.out << "\nnot started: --dry-run\n";
+}
+
 Result<int> run_run(Invocation& call, Console& console) {
   const auto document = load_experiment(call, console, call.arguments[0]);
   if (!document) return fail(document.error());
   if (auto good = check_folder(call.get("report").value_or("")); !good) return fail(good.error());
   Interrupt interrupt;
+  if (!call.has("pods")) {
+    const auto cluster = wants_cluster(call, console);
+    if (!cluster) return fail(cluster.error());
+    if (*cluster) return run_in_cluster(call, console, *document, interrupt);
+  }
+  if (call.has("replace"))
+    return fail(Errc::kInvalid, "--replace is for an Experiment in a cluster");
   auto place = find_place(call, console, interrupt);
   if (!place) return fail(place.error());
   const ControllerApi& api = place->api();
@@ -104,6 +120,10 @@ Result<int> run_run(Invocation& call, Console& console) {
                     static_cast<std::size_t>(console.width()))
        << std::flush;
   if (auto good = plan_problem(*plan); !good) return fail(good.error());
+  if (call.has("dry-run")) {
+    print_dry_run(call, console, api::to_json(*plan));
+    return kExitMet;
+  }
   const auto go = confirmed(call, console, interrupt);
   if (!go) return fail(go.error());
   if (!*go) {

@@ -33,22 +33,33 @@ Result<std::vector<api::RunSummary>> wait_ended(const ControllerApi& api,
   }
 }
 
+// Stops one; that it has ended by itself in between is no error.
+Result<> stop_one(const ControllerApi& api, const std::string& run) {
+  auto done = api.stop(run);
+  if (!done && done.error().code != Errc::kConflict) return fail(done.error());
+  return {};
+}
+
+// The ids of what was asked to stop.
 Result<std::vector<std::string>> ask(const Invocation& call, const ControllerApi& api) {
   if (!call.has("all")) {
-    const auto record = api.run(call.arguments[0]);
-    if (!record) return fail(record.error());
-    if (!ended(record->state))
-      // A conflict: it has ended by itself in between.
-      if (auto done = api.stop(record->run); !done && done.error().code != Errc::kConflict)
-        return fail(done.error());
-    return std::vector{record->run};
+    const auto run = api.run_to_stop(call.arguments[0]);
+    if (!run) return fail(run.error());
+    if (auto done = stop_one(api, *run); !done) return fail(done.error());
+    return std::vector{*run};
   }
-  const auto runs = api.runs();
+  const auto runs = api.runs(api.home());
   if (!runs) return fail(runs.error());
-  if (auto done = api.stop_all(); !done) return fail(done.error());
   std::vector<std::string> wanted;
   for (const api::RunSummary& run : *runs)
     if (!ended(run.state)) wanted.push_back(run.run);
+  if (api.home().empty()) {
+    // Also what begins at this moment.
+    if (auto done = api.stop_all(); !done) return fail(done.error());
+    return wanted;
+  }
+  for (const std::string& run : wanted)
+    if (auto done = stop_one(api, run); !done) return fail(done.error());
   return wanted;
 }
 
@@ -57,6 +68,8 @@ Result<std::vector<std::string>> ask(const Invocation& call, const ControllerApi
 Result<int> run_stop(Invocation& call, Console& console) {
   if (call.has("all") == !call.arguments.empty())
     return fail(Errc::kInvalid, "'stop' takes either a NAME or --all");
+  if (call.has("all-namespaces") && !call.has("all"))
+    return fail(Errc::kInvalid, "--all-namespaces is for --all: one run has one namespace");
   const auto api = controller_of(call, console);
   if (!api) return fail(api.error());
   const auto wanted = ask(call, *api);

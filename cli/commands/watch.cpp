@@ -16,11 +16,14 @@ namespace faultline::cli {
 Result<int> run_watch(Invocation& call, Console& console) {
   const auto api = controller_of(call, console);
   if (!api) return fail(api.error());
-  const auto record = api->run(call.arguments[0]);
+  const auto chosen = api->run_to_read(call.arguments[0]);
+  if (!chosen) return fail(chosen.error());
+  const auto record = api->run(*chosen);
   if (!record) return fail(record.error());
   const std::string run = record->run;
   api::RunSummary now;
   now.run = run;
+  now.namespace_ = record->experiment.metadata.namespace_;
   now.name = record->experiment.metadata.name;
   now.state = record->state;
   now.stateReason = record->stateReason;

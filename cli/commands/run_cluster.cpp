@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+// faultline run FILE in a cluster. The run is an Experiment, made through the API server as the
+// person: the webhook checks it, the API server says whether they may, and everybody sees it with
+// `kubectl get flx`. It is followed through the controller where that can be reached with what the
+// person may show it, else by the Experiment's status.
+#include <boost/json.hpp>
+#include <limits>
+#include <memory>
+#include <ostream>
+#include <thread>
+
+#include "api/codec.h"
+#include "base/printable.h"
+#include "cli/cluster/choice.h"
+#include "cli/cluster/cluster_way.h"
+#include "cli/cluster/experiment_objects.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/run_steps.h"
+#include "cli/controller_api.h"
+#include "cli/follow.h"
+#include "cli/outcome.h"
+#include "cli/plan_text.h"
+#include "cli/progress.h"
+#include "cli/text.h"
+#include "report/report.h"
+
+namespace faultline::cli {
+namespace {
+
+constexpr std::chrono::seconds kGone{15};  // for an object that was deleted
+
+class ClusterRun {
+ public:
+  ClusterRun(Invocation& call, Console& console, const ExperimentFile& document,
+             Interrupt& interrupt)
+      : call_(call),
+        console_(console),
+        document_(document),
+        experiment_(document.experiment),
+        interrupt_(interrupt) {}
+
+  Result<int> run() {
+    auto way = cluster_way(call_, console_);
+    if (!way) return fail(way.error());
+    if (experiment_.metadata.namespace_.empty())
+      experiment_.metadata.namespace_ = call_.get("namespace").value_or((*way)->person_namespace());
+    objects_.emplace((*way)->config());
+    api_.emplace(*way, experiment_.metadata.namespace_);
+    if (auto free = name_is_free(); !free) return fail(free.error());
+    auto open = (*way)->options();
+    if (!open && open.error().code != Errc::kDenied) return fail(open.error());
+    if (!open) closed_ = open.error().message;
+    if (auto shown = show_plan(); !shown) return fail(shown.error());
+    if (call_.has("dry-run")) {
+      print_dry_run(call_, console_, plan_ ? api::to_json(*plan_) : boost::json::value());
+      return kExitMet;
+    }
+    const auto go = confirmed(call_, console_, interrupt_);
+    if (!go) return fail(go.error());
+    if (!*go) {
+      talk() << "not started\n";
+      return kExitAborted;
+    }
+    if (interrupt_.requested())
+      return fail(Errc::kUnavailable, "interrupted before anything was started");
+    if (auto made = make(); !made) return fail(made.error());
+    return follow_it();
+  }
+
+ private:
+  std::ostream& talk() { return call_.json() ? console_.err : console_.out; }
+  [[nodiscard]] std::string words() const {
+    return experiment_.metadata.namespace_ + "/" + experiment_.metadata.name;
+  }
+
+  // kConflict: an Experiment of this name is in the way, and what to do.
+  Result<> name_is_free() {
+    const auto there = objects_->get(experiment_.metadata.namespace_, experiment_.metadata.name);
+    if (!there) {
+      // Who may not look may still create: the API server says then what is wrong.
+      if (there.error().reason == kube::Reason::kNotFound ||
+          there.error().reason == kube::Reason::kForbidden)
+        return {};
+      if (there.error().status == 0 || there.error().code == Errc::kUnavailable)
+        return fail(there.error());
+      return fail(Errc::kConflict, there.error().message +
+                                       "; it is there already and cannot be read: delete it, or "
+                                       "choose another metadata.name");
+    }
+    const api::ExperimentStatus& status = there->status;
+    if (!ended(status.phase))
+      return fail(Errc::kConflict,
+                  "the Experiment " + words() + " is there already and not finished" +
+                      (status.run.empty() ? "" : " (run " + status.run + ")") + ": '" +
+                      same_controller(call_, console_, "watch " + words()) + "' follows it, '" +
+                      same_controller(call_, console_, "stop " + words()) + "' ends it");
+    if (!call_.has("replace"))
+      return fail(Errc::kConflict,
+                  "the Experiment " + words() + " is there already, finished" +
+                      (status.run.empty() ? "" : " (run " + status.run + ")") +
+                      ": an Experiment runs once. --replace deletes it and makes it anew (the "
+                      "report of its run stays); or choose another metadata.name");
+    finished_ = MadeExperiment{experiment_.metadata.namespace_, experiment_.metadata.name,
+                               there->object.uid};
+    return {};
+  }
+
+  Result<> show_plan() {
+    const auto width = static_cast<std::size_t>(console_.width());
+    if (!closed_.empty()) {
+      // Without the controller nobody tells who is hit; what is wrong the webhook says.
+      if (!finished_)
+        if (const auto tried = objects_->try_create(experiment_); !tried)
+          return fail(tried.error());
+      talk() << explain_text(experiment_, std::nullopt, width) << "faultline: "
+             << faultline::printable("without the controller: " + closed_ +
+                                     ". Which pods are hit is chosen at the start; the run is "
+                                     "followed by the Experiment's status, without live "
+                                     "measurements and report")
+             << "\n"
+             << std::flush;
+      return {};
+    }
+    auto plan = api_->plan(document_.text);
+    if (!plan) return fail(plan.error());
+    plan_ = std::move(*plan);
+    const auto nodes = api_->nodes();
+    talk() << plan_text(experiment_, *plan_, nodes ? *nodes : std::vector<api::NodeStatus>{}, width)
+           << std::flush;
+    if (auto good = plan_problem(*plan_); !good) return fail(good.error());
+    // What was shown is what is hit.
+    constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
+    if (experiment_.spec.seed == 0 && plan_->seed <= kLargest) experiment_.spec.seed = plan_->seed;
+    return {};
+  }
+
+  Result<> make() {
+    if (finished_) {
+      if (const auto removed = objects_->remove(*finished_); !removed)
+        return fail(removed.error().with_context("replacing the Experiment " + words()));
+      const auto end = std::chrono::steady_clock::now() + kGone;
+      while (objects_->get(finished_->ns, finished_->name)) {
+        if (interrupt_.requested())
+          return fail(Errc::kUnavailable, "interrupted before anything was started");
+        if (std::chrono::steady_clock::now() > end)
+          return fail(Errc::kConflict, "the finished Experiment " + words() +
+                                           " was deleted and is still there: something holds it "
+                                           "by a finalizer");
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      }
+    }
+    auto made = objects_->create(experiment_);
+    if (!made && made.error().reason == kube::Reason::kAlreadyExists)
+      return fail(Errc::kConflict, "somebody else made the Experiment " + words() + " meanwhile");
+    if (!made) return fail(made.error());
+    made_ = std::move(*made);
+    interrupt_.last_words("if it was not stopped, run: kubectl -n " + made_.ns +
+                          " delete experiment " + made_.name);
+    talk() << "\n  experiment   " << faultline::printable(made_.words()) << "\n" << std::flush;
+    return {};
+  }
+
+  Result<int> follow_it() {
+    Progress progress(console_, experiment_, call_.json());
+    const auto say = [&](const std::string& line) { progress.say(line); };
+    std::string reason = "starting";
+    const auto begun = watch_experiment(
+        *objects_, made_, interrupt_,
+        [](const api::ExperimentStatus& status) {
+          return !status.run.empty() || ended(status.phase);
+        },
+        [&](const api::ExperimentStatus& status) {
+          if (ended(status.phase) || status.reason.empty() || status.reason == reason) return;
+          reason = status.reason;
+          say("waiting: " + reason);
+        },
+        say);
+    progress.finish();
+    if (!begun) return fail(begun.error());
+    if (begun->interrupted || begun->gone) return deleted(*begun);
+    if (begun->status.run.empty()) return verdict_of(begun->status);
+    if (closed_.empty()) {
+      const auto code = follow_run(begun->status, progress);
+      if (code || code.error().code != Errc::kUnavailable) return code;
+      say(code.error().message + "; following the Experiment's status instead");
+    }
+    return follow_status(progress);
+  }
+
+  // Live, through the controller. kUnavailable: it is out of reach.
+  Result<int> follow_run(const api::ExperimentStatus& status, Progress& progress) {
+    api::RunSummary first = summary_of(status);
+    FollowOptions options;
+    options.patience = api_->way().patience();
+    const auto followed = follow(
+        *api_, std::move(first), interrupt_, options,
+        [&](const api::RunSummary& summary) { progress.show(summary); },
+        [&](const std::string& line) { progress.say(line); });
+    progress.finish();
+    if (!followed) return fail(followed.error());
+    return finish_run(*api_, status.run, call_.get("report").value_or(status.run), call_.json(),
+                      console_);
+  }
+
+  Result<int> follow_status(Progress& progress) {
+    const auto watched = watch_experiment(
+        *objects_, made_, interrupt_,
+        [](const api::ExperimentStatus& status) { return ended(status.phase); },
+        [&](const api::ExperimentStatus& status) { progress.show(summary_of(status)); },
+        [&](const std::string& line) { progress.say(line); });
+    progress.finish();
+    if (!watched) return fail(watched.error());
+    if (watched->interrupted || watched->gone) return deleted(*watched);
+    return verdict_of(watched->status);
+  }
+
+  [[nodiscard]] api::RunSummary summary_of(const api::ExperimentStatus& status) const {
+    api::RunSummary summary;
+    summary.run = status.run;
+    summary.name = made_.name;
+    summary.namespace_ = made_.ns;
+    summary.state = status.phase;
+    summary.stateReason = status.reason;
+    summary.startedAt = status.startedAt;
+    for (const api::StatusInjection& told : status.injections) {
+      api::InjectionStatus injection;
+      const auto slash = told.pod.find('/');
+      if (slash != told.pod.npos) {
+        injection.pod.namespace_ = told.pod.substr(0, slash);
+        injection.pod.name = told.pod.substr(slash + 1);
+      }
+      injection.fault = told.fault;
+      injection.matched = told.matched;
+      injection.injected = told.injected;
+      summary.injections.push_back(std::move(injection));
+    }
+    return summary;
+  }
+
+  int deleted(const WatchedExperiment& watched) {
+    const std::string run = watched.status.run;
+    const std::string how =
+        "aborted: the Experiment " + made_.words() + " was deleted" +
+        (watched.interrupted ? "" : " by somebody else") + ", which ends its run at once" +
+        (run.empty() ? "" : "; the report of " + run + " stays with the controller");
+    if (call_.json())
+      print_json(console_.out, boost::json::object{{"run", run},
+                                                   {"exitCode", kExitAborted},
+                                                   {"folder", nullptr},
+                                                   {"report", nullptr},
+                                                   {"status", api::to_json(watched.status)}});
+    else
+      console_.out << "\n  " << faultline::printable(how) << "\n" << std::flush;
+    return kExitAborted;
+  }
+
+  // What the status says of how it ended. A refusal is an error of the code that it has.
+  Result<int> verdict_of(const api::ExperimentStatus& status) {
+    std::string why = status.reason;
+    for (const api::Condition& condition : status.conditions) {
+      if (condition.type == api::ConditionType::Verdict && !condition.message.empty())
+        why = condition.message;
+      if (status.run.empty() && condition.type == api::ConditionType::Selected)
+        return fail(refusal(condition), "the Experiment " + made_.words() + " was refused: " + why);
+    }
+    int code = status.phase == api::RunState::Aborted ? kExitAborted : kExitCouldNotRun;
+    std::string word = status.phase == api::RunState::Aborted ? "aborted" : "failed";
+    if (status.verdict) {
+      api::Report verdict;
+      verdict.verdict = *status.verdict;
+      code = report::exit_code(verdict);
+      word = boost::describe::enum_to_string(*status.verdict, "?");
+    }
+    if (call_.json()) {
+      print_json(console_.out, boost::json::object{{"run", status.run},
+                                                   {"exitCode", code},
+                                                   {"folder", nullptr},
+                                                   {"report", nullptr},
+                                                   {"status", api::to_json(status)}});
+      return code;
+    }
+    console_.out << "\n  " << faultline::printable(word + "   " + why) << "\n  injected     "
+                 << status.injected << " events on " << status.pods
+                 << (status.pods == 1 ? " pod" : " pods") << "\n  report       "
+                 << faultline::printable(status.report) << " at the controller\n"
+                 << std::flush;
+    return code;
+  }
+
+  // The word of controller/kubernetes/status.h, back to its code.
+  static Errc refusal(const api::Condition& condition) {
+    if (condition.reason == "Invalid") return Errc::kInvalid;
+    if (condition.reason == "NoMatch") return Errc::kNotFound;
+    if (condition.reason == "Unsupported") return Errc::kUnsupported;
+    if (condition.reason == "Conflict") return Errc::kConflict;
+    if (condition.reason == "Denied") return Errc::kDenied;
+    return Errc::kUnavailable;
+  }
+
+  Invocation& call_;
+  Console& console_;
+  const ExperimentFile& document_;
+  api::Experiment experiment_;  // with its namespace, and the plan's seed
+  Interrupt& interrupt_;
+  std::optional<ExperimentObjects> objects_;
+  std::optional<ControllerApi> api_;
+  std::string closed_;  // why the controller cannot be asked; empty: it can
+  std::optional<api::RunPlan> plan_;
+  std::optional<MadeExperiment> finished_;  // in the way, to be replaced
+  MadeExperiment made_;
+};
+
+}  // namespace
+
+Result<int> run_in_cluster(Invocation& call, Console& console, const ExperimentFile& document,
+                           Interrupt& interrupt) {
+  return ClusterRun(call, console, document, interrupt).run();
+}
+
+}  // namespace faultline::cli

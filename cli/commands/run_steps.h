@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Steps of `faultline run` that its ways have in common.
+#pragma once
+
+#include <boost/json/value.hpp>
+
+#include "cli/command.h"
+#include "cli/documents.h"
+#include "cli/interrupt.h"
+
+namespace faultline::cli {
+
+// Asks on a terminal, unless --yes or JSON. kUnavailable: a signal came meanwhile.
+[[nodiscard]] Result<bool> confirmed(const Invocation& call, Console& console,
+                                     const Interrupt& interrupt);
+// The end of --dry-run: what a program reads. `plan` is an object or null.
+void print_dry_run(const Invocation& call, Console& console, boost::json::value plan);
+
+// In a cluster: the run is an Experiment of the API server.
+[[nodiscard]] Result<int> run_in_cluster(Invocation& call, Console& console,
+                                         const ExperimentFile& document, Interrupt& interrupt);
+
+}  // namespace faultline::cli
