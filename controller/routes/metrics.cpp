@@ -78,7 +78,7 @@ struct Metrics::Impl {
           .Help("Events that a fault was injected into, as agents counted them")
           .Register(registry);
 
-  prometheus::Family<prometheus::Counter>& refused =
+  prometheus::Family<prometheus::Counter>& http_refused =
       BuildCounter()
           .Name("faultline_http_refused_total")
           .Help("Requests and connections beyond a budget of the HTTP server, by which one")
@@ -138,7 +138,7 @@ void Metrics::fault(const FaultDelta& delta) {
 
 void Metrics::http_refused(const http::Refusals& totals) {
   const auto raise = [&](const char* reason, std::uint64_t total) {
-    prometheus::Counter& counter = impl_->refused.Add({{"reason", reason}});
+    prometheus::Counter& counter = impl_->http_refused.Add({{"reason", reason}});
     counter.Increment(static_cast<double>(total) - counter.Value());
   };
   raise("connections", totals.connections);
