@@ -243,8 +243,9 @@ TEST_F(TwoRuns, AControlPodThatAnotherRunHitsIsNoneAnyMoreAndItIsTold) {
   const std::string second = start(on("bank", "vault-0"));
   EXPECT_TRUE(of(first, "bank/vault-0").leftAt.set());
   for (const api::DesiredRun& told : engine_.desired("n1", "a", clock_.now()))
-    if (told.run == first)
+    if (told.run == first) {
       for (const api::RunPod& pod : told.pods) EXPECT_NE(pod.pod.id(), "bank/vault-0");
+    }
   ASSERT_EQ(engine_.find(first)->head().gaps.size(), 1U);
   EXPECT_EQ(engine_.find(first)->head().gaps[0].reason,
             "run " + second + " hits this pod: it is no control pod any more");

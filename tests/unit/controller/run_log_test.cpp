@@ -211,7 +211,7 @@ class RunLogTest : public testing::Test {
     return run(io_, store.acked("n1", instance, highest, clock_.steady() + wait));
   }
 
-  asio::io_context io_{1};
+  boost::asio::io_context io_{1};
   SystemClock clock_;
   Objects objects_;
   FakeApi api_{[this](const std::string& request, int) { return objects_.answer(request); }};

@@ -103,8 +103,12 @@ TEST_F(RunTime, NoLeaderWhoseClockIsWrongGivesMoreThanWasLeft) {
       const auto record = in_the_fault();
       next(record, clock_.now().utc, milliseconds(gap), milliseconds(ahead));
       EXPECT_LE(left(), 18) << gap << " ms passed, the clock is ahead by " << ahead;
-      if (gap + ahead < 0) EXPECT_LE(left(), 18 - gap / 1000.0) << gap << " " << ahead;
-      if (ahead == 0) EXPECT_NEAR(left(), 18 - gap / 1000.0, 1e-6);
+      if (gap + ahead < 0) {
+        EXPECT_LE(left(), 18 - gap / 1000.0) << gap << " " << ahead;
+      }
+      if (ahead == 0) {
+        EXPECT_NEAR(left(), 18 - gap / 1000.0, 1e-6);
+      }
     }
 }
 

@@ -183,7 +183,7 @@ TEST_F(Writes, ABudgetBoundsWhatANodeWritesAndWhatMovesTheRunStillPasses) {
 
 TEST_F(Writes, AfterTheEndOnlyWhatIsLateByAMomentAndOnlyOfItsNodes) {
   send("n1", with(status()));
-  engine_.stop(run_, "stopped", Recovery::kNone, clock_.now());
+  ASSERT_TRUE(engine_.stop(run_, "stopped", Recovery::kNone, clock_.now()));
   for (const char* node : {"n1", "n2"}) {
     api::RunBatch closed;
     closed.events = {event(RunEventKind::closed, clock_.now().utc)};
