@@ -130,7 +130,8 @@ Result<Timestamp> Timestamp::parse(std::string_view text) {
     std::int64_t place = 1'000'000'000;
     std::size_t digits = 0;
     for (; !rest.empty() && is_digit(rest.front()); rest.remove_prefix(1), ++digits)
-      if (place > 1) fraction += (rest.front() - '0') * (place /= 10);
+      // What is smaller than a microsecond is not written, so that it is not read either.
+      if (place > 1000) fraction += (rest.front() - '0') * (place /= 10);
     if (digits == 0) return bad();
   }
   minutes offset{0};
@@ -142,8 +143,11 @@ Result<Timestamp> Timestamp::parse(std::string_view text) {
     if (oh > 23 || om > 59) return bad();
     offset = minutes(oh * 60 + om) * (rest[0] == '-' ? -1 : 1);
   }
-  return Timestamp{UtcTime(sys_days(date)) + hours(hour) + minutes(minute) + seconds(second) +
-                   nanoseconds(fraction) - offset};
+  const UtcTime time = UtcTime(sys_days(date)) + hours(hour) + minutes(minute) + seconds(second) +
+                       nanoseconds(fraction) - offset;
+  // An offset may lead out of those years.
+  if (time < UtcTime{} || time >= UtcTime(sys_days(year(2262) / 1 / 1))) return bad();
+  return Timestamp{time};
 }
 
 std::string Timestamp::format() const {

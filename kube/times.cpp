@@ -51,6 +51,9 @@ std::optional<UtcTime> parse_time(std::string_view text) {
   if (!year || !month || !day || !hour || !minute || !second) return std::nullopt;
   const chr::year_month_day date(chr::year(*year), chr::month(static_cast<unsigned>(*month)),
                                  chr::day(static_cast<unsigned>(*day)));
+  // The whole years that 64 bits of nanoseconds hold: Go's zero time, of the year 1, is none that
+  // we could tell.
+  if (*year < 1678 || *year > 2261) return std::nullopt;
   if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
   UtcTime time = chr::sys_days(date) + chr::hours(*hour) + chr::minutes(*minute) +
                  chr::seconds(*second) + chr::nanoseconds(0);

@@ -141,5 +141,18 @@ TEST(NearestWord, FindsTyposAndNothingElse) {
   EXPECT_EQ(nearest_word("zzz", {"jitter", "latency"}), "");
 }
 
+// Both found by tests/fuzz/values.cpp.
+TEST(Timestamp, IsReadAsItIsWritten) {
+  const auto fine = Timestamp::parse("2026-11-23T10:15:02.1234567899Z");
+  ASSERT_TRUE(fine);
+  EXPECT_EQ(fine->format(), "2026-11-23T10:15:02.123456Z");
+  EXPECT_EQ(*Timestamp::parse(fine->format()), *fine);
+}
+
+TEST(Timestamp, OffsetDoesNotLeadOutOfTheYearsThatCanBeWritten) {
+  EXPECT_FALSE(Timestamp::parse("1970-01-01T00:00:00+01:00"));
+  EXPECT_FALSE(Timestamp::parse("2261-12-31T23:59:59-01:00"));
+}
+
 }  // namespace
 }  // namespace faultline::api

@@ -99,6 +99,10 @@ TEST(Times, AreWrittenAndReadAsTheApiDoes) {
                             "2026-11-23T10:15:02", "2026-11-23T25:00:00Z", "2026-11-23T10:15:02.Z",
                             "2026-11-23T10:15:02+1", "-026-11-23T10:15:02Z"})
     EXPECT_FALSE(parse_time(wrong)) << wrong;
+  // Found by tests/fuzz/watch.cpp: more than 64 bits of nanoseconds, of which the first is what Go
+  // writes for none.
+  EXPECT_FALSE(parse_time("0001-01-01T00:00:00Z"));
+  EXPECT_FALSE(parse_time("9999-12-31T23:59:59Z"));
 }
 
 TEST(Json, DeepSchemasAreRead) {
