@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/kills/ground.h"
+
+#include <signal.h>
+
+#include <boost/describe/enum_to_string.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+
+#include "testbed/latency_probe.h"
+
+namespace faultline::kills {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string pods_text(const testbed::TestPod& pod) {
+  return "pods:\n  - {namespace: shop, name: payments-0, labels: {app: payments},\n     cgroup: " +
+         pod.cgroup_path() + ", netns: " + pod.netns_path() + "}\n";
+}
+
+std::string time_text(milliseconds time) { return std::to_string(time.count()) + "ms"; }
+
+std::string experiment_text(const std::string& name, const Round& round) {
+  return "apiVersion: faultline.dev/v1alpha1\nkind: Experiment\nmetadata: {name: " + name +
+         "}\nspec:\n  target:\n    selector: {namespaces: [shop]}\n  faults:\n    - " +
+         round.fault.yaml + "\n  phases: {baseline: " + time_text(round.baseline) +
+         ", fault: " + time_text(round.fault_length) + ", recovery: " + time_text(round.recovery) +
+         "}\n";
+}
+
+bool is_over(api::RunState state) {
+  return state == api::RunState::Completed || state == api::RunState::Aborted ||
+         state == api::RunState::Failed;
+}
+
+std::string told(const api::RunSummary& run) {
+  return std::string(boost::describe::enum_to_string(run.state, "?")) + ": " + run.stateReason;
+}
+
+void wait_until(Steady::time_point at) { std::this_thread::sleep_until(at); }
+
+}  // namespace
+
+Ground::Ground() : world_(folder_, folder_.write("pods.yaml", pods_text(pod_))) {
+  test::adopt_orphans();
+  std::filesystem::create_directory(folder_.file("tmp"));
+  testbed::ping(pod_.ip4(), 3);  // addresses are resolved
+  world_.mend();
+}
+
+std::vector<FaultKind> Ground::possible() {
+  std::vector<FaultKind> out;
+  const auto nodes = world_.nodes();
+  if (!nodes || nodes->empty()) throw std::runtime_error("no node");
+  for (const FaultKind& kind : fault_kinds())
+    for (const api::FaultSupport& support : nodes->front().info.faults) {
+      if (support.fault != kind.name) continue;
+      if (support.supported)
+        out.push_back(kind);
+      else
+        std::printf("skipped: %s (%s)\n", kind.name.c_str(), support.reason.c_str());
+    }
+  return out;
+}
+
+void Ground::kill(const Round& round, test::Program& command, Seen& seen) {
+  Victim victim = round.victim;
+  pid_t helper = 0;
+  if (victim == Victim::kWatchdog) helper = World::below(world_.agent().pid(), "fl-undo");
+  if (victim == Victim::kPageHelper) helper = World::below(world_.agent().pid(), "fl-delay");
+  if (helper > 0) {
+    ::kill(helper, SIGKILL);
+    ++deeds_[victim == Victim::kWatchdog ? "kill watchdog" : "kill page helper"];
+    // Of a watchdog only the agent's own end is left, and that next.
+    if (victim == Victim::kPageHelper) return;
+  }
+  if (victim == Victim::kCommand) {
+    command.signal(SIGKILL);
+    ++deeds_["kill command"];
+    return;
+  }
+  const bool controller = victim == Victim::kController;
+  test::Program& program = controller ? world_.controller() : world_.agent();
+  program.signal(SIGKILL);
+  program.wait();
+  const auto killed = Steady::now();
+  ++deeds_[controller ? "kill controller" : "kill agent"];
+  if (round.deed == Deed::kClockAndKill) {
+    world_.shim(victim).clock_seconds = 3600 * round.clock_hours;
+    ++deeds_["clock"];
+  }
+  wait_until(killed + round.away);
+  seen.silences.push_back({killed, Steady::now(), controller ? kLease + kSlack : kSlack,
+                           controller ? "the kill of the controller" : "the kill of the agent"});
+}
+
+void Ground::stop(const Round& round, test::Program& command, Seen& seen) {
+  test::Program& program = round.victim == Victim::kController ? world_.controller()
+                           : round.victim == Victim::kCommand  ? command
+                                                               : world_.agent();
+  program.signal(SIGSTOP);
+  const auto stopped = Steady::now();
+  wait_until(stopped + round.lasts);
+  if (round.victim != Victim::kCommand)
+    seen.silences.push_back({stopped, Steady::now(), kLease + kSlack, "the stop"});
+  program.signal(SIGCONT);
+  ++deeds_[round.victim == Victim::kController ? "stop controller"
+           : round.victim == Victim::kCommand  ? "stop command"
+                                               : "stop agent"];
+}
+
+void Ground::do_it(const Round& round, test::Program& command, Seen& seen) {
+  switch (round.deed) {
+    case Deed::kNothing:
+      ++deeds_["nothing"];
+      break;
+    case Deed::kKill:
+    case Deed::kClockAndKill:
+      kill(round, command, seen);
+      break;
+    case Deed::kStop:
+      stop(round, command, seen);
+      break;
+    case Deed::kDiskFull:
+      world_.fill_disk();
+      std::this_thread::sleep_for(round.lasts);
+      world_.empty_disk();
+      ++deeds_["ENOSPC"];
+      break;
+    case Deed::kDiskBad:
+      world_.shim(Victim::kController).store_fails = true;
+      std::this_thread::sleep_for(round.lasts);
+      world_.shim(Victim::kController).store_fails = false;
+      ++deeds_["EIO"];
+      break;
+    case Deed::kClock:
+      world_.shim(round.victim).clock_seconds = 3600 * round.clock_hours;
+      ++deeds_["clock"];
+      break;
+  }
+}
+
+// Until the run that has the name is over and nothing is left of it.
+void Ground::settle(const std::string& name, Seen& seen, std::vector<std::string>& out) {
+  world_.mend();
+  const auto end = Steady::now() + 40s;
+  std::string run;
+  while (Steady::now() < end) {
+    const auto runs = world_.runs();
+    if (runs) {
+      std::size_t count = 0;
+      bool over = false;
+      for (const api::RunSummary& summary : *runs) {
+        if (summary.name != name) continue;
+        ++count;
+        run = summary.run;
+        over = is_over(summary.state);
+      }
+      if (count > 1) out.push_back("there are " + std::to_string(count) + " runs of one request");
+      if (count != 1 || over) break;
+    }
+    std::this_thread::sleep_for(50ms);
+  }
+  if (run.empty()) return;  // it was never taken
+  auto record = world_.record(run);
+  auto report = world_.report(run);
+  if (!record) out.push_back(run + " cannot be read: " + record.error().message);
+  if (!report) out.push_back("no report of " + run + ": " + report.error().message);
+  if (record) seen.record = std::move(*record);
+  if (report) seen.report = std::move(*report);
+}
+
+void Ground::check_list(std::vector<std::string>& out) {
+  const auto runs = world_.runs();
+  if (!runs) return out.push_back("no list of runs: " + runs.error().message);
+  std::map<std::string, std::string> now;
+  for (const api::RunSummary& run : *runs)
+    if (!now.emplace(run.run, told(run)).second) out.push_back(run.run + " is listed twice");
+  for (const auto& [run, words] : over_) {
+    const auto it = now.find(run);
+    if (it == now.end())
+      out.push_back("the record of " + run + " is lost");
+    else if (it->second != words)
+      out.push_back(run + " was over as \"" + words + "\", is now \"" + it->second + "\"");
+  }
+  for (const api::RunSummary& run : *runs)
+    if (is_over(run.state)) over_[run.run] = told(run);
+}
+
+std::vector<std::string> Ground::play(const Round& round) {
+  std::vector<std::string> out;
+  Seen seen{.round = round};
+  const std::string name = "k" + std::to_string(++number_);
+  const std::string file = folder_.write("experiment.yaml", experiment_text(name, round));
+  const auto began = Steady::now();
+  const std::uint64_t felt_before = probes_.felt(round.fault.felt_by);
+  test::Program command = world_.command(file, folder_.file("report"));
+  wait_until(began + round.when);
+  // A run that was over before was not disturbed.
+  seen.disturbed = round.deed != Deed::kNothing;
+  do_it(round, command, seen);
+  settle(name, seen, out);
+  const auto settled = Steady::now();
+  world_.shim(Victim::kAgent).clock_seconds = 0;
+  world_.shim(Victim::kController).clock_seconds = 0;
+  for (const std::string& left : residue_.left()) out.push_back("left behind: " + left);
+  try {
+    const int code = command.wait(60s);
+    const bool met = code == 0;
+    if (met && (!seen.report || seen.report->verdict != api::RunVerdict::met))
+      out.push_back("the command ended with 0, but the run is not met");
+  } catch (const std::exception& e) {
+    out.push_back(std::string("the command: ") + e.what());
+  }
+  // Back to normal, and everything has been written down that began while the fault could act.
+  std::this_thread::sleep_until(settled + Probes::kLate + 300ms);
+  std::size_t felt_now = 0;
+  const auto calm = probes_.between(round.fault.felt_by, settled + 100ms, settled + 400ms);
+  for (const Sample& sample : calm) felt_now += sample.felt;
+  if (calm.empty()) out.push_back("the pod cannot be used after the run");
+  if (felt_now > 1) out.push_back("the fault is felt after the run was over");
+  seen.samples = probes_.between(round.fault.felt_by, began, settled + 100ms);
+  seen.felt = probes_.felt(round.fault.felt_by) - felt_before;
+  for (std::string& problem : broken(seen)) out.push_back(std::move(problem));
+  check_list(out);
+  std::filesystem::remove_all(folder_.file("report"));
+  return out;
+}
+
+std::vector<std::string> Ground::end() {
+  std::vector<std::string> out;
+  world_.mend();
+  check_list(out);
+  if (const std::string said = world_.store_check(); said != "ok")
+    out.push_back("the store: " + said);
+  if (number_ > 0 && over_.empty()) out.emplace_back("not one run was ever over");
+  return out;
+}
+
+}  // namespace faultline::kills
