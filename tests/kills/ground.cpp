@@ -57,10 +57,14 @@ std::vector<FaultKind> Ground::possible() {
   for (const FaultKind& kind : fault_kinds())
     for (const api::FaultSupport& support : nodes->front().info.faults) {
       if (support.fault != kind.name) continue;
-      if (support.supported)
+      std::string lacks = support.supported ? "" : support.reason;
+      for (const api::Feature& feature : nodes->front().info.features)
+        if (lacks.empty() && feature.name == kind.needs && !feature.available)
+          lacks = feature.name + ": " + feature.reason;
+      if (lacks.empty())
         out.push_back(kind);
       else
-        std::printf("skipped: %s (%s)\n", kind.name.c_str(), support.reason.c_str());
+        std::printf("skipped: %s (%s)\n", kind.yaml.c_str(), lacks.c_str());
     }
   return out;
 }

@@ -26,13 +26,17 @@ std::string words_of(milliseconds time) { return std::to_string(time.count()) + 
 
 const std::vector<FaultKind>& fault_kinds() {
   static const std::vector<FaultKind> all{
-      {"networkLatency", "networkLatency: {latency: 300ms}", Feels::kPackets},
-      {"networkLoss", "networkLoss: {loss: 100%}", Feels::kPackets},
-      {"networkBandwidth", "networkBandwidth: {rate: 64kbit}", Feels::kPackets},
-      {"socketError", "socketError: {operations: [connect], errno: ETIMEDOUT}", Feels::kConnects},
-      {"syscallError", "syscallError: {syscalls: [openat], errno: ENOSPC}", Feels::kCalls},
-      {"syscallLatency", "syscallLatency: {syscalls: [openat], latency: 300ms}",
-       Feels::kSlowCalls}};
+      {"networkLatency", "networkLatency: {latency: 300ms}", Feels::kPackets, ""},
+      {"networkLoss", "networkLoss: {loss: 100%}", Feels::kPackets, ""},
+      {"networkBandwidth", "networkBandwidth: {rate: 64kbit}", Feels::kPackets, ""},
+      {"socketError", "socketError: {operations: [connect], errno: ETIMEDOUT}", Feels::kConnects,
+       ""},
+      {"syscallError", "syscallError: {syscalls: [openat], errno: ENOSPC}", Feels::kCalls,
+       "fmod_ret on system calls"},
+      {"syscallLatency", "syscallLatency: {syscalls: [openat], latency: 300ms}", Feels::kSlowCalls,
+       ""},
+      {"syscallError", "syscallError: {syscalls: [connect], errno: ETIMEDOUT}", Feels::kConnects,
+       ""}};
   return all;
 }
 

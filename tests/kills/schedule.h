@@ -28,6 +28,7 @@ enum class Deed {
 struct FaultKind {
   std::string name, yaml;  // "networkLoss", "networkLoss: {loss: 100%}"
   Feels felt_by;
+  std::string needs;  // a feature of the kernel (api::Feature::name) beside the fault itself
 };
 [[nodiscard]] const std::vector<FaultKind>& fault_kinds();
 
