@@ -90,6 +90,7 @@ void expect_same(const Policy& a, const Policy& b) {
   EXPECT_EQ(a.protectedNamespaces, b.protectedNamespaces);
   EXPECT_EQ(a.namespaceAccess, b.namespaceAccess);
   EXPECT_EQ(a.maxDuration, b.maxDuration);
+  EXPECT_EQ(a.maxRunDuration, b.maxRunDuration);
   EXPECT_EQ(a.maxPods, b.maxPods);
   EXPECT_EQ(a.maxPercentOfWorkload, b.maxPercentOfWorkload);
   EXPECT_EQ(a.allowAllReadyPods, b.allowAllReadyPods);
