@@ -79,9 +79,11 @@ Result<api::RunSummary> ControllerApi::start(const std::string& document) const 
 Result<api::RunRecord> ControllerApi::run(const std::string& run) const {
   return decoded<api::RunRecord>(get(experiment_path(run)), "a run");
 }
-Result<std::vector<api::RunSummary>> ControllerApi::runs(const std::string& ns) const {
+Result<std::vector<api::RunSummary>> ControllerApi::runs(const std::string& ns,
+                                                         const std::string& name) const {
   std::string target = "/api/v1/experiments?limit=" + std::to_string(kListed);
   if (!ns.empty()) target += "&namespace=" + http::percent_encode(ns);
+  if (!name.empty()) target += "&name=" + http::percent_encode(name);
   auto listed = decoded<std::vector<api::RunSummary>>(get(target), "the runs");
   // A controller of an older version lists all.
   if (listed) std::erase_if(*listed, [&](const auto& run) { return !is_of(run, ns); });
@@ -91,11 +93,11 @@ Result<std::vector<api::RunSummary>> ControllerApi::runs(const std::string& ns) 
 Result<std::string> ControllerApi::run_to_read(const std::string& name) const {
   const auto wanted = run_name(name, namespace_, said_);
   if (!wanted) return fail(wanted.error());
-  const auto listed = runs(wanted->said ? wanted->ns : "");
+  const auto listed = runs(wanted->said ? wanted->ns : "", wanted->name);
   if (!listed) return fail(listed.error());
   auto found = cli::run_to_read(*listed, *wanted);
   if (found || found.error().code != Errc::kNotFound) return found;
-  // The list has the newest; the controller knows more.
+  // It may be an id.
   std::string target = experiment_path(wanted->name);
   if (!wanted->ns.empty()) target += "?namespace=" + http::percent_encode(wanted->ns);
   const auto record = decoded<api::RunRecord>(get(target), "a run");
@@ -110,9 +112,20 @@ Result<std::string> ControllerApi::run_to_read(const std::string& name) const {
 Result<std::string> ControllerApi::run_to_stop(const std::string& name) const {
   const auto wanted = run_name(name, namespace_, said_);
   if (!wanted) return fail(wanted.error());
-  const auto listed = runs();
+  const auto listed = runs("", wanted->name);
   if (!listed) return fail(listed.error());
-  return cli::run_to_stop(*listed, *wanted);
+  auto found = cli::run_to_stop(*listed, *wanted);
+  if (found || found.error().code != Errc::kNotFound) return found;
+  // It may be an id.
+  const auto record = run(wanted->name);
+  if (!record && record.error().code != Errc::kNotFound) return fail(record.error());
+  if (!record || record->run != wanted->name) return found;
+  api::RunSummary summary;
+  summary.run = record->run;
+  summary.name = record->experiment.metadata.name;
+  summary.namespace_ = record->experiment.metadata.namespace_;
+  summary.state = record->state;
+  return cli::run_to_stop({std::move(summary)}, *wanted);
 }
 Result<> ControllerApi::stop(const std::string& run) const {
   auto answer = ask("POST", stop_target(run), "", true);

@@ -33,9 +33,10 @@ class ControllerApi {
   [[nodiscard]] Result<std::string> run_to_read(const std::string& name) const;
   [[nodiscard]] Result<std::string> run_to_stop(const std::string& name) const;
   [[nodiscard]] Result<api::RunRecord> run(const std::string& run) const;
-  // The newest first, at most as many as the controller lists at once. `ns`: of this namespace
-  // only; empty: of all that the person may see.
-  [[nodiscard]] Result<std::vector<api::RunSummary>> runs(const std::string& ns = "") const;
+  // The newest first, at most as many as the controller lists at once. `ns` and `name`: of this
+  // namespace and experiment only; empty: of all that the person may see.
+  [[nodiscard]] Result<std::vector<api::RunSummary>> runs(const std::string& ns = "",
+                                                          const std::string& name = "") const;
   [[nodiscard]] Result<> stop(const std::string& run) const;
   [[nodiscard]] Result<> stop_all() const;
   [[nodiscard]] Result<api::Report> report(const std::string& run) const;

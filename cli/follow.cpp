@@ -12,6 +12,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "api/codec.h"
+#include "http/target.h"
 
 namespace faultline::cli {
 namespace asio = boost::asio;
@@ -134,7 +135,10 @@ class Follower {
 
   // The state of the run without the stream. False: no answer.
   asio::awaitable<bool> ask() {
+    // Of this experiment only: a list has an end, and others may have begun a hundred runs since.
     std::string target = "/api/v1/experiments";
+    if (!followed_.last.name.empty())
+      target += "?name=" + http::percent_encode(followed_.last.name);
     const auto answer = co_await call("GET", std::move(target), milliseconds(3000));
     if (!answer) {
       // An answer, though not the one we want: waiting longer will not change it.

@@ -2,10 +2,12 @@
 // Coroutines run to their end by a command that has nothing else to do meanwhile.
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <exception>
 #include <optional>
+#include <utility>
 
 #include "base/result.h"
 
@@ -20,8 +22,9 @@ T wait_for(boost::asio::awaitable<T> work, boost::asio::io_context& io) {
   });
   io.run();
   if (result) return std::move(*result);
-  return T(tl::unexpect,
-           typename T::error_type{Error{Errc::kInternal, "asking the API server failed", 0}});
+  typename T::error_type error{};
+  static_cast<Error&>(error) = Error{Errc::kInternal, "asking the API server failed", 0};
+  return T(tl::unexpect, std::move(error));
 }
 
 }  // namespace faultline::cli

@@ -13,9 +13,7 @@ std::vector<Option> cluster_options() {
           {.name = "context", .value = "NAME", .help = "the same, of this context"},
           {.name = "controller-namespace",
            .value = "NAME",
-           .help = "the same, where the controller is (faultline)"},
-          {.name = "send-api-token",
-           .help = "the same, and show the controller your token for the API server"}};
+           .help = "the same, where the controller is (faultline)"}};
 }
 
 Option namespace_option() {
@@ -54,8 +52,8 @@ Result<bool> wants_cluster(const Invocation& call, const Console& console) {
 std::string same_controller(const Invocation& call, const Console& console,
                             const std::string& words) {
   std::string line = (console.plugin ? "kubectl faultline " : "faultline ") + words;
-  for (const char* name : {"controller", "token-file", "kubernetes", "kubeconfig", "context",
-                           "controller-namespace", "send-api-token"})
+  for (const char* name :
+       {"controller", "token-file", "kubernetes", "kubeconfig", "context", "controller-namespace"})
     if (const auto value = call.get(name))
       line += " --" + std::string(name) + (value->empty() ? "" : " " + *value);
   return line;

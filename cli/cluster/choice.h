@@ -10,8 +10,7 @@
 
 namespace faultline::cli {
 
-// --kubernetes, --kubeconfig, --context, --controller-namespace and --send-api-token: each asks
-// for a cluster. Having a
+// --kubernetes, --kubeconfig, --context, --controller-namespace: each asks for a cluster. Having a
 // kubeconfig does not: who runs experiments on one machine is not to hit a cluster by surprise.
 [[nodiscard]] std::vector<Option> cluster_options();
 [[nodiscard]] Option namespace_option();

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
-#include <ostream>
 
 #include "cli/cluster/blocking.h"
 #include "kube/client.h"
@@ -132,7 +131,7 @@ Result<http::ClientOptions> ClusterWay::options() {
   const auto secret = wait_for(options_.config.credentials->get(), io);
   if (!secret) return fail(secret.error().with_context(options_.config.origin));
   std::string token = (*secret)->token;
-  if (!token.empty() && !options_.send_api_token) {
+  if (!token.empty()) {
     auto made = token_.for_bearer(options_.config, token);
     if (!made) return fail(made.error());
     token = std::move(*made);
@@ -187,11 +186,6 @@ Result<std::shared_ptr<ClusterWay>> cluster_way(const Invocation& call, const Co
                             .kubeconfig = call.get("kubeconfig").value_or(""),
                             .context = call.get("context").value_or("")};
   options.ns = call.get("controller-namespace").value_or(options.ns);
-  options.send_api_token = call.has("send-api-token");
-  if (options.send_api_token)
-    console.err << "faultline: --send-api-token: the controller sees your token for the API "
-                   "server and could act as you with it\n"
-                << std::flush;
   return std::make_shared<ClusterWay>(std::move(options));
 }
 

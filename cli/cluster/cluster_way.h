@@ -34,7 +34,6 @@ struct ClusterWayOptions {
   std::string ns = "faultline";     // of the controller
   // For a leader to be there: a Lease is good for 15 s behind the death of its holder.
   std::chrono::milliseconds patience{20'000};
-  bool send_api_token = false;  // the person wants the controller to see it
 };
 
 class ClusterWay final : public Way {

@@ -55,7 +55,9 @@ Result<std::string> ask_controller_token(const kube::Config& config, const Accou
   boost::json::object request{
       {"apiVersion", "authentication.k8s.io/v1"},
       {"kind", "TokenRequest"},
-      {"spec", {{"audiences", {kControllerAudience}}, {"expirationSeconds", kLifetime}}}};
+      {"spec",
+       {{"audiences", boost::json::array{boost::json::value(kControllerAudience)}},
+        {"expirationSeconds", kLifetime}}}};
   boost::asio::io_context io(1);
   kube::Client client(io.get_executor(), config, {.request_timeout = std::chrono::seconds(10)});
   const auto answer = wait_for(client.raw("POST", ref.path(), boost::json::serialize(request)), io);
@@ -82,10 +84,9 @@ Result<std::string> ControllerToken::for_bearer(const kube::Config& config,
     return fail(Errc::kDenied,
                 config.origin +
                     ": its token is for the API server, which makes none for the controller of it, "
-                    "so the controller is not asked. Use kubectl get flx, kubectl delete "
-                    "experiment and faultline run, which need no controller; or a client "
-                    "certificate or a ServiceAccount's token; or --send-api-token, with which the "
-                    "controller could act as you");
+                    "and the controller is not shown this one. What needs no controller: kubectl "
+                    "get flx, kubectl delete experiment, faultline run; else use a client "
+                    "certificate or a ServiceAccount's token");
   auto made = ask_controller_token(config, *account);
   if (!made) return made;
   made_ = *made;

@@ -3,7 +3,9 @@
 // person: the webhook checks it, the API server says whether they may, and everybody sees it with
 // `kubectl get flx`. It is followed through the controller where that can be reached with what the
 // person may show it, else by the Experiment's status.
+#include <boost/describe/enum_to_string.hpp>
 #include <boost/json.hpp>
+#include <chrono>
 #include <limits>
 #include <memory>
 #include <ostream>

@@ -44,6 +44,17 @@ subjects:
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: robot, namespace: shop}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: robot-token, namespace: shop}
+rules: [{apiGroups: [""], resources: [serviceaccounts/token], resourceNames: [robot], verbs: [create]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: robot-token, namespace: shop}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: robot-token}
+subjects: [{kind: ServiceAccount, name: robot, namespace: shop}]
 )";
 
 std::string text_of(const fs::path& file) {
@@ -164,6 +175,14 @@ TEST_F(FaultlinePlugin, JaneRunsAnExperimentInHerNamespaceAndGetsItsReport) {
   const auto report = boost::json::parse(text_of(folder + "/out/report.json"));
   EXPECT_THAT(boost::json::serialize(report), HasSubstr("\"namespace\":\"shop\""));
   EXPECT_THAT(faultline(jane, {"get", "felt"}).output, HasSubstr("jane"));
+  // Everybody sees it.
+  EXPECT_THAT(
+      must_kubectl({"-n", "shop", "get", "flx", "felt", "-o", "jsonpath={.status.verdict}"}),
+      HasSubstr("met"));
+  EXPECT_THAT(must_kubectl({"-n", "shop", "get", "events"}), HasSubstr("FaultInjected"));
+  const auto again = faultline(jane, {"run", file("felt.yaml", slow("felt", "8s"))});
+  EXPECT_EQ(again.status, 5);
+  EXPECT_THAT(again.output, HasSubstr("is there already, finished"));
 }
 
 TEST_F(FaultlinePlugin, AnotherNamespaceIsRefusedAndNotShown) {

@@ -7,11 +7,12 @@
 #include <algorithm>
 #include <boost/describe.hpp>
 #include <boost/mp11.hpp>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include "tests/places.h"
 
 namespace faultline::api {
 namespace {
@@ -52,10 +53,8 @@ TEST(Policy, WhatIsWrongIsToldByLineAndWord) {
 }
 
 std::string text_of(const std::string& file) {
-  const auto source =
-      std::filesystem::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
   std::stringstream text;
-  text << std::ifstream(source / file).rdbuf();
+  text << std::ifstream(test::source_dir() / file).rdbuf();
   return text.str();
 }
 
@@ -90,6 +89,7 @@ void expect_same(const Policy& a, const Policy& b) {
   EXPECT_EQ(a.protectedNamespaces, b.protectedNamespaces);
   EXPECT_EQ(a.namespaceAccess, b.namespaceAccess);
   EXPECT_EQ(a.maxDuration, b.maxDuration);
+  EXPECT_EQ(a.maxRunDuration, b.maxRunDuration);
   EXPECT_EQ(a.maxPods, b.maxPods);
   EXPECT_EQ(a.maxPercentOfWorkload, b.maxPercentOfWorkload);
   EXPECT_EQ(a.allowAllReadyPods, b.allowAllReadyPods);

@@ -238,7 +238,7 @@ ask faultline stop --a
   std::string got;
   for (char line[256]; std::fgets(line, sizeof line, out);) got += line;
   EXPECT_EQ(WEXITSTATUS(pclose(out)), 0);
-  EXPECT_EQ(got, "validate\n--pods\ntext json\nfish\n--all\n");
+  EXPECT_EQ(got, "validate\n--pods\ntext json\nfish\n--all --all-namespaces\n");
 }
 
 TEST(Completion, OfZshAndFishNamesEveryOption) {

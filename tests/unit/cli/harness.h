@@ -110,6 +110,7 @@ class ControllerDouble {
     std::optional<http::ServerTls> tls;
     bool hostile = false;  // every text that its messages can hold is hostile (but names of runs)
     std::string leader;    // not empty: everything is answered by 421 that names it
+    std::vector<api::RunSummary> others;  // that it lists too
   };
 
   explicit ControllerDouble(Script script)
@@ -149,6 +150,11 @@ class ControllerDouble {
   // From now on it answers itself.
   void lead() {
     asio::post(io_, std::packaged_task<void()>([this] { script_.leader.clear(); }));
+  }
+  // As its operator does when it sees an Experiment. Returns the id of the run.
+  std::string begin() {
+    asio::post(io_, std::packaged_task<void()>([this] { began_ = Clock::now(); })).wait();
+    return run_;
   }
   [[nodiscard]] int starts() const { return starts_; }
   [[nodiscard]] int stops() const { return stops_; }
@@ -275,7 +281,9 @@ class ControllerDouble {
       return json(api::to_json(summary()), 201);
     });
     route("GET", "/api/v1/experiments", [this](const http::Request&) {
-      return json(api::to_json(began_ ? std::vector{summary()} : std::vector<api::RunSummary>{}));
+      std::vector<api::RunSummary> all = script_.others;
+      if (began_) all.insert(all.begin(), summary());
+      return json(api::to_json(all));
     });
     route("GET", "/api/v1/experiments/{run}", [this](const http::Request& request) {
       return knows(request) ? json(api::to_json(record())) : unknown(request);

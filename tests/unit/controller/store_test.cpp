@@ -182,6 +182,20 @@ TEST_F(StoreTest, ARunOrTheNewestOfANameIsFound) {
   EXPECT_EQ(store_->insert(head("slow-1")).error().code, Errc::kConflict);
 }
 
+TEST_F(StoreTest, ARunIsFoundByTheUidOfItsExperimentAndByNothingElse) {
+  api::RunRecord record = head("slow-1");
+  record.experimentUid = "u1";
+  ASSERT_TRUE(store_->insert(record));
+  ASSERT_TRUE(store_->insert(head("slow-2")));  // asked for over HTTP
+  EXPECT_EQ(store_->find_of_experiment("slow", "u1").value(), "slow-1");
+  EXPECT_EQ(store_->find_of_experiment("slow", "u2").error().code, Errc::kNotFound);
+  EXPECT_EQ(store_->find_of_experiment("fast", "u1").error().code, Errc::kNotFound);
+  record.state = RunState::Completed;
+  ASSERT_TRUE(store_->update(record, RunState::Completed));
+  open();
+  EXPECT_EQ(store_->find_of_experiment("slow", "u1").value(), "slow-1") << "also when it is over";
+}
+
 TEST_F(StoreTest, AfterAKillUnfinishedRunsAndTheirLastSignOfLifeAreFound) {
   ASSERT_TRUE(store_->insert(head("over-1")));
   end("over-1");

@@ -375,5 +375,36 @@ TEST(ContainerNames, WhereTheAgentKnowsNoContainersItIsSaidSo) {
             "file, or leave spec.target.containerNames out");
 }
 
+// What admission refuses before any pod is looked at.
+std::string never(const std::string& spec, const Rules& rules,
+                  const std::vector<const api::NodeInfo*>& nodes, Errc code) {
+  const auto said = can_run(experiment(spec), rules, nodes);
+  EXPECT_FALSE(said) << spec;
+  if (said) return "";
+  EXPECT_EQ(said.error().code, code) << said.error().message;
+  return said.error().message;
+}
+
+TEST(NeverRuns, WhateverPodsThereAre) {
+  const api::NodeInfo both = node_info("n1"), less = node_info("n2", {"networkLoss"});
+  Rules rules;
+  rules.policy.maxPods = 3;
+  rules.policy.maxDuration = {std::chrono::minutes(1)};
+  EXPECT_TRUE(can_run(experiment(), rules, {}));
+  EXPECT_TRUE(can_run(experiment(), rules, {&less, &both})) << "one of them has it";
+  EXPECT_THAT(never("", rules, {&less}, Errc::kUnsupported),
+              HasSubstr("networkLatency: no connected agent supports it"));
+  EXPECT_THAT(
+      never("  expect: {alerts: [{name: High, within: 1m}]}\n", rules, {}, Errc::kUnsupported),
+      HasSubstr("spec.expect.alerts"));
+  EXPECT_THAT(never("  phases: {fault: 2m}\n", rules, {}, Errc::kDenied), HasSubstr("maxDuration"));
+  const std::string four = "fixed, value: \"4\"";
+  EXPECT_THAT(never(target(four, "{maxPods: 10}"), rules, {}, Errc::kDenied),
+              HasSubstr("at most 3 are allowed (rule maxPods"));
+  EXPECT_THAT(never(target(four, "{maxPods: 2}"), rules, {}, Errc::kDenied),
+              HasSubstr("at most 2 are allowed (spec.limits.maxPods)"));
+  EXPECT_TRUE(can_run(experiment(target("fixed, value: \"3\"", "{maxPods: 10}")), rules, {}));
+}
+
 }  // namespace
 }  // namespace faultline::controller::test
