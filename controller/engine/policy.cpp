@@ -113,12 +113,15 @@ Result<> allows(const Rules& rules, const api::Experiment& experiment) {
                   "spec.phases.fault is " + experiment.spec.phases.fault.format() +
                       ", and at most " + longest.format() + " is allowed here");
   const api::Phases& phases = experiment.spec.phases;
-  const auto whole = phases.baseline.value + phases.fault.value + phases.recovery.value;
+  // As numbers: the sum of three that are each nearly forever is no duration.
+  const double whole =
+      phases.baseline.seconds() + phases.fault.seconds() + phases.recovery.seconds();
   const auto& longest_run = rules.policy.maxRunDuration;
-  if (whole > longest_run.value)
+  if (whole > longest_run.seconds())
     return denied(rules, "maxRunDuration",
-                  "spec.phases are " + api::Duration{whole}.format() + " together, and at most " +
-                      longest_run.format() + " are allowed here for a run");
+                  "spec.phases are " + phases.baseline.format() + ", " + phases.fault.format() +
+                      " and " + phases.recovery.format() + ", and at most " + longest_run.format() +
+                      " together are allowed here for a run");
   return {};
 }
 

@@ -81,7 +81,7 @@ void WriteGuard::know(const api::RunRecord& head) {
   for (const api::NodeRecord& node : head.nodes) nodes_.try_emplace(node.node);
   for (const api::RunPod& pod : head.pods)
     if (const auto node = nodes_.find(pod.pod.node); node != nodes_.end())
-      node->second.pods[pod.pod.id()] = pod.role;
+      node->second.pods[pod.pod.id()] = pod;
   pods_known_ = head.pods.size();
   nodes_known_ = head.nodes.size();
 }
@@ -127,7 +127,7 @@ Refused WriteGuard::keep_own(const std::string& name, api::RunBatch& batch, Inst
   take_out(batch.injections, "a pod that is no target of this run on this node",
            [&](const api::InjectionStatus& i) {
              const auto pod = node.pods.find(i.pod.id());
-             return pod == node.pods.end() || pod->second != api::PodRole::target;
+             return pod == node.pods.end() || pod->second.role != api::PodRole::target;
            });
   take_out(batch.injections, "a fault that this run does not have",
            [&](const api::InjectionStatus& i) {
@@ -144,7 +144,7 @@ Refused WriteGuard::keep_own(const std::string& name, api::RunBatch& batch, Inst
   take_out(batch.windows, "a pod that is not of this run on this node",
            [&](const api::EffectWindow& w) {
              const auto pod = node.pods.find(w.pod.id());
-             return pod == node.pods.end() || pod->second != w.role;
+             return pod == node.pods.end() || pod->second.role != w.role;
            });
   take_out(batch.windows, "a time that cannot be", [&](const api::EffectWindow& w) {
     return !w.from.set() || !w.to.set() || !possible(w.from) || !possible(w.to) || w.from > w.to;
@@ -177,6 +177,9 @@ Refused WriteGuard::keep_own(const std::string& name, api::RunBatch& batch, Inst
     take_out(batch.events, "more gaps and events than a node may tell of a run",
              [&](const api::RunEvent& event) { return far_beyond || !moves(event.kind); });
   }
+  // Which pod that is, is known here: its labels are not the agent's to write.
+  for (api::InjectionStatus& i : batch.injections) i.pod = node.pods.at(i.pod.id()).pod;
+  for (api::EffectWindow& w : batch.windows) w.pod = node.pods.at(w.pod.id()).pod;
   return refused;
 }
 

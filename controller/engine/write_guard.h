@@ -49,7 +49,7 @@ class WriteGuard {
 
  private:
   struct Node {
-    std::map<std::string, api::PodRole> pods;
+    std::map<std::string, api::RunPod> pods;
     std::uint64_t used = 0;
     std::size_t remarks = 0;
   };

@@ -43,6 +43,7 @@ class Writes : public testing::Test {
     batch.run = batch.run.empty() ? run_ : batch.run;
     std::vector<api::NumberedBatch> batches{{++number_, std::move(batch)}};
     engine_.correct(node, batches[0].batch, clock_.now());
+    engine_.answered(node, "a", clock_.now());  // the run knows which agent that is
     const Refused out = engine_.admit(node, batches, clock_.now());
     if (refused != nullptr) *refused = out;
     engine_.apply(node, "a", batches, clock_.now());
