@@ -2,6 +2,7 @@
 // The Experiment as a custom resource.
 #include "api/detail/check.h"
 #include "api/detail/instances.h"
+#include "document/measure.h"
 
 namespace faultline::api {
 
@@ -16,15 +17,15 @@ Result<ClusterExperiment> from_cluster_json(const boost::json::value& object) {
     return fail(problems.error());
   }
   ClusterExperiment out;
-  boost::json::object document = object.get_object();
-  if (const auto* status = document.if_contains("status")) {
+  boost::json::object given = object.get_object();
+  if (const auto* status = given.if_contains("status")) {
     if (auto read = from_json<ExperimentStatus>(*status))
       out.status = std::move(*read);
     else
       out.status_problem = read.error().message;
-    document.erase("status");
+    given.erase("status");
   }
-  auto* metadata = document.if_contains("metadata");
+  auto* metadata = given.if_contains("metadata");
   if (metadata != nullptr && metadata->is_object()) {
     const detail::Decoder::Step step(decoder, "metadata");
     detail::decode(decoder, *metadata, out.object);
@@ -36,7 +37,12 @@ Result<ClusterExperiment> from_cluster_json(const boost::json::value& object) {
       notes->get_object().erase("kubectl.kubernetes.io/last-applied-configuration");
     *metadata = std::move(ours);
   }
-  detail::decode(decoder, boost::json::value(std::move(document)), out.experiment);
+  const boost::json::value written(std::move(given));
+  if (std::string why = document::beyond(written, kExperimentBudget); !why.empty()) {
+    decoder.problem("is more than an Experiment may hold: " + why);
+    return fail(problems.error());
+  }
+  detail::decode(decoder, written, out.experiment);
   detail::check_experiment(out.experiment, problems);
   if (!problems.empty()) return fail(problems.error());
   return out;

@@ -14,7 +14,7 @@
 #include "api/detail/encode.h"
 #include "api/detail/schema_patterns.h"
 #include "api/detail/type_name.h"
-#include "api/detail/yaml.h"
+#include "document/yaml_write.h"
 
 namespace faultline::api {
 namespace detail {
@@ -64,13 +64,14 @@ class Structural {
     } else if constexpr (std::is_same_v<T, std::string>) {
       text(out, rule);
     } else if constexpr (std::is_same_v<T, Timestamp>) {
-      out = {{"type", "string"}, {"format", "date-time"}};
+      out = {{"type", "string"}, {"format", "date-time"}, {"maxLength", kMostScalar}};
     } else if constexpr (Enum<T>) {
       json::array list;
       for (const auto& [word, value] : enum_words<T>()) list.emplace_back(std::string_view(word));
       out = {{"type", "string"}, {"enum", std::move(list)}};
     } else if constexpr (Scalar<T>) {
       scalar<T>(out, rule);
+      if (!out.contains("enum")) out["maxLength"] = kMostScalar;
     } else if constexpr (kIsOptional<T>) {
       return of<typename T::value_type>(rule, keep);
     } else if constexpr (kIsList<T>) {
@@ -85,8 +86,10 @@ class Structural {
         out["x-kubernetes-list-map-keys"] = json::array{"type"};
       }
     } else if constexpr (kIsTextMap<T>) {
+      const FieldRule& values = rule.values != nullptr ? *rule.values : kNoRule;
       out = {{"type", "object"},
-             {"additionalProperties", of<typename T::mapped_type>(kNoRule, keep)}};
+             {"additionalProperties", of<typename T::mapped_type>(values, keep)}};
+      if (rule.max_items != 0) out["maxProperties"] = rule.max_items;
     } else if constexpr (std::is_same_v<T, Fault>) {
       fault(out);
     } else {
@@ -113,6 +116,7 @@ class Structural {
       out["type"] = "string";
     if (rule.not_empty || (rule.required && !rule.words.empty())) out["minLength"] = 1;
     if (!rule.pattern.empty()) out["pattern"] = rule.pattern;
+    if (rule.words.empty()) out["maxLength"] = rule.max_length;
     if (rule.words.empty()) return;
     json::array list;
     for (const std::string_view word : rule.words) list.emplace_back(word);
@@ -190,7 +194,11 @@ class Structural {
     });
     out["description"] = Rules<T>::help;
     out["type"] = "object";
-    if (keep) out[kKeep] = true;
+    if (keep) {
+      out[kKeep] = true;
+      // Room for misspelt keys beside those that the server fills in: the webhook names them.
+      out["maxProperties"] = properties.size() + 16;
+    }
     if (!required.empty()) out["required"] = std::move(required);
     out["properties"] = std::move(properties);
     if (Rules<T>::schema.empty()) return;
@@ -290,7 +298,7 @@ boost::json::value experiment_crd() {
 std::string experiment_crd_yaml() {
   return "# SPDX-License-Identifier: Apache-2.0\n"
          "# Generated from api/ by `faultline schema --crd`; a test compares them.\n" +
-         detail::write_yaml(experiment_crd());
+         document::write_yaml(experiment_crd());
 }
 
 }  // namespace faultline::api

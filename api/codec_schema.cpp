@@ -41,7 +41,14 @@ class Schema {
       if (rule.max_items != 0) out["maxItems"] = rule.max_items;
     } else if constexpr (kIsTextMap<T>) {
       out["type"] = "object";
-      out["additionalProperties"] = of<typename T::mapped_type>();
+      out["additionalProperties"] =
+          of<typename T::mapped_type>(rule.values != nullptr ? *rule.values : kNoRule);
+      if (rule.max_items != 0) out["maxProperties"] = rule.max_items;
+      if (rule.keys != nullptr) {
+        json::object keys;
+        text(keys, *rule.keys);
+        out["propertyNames"] = std::move(keys);
+      }
     } else if constexpr (std::is_same_v<T, Fault>) {
       fault(out);
     } else {
@@ -68,6 +75,7 @@ class Schema {
       out["type"] = "string";
     if (rule.not_empty || (rule.required && !rule.words.empty())) out["minLength"] = 1;
     if (!rule.pattern.empty()) out["pattern"] = rule.pattern;
+    if (rule.words.empty()) out["maxLength"] = rule.max_length;
     if (rule.words.empty()) return;
     json::array words;
     for (const std::string_view word : rule.words) words.emplace_back(word);
@@ -76,6 +84,12 @@ class Schema {
 
   template <Scalar T>
   static void scalar(json::object& out, const FieldRule& rule) {
+    scalar_words<T>(out, rule);
+    if (!out.contains("enum")) out["maxLength"] = kMostScalar;
+  }
+
+  template <Scalar T>
+  static void scalar_words(json::object& out, const FieldRule& rule) {
     out["type"] = "string";
     if constexpr (std::is_same_v<T, Duration>) {
       json::object words{{"type", "string"}, {"pattern", kDurationPattern}};

@@ -5,6 +5,8 @@
 #include <mutex>
 #include <regex>
 
+#include "base/printable.h"
+
 namespace faultline::api::detail {
 
 std::string enum_word(std::string_view enumerator) {
@@ -83,7 +85,30 @@ void Decoder::unknown_word(const std::string& got, const std::vector<std::string
   problem(std::move(text));
 }
 
+namespace {
+
+// As JSON Schema and Kubernetes count them.
+std::size_t characters(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+}  // namespace
+
+void Decoder::too_long(const std::string& text, std::size_t most) {
+  problem("must have at most " + std::to_string(most) + " characters, got " +
+          std::to_string(characters(text)));
+}
+
 bool Decoder::text_ok(const std::string& text, const FieldRule& rule) {
+  if (!is_utf8(text)) {
+    problem("expected UTF-8, got " + in_quotes(text));
+    return false;
+  }
+  if (text.size() > rule.max_length && characters(text) > rule.max_length) {
+    too_long(text, rule.max_length);
+    return false;
+  }
   if (text.empty() && !rule.required && !rule.not_empty) return true;  // as if left out
   if (text.empty() && (rule.not_empty || (rule.pattern.empty() && rule.words.empty()))) {
     if (!rule.not_empty) return true;

@@ -8,6 +8,7 @@
 #include "api/detail/instances.h"
 #include "api/detail/text.h"
 #include "api/detail/yaml.h"
+#include "document/yaml_write.h"
 
 namespace faultline::api {
 namespace {
@@ -118,7 +119,7 @@ std::string to_yaml(const Experiment& experiment) {
       leave_out(faults->as_array()[i].as_object().begin()->value(),
                 with_defaults.as_object().begin()->value());
     }
-  return detail::write_yaml(value);
+  return document::write_yaml(value);
 }
 
 }  // namespace faultline::api

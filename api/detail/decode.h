@@ -16,6 +16,7 @@
 #include "api/detail/rules_experiment.h"
 #include "api/detail/rules_faults.h"
 #include "api/detail/rules_messages.h"
+#include "api/detail/rules_pods.h"
 #include "api/detail/rules_status.h"
 #include "api/detail/text.h"
 #include "api/histogram.h"
@@ -96,6 +97,7 @@ class Decoder {
   void unknown_key(std::string_view what, std::string_view key,
                    const std::vector<std::string_view>& valid, const std::string& nearest);
   void missing(std::string_view key);
+  void too_long(const std::string& text, std::size_t most);
   void unknown_word(const std::string& got, const std::vector<std::string_view>& valid);
   // False after a problem was noted.
   bool text_ok(const std::string& text, const FieldRule& rule);
@@ -214,6 +216,7 @@ void decode_scalar(Decoder& d, const json::value& v, T& out, const FieldRule& ru
     text = number_text(v.get_double());
   else if (v.is_number())
     text = json::serialize(v);
+  if (text.size() > kMostScalar) return d.too_long(text, kMostScalar);
   auto parsed = T::parse(text);
   if (!parsed) {
     std::string message = parsed.error().message;
@@ -287,9 +290,15 @@ void decode(Decoder& d, const json::value& v, T& out, const FieldRule& rule = kN
     }
   } else if constexpr (kIsTextMap<T>) {
     if (!v.is_object()) return d.expected("a map", v);
-    for (const auto& [key, value] : v.get_object()) {
+    const auto& entries = v.get_object();
+    if (rule.max_items != 0 && entries.size() > rule.max_items)
+      return d.problem("must have at most " + std::to_string(rule.max_items) + " entries, got " +
+                       std::to_string(entries.size()));
+    for (const auto& [key, value] : entries) {
       const Decoder::Step step(d, key);
-      decode(d, value, out[std::string(key)], kNoRule);
+      std::string word(key);
+      if (!d.text_ok(word, rule.keys != nullptr ? *rule.keys : kNoRule)) continue;
+      decode(d, value, out[std::move(word)], rule.values != nullptr ? *rule.values : kNoRule);
     }
   } else if constexpr (std::is_same_v<T, Buckets>) {
     decode_buckets(d, v, out);

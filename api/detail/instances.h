@@ -27,6 +27,18 @@ FAULTLINE_CODEC_STRUCT(extern, RunEvent)         // codec_sync.cpp
 
 namespace faultline::api {
 
+namespace detail {
+// Our answers and what we stored. Whoever reads them from a network has a limit on its bytes.
+template <class T>
+inline constexpr document::Budget kBudgetOf{256 << 20, 64'000'000, 64};
+// What an agent sends at once: batches of 1 MiB, and the pods of its node. Lists of counts have a
+// value in every three bytes.
+template <>
+inline constexpr document::Budget kBudgetOf<SyncRequest>{32 << 20, 2'000'000, 64};
+template <>
+inline constexpr document::Budget kBudgetOf<Experiment> = kExperimentBudget;
+}  // namespace detail
+
 template <class T>
 boost::json::value to_json(const T& value) {
   return detail::encode(detail::Encoder{}, value);
@@ -49,7 +61,7 @@ std::string to_json_text(const T& value) {
 
 template <class T>
 Result<T> from_json_text(std::string_view text) {
-  const auto value = document::parse_json(text, kMessageBudget);
+  const auto value = document::parse_json(text, detail::kBudgetOf<T>);
   if (!value) return fail(value.error());
   return from_json<T>(*value);
 }

@@ -11,6 +11,10 @@
 
 namespace faultline::api::detail {
 
+// Characters of a text whose rule says nothing else, and of a scalar ("200ms", "10.0.0.0/8").
+inline constexpr std::size_t kMostText = 64 << 10;
+inline constexpr std::size_t kMostScalar = 64;
+
 struct FieldRule {
   std::string_view key;
   std::string_view help;  // one sentence; the schema's description
@@ -20,8 +24,9 @@ struct FieldRule {
   // Of numbers; of durations in seconds, of probabilities as fractions. For lists: of each item.
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
-  bool more_than_min = false;  // min itself is not allowed
-  std::size_t max_items = 0;   // of lists; 0: no bound
+  bool more_than_min = false;          // min itself is not allowed
+  std::size_t max_items = 0;           // of lists and maps; 0: no bound
+  std::size_t max_length = kMostText;  // of text, for lists of each item: in characters
   // Of text, for lists of each item: an ECMAScript regular expression that is anchored at both
   // ends, and what it means in words ("expected ...").
   std::string_view pattern;
@@ -29,6 +34,9 @@ struct FieldRule {
   std::span<const std::string_view> words;  // the only valid texts
   std::string_view empty_word;              // of an optional list: how JSON writes an empty one
   std::string_view example;                 // JSON
+  // Of maps: of their keys, which are text, and of what the keys stand for.
+  const FieldRule* keys = nullptr;
+  const FieldRule* values = nullptr;
 };
 
 template <class T>

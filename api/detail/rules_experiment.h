@@ -2,17 +2,14 @@
 // Rules of the experiment and what it is made of; faults are in rules_faults.h.
 #pragma once
 
-#include "api/detail/rules.h"
+#include "api/detail/rules_names.h"
 #include "api/experiment.h"
 #include "api/metrics.h"
-#include "api/pods.h"
 
 namespace faultline::api::detail {
 
 template <>
 inline constexpr bool kStrict<Experiment> = true;
-template <>
-inline constexpr bool kStrict<PodsFile> = true;
 template <>
 inline constexpr bool kStrict<Selector> = true;
 
@@ -28,10 +25,6 @@ inline constexpr auto kMetricWords = [] {
 inline constexpr std::string_view kTtl = "^(never|(0|[1-9][0-9]{0,6})[smhd])$";
 inline constexpr std::string_view kTtlWords =
     "a whole number of s, m, h or d like \"12h\" or \"7d\", or never";
-inline constexpr std::string_view kDnsLabel = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
-inline constexpr std::string_view kDnsLabelWords =
-    "a name of at most 63 small letters, digits and -, that begins and ends with a letter or digit";
-inline constexpr std::string_view kAbsolutePath = "^/.*$";
 
 template <>
 struct Rules<Experiment> {
@@ -55,12 +48,25 @@ struct Rules<Metadata> {
       {.key = "name",
        .help = "Name of the experiment; its runs are named after it.",
        .required = true,
+       .max_length = 63,
        .pattern = kDnsLabel,
        .pattern_words = kDnsLabelWords,
        .example = "\"slow-payments\""},
-      {.key = "namespace", .help = "For kubectl; without Kubernetes it has no meaning."},
-      {.key = "labels", .help = "For people and kubectl; kept, not interpreted."},
-      {.key = "annotations", .help = "For people and kubectl; kept, not interpreted."}};
+      {.key = "namespace",
+       .help = "For kubectl; without Kubernetes it has no meaning.",
+       .max_length = 63,
+       .pattern = kDnsLabel,
+       .pattern_words = kDnsLabelWords},
+      {.key = "labels",
+       .help = "For people and kubectl; kept, not interpreted.",
+       .max_items = 256,
+       .keys = &kLabelKey,
+       .values = &kLabelValue},
+      {.key = "annotations",
+       .help = "For people and kubectl; kept, not interpreted.",
+       .max_items = 256,
+       .keys = &kLabelKey,
+       .values = &kAnnotationValue}};
   static constexpr std::string_view schema{};
 };
 
@@ -70,23 +76,25 @@ struct Rules<ExperimentSpec> {
   static constexpr FieldRule fields[] = {
       {.key = "purpose",
        .help = "What the experiment is to show, in a sentence; printed on reports.",
+       .max_length = 1024,
        .example = "\"Checkout stays under 1 s when payments is 200 ms slower\""},
       {.key = "target", .help = "The pods that are hit.", .required = true},
       {.key = "faults",
        .help = "What is done to the targets; several run together. Empty: only measure.",
        .max_items = 16},
-      {.key = "observe", .help = "Pods that are measured and never touched."},
+      {.key = "observe", .help = "Pods that are measured and never touched.", .max_items = 16},
       {.key = "phases", .help = "How long it is measured before, during and after the faults."},
       {.key = "seed",
        .help = "Same seed, same choice of pods and same dice. 0: chosen at start and reported.",
        .example = "42"},
       {.key = "expect", .help = "What should be seen; decides the verdict."},
-      {.key = "abortWhen", .help = "Conditions that end the faults at once."},
+      {.key = "abortWhen", .help = "Conditions that end the faults at once.", .max_items = 32},
       {.key = "limits", .help = "The most that may be hit; more is refused."},
       {.key = "ttlAfterFinished",
        .help =
            "In Kubernetes: how long the object is kept when it is finished, or never to keep it "
            "until somebody deletes it. Left out: as the policy says.",
+       .max_length = 16,
        .pattern = kTtl,
        .pattern_words = kTtlWords,
        .example = "\"7d\""}};
@@ -101,6 +109,8 @@ struct Rules<Target> {
       {.key = "containerNames",
        .help = "Only these containers of the pods; goes with faults of sockets and system calls. "
                "Empty: all of them.",
+       .max_items = 32,
+       .max_length = 63,
        .pattern = kDnsLabel,
        .pattern_words = kDnsLabelWords,
        .example = "[\"app\"]"},
@@ -110,6 +120,7 @@ struct Rules<Target> {
       {.key = "value",
        .help = "The number of mode fixed, or the percentage (1 to 100) of the percent modes.",
        .number_ok = true,
+       .max_length = 9,
        .pattern = "^[1-9][0-9]{0,8}$",
        .pattern_words = "a whole number of at least 1",
        .example = "\"50\""},
@@ -129,15 +140,29 @@ struct Rules<Selector> {
   static constexpr FieldRule fields[] = {
       {.key = "namespaces",
        .help = "The pod is in one of these.",
-       .not_empty = false,
+       .max_items = 64,
+       .max_length = 63,
+       .pattern = kDnsLabel,
+       .pattern_words = kDnsLabelWords,
        .example = "[\"shop\"]"},
       {.key = "labelSelectors",
        .help = "The pod has all of these labels with these values.",
-       .example = "{\"app\": \"payments\"}"},
+       .max_items = 32,
+       .example = "{\"app\": \"payments\"}",
+       .keys = &kLabelKey,
+       .values = &kLabelValue},
       {.key = "pods",
        .help = "Names of pods by namespace.",
-       .example = "{\"shop\": [\"payments-0\"]}"},
-      {.key = "nodes", .help = "The pod is on one of these nodes."}};
+       .max_items = 16,
+       .example = "{\"shop\": [\"payments-0\"]}",
+       .keys = &kNamespaceKey,
+       .values = &kPodNames},
+      {.key = "nodes",
+       .help = "The pod is on one of these nodes.",
+       .max_items = 100,
+       .max_length = 253,
+       .pattern = kHostName,
+       .pattern_words = kHostNameWords}};
   static constexpr std::string_view schema = R"({"minProperties": 1})";
 };
 
@@ -162,9 +187,11 @@ template <>
 struct Rules<Expect> {
   static constexpr std::string_view help = "What should be seen; decides the verdict.";
   static constexpr FieldRule fields[] = {
-      {.key = "alerts", .help = "Alerts that should fire."},
-      {.key = "effects", .help = "Bounds on what is measured in the fault phase."},
-      {.key = "signals", .help = "Queries of the monitoring that should agree with the kernel."}};
+      {.key = "alerts", .help = "Alerts that should fire.", .max_items = 32},
+      {.key = "effects", .help = "Bounds on what is measured in the fault phase.", .max_items = 64},
+      {.key = "signals",
+       .help = "Queries of the monitoring that should agree with the kernel.",
+       .max_items = 32}};
   static constexpr std::string_view schema{};
 };
 
@@ -176,6 +203,7 @@ struct Rules<ExpectAlert> {
        .help = "The alert's name in the monitoring.",
        .required = true,
        .not_empty = true,
+       .max_length = 253,
        .example = "\"CheckoutSlow\""},
       {.key = "within",
        .help = "At most this long after the first injected event.",
@@ -206,10 +234,12 @@ struct Rules<ExpectEffect> {
       {.key = "below",
        .help = "Upper bound in the metric's unit: a duration, a percentage or a number.",
        .number_ok = true,
+       .max_length = kMostBound,
        .example = "\"1s\""},
       {.key = "above",
        .help = "Lower bound, written like below.",
        .number_ok = true,
+       .max_length = kMostBound,
        .example = "\"10ms\""}};
   static constexpr std::string_view schema =
       R"({"oneOf": [{"required": ["below"]}, {"required": ["above"]}]})";
@@ -219,21 +249,24 @@ template <>
 struct Rules<ExpectSignal> {
   static constexpr std::string_view help =
       "A query of the monitoring whose answer should agree with what the kernel measured.";
-  static constexpr FieldRule fields[] = {
-      {.key = "promql", .help = "The query.", .required = true, .not_empty = true},
-      {.key = "equals",
-       .help = "The metric it should agree with.",
-       .required = true,
-       .words = kMetricWords,
-       .example = "\"request.latency\""},
-      {.key = "quantile",
-       .help = "For metrics with a distribution; 0.99 is p99.",
-       .min = 0,
-       .max = 1,
-       .example = "0.99"},
-      {.key = "tolerance",
-       .help = "How far they may differ, of the measured value.",
-       .example = "\"20%\""}};
+  static constexpr FieldRule fields[] = {{.key = "promql",
+                                          .help = "The query.",
+                                          .required = true,
+                                          .not_empty = true,
+                                          .max_length = kMostQuery},
+                                         {.key = "equals",
+                                          .help = "The metric it should agree with.",
+                                          .required = true,
+                                          .words = kMetricWords,
+                                          .example = "\"request.latency\""},
+                                         {.key = "quantile",
+                                          .help = "For metrics with a distribution; 0.99 is p99.",
+                                          .min = 0,
+                                          .max = 1,
+                                          .example = "0.99"},
+                                         {.key = "tolerance",
+                                          .help = "How far they may differ, of the measured value.",
+                                          .example = "\"20%\""}};
   static constexpr std::string_view schema{};
 };
 
@@ -243,7 +276,9 @@ struct Rules<AbortCondition> {
       "Ends the faults when it holds: exactly one of promql and effect, exactly one of above and "
       "below.";
   static constexpr FieldRule fields[] = {
-      {.key = "promql", .help = "A query of the monitoring; its bound is a number."},
+      {.key = "promql",
+       .help = "A query of the monitoring; its bound is a number.",
+       .max_length = kMostQuery},
       {.key = "effect",
        .help = "A metric that Faultline measures itself.",
        .words = kMetricWords,
@@ -256,8 +291,12 @@ struct Rules<AbortCondition> {
       {.key = "above",
        .help = "Holds above this: for an effect a duration, a percentage or a number in its unit.",
        .number_ok = true,
+       .max_length = kMostBound,
        .example = "\"50%\""},
-      {.key = "below", .help = "Holds below this, written like above.", .number_ok = true}};
+      {.key = "below",
+       .help = "Holds below this, written like above.",
+       .number_ok = true,
+       .max_length = kMostBound}};
   static constexpr std::string_view schema = R"({"allOf": [
     {"oneOf": [{"required": ["promql"]}, {"required": ["effect"]}]},
     {"oneOf": [{"required": ["above"]}, {"required": ["below"]}]}]})";
@@ -276,60 +315,6 @@ struct Rules<Limits> {
        .more_than_min = true},
       {.key = "allReadyPods",
        .help = "In Kubernetes: whether every ready pod of a workload may be hit at once."}};
-  static constexpr std::string_view schema{};
-};
-
-template <>
-struct Rules<PodsFile> {
-  static constexpr std::string_view help = "Pods of a machine without Kubernetes.";
-  static constexpr FieldRule fields[] = {{.key = "pods", .help = "The pods.", .required = true}};
-  static constexpr std::string_view schema{};
-};
-
-template <>
-struct Rules<ContainerEntry> {
-  static constexpr std::string_view help = "A cgroup below the pod's that is a container of it.";
-  static constexpr FieldRule fields[] = {
-      {.key = "name",
-       .help = "Its name, for containerNames.",
-       .required = true,
-       .pattern = kDnsLabel,
-       .pattern_words = kDnsLabelWords},
-      {.key = "cgroup",
-       .help = "Absolute path of its cgroup2 directory, below the pod's.",
-       .required = true,
-       .pattern = kAbsolutePath,
-       .pattern_words = "an absolute path"}};
-  static constexpr std::string_view schema{};
-};
-
-template <>
-struct Rules<PodEntry> {
-  static constexpr std::string_view help = "A cgroup and a network namespace that are a pod.";
-  static constexpr FieldRule fields[] = {
-      {.key = "namespace",
-       .help = "Its namespace.",
-       .required = true,
-       .pattern = kDnsLabel,
-       .pattern_words = kDnsLabelWords},
-      {.key = "name",
-       .help = "Its name.",
-       .required = true,
-       .pattern = "^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$",
-       .pattern_words = "a name of small letters, digits, - and ., that begins and ends with a "
-                        "letter or digit"},
-      {.key = "labels", .help = "Its labels, for selectors."},
-      {.key = "cgroup",
-       .help = "Absolute path of its cgroup2 directory.",
-       .required = true,
-       .pattern = kAbsolutePath,
-       .pattern_words = "an absolute path"},
-      {.key = "netns",
-       .help = "Absolute path of its network namespace.",
-       .required = true,
-       .pattern = kAbsolutePath,
-       .pattern_words = "an absolute path"},
-      {.key = "containers", .help = "Its containers, for experiments that name them."}};
   static constexpr std::string_view schema{};
 };
 

@@ -193,7 +193,8 @@ struct Rules<DnsError> {
   static constexpr FieldRule fields[] = {
       {.key = "names",
        .help = "Names that are asked for; * stands for any text. Empty: every name.",
-       .not_empty = false,
+       .max_items = 64,
+       .max_length = 253,
        .pattern = "^[A-Za-z0-9_*]([-A-Za-z0-9_*.]{0,251}[A-Za-z0-9_*.])?$",
        .pattern_words = "a domain name, * for any text",
        .example = "[\"*.example.org\"]"},
@@ -219,6 +220,7 @@ struct Rules<SocketError> {
        .help = "Calls that fail.",
        .required = true,
        .not_empty = true,
+       .max_items = 16,
        .example = "[\"connect\"]"},
       kErrno,
       each_rule("Each call fails with this probability.")};
@@ -233,18 +235,22 @@ struct Rules<SyscallFilter> {
        .help = "Names of system calls, or groups of them: file, io, memory, network, process.",
        .required = true,
        .not_empty = true,
+       .max_items = 64,
+       .max_length = 64,
        .pattern = "^[a-z][a-z0-9_-]{0,63}$",
        .pattern_words = "the name of a system call",
        .example = "[\"openat\", \"read\"]"},
       {.key = "path",
        .help = "Only calls on this file or below this directory of the pod; the last part may hold "
                "one *.",
+       .max_length = 4096,
        .pattern = kAbsolutePathOrGlob,
        .pattern_words = "an absolute path or a pattern with *",
        .example = "\"/var/lib/data\""},
       {.key = "fd", .help = "Only calls on this kind of descriptor."},
       {.key = "process",
        .help = "Only processes with this command name (15 bytes at most).",
+       .max_length = 15,
        .pattern = "^.{0,15}$",
        .pattern_words = "a command name of at most 15 bytes"},
       each_rule("Each matching call is hit with this probability."),
@@ -303,6 +309,7 @@ struct Rules<ProcessPause> {
   static constexpr FieldRule fields[] = {
       {.key = "process",
        .help = "Only processes with this command name. Empty: all.",
+       .max_length = 15,
        .pattern = "^.{0,15}$",
        .pattern_words = "a command name of at most 15 bytes"}};
   static constexpr std::string_view schema{};
@@ -315,6 +322,7 @@ struct Rules<ProcessKill> {
       {.key = "signal", .help = "The signal.", .words = kSignals},
       {.key = "process",
        .help = "Only processes with this command name. Empty: all.",
+       .max_length = 15,
        .pattern = "^.{0,15}$",
        .pattern_words = "a command name of at most 15 bytes"}};
   static constexpr std::string_view schema{};

@@ -16,6 +16,8 @@ struct Rules<Policy> {
   static constexpr FieldRule fields[] = {
       {.key = "protectedNamespaces",
        .help = "Namespaces whose pods are never targets.",
+       .max_items = 1000,
+       .max_length = 63,
        .pattern = kDnsLabel,
        .pattern_words = kDnsLabelWords,
        .example = "[\"kube-system\", \"faultline\"]"},

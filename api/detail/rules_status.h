@@ -7,6 +7,9 @@
 
 namespace faultline::api::detail {
 
+// As Kubernetes allows it for a condition's.
+inline constexpr std::size_t kMostMessage = 32 << 10;
+
 template <>
 inline constexpr bool kLeavesOutEmpty<ExperimentStatus> = true;
 
@@ -16,22 +19,28 @@ struct Rules<ExperimentStatus> {
       "What became of the experiment; the controller writes it.";
   static constexpr FieldRule fields[] = {
       {.key = "phase", .help = "Where the run is."},
-      {.key = "reason", .help = "Why it is Failed, Aborted or still Pending."},
-      {.key = "run", .help = "Id of the run, for `faultline report`."},
+      {.key = "reason",
+       .help = "Why it is Failed, Aborted or still Pending.",
+       .max_length = kMostMessage},
+      {.key = "run", .help = "Id of the run, for `faultline report`.", .max_length = 253},
       {.key = "observedGeneration",
        .help = "The generation of the spec that this is about.",
        .min = 0},
-      {.key = "conditions", .help = "What has been reached, at most one of a type."},
+      {.key = "conditions",
+       .help = "What has been reached, at most one of a type.",
+       .max_items = 8},
       {.key = "pods", .help = "How many pods are targets.", .min = 0},
-      {.key = "targets", .help = "The pods that are hit."},
+      {.key = "targets", .help = "The pods that are hit.", .max_items = 100},
       {.key = "injected", .help = "Events that were hit, over all faults and pods."},
-      {.key = "injections", .help = "What was injected, for each fault on each pod."},
+      {.key = "injections",
+       .help = "What was injected, for each fault on each pod.",
+       .max_items = 100},
       {.key = "verdict",
        .help =
            "met: every fault was real, and every expectation held. Absent until the run is over."},
       {.key = "startedAt", .help = "When the run started."},
       {.key = "completedAt", .help = "When the run was over and nothing was left."},
-      {.key = "report", .help = "Where the controller has the report."}};
+      {.key = "report", .help = "Where the controller has the report.", .max_length = 1024}};
   static constexpr std::string_view schema{};
 };
 
@@ -47,9 +56,10 @@ struct Rules<Condition> {
       {.key = "status", .help = "Whether it is so.", .required = true},
       {.key = "reason",
        .help = "Why, in one word.",
+       .max_length = 1024,
        .pattern = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
        .pattern_words = "one word"},
-      {.key = "message", .help = "Why, in a sentence."},
+      {.key = "message", .help = "Why, in a sentence.", .max_length = kMostMessage},
       {.key = "lastTransitionTime", .help = "When its status last changed."},
       {.key = "observedGeneration",
        .help = "The generation of the spec that this is about.",
@@ -61,9 +71,9 @@ template <>
 struct Rules<StatusTarget> {
   static constexpr std::string_view help = "A pod that is hit.";
   static constexpr FieldRule fields[] = {
-      {.key = "namespace", .help = "Its namespace.", .required = true},
-      {.key = "name", .help = "Its name.", .required = true},
-      {.key = "node", .help = "The node it is on."}};
+      {.key = "namespace", .help = "Its namespace.", .required = true, .max_length = 63},
+      {.key = "name", .help = "Its name.", .required = true, .max_length = 253},
+      {.key = "node", .help = "The node it is on.", .max_length = 253}};
   static constexpr std::string_view schema{};
 };
 
@@ -71,8 +81,8 @@ template <>
 struct Rules<StatusInjection> {
   static constexpr std::string_view help = "One fault on one pod.";
   static constexpr FieldRule fields[] = {
-      {.key = "pod", .help = "Namespace and name of the pod.", .required = true},
-      {.key = "fault", .help = "The name of the fault.", .required = true},
+      {.key = "pod", .help = "Namespace and name of the pod.", .required = true, .max_length = 317},
+      {.key = "fault", .help = "The name of the fault.", .required = true, .max_length = 63},
       {.key = "matched", .help = "Events that the fault's filters matched."},
       {.key = "injected", .help = "Events that were hit."},
       {.key = "rate", .help = "Injected of matched, a fraction.", .min = 0, .max = 1},

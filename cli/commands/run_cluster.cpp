@@ -3,6 +3,7 @@
 // person: the webhook checks it, the API server says whether they may, and everybody sees it with
 // `kubectl get flx`. It is followed through the controller where that can be reached with what the
 // person may show it, else by the Experiment's status.
+#include <algorithm>
 #include <boost/describe/enum_to_string.hpp>
 #include <boost/json.hpp>
 #include <chrono>
@@ -30,6 +31,8 @@ namespace faultline::cli {
 namespace {
 
 constexpr std::chrono::seconds kGone{15};  // for an object that was deleted
+// For the status to say what the controller told us already; it is written once a second.
+constexpr std::chrono::seconds kTold{10};
 
 class ClusterRun {
  public:
@@ -200,8 +203,20 @@ class ClusterRun {
         [&](const std::string& line) { progress.say(line); });
     progress.finish();
     if (!followed) return fail(followed.error());
-    return finish_run(*api_, status.run, call_.get("report").value_or(status.run), call_.json(),
-                      console_);
+    const auto code = finish_run(*api_, status.run, call_.get("report").value_or(status.run),
+                                 call_.json(), console_);
+    wait_until_told();
+    return code;
+  }
+
+  // Whoever looks at the Experiment when this command has ended sees that the run has, too.
+  void wait_until_told() {
+    const auto end = std::chrono::steady_clock::now() + kTold;
+    while (std::chrono::steady_clock::now() < end) {
+      const auto there = objects_->get(made_.ns, made_.name);
+      if (!there || there->object.uid != made_.uid || ended(there->status.phase)) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    }
   }
 
   Result<int> follow_status(Progress& progress) {
@@ -272,6 +287,7 @@ class ClusterRun {
       verdict.verdict = *status.verdict;
       code = report::exit_code(verdict);
       word = boost::describe::enum_to_string(*status.verdict, "?");
+      std::ranges::replace(word, '_', ' ');
     }
     if (call_.json()) {
       print_json(console_.out, boost::json::object{{"run", status.run},

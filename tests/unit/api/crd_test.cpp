@@ -54,6 +54,7 @@ class Rules {
                                                            "maximum",
                                                            "exclusiveMinimum",
                                                            "minLength",
+                                                           "maxLength",
                                                            "minItems",
                                                            "maxItems",
                                                            "minProperties",

@@ -23,6 +23,8 @@ TEST_F(ClusterRun, IsAnExperimentOfTheApiServerAndEndsInAReport) {
   EXPECT_EQ(controller_->starts(), 0) << "the controller was not asked to start anything";
   ASSERT_TRUE(stored_) << "the object stays, as the record of the run";
   EXPECT_EQ(kube::meta(*stored_, "namespace"), "shop");
+  EXPECT_EQ(stored_->at("status").at("phase"), "Completed")
+      << "whoever looks at it when the command has ended sees its end";
   EXPECT_THAT(shell_.out.str(), HasSubstr("experiment   shop/slow"));
   EXPECT_TRUE(std::filesystem::exists(folder_.path() + "/out/report.json"));
 }

@@ -156,6 +156,14 @@ class ControllerDouble {
     asio::post(io_, std::packaged_task<void()>([this] { began_ = Clock::now(); })).wait();
     return run_;
   }
+  [[nodiscard]] bool over() {
+    bool over = false;
+    asio::post(io_, std::packaged_task<void()>([&] {
+                 over = state() == api::RunState::Completed || state() == api::RunState::Aborted;
+               }))
+        .wait();
+    return over;
+  }
   [[nodiscard]] int starts() const { return starts_; }
   [[nodiscard]] int stops() const { return stops_; }
 

@@ -159,7 +159,7 @@ class InCluster : public testing::Test {
     boost::json::object status{{"phase", "Pending"}, {"reason", "starting"}};
     if (operator_works_ && looks_ == 1) run_ = controller_->begin();
     if (operator_works_) {
-      status["phase"] = "Injecting";
+      status["phase"] = controller_->over() ? "Completed" : "Injecting";
       status["run"] = run_;
     }
     if (looks_ > 1 && !end_status_.empty()) status = end_status_;

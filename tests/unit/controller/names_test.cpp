@@ -181,10 +181,11 @@ TEST_F(NamesTest, ARecordThatIsStreamedIsTheWholeRecord) {
     ASSERT_TRUE(kept->insert(record));
     for (std::uint64_t i = 1; i <= 200; ++i) {
       api::NumberedBatch batch{.number = i, .batch = {.run = "slow-1"}};
-      batch.batch.windows = {{.pod = pod("shop", std::string(2000, 'x') + "\"windows\":[]"),
+      batch.batch.windows = {{.pod = pod("shop", std::string(200, 'x') + "\"windows\":[]"),
                               .from = {UtcTime(seconds(1795428902 + i))},
                               .to = {UtcTime(seconds(1795428903 + i))}}};
       batch.batch.events = {event(api::RunEventKind::measuring)};
+      batch.batch.events[0].text = std::string(2000, 'x') + "\"windows\":[]";
       for (const std::string node : {"n1", "n3"})
         ASSERT_TRUE(kept->append(node, "a", {batch}, UtcTime(seconds(1795428910))));
     }

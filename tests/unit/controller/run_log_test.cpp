@@ -115,9 +115,19 @@ std::string noise(std::size_t size) {
 
 api::NumberedBatch batch(std::uint64_t number, const std::string& run, std::size_t size = 10) {
   api::NumberedBatch numbered{.number = number, .batch = {.run = run}};
-  numbered.batch.windows = {{.pod = pod("shop", noise(size)),
+  numbered.batch.windows = {{.pod = pod("shop", "web-0"),
                              .from = {UtcTime(seconds(1795428902))},
                              .to = {UtcTime(seconds(1795428903))}}};
+  // About `size` bytes that do not compress, in labels as long as a message may have them.
+  for (std::size_t left = size; left > 0;) {
+    api::EffectSample& sample = numbered.batch.windows[0].samples.emplace_back();
+    sample.metric = "noise";
+    for (int i = 0; i < 30 && left > 0; ++i) {
+      const std::size_t part = std::min<std::size_t>(left, 250);
+      sample.labels["k" + std::to_string(i)] = noise(part);
+      left -= part;
+    }
+  }
   numbered.batch.events = {event(api::RunEventKind::armed)};
   return numbered;
 }

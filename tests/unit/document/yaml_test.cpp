@@ -13,6 +13,8 @@
 #include <fstream>
 #include <functional>
 
+#include "document/yaml_write.h"
+
 namespace faultline::document {
 namespace {
 
@@ -166,6 +168,67 @@ TEST(Yaml, MessagesHoldNoForeignControlCharacters) {
         EXPECT_GE(static_cast<unsigned char>(c), 0x20) << text;
         EXPECT_LT(static_cast<unsigned char>(c), 0x7f) << text;
       }
+}
+
+TEST(Yaml, WhatIsWrittenIsReadBackTheSame) {
+  boost::json::object value{
+      {"plain", "words of a sentence, with (signs) - and #"},
+      {"empty", ""},
+      {"", "key"},
+      {"numbers", boost::json::array{1, -2, 0.1, 1e300, 18446744073709551615U}},
+      {"nothing", nullptr},
+      {"bools", boost::json::array{true, false}},
+      {"map", boost::json::object{}},
+      {"list", boost::json::array{}},
+      {"nested", boost::json::array{boost::json::array{1}, boost::json::object{{"a", "b"}}}}};
+  for (const char* text : {"true",
+                           "No",
+                           "~",
+                           "1",
+                           "0x1",
+                           "1e3",
+                           ".5",
+                           "null",
+                           "a: b",
+                           "a #b",
+                           "a:",
+                           "- a",
+                           "[a]",
+                           "{a",
+                           "*a",
+                           "&a",
+                           "!a",
+                           "|",
+                           "x\ny",
+                           "x\n",
+                           " x",
+                           "x ",
+                           "\t",
+                           "'",
+                           "\"",
+                           "\\",
+                           "%a",
+                           "@",
+                           "`",
+                           "\x1b[2J",
+                           "\xc3\xa9t\xc3\xa9",
+                           "\xe2\x80\xae",
+                           "\xf0\x9f\x98\x80",
+                           "=",
+                           "<<",
+                           "---",
+                           "y",
+                           "1.10",
+                           "2026-01-01"})
+    value[std::string("of ") + text] = text;
+  value["long"] = std::string(5000, 'x') + " " + std::string(5000, 'y');
+  const std::string text = write_yaml(value);
+  const YamlContent content = read_yaml(text, {});
+  ASSERT_EQ(problems(text), "") << text;
+  EXPECT_EQ(content.documents.at(0).value, boost::json::value(value)) << text;
+  for (const char c : text) EXPECT_TRUE(c == '\n' || (c >= 0x20 && c < 0x7f)) << text;
+  EXPECT_EQ(write_yaml({{"a", "caf\xc3\xa9"}, {"b", boost::json::array{"x", "yes"}}}),
+            "a: caf\xc3\xa9\nb:\n- x\n- \"yes\"\n");
 }
 
 // One mebibyte of each. Times here are generous: what the old reader took was minutes, or no end.
