@@ -116,6 +116,10 @@ awaitable<Result<>> RunLogStore::take_over(Give give) {
       for (const auto& [number, object] : objects)
         if (!object.fence) log.names.push_back(object.name());
       const std::uint64_t number = objects.rbegin()->first + 1;
+      log.next = number;
+      // Of an earlier try of ours: nobody wrote behind it, and it holds.
+      const RunLogObject& last = objects.rbegin()->second;
+      if (last.fence && last.writer == self->options.writer) continue;
       log.next = number + 1;
       const auto mine = co_await self->fence(run, number);
       if (!mine) co_return fail(mine.error());

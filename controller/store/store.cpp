@@ -41,8 +41,10 @@ constexpr const char* kMigrations[kSchemaVersion] = {
   CREATE TABLE checks(id INTEGER PRIMARY KEY CHECK(id = 1), at INTEGER NOT NULL);
 )",
     // The namespaces of a run beside its head, so that lists ask rights without reading heads. A
-    // trigger fills them, whoever writes the head; they only grow, because a run that followed a
-    // pod into a namespace has measurements of it.
+    // trigger fills them, whoever writes the head (NOT EXISTS, because the ON CONFLICT of an upsert
+    // goes before an OR IGNORE in a trigger); they only grow, because a run that followed a
+    // pod into a namespace has measurements of it. Sizes are counted from now on: to add up what is
+    // there would read all of it.
     R"(
   CREATE TABLE run_namespaces(
     run TEXT NOT NULL REFERENCES runs(run) ON DELETE CASCADE,
@@ -55,18 +57,23 @@ constexpr const char* kMigrations[kSchemaVersion] = {
   CREATE INDEX batches_by_node ON batches(run, node, id);
   DROP INDEX batches_by_run;
   CREATE TRIGGER run_inserted AFTER INSERT ON runs WHEN json_valid(NEW.head) BEGIN
-    INSERT OR IGNORE INTO run_namespaces VALUES(
-      NEW.run, coalesce(json_extract(NEW.head, '$.experiment.metadata.namespace'), ''), 1);
-    INSERT OR IGNORE INTO run_namespaces
-      SELECT NEW.run, json_extract(value, '$.pod.namespace'), 0
+    INSERT INTO run_namespaces
+      SELECT NEW.run, coalesce(json_extract(NEW.head, '$.experiment.metadata.namespace'), ''), 1
+      WHERE NOT EXISTS (SELECT 1 FROM run_namespaces n WHERE n.run = NEW.run AND n.own);
+    INSERT INTO run_namespaces
+      SELECT DISTINCT NEW.run, json_extract(value, '$.pod.namespace'), 0
       FROM json_each(NEW.head, '$.pods')
-      WHERE json_type(value, '$.pod.namespace') = 'text';
+      WHERE json_type(value, '$.pod.namespace') = 'text' AND NOT EXISTS (
+        SELECT 1 FROM run_namespaces n
+        WHERE n.run = NEW.run AND n.namespace = json_extract(value, '$.pod.namespace'));
   END;
   CREATE TRIGGER run_updated AFTER UPDATE OF head ON runs WHEN json_valid(NEW.head) BEGIN
-    INSERT OR IGNORE INTO run_namespaces
-      SELECT NEW.run, json_extract(value, '$.pod.namespace'), 0
+    INSERT INTO run_namespaces
+      SELECT DISTINCT NEW.run, json_extract(value, '$.pod.namespace'), 0
       FROM json_each(NEW.head, '$.pods')
-      WHERE json_type(value, '$.pod.namespace') = 'text';
+      WHERE json_type(value, '$.pod.namespace') = 'text' AND NOT EXISTS (
+        SELECT 1 FROM run_namespaces n
+        WHERE n.run = NEW.run AND n.namespace = json_extract(value, '$.pod.namespace'));
   END;
   INSERT INTO run_namespaces
     SELECT run, coalesce(json_extract(head, '$.experiment.metadata.namespace'), ''), 1
@@ -75,7 +82,6 @@ constexpr const char* kMigrations[kSchemaVersion] = {
     SELECT run, json_extract(p.value, '$.pod.namespace'), 0
     FROM runs, json_each(CASE WHEN json_valid(head) THEN head ELSE '{}' END, '$.pods') p
     WHERE json_type(p.value, '$.pod.namespace') = 'text';
-  INSERT INTO run_sizes(run, bytes) SELECT run, sum(length(body)) FROM batches GROUP BY run;
 )"};
 
 }  // namespace

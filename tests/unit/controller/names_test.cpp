@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
+#include <sstream>
 
 #include "house.h"
 
@@ -158,7 +159,8 @@ TEST_F(NamesTest, AListGoesOnWhereItsPageEnds) {
   for (int page = 0; !next.empty() && page < 10; ++page) {
     const auto listed = house_->call("GET", next, "", "jane-token");
     ASSERT_EQ(listed.status, 200) << listed.body;
-    for (const auto& run : boost::json::parse(listed.body).as_array()) {
+    const boost::json::value runs = boost::json::parse(listed.body);
+    for (const auto& run : runs.as_array()) {
       seen.emplace_back(run.at("run").as_string());
       EXPECT_EQ(run.at("namespace").as_string(), "shop");
     }

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
+#include <deque>
 #include <random>
 
 #include "controller/kubernetes/run_log_fit.h"
@@ -19,6 +21,7 @@
 namespace faultline::controller::test {
 namespace {
 
+namespace asio = boost::asio;
 using api::RunState;
 using kube::FakeApi;
 using kube::run;
@@ -315,6 +318,21 @@ TEST_F(RunLogTest, ALateWriteOfAReplacedControllerDoesNotChangeAFinishedRun) {
   EXPECT_EQ(finished(*third).state("slow-1"), RunState::Completed);
   ASSERT_TRUE(run(io_, third->remove("slow-1")));
   EXPECT_TRUE(objects_.names().empty()) << "with its fence";
+}
+
+TEST_F(RunLogTest, ATakeOverThatIsTriedAgainHasOneFence) {
+  auto first = store("first");
+  take_over(*first);
+  ASSERT_TRUE(create(*first, "slow-1"));
+  auto second = store("second");
+  Journal::Give full = [](api::RunLogEntry) -> asio::awaitable<Result<>> {
+    co_return fail(Errc::kUnavailable, "no room");
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(run(io_, second->take_over(full)));
+  EXPECT_EQ(take_over(*second).runs.size(), 1U);
+  EXPECT_EQ(objects_.names(), (std::vector<std::string>{"slow-1-000001", "slow-1-000002"}));
+  append(*second, 1, "slow-1");
+  EXPECT_EQ(acked(*second, 1), 1U);
 }
 
 TEST_F(RunLogTest, EntriesWithoutABeginningAreNoRun) {

@@ -282,7 +282,9 @@ TEST_F(StoreTest, ARunOfOneNamespaceIsNotPushedOutByThoseOfAnother) {
     if (pruned->empty()) break;
   }
   std::set<std::string> left;
-  for (const RunRef& ref : *store_->refs({})) left.insert(ref.run);
+  const auto refs = store_->refs({});
+  ASSERT_TRUE(refs);
+  for (const RunRef& ref : *refs) left.insert(ref.run);
   EXPECT_EQ(left, (std::set<std::string>{"kept-1", "kept-2", "busy-16", "busy-17", "busy-18",
                                          "busy-19"}));
 }
@@ -405,6 +407,18 @@ TEST_F(StoreTest, AFileOfTheVersionBeforeIsMigratedWithItsNamespaces) {
   ASSERT_TRUE(piece) << piece.error().message;
   EXPECT_TRUE(piece->json.empty()) << "what cannot be read is a gap of the record";
   EXPECT_EQ(store_->load("a-1")->gaps.size(), 1U);
+}
+
+TEST_F(StoreTest, EachEntryOfACopyMayHaveTheHeadAgain) {
+  api::RunLogEntry entry;
+  entry.head = head("slow-1");
+  entry.head->experiment.metadata.namespace_ = "shop";
+  entry.head->pods.push_back({pod("bank", "db-0"), api::PodRole::observed});
+  for (int i = 0; i < 3; ++i) {
+    const auto restored = store_->restore(entry);
+    ASSERT_TRUE(restored) << restored.error().message;
+  }
+  EXPECT_EQ(store_->ref("slow-1")->namespaces, (std::set<std::string>{"shop", "bank"}));
 }
 
 TEST_F(StoreTest, WhatIsOverStaysSoWhateverIsFoundOfAnEarlierMoment) {
