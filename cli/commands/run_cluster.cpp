@@ -93,12 +93,17 @@ class ClusterRun {
                                        "choose another metadata.name");
     }
     const api::ExperimentStatus& status = there->status;
+    if (!ended(status.phase) && status.run.empty())
+      return fail(Errc::kConflict, "the Experiment " + words() +
+                                       " is there already and has not begun: 'kubectl -n " +
+                                       experiment_.metadata.namespace_ + " delete experiment " +
+                                       experiment_.metadata.name + "' takes it away");
     if (!ended(status.phase))
       return fail(Errc::kConflict,
-                  "the Experiment " + words() + " is there already and not finished" +
-                      (status.run.empty() ? "" : " (run " + status.run + ")") + ": '" +
-                      same_controller(call_, console_, "watch " + words()) + "' follows it, '" +
-                      same_controller(call_, console_, "stop " + words()) + "' ends it");
+                  "the Experiment " + words() + " is there already and not finished (run " +
+                      status.run + "): '" + same_controller(call_, console_, "watch " + words()) +
+                      "' follows it, '" + same_controller(call_, console_, "stop " + words()) +
+                      "' ends it");
     if (!call_.has("replace"))
       return fail(Errc::kConflict,
                   "the Experiment " + words() + " is there already, finished" +

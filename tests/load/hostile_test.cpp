@@ -173,7 +173,7 @@ class Load : public testing::Test {
   }
 
   http::Folder folder_;
-  http::Authority authority_{"test"};
+  http::Authority authority_{"the CA of this test"};
   MemoryLimit limit_;
   std::optional<testbed::Child> controller_;
   Target target_;

@@ -58,6 +58,12 @@ TEST_F(ClusterRun, OneThatIsUnderWayIsNeverReplaced) {
   EXPECT_THAT(shell_.err.str(), HasSubstr("'kubectl faultline stop shop/slow' ends it"));
   EXPECT_EQ(kube::meta(*stored_, "uid"), "old");
 }
+TEST_F(ClusterRun, OneThatHasNotBegunIsTakenAwayByKubectl) {
+  there_is({{"phase", "Pending"}});
+  serve("leads-0");
+  EXPECT_EQ(run_file(), 5);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("'kubectl -n shop delete experiment slow'"));
+}
 TEST_F(ClusterRun, AnInterruptBeforeItBeginsDeletesTheExperiment) {
   operator_works_ = false;
   interrupt_at_ = "Pending";
