@@ -31,10 +31,10 @@ namespace detail {
 // Our answers and what we stored. Whoever reads them from a network has a limit on its bytes.
 template <class T>
 inline constexpr document::Budget kBudgetOf{256 << 20, 64'000'000, 64};
-// What an agent sends at once: batches of 1 MiB, and the pods of its node. Lists of counts have a
-// value in every three bytes.
+// What an agent sends at once: batches of 1 MiB, and the pods of its node; as much as the door
+// takes. Lists of counts have a value in every three bytes.
 template <>
-inline constexpr document::Budget kBudgetOf<SyncRequest>{32 << 20, 2'000'000, 64};
+inline constexpr document::Budget kBudgetOf<SyncRequest>{4 << 20, 1'000'000, 64};
 template <>
 inline constexpr document::Budget kBudgetOf<Experiment> = kExperimentBudget;
 }  // namespace detail

@@ -380,6 +380,34 @@ TEST(Convert, ReadsManyDocumentsSchedulesAndLists) {
   EXPECT_EQ(out->findings.size(), 10U) << told;
 }
 
+TEST(Convert, AScheduleOfWhatHasNoEquivalentIsToldByItsName) {
+  // Longer than what std::string keeps in itself: the name was once read after it was freed.
+  const auto out = convert_chaos_mesh(
+      "apiVersion: chaos-mesh.org/v1alpha1\nkind: Schedule\nmetadata: {name: a}\n"
+      "spec: {type: PhysicalMachineChaos}\n",
+      "m.yaml");
+  ASSERT_TRUE(out) << out.error().message;
+  ASSERT_FALSE(out->findings.empty());
+  EXPECT_THAT(out->findings[0].text(),
+              HasSubstr("spec.type: PhysicalMachineChaos has no equivalent and is left out"));
+}
+
+TEST(Convert, WhatAStrangerSendsEndsAtTheBudget) {
+  std::string documents, values = "a: [";
+  for (int i = 0; i < 1001; ++i) documents += "--- a\n";
+  for (int i = 0; i < 100'001; ++i) values += "1,";
+  for (const auto& [text, says] :
+       {std::pair<std::string, std::string>{",", "m.yaml:1: not valid YAML"},
+        {documents, "more than 1000 documents"},
+        {values + "]", "more than 100000 values"},
+        {"a: &a [x]\nb: *a\n", "m.yaml:2: b: aliases like \"*a\" are not supported"},
+        {std::string((1 << 20) + 1, ' '), "larger than 1 MiB"}}) {
+    const auto out = convert_chaos_mesh(text, "m.yaml");
+    ASSERT_FALSE(out);
+    EXPECT_THAT(out.error().message, HasSubstr(says));
+  }
+}
+
 TEST(Convert, WhatIsNoYamlIsBadInput) {
   for (const char* text : {"", "# only this\n", "a: [", "a: 1\na: 2\n"}) {
     const auto out = convert_chaos_mesh(text, "m.yaml");

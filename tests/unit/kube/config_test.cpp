@@ -127,6 +127,9 @@ TEST(Kubeconfig, ErrorsNameFileAndField) {
   EXPECT_EQ(refusal("current-context: x\ncontexts:\n- {name: x, context: {cluster: gone}}\n"),
             "config: clusters has none named \"gone\", which context x names");
   EXPECT_THAT(refusal("a: [\n"), HasSubstr("config:2: "));
+  EXPECT_THAT(refusal(","), HasSubstr("config:1: not valid YAML"));
+  EXPECT_THAT(refusal("a: &x 1\nb: *x\n"), HasSubstr("config:2: b: aliases like \"*x\""));
+  EXPECT_THAT(refusal(std::string(1000, '[')), HasSubstr("nested more than 32 deep"));
   EXPECT_EQ(refusal("just text"), "config: not a kubeconfig");
   const auto none = load_kubeconfig({{"/nowhere/a", "/nowhere/b"}, ""});
   ASSERT_FALSE(none);
