@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Entries of runs as they lie in etcd: compressed, in objects that others may have written.
 #include <boost/json/object.hpp>
-#include <map>
 #include <string>
 
 #include "api/codec.h"
@@ -13,13 +12,7 @@
 namespace faultline::fuzz {
 namespace {
 
-void entries(const std::string& data) {
-  std::map<std::uint64_t, controller::RunLogObject> objects;
-  for (std::uint64_t number = 1; number <= 2; ++number)
-    objects[number] = {
-        .run = "r", .number = number, .parts = 2, .generation = 1, .writer = "w", .data = data};
-  (void)controller::entries_of("r", objects).size();
-}
+void entries(const std::string& data) { (void)controller::unpack(data).has_value(); }
 
 }  // namespace
 

@@ -35,9 +35,10 @@ void run_engine(std::string_view text) {
     const controller::Instant now{clock.steady(), clock.utc()};
     (void)engine.hello(node, *request, now).has_value();
     for (auto& numbered : request->batches) engine.correct(node, numbered.batch, now);
+    (void)engine.admit(node, request->batches, now);
     (void)engine.apply(node, request->instance, request->batches, now);
     engine.tick(now);
-    (void)engine.desired(node, request->instance);
+    (void)engine.desired(node, request->instance, now);
     (void)engine.nodes(now);
   }
 }
