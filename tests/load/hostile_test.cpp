@@ -7,7 +7,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
@@ -60,22 +62,28 @@ long peak_kib(pid_t pid) {
 class MemoryLimit {
  public:
   MemoryLimit() : path_("/sys/fs/cgroup/fl-load-" + std::to_string(getpid())) {
+    struct statfs mounted {};
+    if (statfs("/sys/fs/cgroup", &mounted) != 0 || mounted.f_type != CGROUP2_SUPER_MAGIC) return;
     std::error_code ec;
     if (!std::filesystem::create_directory(path_, ec)) return;
+    made_ = true;
     std::ofstream(path_ + "/memory.max") << kLimitKiB * 1024;
     works_ = first_line(path_ + "/memory.max") == std::to_string(kLimitKiB * 1024);
   }
   ~MemoryLimit() {
-    for (int i = 0; i < 100 && rmdir(path_.c_str()) != 0; ++i) std::this_thread::sleep_for(20ms);
+    for (int i = 0; made_ && i < 100 && rmdir(path_.c_str()) != 0; ++i)
+      std::this_thread::sleep_for(20ms);
   }
   MemoryLimit(const MemoryLimit&) = delete;
   MemoryLimit& operator=(const MemoryLimit&) = delete;
-  void add(pid_t pid) const { std::ofstream(path_ + "/cgroup.procs") << pid; }
+  void add(pid_t pid) const {
+    if (works_) std::ofstream(path_ + "/cgroup.procs") << pid;
+  }
   [[nodiscard]] bool works() const { return works_; }
 
  private:
   std::string path_;
-  bool works_ = false;
+  bool made_ = false, works_ = false;
 };
 
 class Load : public testing::Test {
