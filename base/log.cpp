@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include <array>
+#include <csignal>
 #include <memory>
 #include <utility>
 
@@ -53,6 +54,9 @@ Result<> init_logging(std::string_view program, std::string_view level) {
       logger->set_formatter(std::make_unique<OneLine>());
       logger->set_level(value);
       logger->flush_on(trace);
+      // A line that could not be written is told on the same standard error otherwise.
+      logger->set_error_handler([](const std::string&) {});
+      std::signal(SIGPIPE, SIG_IGN);
       spdlog::set_default_logger(std::move(logger));
     } catch (const std::exception& e) {
       return fail(Errc::kInternal, std::string("cannot log: ") + e.what());

@@ -15,7 +15,8 @@ namespace faultline {
 inline constexpr std::size_t kLongestLogMessage = 8192;
 
 // `level`: trace, debug, info, warn, error or off. Call once, before other threads start. Colours
-// only on a terminal. Errors: kInvalid, a level that is none.
+// only on a terminal. SIGPIPE is ignored from then on: when the reader of standard error is gone,
+// lines are lost, and the program goes on with its runs. Errors: kInvalid, a level that is none.
 Result<> init_logging(std::string_view program, std::string_view level);
 
 }  // namespace faultline

@@ -37,7 +37,7 @@ struct Kubeconfig {
   std::string context;             // empty: current-context
   std::chrono::milliseconds exec_timeout{30'000};  // for credential plugins
 };
-// Errors name file and field. kNotFound: none of the files is there. kUnsupported: a field that
+// Errors name file and field. kNotFound: none of the files is there. kInvalid: also a field that
 // Faultline refuses, with the reason. Checks everything that the chosen context needs, and nothing
 // else; credential plugins are not run.
 [[nodiscard]] Result<Config> load_kubeconfig(const Kubeconfig& from);

@@ -4,13 +4,15 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <fstream>
-#include <sstream>
+
+#include "document/tree.h"
 
 namespace faultline::kube {
 namespace asio = boost::asio;
@@ -19,12 +21,15 @@ using asio::awaitable;
 Result<std::string> read_file(const std::string& path) {
   errno = 0;
   std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (in) text << in.rdbuf();
-  // rdbuf() of an empty file sets failbit on `text`; a directory fails in the read.
-  if (!in || in.bad() || (errno == EISDIR))
-    return fail(from_errno(errno != 0 ? errno : EIO, "cannot read " + path));
-  return text.str();
+  std::string text;
+  std::array<char, 16384> part{};
+  while (in.read(part.data(), part.size()), in.gcount() > 0) {
+    text.append(part.data(), static_cast<std::size_t>(in.gcount()));
+    if (text.size() > kLargestFile)
+      return fail(Errc::kInvalid, path + " is larger than " + document::size_words(kLargestFile));
+  }
+  if (!in.eof()) return fail(from_errno(errno != 0 ? errno : EIO, "cannot read " + path));
+  return text;
 }
 
 namespace {

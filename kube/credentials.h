@@ -4,6 +4,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -46,7 +47,11 @@ struct CredentialSources {
 // the log says so once.
 [[nodiscard]] std::shared_ptr<Credentials> make_credentials(CredentialSources sources);
 
-// The text of a small file. kNotFound, kDenied ... with the path.
+// The most bytes that are read of a kubeconfig, a token, a key or a certificate.
+inline constexpr std::size_t kLargestFile = 8 << 20;
+
+// The text of a small file. kNotFound, kDenied ... with the path; kInvalid: larger than
+// kLargestFile, of which no more was read.
 [[nodiscard]] Result<std::string> read_file(const std::string& path);
 
 }  // namespace faultline::kube

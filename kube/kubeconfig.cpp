@@ -8,6 +8,7 @@
 #include "document/yaml.h"
 #include "kube/base64.h"
 #include "kube/config.h"
+#include "kube/credentials.h"
 
 namespace faultline::kube {
 namespace {
@@ -16,7 +17,7 @@ namespace fs = std::filesystem;
 namespace json = boost::json;
 
 // Those of hundreds of clusters, certificates included.
-constexpr document::YamlOptions kOptions{{8 << 20, 100'000, 32}, 1, true};
+constexpr document::YamlOptions kOptions{{kLargestFile, 100'000, 32}, 1, true};
 
 // A node and the words for where it stands. The document must outlive it.
 struct Field {
@@ -25,8 +26,8 @@ struct Field {
 
   [[nodiscard]] bool there() const { return node != nullptr && !node->is_null(); }
   [[nodiscard]] bool is_map() const { return node != nullptr && node->is_object(); }
-  [[nodiscard]] Error wrong(std::string_view what, Errc code = Errc::kInvalid) const {
-    return {code, file + ": " + path + " " + std::string(what), 0};
+  [[nodiscard]] Error wrong(std::string_view what) const {
+    return {Errc::kInvalid, file + ": " + path + " " + std::string(what), 0};
   }
   [[nodiscard]] Field operator[](const std::string& key) const {
     const std::string inner = path.empty() ? key : path + "." + key;
@@ -107,7 +108,7 @@ Result<> refuse(const Field& in, std::initializer_list<std::pair<const char*, co
     if (field.node->is_string() &&
         (field.node->get_string() == "false" || field.node->get_string().empty()))
       continue;
-    return fail(field.wrong(reason, Errc::kUnsupported));
+    return fail(field.wrong(reason));
   }
   return {};
 }
@@ -140,8 +141,8 @@ Result<ExecPlugin> exec_plugin(const Field& exec, const std::string& server,
                                          "client.authentication.k8s.io/v1 or .../v1beta1"));
   if (command->empty()) return fail(exec["command"].wrong("is missing"));
   if (*mode == "Always")
-    return fail(exec["interactiveMode"].wrong(
-        "Always is not supported: the plugin gets no terminal here", Errc::kUnsupported));
+    return fail(
+        exec["interactiveMode"].wrong("Always is not supported: the plugin gets no terminal here"));
   plugin.api_version = *version;
   plugin.command = *command;
   plugin.install_hint = *hint;
@@ -281,8 +282,8 @@ Result<Config> read(const std::vector<Field>& roots, const Kubeconfig& from) {
     if (!good) return fail(good.error());
     const bool secret = !sources.token.empty() || !sources.token_file.empty() || sources.exec;
     if (!tls && secret && !is_loopback(*server))
-      return fail((*cluster)["server"].wrong(
-          "is refused: " + *server + " would carry a token unencrypted", Errc::kUnsupported));
+      return fail((*cluster)["server"].wrong("is refused: " + *server +
+                                             " would carry a token unencrypted"));
   }
   config.server = *server;
   config.ns = space->empty() ? "default" : *space;

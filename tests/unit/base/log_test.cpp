@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 
 #include "base/printable.h"
 
@@ -43,6 +45,21 @@ TEST(Log, AMessageHasALongest) {
 TEST(Log, AnOrdinaryMessageStaysAsItIs) {
   const std::string text = logged([] { spdlog::warn("node {}: {} µs", "n1", 5); });
   EXPECT_TRUE(text.ends_with("Z warning controller: node n1: 5 µs\n")) << text;
+}
+
+TEST(Log, AReaderThatIsGoneEndsNothing) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const int kept = dup(STDERR_FILENO);
+  std::signal(SIGPIPE, SIG_DFL);
+  ASSERT_TRUE(init_logging("controller", "info"));
+  dup2(ends[1], STDERR_FILENO);
+  close(ends[1]);
+  close(ends[0]);
+  spdlog::info("nobody reads this");  // the default of SIGPIPE would end the test here
+  dup2(kept, STDERR_FILENO);
+  close(kept);
+  EXPECT_EQ(std::signal(SIGPIPE, SIG_DFL), SIG_IGN);
 }
 
 }  // namespace

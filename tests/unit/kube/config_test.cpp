@@ -159,6 +159,19 @@ TEST(Kubeconfig, RefusesWhatWouldGiveCredentialsAway) {
                                  "client.authentication.k8s.io/v1alpha1, command: x}")),
               HasSubstr("users[0].user.exec.apiVersion \"client.authentication.k8s.io/v1alpha1\" "
                         "is not known"));
+  // Bad input, and not what a kernel or a build cannot: `faultline` ends with 3.
+  const Folder folder;
+  const auto refused = load_kubeconfig(
+      {{folder.write("config", kubeconfig(server + ", insecure-skip-tls-verify: true", ""))}, ""});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kInvalid);
+}
+
+TEST(Kubeconfig, OfAFileWithoutAnEndNoMoreIsReadThanTheLargestMayHave) {
+  const auto config = load_kubeconfig({{"/dev/zero"}, ""});
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().message, "/dev/zero is larger than 8 MiB");
+  EXPECT_EQ(config.error().code, Errc::kInvalid);
 }
 
 TEST(InCluster, TheTokenIsReadAgainWhenKubernetesTurnsTheLinkRound) {
