@@ -234,7 +234,18 @@ TEST(HttpDoor, WrongTokensAreNotLookedAtWithoutEnd) {
   EXPECT_EQ(server.ask("POST", "/short", "hi", "jane")->status, 200) << "whom it knows";
 }
 
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+#define FAULTLINE_CHECKS_NEED_DESCRIPTORS
+#endif
+#endif
+
 TEST(HttpDoor, WhereDescriptorsAreShortIdleConnectionsGo) {
+#ifdef FAULTLINE_CHECKS_NEED_DESCRIPTORS
+  GTEST_SKIP()
+      << "the sanitizer's check of an object's type opens a pipe, and says that the object is "
+         "broken where it cannot; the release build runs this";
+#endif
   Loopback server(routes);
   rlimit before{};
   getrlimit(RLIMIT_NOFILE, &before);
