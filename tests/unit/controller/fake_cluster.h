@@ -254,7 +254,7 @@ class FakeCluster {
         if (event.version > since && event.plural == plural) lines += event.line;
       since = version_;
       if (!lines.empty()) {
-        char size[16];
+        char size[24];
         std::snprintf(size, sizeof size, "%zx", lines.size());
         write(fd, std::string(size) + "\r\n" + lines + "\r\n");
       }
