@@ -216,8 +216,8 @@ void convert_containers(const Node& spec, Draft& draft) {
 }
 
 void report_rows(const Node& spec, std::string_view kind) {
-  const auto* action =
-      spec.value()->is_object() ? spec.value()->get_object().if_contains("action") : nullptr;
+  const auto* object = spec.value() == nullptr ? nullptr : spec.value()->if_object();
+  const auto* action = object == nullptr ? nullptr : object->if_contains("action");
   const bool shaped = action != nullptr && *action == "bandwidth";
   for (const FieldRow& row : field_rows()) {
     if (!row.becomes.empty() || (row.kind != kind && !row.kind.empty())) continue;

@@ -77,8 +77,18 @@ http::RouteOptions Questions::route() const {
   return route;
 }
 
-awaitable<Result<std::shared_ptr<void>>> Questions::turn() {
+awaitable<Result<std::shared_ptr<void>>> Questions::turn(std::string host) {
   const auto turns = turns_;
+  std::size_t& of_address = turns->of_address[host];
+  if (of_address >= kMostOfAddress)
+    co_return fail(Errc::kUnavailable,
+                   "too many questions of this address are under way; try again");
+  ++of_address;
+  // Given back with the turn, or when there is none.
+  const std::shared_ptr<void> place(turns.get(), [turns, host](void*) {
+    if (const auto found = turns->of_address.find(host); --found->second == 0)
+      turns->of_address.erase(found);
+  });
   if (!turns->ended)
     turns->ended = std::make_unique<Signal>(co_await boost::asio::this_coro::executor);
   if (turns->under_way >= kMostUnderWay) {
@@ -97,7 +107,7 @@ awaitable<Result<std::shared_ptr<void>>> Questions::turn() {
     }
   }
   ++turns->under_way;
-  const auto give_back = [turns](void*) {
+  const auto give_back = [turns, place](void*) {
     --turns->under_way;
     turns->ended->notify();
   };
@@ -105,7 +115,8 @@ awaitable<Result<std::shared_ptr<void>>> Questions::turn() {
 }
 
 awaitable<Result<Questions::Question>> Questions::open(std::string review, std::string from) {
-  auto turn = co_await this->turn();
+  std::string host = host_of(from);
+  auto turn = co_await this->turn(std::move(host));
   if (!turn) co_return fail(turn.error());
   Result<Read> opened;
   if (options_.worker == nullptr) {

@@ -8,6 +8,7 @@
 #include <boost/json/object.hpp>
 #include <cstddef>
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -35,7 +36,9 @@ class Questions {
   // annotation of `kubectl apply` that repeats it, and managedFields.
   static constexpr std::size_t kMostBytes = 1 << 20;
   static constexpr std::size_t kMostMemory = 8 << 20;  // of what is parsed, bytes
-  static constexpr std::size_t kMostUnderWay = 4, kMostWaiting = 64;
+  static constexpr std::size_t kMostUnderWay = 4, kMostWaiting = 256;
+  // Under way or waiting: whoever asks without end fills his own share and not the API server's.
+  static constexpr std::size_t kMostOfAddress = 24;
   static constexpr double kReviewsAtOnce = 640, kReviewsPerSecond = 64;  // of one asker
 
   // For the routes of the webhooks.
@@ -50,13 +53,14 @@ class Questions {
   boost::asio::awaitable<Result<Question>> open(std::string review, std::string from);
 
  private:
-  boost::asio::awaitable<Result<std::shared_ptr<void>>> turn();
+  boost::asio::awaitable<Result<std::shared_ptr<void>>> turn(std::string host);
 
   const Clock& clock_;
   QuestionOptions options_;
   Rates reviews_;
   struct Turns {
     std::size_t under_way = 0, waiting = 0;
+    std::map<std::string, std::size_t> of_address;  // never 0
     std::unique_ptr<Signal> ended;
   };
   std::shared_ptr<Turns> turns_ = std::make_shared<Turns>();

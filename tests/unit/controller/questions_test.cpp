@@ -75,19 +75,42 @@ TEST_F(QuestionsTest, SoManyAreUnderWayAndTheOthersWaitForTheirTurn) {
   for (std::size_t i = 0; i < Questions::kMostUnderWay; ++i)
     under_way.push_back(std::move(*open(review())));
   int done = 0, refused = 0;
-  const auto ask = [&]() -> boost::asio::awaitable<void> {
-    const auto question = co_await questions_.open(review(), "10.0.0.1:1");
+  const auto ask = [&](std::string from) -> boost::asio::awaitable<void> {
+    const auto question = co_await questions_.open(review(), std::move(from));
     ++(question ? done : refused);
   };
   io_.restart();
   for (std::size_t i = 0; i < Questions::kMostWaiting + 6; ++i)
-    boost::asio::co_spawn(io_, ask(), boost::asio::detached);
+    boost::asio::co_spawn(io_, ask("10.1." + std::to_string(i / 8) + ".1:1"),
+                          boost::asio::detached);
   io_.run_for(std::chrono::milliseconds(100));
   EXPECT_EQ(done, 0);
   EXPECT_EQ(refused, 6) << "beyond those that may wait";
   under_way.clear();
   io_.run_for(std::chrono::seconds(5));
   EXPECT_EQ(done, static_cast<int>(Questions::kMostWaiting));
+}
+
+TEST_F(QuestionsTest, OneAddressFillsItsOwnShareAndNotTheApiServers) {
+  std::vector<Questions::Question> under_way;
+  for (std::size_t i = 0; i < Questions::kMostUnderWay; ++i)
+    under_way.push_back(std::move(*open(review(), "10.0.0.9:1")));
+  int done = 0, refused = 0;
+  const auto ask = [&](std::string from) -> boost::asio::awaitable<void> {
+    const auto question = co_await questions_.open(review(), std::move(from));
+    ++(question ? done : refused);
+  };
+  io_.restart();
+  for (std::size_t i = 0; i < 100; ++i)
+    boost::asio::co_spawn(io_, ask("10.0.0.9:" + std::to_string(i)), boost::asio::detached);
+  io_.run_for(std::chrono::milliseconds(100));
+  EXPECT_EQ(refused, static_cast<int>(104 - Questions::kMostOfAddress));
+  boost::asio::co_spawn(io_, ask("10.0.0.1:1"), boost::asio::detached);
+  io_.run_for(std::chrono::milliseconds(100));
+  EXPECT_EQ(refused, static_cast<int>(104 - Questions::kMostOfAddress)) << "it waits its turn";
+  under_way.clear();
+  io_.run_for(std::chrono::seconds(5));
+  EXPECT_EQ(done, static_cast<int>(Questions::kMostOfAddress - Questions::kMostUnderWay + 1));
 }
 
 TEST_F(QuestionsTest, TheRouteHasALimitAndAsksForTheCertificateThatIsNamed) {
