@@ -40,7 +40,9 @@ struct Rules<Feature> {
 template <>
 struct Rules<FaultSupport> {
   static constexpr std::string_view help{};
-  static constexpr FieldRule fields[] = {{.key = "fault", .max_length = kMostWord},
+  // Without its pod it could be written into the journal of runs and not be read from there.
+  static constexpr FieldRule fields[] = {{.key = "pod", .required = true},
+                                         {.key = "fault", .max_length = kMostWord},
                                          {.key = "mechanism", .max_length = kMostWord}};
   static constexpr std::string_view schema{};
 };
@@ -52,6 +54,13 @@ struct Rules<NodeInfo> {
       {.key = "name", .max_length = kMostName}, {.key = "kernel", .max_length = 256},
       {.key = "arch", .max_length = 256},       {.key = "agentVersion", .max_length = 256},
       {.key = "features", .max_items = 256},    {.key = "faults", .max_items = 256}};
+  static constexpr std::string_view schema{};
+};
+
+template <>
+struct Rules<RunPod> {
+  static constexpr std::string_view help{};
+  static constexpr FieldRule fields[] = {{.key = "pod", .required = true}};
   static constexpr std::string_view schema{};
 };
 
@@ -77,7 +86,8 @@ struct Rules<EffectSample> {
 template <>
 struct Rules<EffectWindow> {
   static constexpr std::string_view help{};
-  static constexpr FieldRule fields[] = {{.key = "samples", .max_items = 20'000}};
+  static constexpr FieldRule fields[] = {{.key = "pod", .required = true},
+                                         {.key = "samples", .max_items = 20'000}};
   static constexpr std::string_view schema{};
 };
 
