@@ -40,9 +40,7 @@ struct Rules<Feature> {
 template <>
 struct Rules<FaultSupport> {
   static constexpr std::string_view help{};
-  // Without its pod it could be written into the journal of runs and not be read from there.
-  static constexpr FieldRule fields[] = {{.key = "pod", .required = true},
-                                         {.key = "fault", .max_length = kMostWord},
+  static constexpr FieldRule fields[] = {{.key = "fault", .max_length = kMostWord},
                                          {.key = "mechanism", .max_length = kMostWord}};
   static constexpr std::string_view schema{};
 };
@@ -67,7 +65,9 @@ struct Rules<RunPod> {
 template <>
 struct Rules<InjectionStatus> {
   static constexpr std::string_view help{};
-  static constexpr FieldRule fields[] = {{.key = "fault", .max_length = kMostWord},
+  // Without its pod it could be written into the journal of runs and not be read from there.
+  static constexpr FieldRule fields[] = {{.key = "pod", .required = true},
+                                         {.key = "fault", .max_length = kMostWord},
                                          {.key = "mechanism", .max_length = kMostWord},
                                          {.key = "byErrno", .max_items = 4096, .keys = &kWordKey},
                                          {.key = "byCall", .max_items = 1024, .keys = &kWordKey}};
