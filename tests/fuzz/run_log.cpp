@@ -22,6 +22,8 @@ void fuzz(std::string_view input) {
       return entries(kube::base64_encode(input));
     case 1:  // what is in them
       if (const auto entry = api::from_json_text<api::RunLogEntry>(input)) {
+        // A reader takes what lacks a part, and no controller writes it: such an entry has no text.
+        if (!api::from_json_text<api::RunLogEntry>(api::to_json_text(*entry))) return;
         const auto again = controller::unpack(controller::pack(*entry));
         must(again.has_value(), "what was packed is unpacked");
         must(api::to_json_text(*again) == api::to_json_text(*entry), "as it was");
