@@ -18,10 +18,10 @@ struct Options {
   std::string port_file;
   std::string log_level;
   Retention retention;
-  std::int64_t max_store_pages = 0;       // of SQLite; 0: no bound
+  std::int64_t max_store_pages = 0;           // of SQLite; 0: no bound
   std::int64_t max_run_bytes = kMaxRunBytes;  // of one run in the store
-  std::string audit_log;                  // file; "-": standard output; empty: none
-  std::string policy;                     // file; empty: the default policy
+  std::string audit_log;                      // file; "-": standard output; empty: none
+  std::string policy;                         // file; empty: the default policy
   std::chrono::milliseconds lease{3000};  // how long a fault goes on without word of a controller
   bool journaled = false;                 // --store kubernetes
   bool kubernetes = false;

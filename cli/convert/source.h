@@ -54,7 +54,8 @@ class Node {
 class Source {
  public:
   // `document` and `findings` must outlive this.
-  Source(std::string_view file, const document::YamlDocument& document, std::vector<Finding>& findings)
+  Source(std::string_view file, const document::YamlDocument& document,
+         std::vector<Finding>& findings)
       : file_(file), document_(document), findings_(findings) {}
 
   // `root`: path of an object in the document; "" the whole.

@@ -26,7 +26,7 @@ struct Ground {
   std::map<std::string, Outcome> tests;
   api::NodeInfo node;
   std::string chosen{};  // regular expression of the tests that it was to run; empty: all
-  int exit = 0;  // of the guest; 123: its kernel complained. 0 natively.
+  int exit = 0;          // of the guest; 123: its kernel complained. 0 natively.
 };
 
 // A test as ctest --output-junit writes it. Fails when the text is not XML of that form.
@@ -37,7 +37,8 @@ struct Ground {
 [[nodiscard]] Result<Ground> read_ground(const std::filesystem::path& folder);
 
 // Why this is no proof, one sentence each; empty when it is: every ground has run every test that
-// was chosen for it, none failed, each skip names what it needs, no test was skipped or left out everywhere, no kernel complained.
+// was chosen for it, none failed, each skip names what it needs, no test was skipped or left out
+// everywhere, no kernel complained.
 [[nodiscard]] std::vector<std::string> complaints(const std::vector<Ground>& grounds);
 
 // Each skip with its reason, one line each, skips of one reason together.
