@@ -95,6 +95,7 @@ class WhoMayWhat : public testing::Test {
   ~WhoMayWhat() override {
     loop_.stop();
     thread_.join();
+    service_->close();  // its workers post to the loop
     service_.reset();
     server_.reset();
   }
