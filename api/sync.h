@@ -171,8 +171,12 @@ struct Gap {
   Timestamp from;
   Timestamp to;
   std::string reason;
+  // How much of the metric it is, where that is known: `missed` of `of` things (requests,
+  // connections) were not measured. Null: nothing of the metric is known for that time.
+  std::optional<std::uint64_t> missed{};
+  std::optional<std::uint64_t> of{};
 };
-BOOST_DESCRIBE_STRUCT(Gap, (), (node, pod, metric, from, to, reason))
+BOOST_DESCRIBE_STRUCT(Gap, (), (node, pod, metric, from, to, reason, missed, of))
 
 enum class RunEventKind {
   measuring,
