@@ -39,7 +39,7 @@ bool BodyBytes::Held::grow(std::size_t bytes) {
   BodyBytes& all = *all_;
   if (bytes > bytes_) {
     const std::size_t more = bytes - bytes_;
-    const std::size_t room = bytes > kShort ? all.most_ / 4 * 3 : all.most_;
+    const std::size_t room = short_ ? all.most_ : all.most_ / 4 * 3;
     if (all.used_ + more > room) return false;
     if (!named_ && all.unnamed_ + more > all.most_ / 8) return false;
     if (!caller_.empty() && all.by_caller_[caller_] + more > all.most_ / 4) return false;
@@ -229,8 +229,10 @@ std::shared_ptr<void> Door::begin_request(const Identity& who) {
   return {requests_.get(), give_back};
 }
 
-std::shared_ptr<BodyBytes::Held> Door::hold_body(const Identity& who) const {
-  return std::make_shared<BodyBytes::Held>(bodies_, caller_key(who), !who.role.empty());
+std::shared_ptr<BodyBytes::Held> Door::hold_body(const Identity& who,
+                                                 std::optional<std::uint64_t> length) const {
+  return std::make_shared<BodyBytes::Held>(bodies_, caller_key(who), !who.role.empty(),
+                                           length && *length <= BodyBytes::kShort);
 }
 
 std::shared_ptr<void> Door::hold_answer(std::size_t bytes) {

@@ -33,9 +33,10 @@ class BodyBytes {
   // What one request holds; gives it back when it ends.
   class Held {
    public:
-    // `caller` empty: one without a name, which shares an eighth of all with its like.
-    Held(std::shared_ptr<BodyBytes> all, std::string caller, bool named)
-        : all_(std::move(all)), caller_(std::move(caller)), named_(named) {}
+    // `caller` empty: one without a name, which shares an eighth of all with its like. `is_short`:
+    // the head has said that the body is at most kShort long.
+    Held(std::shared_ptr<BodyBytes> all, std::string caller, bool named, bool is_short)
+        : all_(std::move(all)), caller_(std::move(caller)), named_(named), short_(is_short) {}
     ~Held() { grow(0); }
     Held(const Held&) = delete;
     Held& operator=(const Held&) = delete;
@@ -45,7 +46,7 @@ class BodyBytes {
    private:
     std::shared_ptr<BodyBytes> all_;
     std::string caller_;
-    bool named_;
+    bool named_, short_;
     std::size_t bytes_ = 0;
   };
   [[nodiscard]] std::size_t used() const { return used_; }
@@ -98,7 +99,9 @@ class Door {
 
   // A request under way of a caller with a name; null: it has too many. Given back by its end.
   std::shared_ptr<void> begin_request(const Identity& who);
-  [[nodiscard]] std::shared_ptr<BodyBytes::Held> hold_body(const Identity& who) const;
+  // `length`: as the request's head says, if it does.
+  [[nodiscard]] std::shared_ptr<BodyBytes::Held> hold_body(
+      const Identity& who, std::optional<std::uint64_t> length) const;
   // Room to send an answer of so many bytes; null: none. Given back by its end.
   std::shared_ptr<void> hold_answer(std::size_t bytes);
 

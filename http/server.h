@@ -146,7 +146,8 @@ struct ServerOptions {
   // not among them, have a quarter of max_connections.
   std::size_t max_of_caller = 32;
   // Bytes of bodies that are received or handled; 503 beyond. Callers without a name have an eighth
-  // of it, one with a name a quarter; the last quarter is for bodies of at most 64 KiB.
+  // of it, one with a name a quarter; the last quarter is for bodies that are told beforehand to be
+  // at most 64 KiB long.
   std::size_t max_bodies = 64 << 20;
   std::size_t max_answers = 64 << 20;  // bytes of answers that are being sent; 503 beyond
   // Requests a second, 429 beyond: of an address without a name (twice that at once), of a caller

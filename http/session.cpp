@@ -219,7 +219,9 @@ class TcpSession final : public Session,
       const std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
       co_await asio::async_write(stream_, asio::buffer(go_on), kTuple);
     }
-    body_ = server_->door.hold_body(request.who);
+    std::optional<std::uint64_t> length;
+    if (const auto told = parser.content_length()) length = *told;
+    body_ = server_->door.hold_body(request.who, length);
     parser.body_limit(most);
     parser.eager(true);
     while (!parser.is_done()) {
@@ -237,6 +239,7 @@ class TcpSession final : public Session,
       if (body_->grow(size)) continue;
       server_->door.refused(&Refusals::bodies);
       parser.get().body() = {};
+      body_.reset();
       to_.keep = false;
       co_await refuse_request(parser, busy("too many bytes of requests are under way; try again"));
       co_return false;
