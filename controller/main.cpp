@@ -108,14 +108,16 @@ class Controller {
     });
   }
 
-  // Whoever moved the audit log away wants another one.
+  // Who moved the audit log away wants another one. Without such a file there is nothing to do; the
+  // signal would end the process if nobody took it.
   void obey_hang_up() {
-    if (!audit_ || options_.audit_log == "-") return;
     boost::system::error_code known;
     hang_up_.add(SIGHUP, known);
     hang_up_.async_wait([this](const boost::system::error_code& error, int) {
       if (error) return;
-      if (auto opened = audit_->reopen(); !opened) spdlog::error("{}", opened.error().message);
+      const bool file = audit_ && options_.audit_log != "-";
+      if (auto opened = file ? audit_->reopen() : Result<>{}; !opened)
+        spdlog::error("{}", opened.error().message);
       obey_hang_up();
     });
   }
