@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 
+#include "agent/faults/delay_line/packet_budget.h"
 #include "agent/kernel/undo_journal.h"
 #include "agent/kernel/watchdog.h"
 #include "agent/link/agent.h"
@@ -33,6 +34,7 @@ namespace faultline::agent {
 namespace {
 
 constexpr int kOk = 0, kBadInput = 3, kCouldNotRun = 5;
+constexpr std::uint64_t kLeastMemory = 32 << 20;  // of --memory-limit
 
 struct Options {
   AgentOptions agent;
@@ -67,6 +69,10 @@ cxxopts::Options description() {
   add("probe-listen", "serve /healthz and /readyz alone, apart from whoever reads the metrics",
       cxxopts::value<std::string>(), "ADDRESS:PORT");
   add("port-file", "written when listening: the port", cxxopts::value<std::string>(), "FILE");
+  add("memory-limit",
+      "bytes that this process may use, of which delayed packets get half; without it what its "
+      "cgroup says, else half of the machine's memory",
+      cxxopts::value<std::uint64_t>(), "BYTES");
   add("probe", "print what this kernel can do, as JSON, and end");
   add("log-level", "trace, debug, info, warn, error or off",
       cxxopts::value<std::string>()->default_value("info"), "LEVEL");
@@ -104,6 +110,12 @@ Result<std::optional<Options>> parse(int argc, char** argv) {
       return fail(Errc::kInvalid, "give either --kubernetes or --pods PODS.yaml (see --help)");
     if (options.agent.link.node.empty()) return fail(Errc::kInvalid, "--node must not be empty");
     options.pods = text("pods");
+    if (given.count("memory-limit") != 0) {
+      const auto bytes = given["memory-limit"].as<std::uint64_t>();
+      if (bytes < kLeastMemory)
+        return fail(Errc::kInvalid, "--memory-limit: expected at least 33554432 bytes (32 MiB)");
+      PacketBudget::of_process().set_limit(bytes / 2);
+    }
     options.port_file = text("port-file");
     if (given.count("observe") != 0) {
       auto selector = api::parse_selector_words(text("observe"));

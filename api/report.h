@@ -79,6 +79,7 @@ struct InjectionReport {
   std::uint64_t injected = 0;
   std::uint64_t errors = 0;
   std::uint64_t lost = 0;
+  std::uint64_t stalled = 0;
   std::optional<double> rate;
   std::optional<Interval> rateCi95;
   std::optional<LatencyQuantiles> addedLatency;
@@ -92,7 +93,7 @@ struct InjectionReport {
 };
 BOOST_DESCRIBE_STRUCT(InjectionReport, (),
                       (pod, node, fault, mechanism, asked, askedRate, askedLatency, matched,
-                       injected, errors, lost, rate, rateCi95, addedLatency, link, byErrno, byCall,
+                       injected, errors, lost, stalled, rate, rateCi95, addedLatency, link, byErrno, byCall,
                        firstInjectedAt, lastInjectedAt, verdict, reason))
 
 struct PhaseStats {

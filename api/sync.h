@@ -126,6 +126,8 @@ struct InjectionStatus {
   std::uint64_t errors =
       0;  // events our own helpers failed on: passed unchanged, or lost where `lost` says so
   std::uint64_t lost = 0;  // packets a latency fault lost (queue full): spoils the verdict
+  // Packets that matched and passed at once, because the agent was stopped, late or had no memory.
+  std::uint64_t stalled = 0;
   std::map<std::string, std::uint64_t> byErrno;  // what applications were told: {"ETIMEDOUT": 10}
   std::map<std::string, EventCount> byCall;      // system-call faults: {"openat": ...}
   Histogram addedLatency;       // measured, per injected event that was delayed; packets and calls
@@ -137,7 +139,7 @@ struct InjectionStatus {
 };
 BOOST_DESCRIBE_STRUCT(InjectionStatus, (),
                       (pod, fault, index, mechanism, state, reason, matched, injected, errors, lost,
-                       byErrno, byCall, addedLatency, link, armedAt, disarmedAt, firstInjectedAt,
+                       stalled, byErrno, byCall, addedLatency, link, armedAt, disarmedAt, firstInjectedAt,
                        lastInjectedAt))
 
 // One metric of one pod in one window. Which of value, histogram, numerator/denominator is set

@@ -204,6 +204,8 @@ std::string injection_card(const api::InjectionReport& row, const api::Fault* fa
          "</dd></div><div><dt>" + std::string(done_word(row.fault)) + "</dt><dd>" +
          typeset_count(row.injected) + "</dd></div>";
   if (row.lost > 0) out += "<div><dt>lost</dt><dd>" + typeset_count(row.lost) + "</dd></div>";
+  if (row.stalled > 0)
+    out += "<div><dt>passed at once</dt><dd>" + typeset_count(row.stalled) + "</dd></div>";
   if (row.errors > 0)
     out += "<div><dt>helper errors</dt><dd>" + typeset_count(row.errors) + "</dd></div>";
   for (const auto& [name, n] : row.byErrno)

@@ -199,6 +199,9 @@ void judge(const api::Fault& fault, const api::InjectionStatus& status, api::Inj
     faults.push_back(plural(status.lost, "packet was", "packets were") +
                      (asked.bits_per_second ? " lost beside those that the full queue dropped"
                                             : " lost where only a delay was asked"));
+  if (static_cast<double>(status.stalled) > kRateTolerance * static_cast<double>(status.matched))
+    faults.push_back(plural(status.stalled, "packet", "packets") +
+                     " passed at once: the agent was stopped, late or had no memory for more");
   if (status.errors > 0)
     faults.push_back("the kernel refused our helper " + plural(status.errors, "time", "times") +
                      "; those events passed unchanged");

@@ -30,6 +30,7 @@ struct ArmContext {
 // What a fault says of itself; the agent adds pod, index and times of arming.
 struct FaultCounters {
   std::uint64_t matched = 0, injected = 0, errors = 0, lost = 0;
+  std::uint64_t stalled = 0;  // matched, and passed because our own process could not take it
   KtimeNs first_injected, last_injected;  // 0: none yet
   std::map<std::string, std::uint64_t> by_errno;
   std::map<std::string, api::EventCount> by_call;  // of system-call faults

@@ -47,6 +47,7 @@ Result<FaultCounters> read_line(const DelayLine& line, DelayLineCounters& counte
   out.matched = counters.matched;
   out.errors = counters.errors;
   out.lost = counters.lost;
+  out.stalled = counters.stalled;
   out.added_latency = line.added_latency();
   return out;
 }

@@ -16,6 +16,7 @@ void advance(FaultCounters& to, FaultCounters read) {
   read.injected = std::max(read.injected, to.injected);
   read.errors = std::max(read.errors, to.errors);
   read.lost = std::max(read.lost, to.lost);
+  read.stalled = std::max(read.stalled, to.stalled);
   read.first_injected = earliest(read.first_injected, to.first_injected);
   read.last_injected = std::max(read.last_injected, to.last_injected);
   for (const auto& [name, n] : to.by_errno) read.by_errno[name] = std::max(read.by_errno[name], n);
@@ -148,6 +149,7 @@ api::InjectionStatus Injection::status() {
   s.injected = total.injected;
   s.errors = total.errors;
   s.lost = total.lost;
+  s.stalled = total.stalled;
   s.byErrno = std::move(total.by_errno);
   s.byCall = std::move(total.by_call);
   s.addedLatency = std::move(total.added_latency);

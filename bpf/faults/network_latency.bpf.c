@@ -11,10 +11,29 @@
  * injected counts what is taken; with FL_PACKETS_CUT the TAP cuts GSO packets, each with the metadata in front, and both counters
  * count what comes of it.
  *
+ * A packet is only taken while user space says that it is alive: a stopped or starved agent must not become an outage of the pod.
+ *
  * A packet with an offloaded VLAN tag is out of scope: the TAP would put that tag into the middle of the metadata. */
 #include "delay.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
+
+__u64 fl_delay_alive_ns; /* .bss, mmapped: ktime at which user space was ready to take a packet; 0: it is not */
+
+/* Return 1 if user space has been ready within FL_DELAY_STALL_NS before `now`. Else count the packet as stalled and return 0. */
+static __always_inline int fl_delay_is_alive(__u64 now)
+{
+	__u64 alive = *(volatile __u64 *)&fl_delay_alive_ns;
+	struct fl_delay_counters *c;
+	__u32 zero = 0;
+
+	if (alive && now < alive + FL_DELAY_STALL_NS)
+		return 1;
+	c = bpf_map_lookup_elem(&fl_delay_counters, &zero);
+	if (c)
+		c->stalled++;
+	return 0;
+}
 
 static __always_inline int fl_take(struct __sk_buff *skb, __u32 direction)
 {
@@ -27,7 +46,7 @@ static __always_inline int fl_take(struct __sk_buff *skb, __u32 direction)
 	if (skb->mark == fl_config.mark)
 		return fl_returned(skb);
 	c = fl_delay_wanted(skb, direction, &p, &now);
-	if (!c)
+	if (!c || !fl_delay_is_alive(now))
 		return TCX_NEXT;
 	meta.cookie = fl_config.cookie;
 	meta.ktime_ns = now;

@@ -156,7 +156,13 @@ struct fl_delay_config {
 struct fl_delay_counters {
 	__u64 returned; /* packets that passed the hook again after their delay */
 	__u64 last_ns;  /* ktime of the last of them on this CPU */
+	__u64 stalled;  /* matched packets that passed at once, because user space could not take more */
 };
+
+/* The thread behind a delay line writes the time into fl_delay_alive_ns, in .bss, every few milliseconds while it can take
+ * packets, and 0 when it cannot. The hook takes nothing when that is older than this. 40 ms is ten times the longest pause between two
+ * stamps: a thread that is late for once is not taken for one that is stopped. */
+#define FL_DELAY_STALL_NS 40000000ull
 
 /* ---- histograms: 32 steps to each power of two from 1.024 us, one underflow bucket (0) --------------------------- */
 #define FL_HIST_SUB_BITS 5
@@ -235,7 +241,7 @@ FL_STATIC_ASSERT(sizeof(struct fl_delay_meta) == 24, "fl_delay_meta");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_meta, flow) == 16, "fl_delay_meta.flow");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_config, ifindex) == 24, "fl_delay_config.ifindex");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_config, filter) == 32 + 4 * FL_DELAY_MAX_DEVICES, "fl_delay_config.filter");
-FL_STATIC_ASSERT(sizeof(struct fl_delay_counters) == 16, "fl_delay_counters");
+FL_STATIC_ASSERT(sizeof(struct fl_delay_counters) == 24, "fl_delay_counters");
 FL_STATIC_ASSERT(FL_HIST_BUCKETS == 866, "fl_hist buckets");
 FL_STATIC_ASSERT(sizeof(struct fl_flow_counters) == 64, "fl_flow_counters");
 FL_STATIC_ASSERT(offsetof(struct fl_flow_service, latency) == 16, "fl_flow_service.latency");

@@ -54,10 +54,12 @@ Result<std::unique_ptr<DelayLine>> DelayLine::open(DelayLineOrder order) {
 
   auto& programs = line->programs_->skeleton;
   arm_lease(programs->bss->fl_lease, order.deadline);
+  programs->bss->fl_delay_alive_ns = SystemClock().ktime().ns;
   line->worker_ = std::make_unique<DelayWorker>(
       line->tap_, std::move(order.rule),
       DelayWorker::Options{.cookie = programs->rodata->fl_config.cookie,
                            .lease = &programs->bss->fl_lease,
+                           .alive_ns = &programs->bss->fl_delay_alive_ns,
                            .most_bytes = order.most_bytes});
   if (auto done = line->worker_->start(); !done) return fail(done.error());
   if (auto done = line->attach(order); !done) return fail(done.error());
@@ -192,6 +194,7 @@ Result<DelayLineCounters> DelayLine::read_kernel() const {
                         .first = {taken->first_ns}};
   for (const fl_delay_counters& cpu : *back) {
     sum.returned += cpu.returned;
+    sum.stalled += cpu.stalled;
     sum.last.ns = std::max<std::uint64_t>(sum.last.ns, cpu.last_ns);
   }
   return sum;

@@ -26,6 +26,7 @@ struct DelayLineCounters {
   std::uint64_t taken = 0;     // into the line
   std::uint64_t returned = 0;  // given back and past the hook
   std::uint64_t errors = 0;    // could not be taken: passed without delay
+  std::uint64_t stalled = 0;   // passed at once: the worker was stopped, late or full
   std::uint64_t lost = 0;
   DelayLineStats worker;  // dropped, waited, and when
   KtimeNs first, last;    // first taken, last returned

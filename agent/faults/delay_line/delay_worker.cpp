@@ -37,6 +37,12 @@ constexpr std::uint64_t kBatch = 40 * kUs;
 // Packets carry the time of their arrival, so they need not be read before they are due, and each
 // wake-up saved is CPU time for the pod. This bounds what gathers in the TAP's ring.
 constexpr std::uint64_t kMostUnread = 2 * kMs, kLeastUnread = 200 * kUs;
+// The hook is told so often that this thread runs.
+constexpr std::uint64_t kStamp = 4 * kMs;
+static_assert(kStamp * 10 == FL_DELAY_STALL_NS);
+// A packet that is read so long after it came says that more come than are read: until they are
+// read within the lesser time, the hook takes none, and the TAP's ring does not overflow.
+constexpr std::uint64_t kBehind = 8 * kMs, kCaughtUp = 4 * kMs;
 
 std::uint64_t unread_for(const HoldRule& rule) {
   const auto low = static_cast<std::uint64_t>(rule.low().count());
@@ -56,7 +62,7 @@ DelayWorker::DelayWorker(const TapDevice& tap, std::unique_ptr<HoldRule> rule, O
     : tap_(tap),
       options_(options),
       rule_(std::move(rule)),
-      arena_(options.most_bytes),
+      arena_(options.most_bytes, PacketBudget::of_process()),
       unread_(unread_for(*rule_)) {}
 
 DelayWorker::~DelayWorker() { stop(); }
@@ -95,8 +101,14 @@ void DelayWorker::run() {
       flush_until_ = {};
     else if (flush_until_.ns == 0)
       begin_flush(now);
+    tell_alive(now);
     if (read_some() + release_due() == 0) wait();
   }
+}
+
+void DelayWorker::tell_alive(KtimeNs now) {
+  const bool ready = !full_ && !behind_;
+  std::atomic_ref(*options_.alive_ns).store(ready ? now.ns : 0, std::memory_order_relaxed);
 }
 
 void DelayWorker::begin_flush(KtimeNs now) {
@@ -117,6 +129,7 @@ std::size_t DelayWorker::read_some() {
     if (size <= 0) {
       if (size == 0 || errno == EAGAIN || errno == EINTR) {
         drained_ = now_ns();
+        behind_ = false;
         break;
       }
       add(read_errors_, 1);
@@ -138,6 +151,10 @@ void DelayWorker::accept(std::byte* bytes, std::size_t size) {
     add(foreign_, 1);
     return;
   }
+  if (const std::uint64_t late = now_ns().ns - meta.ktime_ns; late > (behind_ ? kCaughtUp : kBehind))
+    behind_ = true;
+  else
+    behind_ = false;
   VnetHeader vnet;
   std::memcpy(&vnet, bytes, kVnet);
   // Offsets count from the start of the packet, which moves.
@@ -227,7 +244,9 @@ void DelayWorker::depart(const HeldPacket& packet, KtimeNs now) {
 }
 
 void DelayWorker::wait() {
-  std::uint64_t now = now_ns().ns, until = now + kIdle;
+  std::uint64_t now = now_ns().ns;
+  // While it injects, the hook wants to hear of us.
+  std::uint64_t until = now + (flush_until_.ns == 0 ? kStamp : kIdle);
   // A full arena must not make us spin on a readable TAP.
   bool watch_tap = !full_;
   if (queue_.empty()) {

@@ -44,6 +44,7 @@ class DelayWorker {
   struct Options {
     std::uint64_t cookie = 0;    // fl_delay_meta::cookie of our hook
     fl_lease* lease = nullptr;   // mapped as long as we run; only read
+    __u64* alive_ns = nullptr;   // fl_delay_alive_ns of our hook, likewise; only written
     std::size_t most_bytes = 0;  // of packets held
   };
   // On disarm and when the lease ends, what is held leaves within this time, in order. Not at
@@ -78,6 +79,7 @@ class DelayWorker {
   void hit(KtimeNs at);
   void begin_flush(KtimeNs now);
   void wait();
+  void tell_alive(KtimeNs now);
   [[nodiscard]] std::uint64_t lease() const {
     return std::atomic_ref(options_.lease->deadline_ns).load(std::memory_order_relaxed);
   }
@@ -90,6 +92,7 @@ class DelayWorker {
   std::array<KtimeNs, 2> last_out_{};  // by direction: departure of the last that waited
   KtimeNs flush_until_;                // while flushing: new packets are due then
   bool full_ = false;                  // no memory for one more packet
+  bool behind_ = false;                // packets are read long after they came
   const std::uint64_t unread_;         // ns a packet may wait in the TAP without being late
   KtimeNs drained_;                    // the TAP was empty then
 

@@ -6,8 +6,9 @@
 
 namespace faultline::agent {
 
-PacketArena::PacketArena(std::size_t most_bytes)
-    : most_chunks_(std::max<std::size_t>(2, (most_bytes + kChunk - 1) / kChunk)) {
+PacketArena::PacketArena(std::size_t most_bytes, PacketBudget& budget)
+    : budget_(budget),
+      most_chunks_(std::max<std::size_t>(2, (most_bytes + kChunk - 1) / kChunk)) {
   // So that release(), which runs while packets are on their way, never allocates.
   chunks_.reserve(most_chunks_);
   free_.reserve(most_chunks_);
@@ -20,10 +21,13 @@ std::byte* PacketArena::room(std::size_t room) {
     if (!free_.empty()) {
       next = free_.back();
       free_.pop_back();
-    } else if (chunks_.size() < most_chunks_) {
+    } else if (chunks_.size() < most_chunks_ && budget_.take(kChunk)) {
       auto chunk = std::make_unique<Chunk>();
       chunk->bytes.reset(new (std::nothrow) std::byte[kChunk]);  // not filled: read() does that
-      if (!chunk->bytes) return nullptr;
+      if (!chunk->bytes) {
+        budget_.give_back(kChunk);
+        return nullptr;
+      }
       next = chunk.get();
       chunks_.push_back(std::move(chunk));
     } else {
@@ -50,6 +54,7 @@ void PacketArena::trim() {
   for (const auto& chunk : chunks_)
     if (chunk->packets != 0) return;
   free_.clear();
+  budget_.give_back((chunks_.size() - 1) * kChunk);
   chunks_.resize(1);
   current_ = chunks_.front().get();
   current_->used = 0;

@@ -10,6 +10,8 @@
 #include <memory>
 #include <vector>
 
+#include "agent/faults/delay_line/packet_budget.h"
+
 namespace faultline::agent {
 
 class PacketArena {
@@ -22,11 +24,15 @@ class PacketArena {
     std::uint32_t packets = 0;
   };
 
-  // `most_bytes` is rounded up to two whole chunks at least; memory is taken as it is needed.
-  explicit PacketArena(std::size_t most_bytes);
+  // `most_bytes` is rounded up to two whole chunks at least; memory is taken as it is needed, and
+  // each chunk from `budget`, which outlives the arena.
+  PacketArena(std::size_t most_bytes, PacketBudget& budget);
+  PacketArena(const PacketArena&) = delete;
+  PacketArena& operator=(const PacketArena&) = delete;
+  ~PacketArena() { budget_.give_back(chunks_.size() * kChunk); }
 
-  // Where the next packet may be written, `room` (<= kChunk) bytes; nullptr: full, or out of
-  // memory. Valid until the next call of room() or commit().
+  // Where the next packet may be written, `room` (<= kChunk) bytes; nullptr: this arena is full,
+  // the budget is spent, or there is no memory. Valid until the next call of room() or commit().
   std::byte* room(std::size_t room);
   // The packet there has `size` bytes and stays. Returns what release() wants back.
   Chunk* commit(std::size_t size);
@@ -38,6 +44,7 @@ class PacketArena {
   [[nodiscard]] std::size_t chunks() const { return chunks_.size(); }
 
  private:
+  PacketBudget& budget_;
   std::size_t most_chunks_;
   std::vector<std::unique_ptr<Chunk>> chunks_;
   std::vector<Chunk*> free_;  // the last one was freed last

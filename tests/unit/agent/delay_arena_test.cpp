@@ -22,7 +22,8 @@ struct Held {
 
 TEST(PacketArena, PacketsKeepTheirBytesWhateverLeavesFirst) {
   std::mt19937 random(1);
-  PacketArena arena(8 << 20);
+  PacketBudget budget(std::size_t{1} << 30);
+  PacketArena arena(8 << 20, budget);
   std::vector<Held> held;
   for (int i = 0; i < 50000; ++i) {
     if (std::byte* bytes = arena.room(kRoom); bytes && random() % 100 < 55) {
@@ -43,7 +44,8 @@ TEST(PacketArena, PacketsKeepTheirBytesWhateverLeavesFirst) {
 }
 
 TEST(PacketArena, FullSaysSoAndHasRoomAgainAfterRelease) {
-  PacketArena arena(2 << 20);
+  PacketBudget budget(std::size_t{1} << 30);
+  PacketArena arena(2 << 20, budget);
   std::vector<PacketArena::Chunk*> held;
   while (arena.room(kRoom)) held.push_back(arena.commit(kRoom));
   EXPECT_EQ(arena.chunks(), 2u);
@@ -54,7 +56,8 @@ TEST(PacketArena, FullSaysSoAndHasRoomAgainAfterRelease) {
 }
 
 TEST(PacketArena, ALineInOrderReusesTwoChunks) {
-  PacketArena arena(64 << 20);
+  PacketBudget budget(std::size_t{1} << 30);
+  PacketArena arena(64 << 20, budget);
   std::deque<PacketArena::Chunk*> line;
   for (int i = 0; i < 100000; ++i) {
     ASSERT_NE(arena.room(kRoom), nullptr);
@@ -68,7 +71,8 @@ TEST(PacketArena, ALineInOrderReusesTwoChunks) {
 }
 
 TEST(PacketArena, TrimGivesMemoryBackOnlyWhenNothingIsHeld) {
-  PacketArena arena(4 << 20);
+  PacketBudget budget(std::size_t{1} << 30);
+  PacketArena arena(4 << 20, budget);
   std::vector<PacketArena::Chunk*> held;
   while (arena.room(kRoom)) held.push_back(arena.commit(kRoom));
   arena.trim();
