@@ -75,30 +75,37 @@ int ask(const TestPod& server, std::size_t answer, int times, milliseconds think
 
 class EffectsTcpPath : public EffectsTcp {
  protected:
-  // What the server's end says of one connection.
-  Taken asked(std::size_t answer, int times, milliseconds think) {
-    EXPECT_EQ(a_.run([&] { return ask(b_, answer, times, think); }), 0);
+  // What the server's end says of that many connections, one after the other.
+  Taken asked(int connections, std::size_t answer, int times, milliseconds think) {
+    EXPECT_EQ(a_.run([&] {
+      for (int i = 0; i < connections; ++i)
+        if (const int rc = ask(b_, answer, times, think); rc != 0) return rc;
+      return 0;
+    }),
+              0);
     return take(*collector_);
   }
   std::unique_ptr<agent::TcpSocketCollector> collector_;
 };
 
 constexpr std::size_t kSmall = 200, kBig = 20000;
+// Each handshake is a sample: of several an emulated machine may be late once.
+constexpr int kHandshakes = 5;
 
 TEST_F(EffectsTcpPath, PeerThatThinksBeforeItAsksAgainIsNoSlowPath) {
   const Answering server(b_, kSmall);
   collector_ = measure(b_);
-  const Taken t = asked(kSmall, 40, milliseconds(10));
+  const Taken t = asked(kHandshakes, kSmall, 8, milliseconds(30));
   const api::Histogram h = t.histogram("tcp.rtt");
-  std::cout << h.count() << " round trips, the longest " << h.max * 1e3 << " ms\n";
-  EXPECT_EQ(h.count(), 1U) << "the handshake's";
-  EXPECT_LT(h.max, 0.005);
+  std::cout << h.count() << " round trips, median " << *h.quantile(0.5) * 1e3 << " ms\n";
+  EXPECT_EQ(h.count(), static_cast<std::uint64_t>(kHandshakes));
+  EXPECT_LT(*h.quantile(0.5), within_ms(2) / 1e3) << "it thinks 30 ms";
 }
 
 TEST_F(EffectsTcpPath, BigAnswersToAPeerThatThinksAreThePaths) {
   const Answering server(b_, kBig);
   collector_ = measure(b_);
-  const Taken t = asked(kBig, 40, milliseconds(10));
+  const Taken t = asked(1, kBig, 40, milliseconds(10));
   const api::Histogram h = t.histogram("tcp.rtt");
   std::cout << h.count() << " round trips, median " << *h.quantile(0.5) * 1e3 << " ms\n";
   EXPECT_GE(h.count(), 35U);
@@ -146,23 +153,23 @@ TEST_F(EffectsTcpPath, SlowerPathShowsInHandshakesAndInBigAnswers) {
   const Answering server(b_, kBig);
   collector_ = measure(b_);
   const auto asking = measure(a_);
-  const double before = *asked(kBig, 10, milliseconds(10)).histogram("tcp.rtt").quantile(0.5);
+  const double before = *asked(1, kBig, 10, milliseconds(10)).histogram("tcp.rtt").quantile(0.5);
   take(*asking);
   const auto fault = arm(latency(milliseconds(20)), b_.pod());
-  const api::Histogram h = asked(kBig, 20, milliseconds(10)).histogram("tcp.rtt");
+  const api::Histogram h = asked(kHandshakes, kBig, 4, milliseconds(10)).histogram("tcp.rtt");
   std::cout << "median " << before * 1e3 << " -> " << *h.quantile(0.5) * 1e3 << " ms\n";
   EXPECT_NEAR(*h.quantile(0.5) - before, 0.020, within_ms(2) / 1e3);
   EXPECT_GE(h.count(), 15U);
   const api::Histogram client = take(*asking).histogram("tcp.rtt");
-  EXPECT_EQ(client.count(), 1U) << "its requests are a byte each";
-  EXPECT_NEAR(client.max, 0.020, within_ms(2) / 1e3);
+  EXPECT_EQ(client.count(), static_cast<std::uint64_t>(kHandshakes)) << "requests are a byte each";
+  EXPECT_NEAR(*client.quantile(0.5), 0.020, within_ms(2) / 1e3);
 }
 
 TEST_F(EffectsTcpPath, RoundTripIsCountedOnce) {
   constexpr int kAnswers = 30;
   const Answering server(b_, kBig);
   collector_ = measure(b_);
-  EXPECT_THAT(asked(kBig, kAnswers, milliseconds(1)).histogram("tcp.rtt").count(),
+  EXPECT_THAT(asked(1, kBig, kAnswers, milliseconds(1)).histogram("tcp.rtt").count(),
               testing::AllOf(testing::Ge(kAnswers / 2U), testing::Le(kAnswers + 2U)))
       << "one an answer, two for the first (ten segments may be under way at first), the SYN-ACK's";
 }
