@@ -47,6 +47,7 @@ class FaultCheck {
   void operator()(const SocketError& f) {
     if (f.direction != Direction::to)
       add("direction", "has no meaning for socket calls; leave it out");
+    if (!f.interfaces.empty()) add("interfaces", "a socket call is of no device; leave it out");
     for (std::size_t i = 0; i < f.operations.size(); ++i)
       for (std::size_t j = 0; j < i; ++j)
         if (f.operations[i] == f.operations[j])

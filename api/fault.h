@@ -36,10 +36,11 @@ struct NetworkFilter {
   std::vector<std::uint16_t> podPorts;   // of the pod's end
   std::vector<std::uint16_t> peerPorts;  // of the peer's end
   Protocol protocol = Protocol::any;
-  std::optional<Selector> peer;  // resolved to the peers' addresses
+  std::optional<Selector> peer;         // resolved to the peers' addresses
+  std::vector<std::string> interfaces;  // of the pod; empty: those that are hit by default
 };
 BOOST_DESCRIBE_STRUCT(NetworkFilter, (),
-                      (direction, cidrs, ports, podPorts, peerPorts, protocol, peer))
+                      (direction, cidrs, ports, podPorts, peerPorts, protocol, peer, interfaces))
 
 // jitter: for uniform the half-width of the interval, for normal and pareto the standard deviation.
 // correlation: of a packet's delay with the delay before it, 0..1; the distribution itself is not

@@ -22,8 +22,11 @@ struct PodEntry {
   std::string cgroup;                      // absolute path of a cgroup2 directory
   std::string netns;                       // absolute path of a network namespace file
   std::vector<ContainerEntry> containers;  // those that experiments may name
+  // Devices that network faults hit. Empty: those with a default route, or all where none has one.
+  std::vector<std::string> interfaces;
 };
-BOOST_DESCRIBE_STRUCT(PodEntry, (), (namespace_, name, labels, cgroup, netns, containers))
+BOOST_DESCRIBE_STRUCT(PodEntry, (),
+                      (namespace_, name, labels, cgroup, netns, containers, interfaces))
 
 struct PodsFile {
   std::vector<PodEntry> pods;

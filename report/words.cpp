@@ -174,6 +174,7 @@ std::vector<std::string> filter_words(const api::NetworkFilter& f) {
     parts.push_back("peers in " + join(list, ", "));
   }
   if (f.peer) parts.push_back("peers " + selector_words(*f.peer));
+  if (!f.interfaces.empty()) parts.push_back("on " + join(f.interfaces, ", "));
   return parts;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/effects/cpu.h"
 
+#include <algorithm>
 #include <fstream>
 #include <utility>
 
@@ -28,6 +29,16 @@ api::Gap gap(std::string metric, std::string reason) {
   g.metric = std::move(metric);
   g.reason = std::move(reason);
   return g;
+}
+
+// `used` and `seen`: us of CPU time of the whole cgroup, and of the threads that are still there.
+void tell_unseen(std::uint64_t used, std::uint64_t seen, std::vector<api::Gap>& gaps) {
+  constexpr std::uint64_t kLeast = 10'000;  // the two are not read at the same moment
+  if (used <= seen || used - seen < std::max(used / 10, kLeast)) return;
+  gaps.push_back(
+      gap("cpu.runqueue", "us of CPU time of threads that ended, whose waits were not seen"));
+  gaps.back().missed = used - seen;
+  gaps.back().of = used;
 }
 
 Result<std::unique_ptr<Collector>> start(const Pod& pod, const CollectContext& context) {
@@ -66,7 +77,7 @@ std::optional<CpuCollector::Threads> CpuCollector::read_threads() const {
       std::uint64_t ran = 0, wait = 0, slices = 0;
       std::error_code gone;
       if (in >> ran >> wait >> slices)
-        threads[std::stoull(it->path().filename().string())] = {wait, slices};
+        threads[std::stoull(it->path().filename().string())] = {ran, wait, slices};
       else if (fs::exists(it->path(), gone))
         unreadable = true;  // else it ended while we read
     }
@@ -93,7 +104,7 @@ void CpuCollector::take(std::vector<api::EffectSample>& samples, std::vector<api
   if (!threads || !threads_) {
     gaps.push_back(gap("cpu.runqueue", "schedstat of the pod's threads cannot be read"));
   } else {
-    std::uint64_t wait = 0, slices = 0;
+    std::uint64_t ran = 0, wait = 0, slices = 0;
     for (const auto& [tid, t] : *threads) {
       Schedstat before;  // zero for a thread that is new
       const auto old = threads_->find(tid);
@@ -101,9 +112,12 @@ void CpuCollector::take(std::vector<api::EffectSample>& samples, std::vector<api
       if (old != threads_->end() && old->second.slices <= t.slices &&
           old->second.wait_ns <= t.wait_ns)
         before = old->second;
+      ran += t.ran_ns >= before.ran_ns ? t.ran_ns - before.ran_ns : 0;
       wait += t.wait_ns - before.wait_ns;
       slices += t.slices - before.slices;
     }
+    if (usage && usage_us_ && *usage > *usage_us_)
+      tell_unseen(*usage - *usage_us_, ran / 1000, gaps);
     if (slices > 0) {  // nothing ran: there is no mean, and none is made up
       api::EffectSample s;
       s.metric = "cpu.runqueue";

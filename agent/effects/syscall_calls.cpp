@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/kernel/cgroup2.h"
+#include "agent/kernel/counters.h"
 #include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/kernel_btf.h"
 #include "agent/kernel/link.h"
@@ -69,6 +70,10 @@ class SyscallCalls final : public Collector {
                 samples);
     tell_lost(load(skeleton_->bss->fl_call_full), full_,
               "no room to remember calls under way: ", gaps);
+    tell_lost(load(skeleton_->bss->fl_call_missed), missed_,
+              "calls that began before they were watched: ", gaps);
+    tell_lost(recursion(), recursion_,
+              "calls that the kernel did not show, because it was within one already: ", gaps);
   }
 
  private:
@@ -83,6 +88,13 @@ class SyscallCalls final : public Collector {
     HistogramGrowth latency;
     std::array<std::uint64_t, FL_CALL_ERRNOS> failed{};
   };
+
+  [[nodiscard]] std::uint64_t recursion() const {
+    std::uint64_t sum = 0;
+    for (const Call& call : attached_)
+      sum += recursion_misses(call.in.program.get()) + recursion_misses(call.out.program.get());
+    return sum;
+  }
 
   static void take_call(const std::string& name, fl_call_effect& effect, Before& before,
                         std::vector<api::EffectSample>& samples) {
@@ -129,7 +141,7 @@ class SyscallCalls final : public Collector {
   std::vector<Watched> calls_;
   std::vector<Call> attached_;
   std::vector<Before> before_;
-  std::uint64_t full_ = 0;
+  std::uint64_t full_ = 0, missed_ = 0, recursion_ = 0;
 };
 
 Result<std::unique_ptr<Collector>> start(const Pod& pod, const CollectContext& context) {

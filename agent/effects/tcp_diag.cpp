@@ -64,7 +64,6 @@ TcpDiagSocket read(const nlmsghdr* message) {
     if (a->rta_type == INET_DIAG_INFO) {
       const auto info = copy_of<tcp_info>(a);
       s.bytes_acked = info.tcpi_bytes_acked;
-      s.rtt_us = info.tcpi_rtt;
       s.retransmits = info.tcpi_total_retrans;
     } else if (a->rta_type == INET_DIAG_CGROUP_ID) {
       s.cgroup = CgroupId{copy_of<std::uint64_t>(a)};

@@ -15,7 +15,6 @@ struct TcpDiagSocket {
   std::uint64_t cookie = 0;  // as bpf_get_socket_cookie()
   CgroupId cgroup{};         // in which the socket was made; 0: the kernel did not say (before 5.9)
   std::uint64_t bytes_acked = 0;
-  std::uint32_t rtt_us = 0;       // smoothed
   std::uint32_t retransmits = 0;  // segments, all its life
 };
 

@@ -37,6 +37,10 @@ fl_tcp_counts read_counts(fl_tcp_counts& shared) {
   now.fresh_full = load(shared.fresh_full);
   now.flags_failed = load(shared.flags_failed);
   now.hist_failed = load(shared.hist_failed);
+  now.abandoned = load(shared.abandoned);
+  now.reset_unused = load(shared.reset_unused);
+  now.rtt_late = load(shared.rtt_late);
+  now.rtt_no_room = load(shared.rtt_no_room);
   for (std::uint32_t i = 0; i < FL_TCP_ERRNOS; ++i) now.failed[i] = load(shared.failed[i]);
   return now;
 }
@@ -184,7 +188,9 @@ void TcpSocketCollector::forget_fresh() {
   }
 }
 
-void TcpSocketCollector::take_old(api::Histogram& rtt, std::uint64_t& retransmits,
+// Of what these connections had acknowledged, the kernel tells only a mean that holds what their
+// peers took: no round trip of the path.
+void TcpSocketCollector::take_old(std::uint64_t& retransmits, std::uint64_t& used,
                                   std::vector<api::Gap>& gaps) {
   if (!old_unseen_.empty()) add_old_gap(old_unseen_, gaps);
   if (old_.empty()) return;
@@ -195,11 +201,27 @@ void TcpSocketCollector::take_old(api::Histogram& rtt, std::uint64_t& retransmit
     const auto before = old_.find(s.cookie);
     if (before == old_.end()) continue;
     retransmits += s.retransmits - before->second.retransmits;
-    // Without new acknowledged data there was no new sample.
-    if (s.bytes_acked != before->second.bytes_acked && s.rtt_us > 0) rtt.add(s.rtt_us * 1e-6);
+    if (s.bytes_acked != before->second.bytes_acked) ++used;
     still[s.cookie] = s;
   }
   old_ = std::move(still);  // the closed ones are gone
+}
+
+void TcpSocketCollector::take_round_trips(const fl_tcp_counts& now, std::uint64_t old_used,
+                                          std::vector<api::EffectSample>& samples,
+                                          std::vector<api::Gap>& gaps) {
+  auto rtt = rtt_.take(bpf_map__fd(skeleton_->maps.fl_tcp_hists), FL_TCP_RTT);
+  if (!rtt) return add_gap("tcp.rtt", rtt.error().message, gaps);
+  const std::uint64_t prompt = rtt->count(), late = now.rtt_late - before_.rtt_late;
+  const auto only = [&](std::uint64_t count, const char* reason) {
+    // Where some are the path's, the others are no loss: they would be the same.
+    if (prompt > 0 || count == 0) return;
+    add_gap("tcp.rtt", reason, gaps);
+    gaps.back().missed = gaps.back().of = count;
+  };
+  only(late, "round trips in which the peer may have waited before it acknowledged");
+  only(old_used, "connections from before, whose round trips hold what their peers took");
+  add_histogram("tcp.rtt", std::move(*rtt), samples);
 }
 
 // A connect() that passed our hook and sent no SYN failed in the kernel or at a later hook: nothing
@@ -258,8 +280,11 @@ void TcpSocketCollector::take_losses(const fl_tcp_counts& now, std::vector<api::
   };
   lost(&fl_tcp_counts::table_full, "connect.latency",
        "no room to remember connects in progress, which may lack a latency");
-  lost(&fl_tcp_counts::flags_failed, "tcp.rtt", "sockets whose callbacks could not be switched on");
-  lost(&fl_tcp_counts::hist_failed, "tcp.rtt", "values without a histogram");
+  for (const char* metric : {"tcp.rtt", "tcp.retransmits", "connect.failures"})
+    lost(&fl_tcp_counts::flags_failed, metric, "sockets whose callbacks could not be switched on");
+  for (const char* metric : {"tcp.rtt", "connect.latency"})
+    lost(&fl_tcp_counts::hist_failed, metric, "values without a histogram");
+  lost(&fl_tcp_counts::rtt_no_room, "tcp.rtt", "sockets that the kernel had no memory for");
   if (starting_ && now.fresh_full > 0) {
     // Which of them are old cannot be told: none is better than twice.
     old_.clear();
@@ -280,23 +305,20 @@ void TcpSocketCollector::take(std::vector<api::EffectSample>& samples,
   take_losses(now, gaps);
   starting_ = false;
 
-  api::Histogram rtt;
-  std::uint64_t retransmits = now.retransmits - before_.retransmits;
-  take_old(rtt, retransmits, gaps);
+  std::uint64_t retransmits = now.retransmits - before_.retransmits, old_used = 0;
+  take_old(retransmits, old_used, gaps);
 
   samples.push_back(counter("connect.attempts", now.attempts - before_.attempts));
   take_failures(now, samples);
+  samples.push_back(counter("connect.abandoned", now.abandoned - before_.abandoned));
+  samples.push_back(counter("connect.resets", now.reset_unused - before_.reset_unused));
   samples.push_back(counter("tcp.retransmits", retransmits));
   const int hists = bpf_map__fd(skeleton_->maps.fl_tcp_hists);
   if (auto h = connect_.take(hists, FL_TCP_CONNECT))
     add_histogram("connect.latency", std::move(*h), samples);
   else
     add_gap("connect.latency", h.error().message, gaps);
-  if (auto h = rtt_.take(hists, FL_TCP_RTT))
-    rtt.merge(*h);
-  else
-    add_gap("tcp.rtt", h.error().message, gaps);
-  add_histogram("tcp.rtt", std::move(rtt), samples);
+  take_round_trips(now, old_used, samples, gaps);
   before_ = now;
 }
 

@@ -5,20 +5,22 @@
 //   connect.attempts   connect() on a TCP socket, counted when the kernel asks the cgroup's hooks
 //   connect.failures   {errno}: what a hook put (socketError), or the socket's own error when the
 //                      handshake failed (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH ...). "unknown": the
-//                      program gave up and closed the socket, or the kernel or a hook that runs
-//                      after ours refused at once (no route, no free port); the latter is known
-//                      half a second late. An errno is reported from when it first occurred.
-//   connect.errors     failed of all that ended in the window, opened or failed: a connect that
-//                      still waits is in neither
+//                      kernel or a hook that runs after ours refused at once (no route, no free
+//                      port), which is known half a second late. An errno is reported from when it
+//                      first occurred.
+//   connect.abandoned  the program closed the socket before there was an answer: no failure
+//   connect.resets     established, and then reset by the peer before a byte went either way
+//   connect.errors     failed of all that opened or failed in the window: a connect that still
+//                      waits or was abandoned is in neither
 //   connect.latency    first SYN to established
-//   tcp.rtt            one sample a round trip and socket, as the kernel takes them: from Linux
-//                      6.10 the sample itself, before that the smoothed one (srtt_us >> 3)
+//   tcp.rtt            the path's, without what the peer takes: handshakes, and round trips whose
+//                      acknowledgement the peer may not keep back (fl_round_trip()). A window in
+//                      which there were only others is a gap
 //   tcp.retransmits    segments, SYNs included, SYN-ACKs not
 //
-// Connections that were there before are sampled by sock_diag at each take(), once for all that had
-// data acknowledged since the last one: the smoothed round trip, and the growth of retransmissions,
-// of which what falls between the last take() and the connection's end is not seen. No socket is
-// counted by both ways.
+// Connections that were there before are looked at by sock_diag at each take(), for the growth of
+// retransmissions, of which what falls between the last take() and the connection's end is not
+// seen. They give no round trips.
 //
 // MPTCP sockets are not seen. A connect that was under way when measuring began gives no latency,
 // and no failure.
@@ -60,7 +62,9 @@ class TcpSocketCollector final : public Collector {
   Result<Hooks> attach_hooks();
   Result<> find_old_connections();
   void forget_fresh();
-  void take_old(api::Histogram& rtt, std::uint64_t& retransmits, std::vector<api::Gap>& gaps);
+  void take_old(std::uint64_t& retransmits, std::uint64_t& used, std::vector<api::Gap>& gaps);
+  void take_round_trips(const fl_tcp_counts& now, std::uint64_t old_used,
+                        std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps);
   Result<> give_up_unsent();
   void take_failures(const fl_tcp_counts& now, std::vector<api::EffectSample>& samples);
   void take_losses(const fl_tcp_counts& now, std::vector<api::Gap>& gaps);

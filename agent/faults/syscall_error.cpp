@@ -72,6 +72,7 @@ class ArmedSyscallError final : public ArmedFault {
                                     bpf_map__fd((*skeleton_)->maps.fl_calls), plan_.calls);
       if (!own) return own;
       sum = std::move(*own);
+      sum.errors += missed_ + missed_calls(links_);
     }
     if (cgroup_) {
       const auto other = cgroup_->read();
@@ -84,6 +85,7 @@ class ArmedSyscallError final : public ArmedFault {
 
   Result<> disarm() override {
     if (skeleton_) disarm_lease((*skeleton_)->bss->fl_lease);
+    missed_ += missed_calls(links_);
     links_.clear();
     return cgroup_ ? cgroup_->disarm() : Result<>{};
   }
@@ -94,6 +96,7 @@ class ArmedSyscallError final : public ArmedFault {
   std::string mechanism_, errno_name_;
   std::optional<Skeleton<syscall_error_bpf>> skeleton_;  // before the links of its programs
   std::vector<Link> links_;
+  std::uint64_t missed_ = 0;  // by links that are gone
   std::unique_ptr<ArmedFault> cgroup_;
 };
 

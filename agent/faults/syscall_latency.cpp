@@ -193,12 +193,14 @@ class ArmedSyscallLatency final : public ArmedFault {
     if (!counters) return counters;
     fl_waits& waits = (*skeleton_)->bss->fl_waits;
     counters->errors += std::atomic_ref(waits.errors).load(std::memory_order_relaxed);
+    counters->errors += missed_ + missed_calls(links_);
     counters->added_latency = served(waits);
     return counters;
   }
 
   Result<> disarm() override {
     disarm_lease((*skeleton_)->bss->fl_lease);
+    missed_ += missed_calls(links_);
     links_.clear();
     const Result<> served_to_the_end = delay_ ? delay_->check() : Result<>{};
     delay_.reset();
@@ -305,6 +307,7 @@ class ArmedSyscallLatency final : public ArmedFault {
   std::optional<Skeleton<syscall_latency_bpf>> skeleton_;
   std::unique_ptr<PageDelay> delay_;
   std::vector<Link> links_;
+  std::uint64_t missed_ = 0;  // by links that are gone
   bool warned_ = false;
 };
 

@@ -30,4 +30,10 @@ Result<std::vector<T>> read_per_cpu(int map_fd, const Key& key = {}) {
 // The map fl_counters: sums, the earliest first_ns, the latest last_ns.
 Result<fl_counters> read_counters(int map_fd);
 
+// How often the kernel left out a program because it was running on that CPU already: events that
+// it did not see. Counted for tracing programs and LSM hooks. 0 where it cannot be read.
+std::uint64_t recursion_misses(int program_fd);
+// The same of the program of a link.
+std::uint64_t recursion_misses_of_link(int link_fd);
+
 }  // namespace faultline::agent

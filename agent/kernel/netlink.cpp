@@ -6,6 +6,7 @@
 #include <linux/net_namespace.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <sys/socket.h>
 
 #include "agent/kernel/netlink_message.h"
@@ -18,6 +19,7 @@ LinkInfo read_link(const nlmsghdr& message) {
   LinkInfo link;
   link.index = IfIndex{static_cast<std::uint32_t>(header.ifi_index)};
   link.flags = header.ifi_flags;
+  link.ethernet = header.ifi_type == ARPHRD_ETHER;
   each_attribute<ifinfomsg>(message, [&](int type, std::span<const std::uint8_t> data) {
     if (type == IFLA_IFNAME) link.name = read_string(data);
     if (type == IFLA_LINK) link.peer = IfIndex{read_as<std::uint32_t>(data)};
@@ -106,6 +108,32 @@ Result<std::vector<AddressInfo>> Netlink::addresses() {
   auto done = exchange(request, [&](const nlmsghdr& m) { addresses.push_back(read_address(m)); });
   if (!done) return fail(done.error().with_context("cannot list addresses"));
   return addresses;
+}
+
+Result<std::set<IfIndex>> Netlink::default_route_devices() {
+  std::set<IfIndex> devices;
+  for (const int family : {AF_INET, AF_INET6}) {
+    rtmsg header{};
+    header.rtm_family = static_cast<unsigned char>(family);
+    Request request(RTM_GETROUTE, NLM_F_DUMP, header);
+    auto done = exchange(request, [&](const nlmsghdr& message) {
+      const auto route = header_of<rtmsg>(message);
+      // A kernel with IPv6 has "unreachable default" on lo.
+      if (route.rtm_dst_len != 0 || route.rtm_type != RTN_UNICAST) return;
+      each_attribute<rtmsg>(message, [&](int type, std::span<const std::uint8_t> data) {
+        if (type == RTA_OIF) devices.insert(IfIndex{read_as<std::uint32_t>(data)});
+        if (type != RTA_MULTIPATH) return;
+        for (std::size_t at = 0; at + sizeof(rtnexthop) <= data.size();) {
+          const auto hop = read_as<rtnexthop>(data.subspan(at));
+          if (hop.rtnh_len < sizeof(rtnexthop)) return;
+          devices.insert(IfIndex{static_cast<std::uint32_t>(hop.rtnh_ifindex)});
+          at += RTNH_ALIGN(hop.rtnh_len);
+        }
+      });
+    });
+    if (!done) return fail(done.error().with_context("cannot list routes"));
+  }
+  return devices;
 }
 
 Result<std::optional<int>> Netlink::nsid(int netns_fd) {

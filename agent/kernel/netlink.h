@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct LinkInfo {
   std::string kind;         // "veth", "bridge", "tun" ...; empty for a device without kind (lo)
   std::uint32_t flags = 0;  // IFF_*
   std::uint32_t mtu = 0;
+  bool ethernet = true;  // ARPHRD_ETHER; a tun device has packets without a header
   std::uint32_t tx_queue_length = 0;
 };
 
@@ -53,6 +55,8 @@ class Netlink {
   Result<LinkInfo> link(IfIndex index);
   Result<LinkInfo> link(const std::string& name);
   Result<std::vector<AddressInfo>> addresses();
+  // Devices that a default route of any table, IPv4 or IPv6, leads to.
+  Result<std::set<IfIndex>> default_route_devices();
   // The number by which this namespace knows the one that `netns_fd` is open on; empty: it has
   // none.
   Result<std::optional<int>> nsid(int netns_fd);

@@ -6,8 +6,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/targets/devices.h"
+
 namespace faultline::agent {
 namespace {
+
+constexpr std::size_t kLongestWords = 128;  // bytes that the controller takes of a mechanism
 
 // A total read a moment later is never smaller; per-CPU counters that are read one after the other
 // can make it look so.
@@ -58,12 +62,23 @@ Injection::Injection(api::PodRef pod, std::size_t index, std::string fault, cons
 Result<> Injection::arm(const FaultType& type, const api::Fault& fault, const Pod& place,
                         const ArmContext& context, const std::vector<Container>& containers) {
   disarm();
-  auto armed = containers.empty() ? type.arm(fault, place, context)
-                                  : arm_in_containers(type, fault, place, containers, context);
+  const api::NetworkFilter* filter = api::network_filter(fault);
+  const bool by_device = filter != nullptr && !std::holds_alternative<api::SocketError>(fault.spec);
+  auto here = by_device && !filter->interfaces.empty() ? with_interfaces(place, filter->interfaces)
+                                                       : Result<Pod>(place);
+  if (!here) return fail(here.error().with_context(fault_ + " on " + pod_.id()));
+  if (by_device && here->interfaces.empty() && !here->aside.empty())
+    return fail(Errc::kUnsupported,
+                fault_ + " on " + pod_.id() + ": " + aside_words(*here, kLongestWords));
+  auto armed = containers.empty() ? type.arm(fault, *here, context)
+                                  : arm_in_containers(type, fault, *here, containers, context);
   if (!armed) return fail(armed.error());
   armed_ = std::move(*armed);
   peers_ = context.peer_addresses;
   mechanism_ = armed_->mechanism();
+  // A reader of the row sees what was left alone.
+  if (by_device && !here->aside.empty() && mechanism_.size() + 20 < kLongestWords)
+    mechanism_ += "; " + aside_words(*here, kLongestWords - mechanism_.size() - 2);
   state_ = State::kArmed;
   reason_.clear();
   disarmed_at_ = {};

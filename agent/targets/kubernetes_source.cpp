@@ -158,7 +158,8 @@ Result<Pod> KubernetesSource::find(Known& known) {
     pod.netns_path = netns_path;
     pod.containers.clear();
   } else {
-    auto resolved = resolve_pod(ref(known.object), known.directory, netns_path, host_);
+    auto resolved = resolve_pod(ref(known.object), known.directory, netns_path, host_,
+                                {.addresses = known.object.ips});
     // The path named that process's namespace all the time if it did before and does now.
     if (!still_there(roots_, process) || (resolved && resolved->netns != process.netns))
       return fail(Errc::kNotFound, "its processes changed while they were looked at");

@@ -15,9 +15,18 @@ namespace faultline::agent {
 struct PodInterface {
   std::string name;       // in the pod: eth0
   IfIndex pod_index{};    // in the pod's namespace
-  IfIndex host_index{};   // of the veth peer in the host's namespace; 0: no host-side peer
+  IfIndex host_index{};   // of its other end in the host's namespace; 0: it has none there
   std::string host_name;  // or empty
+  std::string kind;       // "veth", "netkit", "tun", "macvlan"; empty where the kernel names none
+  bool ethernet = true;   // its packets begin with an Ethernet header
   friend bool operator==(const PodInterface&, const PodInterface&) = default;
+};
+
+// A device of the pod that network faults leave alone, and why.
+struct AsideDevice {
+  PodInterface device;
+  std::string reason;
+  friend bool operator==(const AsideDevice&, const AsideDevice&) = default;
 };
 
 // The controller of a pod: {"ReplicaSet", "payments-5c9f"}.
@@ -42,7 +51,8 @@ struct Pod {
   std::string netns_path;   // can be opened to enter the namespace
   CgroupId cgroup{};
   NetnsId netns{};
-  std::vector<PodInterface> interfaces;  // without lo
+  std::vector<PodInterface> interfaces;  // those that are hit, see devices.h
+  std::vector<AsideDevice> aside;        // the others; neither has lo
   std::vector<std::string> addresses;    // "10.0.0.2", "fd00::2"
   std::vector<Container> containers;     // that run, by name; empty where none is known
   // What the API server says of it; without Kubernetes nothing is known.

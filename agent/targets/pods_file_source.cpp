@@ -41,7 +41,7 @@ bool PodsFileSource::resolve() {
   std::vector<MissingPod> missing;
   for (const api::PodEntry& entry : entries_) {
     const api::PodRef ref{entry.namespace_, entry.name, node_, entry.labels};
-    auto pod = resolve_pod(ref, entry.cgroup, entry.netns, host_);
+    auto pod = resolve_pod(ref, entry.cgroup, entry.netns, host_, {.names = entry.interfaces});
     if (!pod) {
       missing.push_back({ref, pod.error().message, ""});
       continue;

@@ -4,6 +4,7 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "agent/kernel/cgroup2.h"
@@ -15,6 +16,7 @@ namespace {
 struct Inside {
   std::vector<LinkInfo> links;
   std::vector<AddressInfo> addresses;
+  std::set<IfIndex> default_routes;
 };
 
 Result<Inside> look_inside(const std::string& netns_path) {
@@ -29,19 +31,25 @@ Result<Inside> look_inside(const std::string& netns_path) {
   if (!links) return fail(links.error());
   auto addresses = netlink->addresses();
   if (!addresses) return fail(addresses.error());
-  return Inside{std::move(*links), std::move(*addresses)};
+  auto routes = netlink->default_route_devices();
+  if (!routes) return fail(routes.error());
+  return Inside{std::move(*links), std::move(*addresses), std::move(*routes)};
 }
+
+// Devices that come in pairs, one end in the pod and one on the node. Both have the other end in
+// IFLA_LINK and its namespace in IFLA_LINK_NETNSID.
+bool is_pair(const LinkInfo& link) { return link.kind == "veth" || link.kind == "netkit"; }
 
 // The device of the host that is the other end of `inside`, a device of the namespace that the host
 // numbers `pod_nsid`.
 Result<std::optional<LinkInfo>> host_peer(const LinkInfo& inside, std::optional<int> pod_nsid,
                                           Netlink& host) {
-  if (inside.kind != "veth" || inside.peer == IfIndex{} || !inside.peer_nsid || !pod_nsid)
+  if (!is_pair(inside) || inside.peer == IfIndex{} || !inside.peer_nsid || !pod_nsid)
     return std::optional<LinkInfo>{};
   auto peer = host.link(inside.peer);
   if (!peer && peer.error().code == Errc::kNotFound) return std::optional<LinkInfo>{};
   if (!peer) return fail(peer.error());
-  if (peer->kind != "veth" || peer->peer != inside.index || peer->peer_nsid != pod_nsid)
+  if (peer->kind != inside.kind || peer->peer != inside.index || peer->peer_nsid != pod_nsid)
     return std::optional<LinkInfo>{};
   return std::optional(std::move(*peer));
 }
@@ -49,7 +57,7 @@ Result<std::optional<LinkInfo>> host_peer(const LinkInfo& inside, std::optional<
 }  // namespace
 
 Result<Pod> resolve_pod(const api::PodRef& ref, const std::string& cgroup_path,
-                        const std::string& netns_path, Netlink& host) {
+                        const std::string& netns_path, Netlink& host, const DeviceWish& wish) {
   Pod pod;
   pod.ref = ref;
   pod.cgroup_path = cgroup_path;
@@ -70,8 +78,8 @@ Result<Pod> resolve_pod(const api::PodRef& ref, const std::string& cgroup_path,
   if (!nsid) return fail(nsid.error());
   auto inside = look_inside(netns_path);
   if (!inside) return fail(inside.error());
-  std::ranges::sort(inside->links, {}, [](const LinkInfo& l) { return number(l.index); });
   std::vector<IfIndex> loopbacks;
+  std::vector<FoundDevice> found;
   for (const LinkInfo& link : inside->links) {
     if ((link.flags & IFF_LOOPBACK) != 0) {
       loopbacks.push_back(link.index);
@@ -79,16 +87,23 @@ Result<Pod> resolve_pod(const api::PodRef& ref, const std::string& cgroup_path,
     }
     // Tunnel devices that every namespace is born with (sit0, tunl0 ...) are down and carry
     // nothing.
-    if ((link.flags & IFF_UP) == 0 && link.kind != "veth") continue;
-    PodInterface interface { .name = link.name, .pod_index = link.index };
+    if ((link.flags & IFF_UP) == 0 && !is_pair(link)) continue;
+    FoundDevice device{.device = {.name = link.name,
+                                  .pod_index = link.index,
+                                  .kind = link.kind,
+                                  .ethernet = link.ethernet},
+                       .default_route = inside->default_routes.contains(link.index)};
     const auto peer = host_peer(link, *nsid, host);
     if (!peer) return fail(peer.error());
     if (*peer) {
-      interface.host_index = (*peer)->index;
-      interface.host_name = (*peer)->name;
+      device.device.host_index = (*peer)->index;
+      device.device.host_name = (*peer)->name;
     }
-    pod.interfaces.push_back(std::move(interface));
+    for (const AddressInfo& a : inside->addresses)
+      if (a.index == link.index) device.addresses.push_back(a.address);
+    found.push_back(std::move(device));
   }
+  place_devices(found, wish, pod);
   for (const AddressInfo& a : inside->addresses)
     if (!a.link_local && std::ranges::find(loopbacks, a.index) == loopbacks.end())
       pod.addresses.push_back(a.address);

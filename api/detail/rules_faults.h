@@ -82,7 +82,8 @@ struct Rules<NetworkFilter> {
       port_rule("podPorts", "Ports of the pod's end."),
       port_rule("peerPorts", "Ports of the peer's end."),
       {.key = "protocol", .help = "any, tcp, udp, or icmp (ICMP and ICMPv6)."},
-      {.key = "peer", .help = "Only traffic with these pods; resolved to their addresses."}};
+      {.key = "peer", .help = "Only traffic with these pods; resolved to their addresses."},
+      interfaces_rule("Network devices of the pod; by default those with the pod's addresses.")};
   static constexpr std::string_view schema{};
 };
 

@@ -43,6 +43,16 @@ inline constexpr FieldRule kLabelValue{
 inline constexpr FieldRule kAnnotationValue{.max_length = 256 << 10};
 inline constexpr FieldRule kNamespaceKey{
     .required = true, .max_length = 63, .pattern = kDnsLabel, .pattern_words = kDnsLabelWords};
+constexpr FieldRule interfaces_rule(std::string_view help) {
+  return {.key = "interfaces",
+          .help = help,
+          .max_items = 8,
+          .max_length = 15,  // IFNAMSIZ without the 0
+          .pattern = "^[-A-Za-z0-9_.@+=]{1,15}$",
+          .pattern_words =
+              "the name of a network device, at most 15 letters, digits, -, _, ., @, + and =",
+          .example = "[\"eth0\"]"};
+}
 inline constexpr FieldRule kPodNames{
     .max_items = 100, .max_length = 253, .pattern = kDnsName, .pattern_words = kDnsNameWords};
 

@@ -2,7 +2,7 @@
 /* tcp_socket: what the TCP sockets of one cgroup go through. Only ever counts.
  *
  *   fl_tcp_conn[46]  connect(): attempts, and those that a hook before ours refused
- *   fl_tcp_ops       sockops: SYN, established, round trip, retransmission, failed handshake
+ *   fl_tcp_ops       sockops: SYN, established, round trip, retransmission, change of state
  *
  * User space moves the connect hooks behind one that was attached later: it attaches them again, then detaches them where
  * they were. In between one call may run them twice, which is told by fl_tcp_moved. */
@@ -20,6 +20,11 @@ char LICENSE[] SEC("license") = "GPL";
 /* Kernel types, by CO-RE: only what is read. */
 struct sock {
 	int sk_err;
+} __attribute__((preserve_access_index));
+
+struct tcp_sock {
+	__u64 tcp_mstamp;     /* us: when the packet arrived that is being worked on */
+	__u64 first_tx_mstamp; /* us: when the newest segment was sent of those that were just acknowledged */
 } __attribute__((preserve_access_index));
 
 struct fl_tcp_counts fl_tcp_counts; /* .bss, mmapped */
@@ -57,6 +62,13 @@ struct {
 	__type(key, __u64);
 	__type(value, __u64);
 } fl_tcp_moved SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct fl_tcp_round);
+} fl_tcp_rounds SEC(".maps");
 
 static __always_inline void fl_count(__u64 *counter)
 {
@@ -159,6 +171,9 @@ int fl_tcp_conn6(struct bpf_sock_addr *ctx)
 
 /* ---- sockops -------------------------------------------------------------------------------------------------------- */
 
+/* Of a connection that the pod opens, its end is told, too. */
+#define FL_TCP_OWN_CONNECTS (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG)
+
 /* Others' flags stay: the flags belong to the socket, not to a program. */
 static __always_inline void fl_listen_to(struct bpf_sock_ops *ctx, __u32 flags)
 {
@@ -173,7 +188,7 @@ static __always_inline void fl_syn(struct bpf_sock_ops *ctx)
 	struct fl_tcp_connect *known = bpf_map_lookup_elem(&fl_tcp_connects, &cookie);
 	struct fl_tcp_connect connect = { .syn_ns = now };
 
-	fl_listen_to(ctx, BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG);
+	fl_listen_to(ctx, FL_TCP_OWN_CONNECTS);
 	if (known) {
 		if (!known->syn_ns)
 			__sync_fetch_and_add(&fl_tcp_counts.unsent, -1);
@@ -184,17 +199,24 @@ static __always_inline void fl_syn(struct bpf_sock_ops *ctx)
 	}
 }
 
-static __always_inline void fl_established(struct bpf_sock_ops *ctx)
+static __always_inline void fl_established(struct bpf_sock_ops *ctx, __u32 flags)
 {
 	__u64 cookie;
 	__u8 one = 1;
 
-	fl_listen_to(ctx, BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG);
+	fl_listen_to(ctx, flags);
 	if (!*(volatile __u32 *)&fl_tcp_starting)
 		return;
 	cookie = bpf_get_socket_cookie(ctx);
 	if (bpf_map_update_elem(&fl_tcp_fresh, &cookie, &one, BPF_ANY))
 		fl_count(&fl_tcp_counts.fresh_full);
+}
+
+static __always_inline int fl_was_asked(struct bpf_sock_ops *ctx)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+
+	return bpf_map_lookup_elem(&fl_tcp_connects, &cookie) != 0;
 }
 
 static __always_inline void fl_opened(struct bpf_sock_ops *ctx)
@@ -210,47 +232,122 @@ static __always_inline void fl_opened(struct bpf_sock_ops *ctx)
 	bpf_map_delete_elem(&fl_tcp_connects, &cookie);
 }
 
-/* The handshake ended without a connection. The kernel has put the socket's error before it changes the state; there is none
- * when the program gave up and closed the socket. */
+/* 0: the program itself ended it. The kernel puts the socket's error before it changes the state. */
+static __always_inline __u32 fl_error_of(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct tcp_sock *tcp;
+
+	if (!sk)
+		return 0;
+	tcp = bpf_skc_to_tcp_sock(sk);
+	return tcp ? (__u32)((struct sock *)tcp)->sk_err : 0; /* its first member is a struct sock */
+}
+
+/* The handshake ended without a connection. */
 static __always_inline void fl_not_opened(struct bpf_sock_ops *ctx)
 {
 	__u64 cookie = bpf_get_socket_cookie(ctx);
-	struct bpf_sock *sk = ctx->sk;
-	struct tcp_sock *tcp;
-	int error = 0;
+	__u32 error = fl_error_of(ctx);
 
-	if (sk) {
-		tcp = bpf_skc_to_tcp_sock(sk);
-		if (tcp)
-			error = ((struct sock *)tcp)->sk_err; /* its first member is a struct sock */
-	}
-	fl_count_failed((__u32)error);
+	if (error)
+		fl_count_failed(error);
+	else
+		fl_count(&fl_tcp_counts.abandoned);
 	bpf_map_delete_elem(&fl_tcp_connects, &cookie);
+}
+
+static __always_inline void fl_changed_state(struct bpf_sock_ops *ctx)
+{
+	__u32 from = ctx->args[0], to = ctx->args[1];
+	struct bpf_sock *sk = ctx->sk;
+	struct fl_tcp_round *round;
+
+	if (to != BPF_TCP_CLOSE || !sk)
+		return;
+	if (from == BPF_TCP_SYN_SENT) {
+		fl_not_opened(ctx);
+		return;
+	}
+	/* Had its own program closed it, there would be no error. The acknowledgement of the SYN counts as a byte. */
+	if (from != BPF_TCP_ESTABLISHED || ctx->bytes_received || ctx->bytes_acked > 1 || !fl_error_of(ctx))
+		return;
+	/* Another program may have asked for the changes of a connection to the pod. */
+	round = bpf_sk_storage_get(&fl_tcp_rounds, sk, 0, 0);
+	if (round && round->opened)
+		fl_count(&fl_tcp_counts.reset_unused);
+}
+
+/* ---- round trips ---------------------------------------------------------------------------------------------------- */
+
+/* The kernel calls when something is acknowledged that was sent after the round trip before ended, so once a round trip.
+ *
+ * A peer may keep its acknowledgement back until it has data to send or a timer ends (RFC 1122, 4.2.3.2). It acknowledges
+ * at once what is worth two segments. So only such a round trip is the path's, and that of a handshake. It is counted from when the
+ * newest of the acknowledged segments was sent: the older ones waited for it.
+ *
+ * Who else cannot be told from a slow path is counted in rtt_late. */
+static __always_inline void fl_round_trip(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct fl_tcp_round *round;
+	struct tcp_sock *tcp;
+	__u32 acked, retrans;
+
+	if (!sk || ctx->state == BPF_TCP_SYN_SENT) /* that of the SYN: see fl_shook_hands() */
+		return;
+	round = bpf_sk_storage_get(&fl_tcp_rounds, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!round) {
+		fl_count(&fl_tcp_counts.rtt_no_room);
+		return;
+	}
+	acked = ctx->snd_una - round->sent;
+	retrans = ctx->total_retrans - round->retrans;
+	round->sent = ctx->snd_nxt;
+	round->retrans = ctx->total_retrans;
+	if (acked < 2 * ctx->mss_cache || retrans) {
+		fl_count(&fl_tcp_counts.rtt_late);
+		return;
+	}
+	tcp = bpf_skc_to_tcp_sock(sk);
+	if (tcp)
+		fl_record(FL_TCP_RTT, (tcp->tcp_mstamp - tcp->first_tx_mstamp) * 1000);
+}
+
+/* A SYN and a SYN-ACK are answered at once. That was the socket's first sample, so the smoothed round trip is just that one; 0:
+ * the kernel took none. */
+static __always_inline void fl_shook_hands(struct bpf_sock_ops *ctx, __u32 opened)
+{
+	struct fl_tcp_round round = { .sent = ctx->snd_nxt, .retrans = ctx->total_retrans, .opened = opened };
+	struct bpf_sock *sk = ctx->sk;
+
+	if (ctx->srtt_us)
+		fl_record(FL_TCP_RTT, (__u64)(ctx->srtt_us >> 3) * 1000);
+	if (!sk || !bpf_sk_storage_get(&fl_tcp_rounds, sk, &round, BPF_SK_STORAGE_GET_F_CREATE))
+		fl_count(&fl_tcp_counts.rtt_no_room);
 }
 
 SEC("sockops")
 int fl_tcp_ops(struct bpf_sock_ops *ctx)
 {
-	__u64 us;
-
 	switch (ctx->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
 		fl_syn(ctx);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 		fl_opened(ctx);
-		fl_established(ctx);
+		fl_shook_hands(ctx, 1);
+		fl_established(ctx, FL_TCP_OWN_CONNECTS);
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-		fl_established(ctx);
+		/* Both ends may have called connect() at once (RFC 9293, figure 7): then it is the pod's connect, too. */
+		if (fl_was_asked(ctx))
+			fl_opened(ctx);
+		fl_shook_hands(ctx, 0);
+		fl_established(ctx, BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG);
 		break;
 	case BPF_SOCK_OPS_RTT_CB:
-		/* The kernel calls once a round trip, not once an ack. Since "bpf: add mrtt and srtt as
-		 * BPF_SOCK_OPS_RTT_CB args" (Linux 6.10) it gives the sample itself; before, there is the smoothed one. */
-		us = ctx->args[0];
-		if (!us)
-			us = ctx->srtt_us >> 3;
-		fl_record(FL_TCP_RTT, us * 1000);
+		fl_round_trip(ctx);
 		break;
 	case BPF_SOCK_OPS_RETRANS_CB:
 		/* args: sequence number, segments, error of sending */
@@ -258,8 +355,7 @@ int fl_tcp_ops(struct bpf_sock_ops *ctx)
 			__sync_fetch_and_add(&fl_tcp_counts.retransmits, ctx->args[1]);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
-		if (ctx->args[0] == BPF_TCP_SYN_SENT && ctx->args[1] == BPF_TCP_CLOSE)
-			fl_not_opened(ctx);
+		fl_changed_state(ctx);
 		break;
 	}
 	return 1;

@@ -27,7 +27,11 @@ struct fl_tcp_counts {
 	__u64 fresh_full;   /* connections that fl_tcp_fresh had no room for */
 	__u64 flags_failed; /* sockets whose callbacks could not be switched on */
 	__u64 hist_failed;  /* values without a histogram */
-	__u64 failed[FL_TCP_ERRNOS]; /* connects that failed, by errno; 0: not known */
+	__u64 abandoned;    /* connects that the program gave up before they were answered */
+	__u64 reset_unused; /* connections that the peer reset before a byte went either way */
+	__u64 rtt_late;     /* round trips in which the peer may have waited before it acknowledged */
+	__u64 rtt_no_room;  /* round trips of sockets that the kernel gave us no memory for */
+	__u64 failed[FL_TCP_ERRNOS]; /* connects that failed, by errno; 0: the kernel refused at once */
 };
 
 /* value of fl_tcp_connects, by socket cookie */
@@ -36,8 +40,16 @@ struct fl_tcp_connect {
 	__u64 syn_ns;   /* ktime of the first SYN, 0: none yet */
 };
 
-FL_STATIC_ASSERT(sizeof(struct fl_tcp_counts) == 64 + 8 * FL_TCP_ERRNOS, "fl_tcp_counts");
-FL_STATIC_ASSERT(offsetof(struct fl_tcp_counts, failed) == 64, "fl_tcp_counts.failed");
+/* value of fl_tcp_rounds, by socket: as of its last round trip */
+struct fl_tcp_round {
+	__u32 sent;    /* sequence number after all that had been sent */
+	__u32 retrans; /* segments sent again since the socket's beginning */
+	__u32 opened;  /* 1: the pod opened the connection */
+};
+
+FL_STATIC_ASSERT(sizeof(struct fl_tcp_round) == 12, "fl_tcp_round");
+FL_STATIC_ASSERT(sizeof(struct fl_tcp_counts) == 96 + 8 * FL_TCP_ERRNOS, "fl_tcp_counts");
+FL_STATIC_ASSERT(offsetof(struct fl_tcp_counts, failed) == 96, "fl_tcp_counts.failed");
 FL_STATIC_ASSERT(sizeof(struct fl_tcp_connect) == 16, "fl_tcp_connect");
 
 #endif

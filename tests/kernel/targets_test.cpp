@@ -71,9 +71,12 @@ TEST(Targets, PeerInAThirdNamespaceIsNoHostDevice) {
   must({"ip", "-n", a.name(), "link", "add", "inner", "type", "veth", "peer", "name", "outer",
         "netns", b.name()});
   must({"ip", "-n", a.name(), "link", "add", "both0", "type", "veth", "peer", "name", "both1"});
-  for (const auto& interface : a.pod().interfaces)
-    EXPECT_EQ(interface.host_index != agent::IfIndex{}, interface.name == "eth0") << interface.name;
-  EXPECT_EQ(a.pod().interfaces.size(), 4U);
+  const agent::Pod pod = a.pod();
+  ASSERT_EQ(pod.interfaces.size(), 1U);
+  EXPECT_EQ(pod.interfaces[0].name, "eth0");
+  ASSERT_EQ(pod.aside.size(), 3U);
+  for (const agent::AsideDevice& aside : pod.aside)
+    EXPECT_EQ(aside.device.host_index, agent::IfIndex{}) << aside.device.name;
 }
 
 TEST(Targets, FileIsReadAgainWhenItChanges) {

@@ -98,6 +98,12 @@ Result<std::vector<Link>> attach_programs(bpf_object* object, const bpf_program*
   return links;
 }
 
+std::uint64_t missed_calls(const std::vector<Link>& links) {
+  std::uint64_t missed = 0;
+  for (const Link& link : links) missed += recursion_misses_of_link(link.fd());
+  return missed;
+}
+
 Result<FaultCounters> read_call_counters(int counters_fd, int calls_fd,
                                          const std::vector<PlannedCall>& calls) {
   const auto all = read_counters(counters_fd);

@@ -38,6 +38,10 @@ void choose_programs(bpf_object* object, bpf_program* on_call,
 Result<std::vector<Link>> attach_programs(bpf_object* object, const bpf_program* on_call,
                                           const std::vector<PlannedCall>& calls);
 
+// Calls that the kernel did not show to the programs of these links (recursion_misses()): they went
+// on unchanged, and no counter of ours has them.
+std::uint64_t missed_calls(const std::vector<Link>& links);
+
 // The maps fl_counters and fl_calls, with by_call by name.
 Result<FaultCounters> read_call_counters(int counters_fd, int calls_fd,
                                          const std::vector<PlannedCall>& calls);

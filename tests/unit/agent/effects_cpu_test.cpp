@@ -39,13 +39,31 @@ TEST_F(CpuEffect, UsageAndWaitAreDifferencesSinceTheLastTakeWithChildCgroups) {
   CpuCollector cpu(clock_, root_ / "cg", root_ / "proc");
   clock_.now += std::chrono::seconds(2);
   write("cg/cpu.stat", "usage_usec 2000000\n");
-  write("proc/7/task/7/schedstat", "100 8000 12\n");
-  write("proc/8/task/8/schedstat", "100 2000 12\n");
+  write("proc/7/task/7/schedstat", "500000100 8000 12\n");
+  write("proc/8/task/8/schedstat", "490000100 2000 12\n");
   cpu.take(samples_, gaps_);
   ASSERT_EQ(samples_.size(), 2u);
   EXPECT_TRUE(gaps_.empty());
   EXPECT_DOUBLE_EQ(samples_[0].value, 0.5);
   EXPECT_DOUBLE_EQ(samples_[1].value, 1e-6);  // (3000 + 1000) ns over 2 + 2 timeslices
+}
+
+TEST_F(CpuEffect, WaitsOfThreadsThatEndedAreAGapByTheirShareOfTheCpu) {
+  write("cg/cpu.stat", "usage_usec 1000000\n");
+  write("cg/cgroup.procs", "7\n8\n");
+  write("proc/7/task/7/schedstat", "100 5000 10\n");
+  write("proc/8/task/8/schedstat", "100 1000 10\n");
+  CpuCollector cpu(clock_, root_ / "cg", root_ / "proc");
+  clock_.now += std::chrono::seconds(2);
+  write("cg/cpu.stat", "usage_usec 2000000\n");
+  write("proc/7/task/7/schedstat", "600000100 8000 12\n");
+  fs::remove_all(root_ / "proc/8");
+  cpu.take(samples_, gaps_);
+  ASSERT_EQ(samples_.size(), 2u) << "of those that are there";
+  ASSERT_EQ(gaps_.size(), 1u);
+  EXPECT_EQ(gaps_[0].metric, "cpu.runqueue");
+  EXPECT_EQ(gaps_[0].missed, 400'000u);
+  EXPECT_EQ(gaps_[0].of, 1'000'000u);
 }
 
 TEST_F(CpuEffect, MissingFilesAreGapsAndNoNumbers) {

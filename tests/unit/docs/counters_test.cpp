@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernel side writes down, user space reads: a counter of what was not seen is of no use
+// to anybody else. Looked for in the text, since neither compiler knows of the other's program.
+//
+// A field of a struct in bpf/include/*abi*.h is read when a file of agent/ that names the struct,
+// or a variable or map of it, has `.field`, `->field` or `::field`. A global of a BPF program is
+// read when a file of agent/ has its name.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tests/places.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Those that are no counters, or that only the kernel side itself needs, and why.
+const std::map<std::string, std::string> kOfTheKernelOnly = {
+    {"fl_edt_bytes", "how much is in the line: a bound, whose breach is fl_counters.errors"},
+    {"fl_edt_drawn", "number of the next delay"},
+    {"fl_event_no", "number of the next throw of the dice"},
+    {"fl_hit_no", "number of the next hit, for `count`"},
+    {"fl_link_state.free", "schedule of the narrow link"},
+    {"fl_link_state.in_line", "packets that keep others from passing at once"},
+    {"fl_link_state.last_out", "schedule of the narrow link"},
+    {"fl_links", "the former three"},
+    {"fl_tcp_round.opened", "what is remembered of a socket"},
+    {"fl_tcp_round.retrans", "what is remembered of a socket"},
+    {"fl_tcp_round.sent", "what is remembered of a socket"},
+    {"fl_waits.cut", "such a call was hit, and its wait is not in fl_waits.served, which is told"},
+    {"fl_waits.waiting", "chooses how far to look for a free page"},
+};
+
+std::string text_of(const fs::path& path) {
+  std::ifstream in(path);
+  std::ostringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+
+std::string without_comments(const std::string& text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const bool block = text.compare(at, 2, "/*") == 0;
+    if (!block && text.compare(at, 2, "//") != 0) {
+      out += text[at++];
+      continue;
+    }
+    const std::size_t end = block ? text.find("*/", at + 2) : text.find('\n', at);
+    if (end == std::string::npos) break;
+    at = block ? end + 2 : end;
+  }
+  return out;
+}
+
+std::vector<std::string> texts_below(const fs::path& root, const std::regex& name) {
+  std::vector<std::string> texts;
+  for (const auto& entry : fs::recursive_directory_iterator(root))
+    if (entry.is_regular_file() && std::regex_search(entry.path().string(), name))
+      texts.push_back(without_comments(text_of(entry.path())));
+  return texts;
+}
+
+template <class F>
+void each_match(const std::string& text, const std::regex& what, F use) {
+  for (std::sregex_iterator at(text.begin(), text.end(), what), end; at != end; ++at) use(*at);
+}
+
+struct KernelSide {
+  std::map<std::string, std::set<std::string>> fields;  // by struct
+  std::map<std::string, std::set<std::string>> places;  // names of variables and maps, by struct
+  std::set<std::string> globals;
+};
+
+KernelSide read_kernel_side(const fs::path& bpf) {
+  static const std::regex kStruct(R"(\nstruct (fl_\w+) \{([^}]*)\})");
+  static const std::regex kField(R"((\w+)(\[[^;]*\])?;)");
+  static const std::regex kGlobal(
+      R"(\n(?:static )?(?:volatile )?(?:__[us]\d+|struct (fl_\w+)) (fl_\w+)(?:\[[^;=]*\])?;)");
+  static const std::regex kMap(R"(\nstruct \{([^}]*)\} (fl_\w+) SEC\(".maps"\))");
+  static const std::regex kValue(R"(__type\(value, struct (fl_\w+)\))");
+  KernelSide side;
+  for (const std::string& text : texts_below(bpf, std::regex(R"(abi\w*\.h$)")))
+    each_match(text, kStruct, [&](const std::smatch& s) {
+      const std::string body = s[2];
+      each_match(body, kField, [&](const std::smatch& f) {
+        // What user space says is no counter: fl_*_config.
+        if (!f[1].str().starts_with("_pad") && !s[1].str().ends_with("_config"))
+          side.fields[s[1]].insert(f[1]);
+      });
+    });
+  for (const std::string& text : texts_below(bpf, std::regex(R"(\.bpf\.[ch]$)"))) {
+    each_match(text, kGlobal, [&](const std::smatch& g) {
+      side.globals.insert(g[2]);
+      if (g[1].matched) side.places[g[1]].insert(g[2]);
+    });
+    each_match(text, kMap, [&](const std::smatch& m) {
+      const std::string body = m[1];
+      each_match(body, kValue, [&](const std::smatch& v) { side.places[v[1]].insert(m[2]); });
+    });
+  }
+  return side;
+}
+
+bool is_part(const std::string& text, std::size_t at) {
+  return at < text.size() &&
+         (std::isalnum(static_cast<unsigned char>(text[at])) || text[at] == '_');
+}
+
+bool has_word(const std::string& text, const std::string& word) {
+  // What begins with a sign needs no boundary before it.
+  const bool sign = !is_part(word, 0);
+  for (std::size_t at = 0; (at = text.find(word, at)) != std::string::npos; ++at)
+    if ((sign || at == 0 || !is_part(text, at - 1)) && !is_part(text, at + word.size()))
+      return true;
+  return false;
+}
+
+// "fl_tcp_counts.hist_failed", "fl_call_missed".
+std::set<std::string> unread(const fs::path& root) {
+  const KernelSide side = read_kernel_side(root / "bpf");
+  const auto agent = texts_below(root / "agent", std::regex(R"(\.(cpp|h)$)"));
+  std::set<std::string> found;
+  for (const auto& [name, fields] : side.fields) {
+    std::set<std::string> names = {name};
+    if (const auto at = side.places.find(name); at != side.places.end())
+      names.insert(at->second.begin(), at->second.end());
+    std::string readers;
+    for (const std::string& text : agent)
+      for (const std::string& word : names)
+        if (has_word(text, word)) {
+          readers += text;
+          break;
+        }
+    for (const std::string& field : fields)
+      if (!has_word(readers, "." + field) && !has_word(readers, "->" + field) &&
+          !has_word(readers, "::" + field))
+        found.insert(name + "." + field);
+  }
+  for (const std::string& global : side.globals)
+    if (std::ranges::none_of(agent, [&](const auto& text) { return has_word(text, global); }))
+      found.insert(global);
+  return found;
+}
+
+TEST(KernelCounters, NoneIsLeftUnread) {
+  std::set<std::string> found = unread(faultline::test::source_dir());
+  for (const auto& [name, why] : kOfTheKernelOnly)
+    EXPECT_EQ(found.erase(name), 1U) << name << " is read, or is no more: take it from the list";
+  EXPECT_THAT(found, testing::IsEmpty());
+}
+
+// A tree of its own, with a counter and a global that are read and two that are not.
+class MadeUpTree {
+ public:
+  MadeUpTree() : root_(fs::temp_directory_path() / ("flt" + std::to_string(getpid()) + "-tree")) {
+    write(
+        "bpf/include/effect_abi_x.h",
+        "\nstruct fl_x_counts {\n\t__u64 seen; /* a */\n\t__u64 not_seen;\n\t__u32 _pad[2];\n};\n");
+    write("bpf/effects/x.bpf.c",
+          "\nstruct fl_x_counts fl_x_counts; /* .bss */\n__u64 fl_x_told;\n__u64 fl_x_untold;\n");
+    write("agent/effects/x.cpp",
+          "// now.not_seen, fl_x_untold\nuse(bss->fl_x_counts.seen + bss->fl_x_told);\n");
+  }
+  MadeUpTree(const MadeUpTree&) = delete;
+  MadeUpTree& operator=(const MadeUpTree&) = delete;
+  ~MadeUpTree() { fs::remove_all(root_); }
+  [[nodiscard]] const fs::path& root() const { return root_; }
+  void write(const std::string& path, const std::string& text) const {
+    fs::create_directories((root_ / path).parent_path());
+    std::ofstream(root_ / path) << text;
+  }
+
+ private:
+  fs::path root_;
+};
+
+TEST(KernelCounters, FieldAndGlobalThatNobodyReadsAreFound) {
+  const MadeUpTree tree;
+  EXPECT_THAT(unread(tree.root()), testing::ElementsAre("fl_x_counts.not_seen", "fl_x_untold"));
+  // A field of the same name elsewhere is another field.
+  tree.write("agent/effects/y.cpp", "use(other.not_seen);\n");
+  EXPECT_EQ(unread(tree.root()).size(), 2U);
+  tree.write("agent/effects/y.cpp", "use(bss->fl_x_counts.not_seen, bss->fl_x_untold);\n");
+  EXPECT_THAT(unread(tree.root()), testing::IsEmpty());
+}
+
+}  // namespace
