@@ -77,7 +77,7 @@ class Postgres : public Protocols {
         if (words >> client >> number >> us) seconds.push_back(us / 1e6);
       }
     }
-    Truth truth = queries == 1 ? Truth::of(seconds, seconds) : Truth();
+    Truth truth = queries == 1 ? Truth::of(seconds, seconds, seconds) : Truth();
     truth.count = static_cast<double>(seconds.size()) * queries + kConnections + 1;
     return truth;
   }
@@ -143,8 +143,8 @@ class Redis : public Protocols {
              const double* last = &numbers[numbers.size() - 7];
              Truth truth;
              truth.count = count + 2;
-             truth.latency_p50 = truth.duration_p50 = last[3] / 1e3;
-             truth.latency_p99 = truth.duration_p99 = last[5] / 1e3;
+             truth.latency_p50 = truth.duration_p50 = {last[3] / 1e3, last[3] / 1e3};
+             truth.latency_p99 = truth.duration_p99 = {last[5] / 1e3, last[5] / 1e3};
              return truth;
            },
            processed});

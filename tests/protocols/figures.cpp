@@ -51,15 +51,17 @@ Sum sum_of(const Seen& seen, const std::string& metric,
 }
 
 Judged quantile(const Seen& seen, const std::string& metric, const Sum& sum, double q,
-                std::optional<double> truth) {
+                std::optional<Range> truth) {
   if (api::find_metric(metric) == nullptr) return {};
   if (const api::Gap* gap = gap_of(seen, metric)) return {Word::kGap, gap->reason};
   if (!truth) return {};
   const auto said = sum.histogram.quantile(q);
   if (!said) return {Word::kWrong, "nothing was said of " + metric + ", and there is no gap"};
-  if (std::abs(*said - *truth) <= std::max(kShare * *truth, kSeconds)) return {Word::kRight, {}};
-  return {Word::kWrong,
-          metric + ": truth " + number(*truth * 1e3) + " ms, told " + number(*said * 1e3) + " ms"};
+  const double low = truth->least - std::max(kShare * truth->least, kSeconds),
+               high = truth->most + std::max(kShare * truth->most, kSeconds);
+  if (*said >= low && *said <= high) return {Word::kRight, {}};
+  return {Word::kWrong, metric + ": truth " + number(truth->most * 1e3) + " ms, told " +
+                            number(*said * 1e3) + " ms"};
 }
 
 Judged count(const Seen& seen, const std::string& metric, double said, double truth) {
@@ -71,17 +73,19 @@ Judged count(const Seen& seen, const std::string& metric, double said, double tr
 
 }  // namespace
 
-Truth Truth::of(const std::vector<double>& latency, const std::vector<double>& duration) {
+Truth Truth::of(const std::vector<double>& latency_least, const std::vector<double>& latency_most,
+                const std::vector<double>& duration) {
+  using testbed::quantile;
   Truth truth;
-  truth.count = static_cast<double>(latency.size());
-  if (!latency.empty()) {
-    truth.latency_p50 = testbed::quantile(latency, 0.5);
-    truth.latency_p99 = testbed::quantile(latency, 0.99);
-  }
-  if (!duration.empty()) {
-    truth.duration_p50 = testbed::quantile(duration, 0.5);
-    truth.duration_p99 = testbed::quantile(duration, 0.99);
-  }
+  truth.count = static_cast<double>(duration.size());
+  if (duration.empty()) return truth;
+  const auto range = [&](double q) {
+    return Range{quantile(latency_least, q), quantile(latency_most, q)};
+  };
+  truth.latency_p50 = range(0.5);
+  truth.latency_p99 = range(0.99);
+  truth.duration_p50 = {quantile(duration, 0.5), quantile(duration, 0.5)};
+  truth.duration_p99 = {quantile(duration, 0.99), quantile(duration, 0.99)};
   return truth;
 }
 

@@ -12,16 +12,22 @@
 
 namespace faultline::test {
 
-// By the client's own stopwatch. Seconds.
+// Seconds. More than a point where the client cannot tell when its request really left.
+struct Range {
+  double least = 0, most = 0;
+};
+
+// By the client's own stopwatch.
 struct Truth {
   double count = 0;   // answered requests
   double errors = 0;  // requests that failed
-  std::optional<double> latency_p50, latency_p99, duration_p50, duration_p99;
+  std::optional<Range> latency_p50, latency_p99, duration_p50, duration_p99;
   // Of HTTP in the clear: the class that every answer has ("2xx"). Else empty.
   std::string status_class;
 
   // Nearest rank, as the collectors' histograms.
-  static Truth of(const std::vector<double>& latency, const std::vector<double>& duration);
+  static Truth of(const std::vector<double>& latency_least, const std::vector<double>& latency_most,
+                  const std::vector<double>& duration);
 };
 
 // What the collectors of one pod said from one reset to the next, all windows together.

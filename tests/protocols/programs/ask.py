@@ -4,7 +4,7 @@
 usage: ask.py MANNER ADDRESS PORT PATH [--tls 1.2|1.3] [--new] [--connections N] [--seconds S]
 
 Prints one JSON object: count, errors, and of each answered request the seconds from the request's last byte to the
-answer's first (latency) and last (duration). Manners: http1, pipelined (four requests in one write), slow-post,
+answer's first (latency, least and most) and from the request's first byte to the answer's last (duration). Manners: http1, pipelined (four requests in one write), slow-post,
 expect (100-continue), web-socket, http2 (one stream after the other). --new: a connection for each request.
 """
 import argparse
@@ -78,47 +78,54 @@ class Answers:
 
 
 def http1(args, sock, answers, truth):
+    begun = time.monotonic()
     sock.sendall(b"GET %s HTTP/1.1\r\nHost: s\r\n\r\n" % args.path.encode())
-    begin = time.monotonic()
+    sent = time.monotonic()
     answers.read()
-    truth.add(begin, answers.first, time.monotonic())
+    truth.add(begun, begun, sent, answers.first, time.monotonic())
 
 
 def pipelined(args, sock, answers, truth):
+    begun = time.monotonic()
     sock.sendall(b"GET %s HTTP/1.1\r\nHost: s\r\n\r\n" % args.path.encode() * 4)
-    begin = time.monotonic()
+    sent = time.monotonic()
     for _ in range(4):
         answers.read()
-        truth.add(begin, answers.first, time.monotonic())
+        truth.add(begun, begun, sent, answers.first, time.monotonic())
 
 
 def slow_post(args, sock, answers, truth):
+    begun = time.monotonic()
     sock.sendall(b"POST %s HTTP/1.1\r\nHost: s\r\nContent-Length: 4000\r\n\r\n" % args.path.encode())
     for _ in range(4):
         time.sleep(0.03)
+        sending = time.monotonic()
         sock.sendall(b"p" * 1000)
-    begin = time.monotonic()
+    sent = time.monotonic()
     answers.read()
-    truth.add(begin, answers.first, time.monotonic())
+    truth.add(begun, sending, sent, answers.first, time.monotonic())
 
 
 def expect(args, sock, answers, truth):
+    begun = time.monotonic()
     sock.sendall(b"POST %s HTTP/1.1\r\nHost: s\r\nContent-Length: 4000\r\nExpect: 100-continue\r\n\r\n"
                  % args.path.encode())
     answers.read()
+    sending = time.monotonic()
     sock.sendall(b"p" * 4000)
-    begin = time.monotonic()
+    sent = time.monotonic()
     answers.read()
-    truth.add(begin, answers.first, time.monotonic())
+    truth.add(begun, sending, sent, answers.first, time.monotonic())
 
 
 def web_socket(args, sock, answers, truth):
     """The upgrade is the only request; then both sides talk as they like."""
+    begun = time.monotonic()
     sock.sendall(b"GET /socket HTTP/1.1\r\nHost: s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
-    begin = time.monotonic()
+    sent = time.monotonic()
     answers.read()
-    truth.add(begin, answers.first, time.monotonic())
+    truth.add(begun, begun, sent, answers.first, time.monotonic())
     for _ in stopwatch.until(args.seconds):
         send_frame(sock, b"hello")
         answers.more()
@@ -149,8 +156,9 @@ def http2(args, sock, answers, truth):
         answers.stream = -1
         opening = PREFACE + frame(4, 0, 0)
     answers.stream += 2
+    begun = time.monotonic()
     sock.sendall(opening + frame(1, 5, answers.stream, fields))
-    begin, first = time.monotonic(), None
+    sent, first = time.monotonic(), None
     while True:
         while len(answers.buffer) < 9:
             answers.buffer += answers.more()
@@ -168,7 +176,7 @@ def http2(args, sock, answers, truth):
             continue
         first = first or time.monotonic()
         if flags & 1:
-            truth.add(begin, first, time.monotonic())
+            truth.add(begun, begun, sent, first, time.monotonic())
             return
 
 

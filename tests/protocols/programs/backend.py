@@ -4,7 +4,7 @@
 usage: backend.py SOCKET
 
 It takes 20 ms for most requests and 80 ms for one of twenty, so that the median and the 99th percentile are both far
-above what a busy machine adds. Paths: /think; /stream, an event each 100 ms for two seconds; /socket, a WebSocket that
+above what a busy machine adds. Paths: /think; /busy, which answers 503; /big, 24 MB; /stream, an event each 100 ms for two seconds; /socket, a WebSocket that
 sends back what it gets.
 """
 import asyncio
@@ -76,6 +76,9 @@ async def serve(reader, writer):
                     writer.write(b"6\r\nevent\n\r\n")
                     await asyncio.sleep(0.1)
                 writer.write(b"0\r\n\r\n")
+            elif path == "/big":
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 24000000\r\n\r\n" + bytes(24000000))
+                await writer.drain()
             elif path == "/busy":
                 writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nbusy\n")
             else:

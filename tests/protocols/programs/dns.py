@@ -22,11 +22,12 @@ def ask(truth, address, port, seconds):
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.settimeout(5)
     for _ in stopwatch.until(seconds):
+        begun = time.monotonic()
         sock.sendto(os.urandom(2) + b"\1\0\0\1\0\0\0\0\0\0\4name\4test\0\0\1\0\1", (address, port))
-        begin = time.monotonic()
+        sent = time.monotonic()
         sock.recv(512)
         now = time.monotonic()
-        truth.add(begin, now, now)
+        truth.add(begun, begun, sent, now, now)
 
 
 if sys.argv[1] == "serve":

@@ -60,7 +60,7 @@ def channel(target):
 
 def ask(truth, made, manner, seconds):
     for _ in stopwatch.until(seconds):
-        begin, first = time.monotonic(), None
+        begun, first = time.monotonic(), None
         try:
             if manner == "stream":
                 for _ in made.unary_stream("/test.Test/Stream")(b"r" * 50):
@@ -68,7 +68,7 @@ def ask(truth, made, manner, seconds):
             else:
                 made.unary_unary("/test.Test/Unary")(b"r" * 50)
             last = time.monotonic()
-            truth.add(begin, first or last, last)
+            truth.add(begun, begun, begun, first or last, last)
         except grpc.RpcError:
             truth.fail()
 

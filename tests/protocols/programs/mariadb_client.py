@@ -20,15 +20,16 @@ def packet(number, payload):
 
 
 def ask(truth, sock, data, complete):
+    begun = time.monotonic()
     sock.sendall(data)
-    begin, first, answer = time.monotonic(), None, b""
+    sent, first, answer = time.monotonic(), None, b""
     while not complete(answer):
         more = sock.recv(65536)
         if not more:
             raise ConnectionError("closed")
         first = first or time.monotonic()
         answer += more
-    truth.add(begin, first, time.monotonic())
+    truth.add(begun, begun, sent, first, time.monotonic())
     if answer[4:5] == b"\xff":
         raise ConnectionError(answer[7:].decode())
 

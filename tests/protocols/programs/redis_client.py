@@ -22,12 +22,13 @@ def connect():
 
 def command(truth, sock, *words):
     text = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
+    begun = time.monotonic()
     sock.sendall(text)
-    begin = time.monotonic()
+    sent = time.monotonic()
     if not sock.recv(4096):
         raise ConnectionError("closed")
     now = time.monotonic()
-    truth.add(begin, now, now)
+    truth.add(begun, begun, sent, now, now)
 
 
 def commands(truth):

@@ -8,22 +8,25 @@ import time
 class Truth:
     def __init__(self):
         self.count = self.errors = 0
-        self.latency, self.duration = [], []
+        self.latency_least, self.latency_most, self.duration = [], [], []
         self.lock = threading.Lock()
 
-    def add(self, begin, first, last):
+    def add(self, begun, sending, sent, first, last):
+        """Times: before the request's first byte, before and after the call that sent its last, of the answer's first byte
+        and of its last. A busy machine may let the client wait before or after the byte left, so both are told."""
         with self.lock:
             self.count += 1
-            self.latency.append(first - begin)
-            self.duration.append(last - begin)
+            self.latency_least.append(first - sent)
+            self.latency_most.append(first - sending)
+            self.duration.append(last - begun)
 
     def fail(self):
         with self.lock:
             self.errors += 1
 
     def print(self):
-        print(json.dumps({"count": self.count, "errors": self.errors, "latency": self.latency,
-                          "duration": self.duration}))
+        print(json.dumps({"count": self.count, "errors": self.errors, "latency_least": self.latency_least,
+                          "latency_most": self.latency_most, "duration": self.duration}))
 
 
 def run(connections, body, truth):
