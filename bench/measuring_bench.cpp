@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What measuring costs those who are measured: requests per second of nginx under wrk, with all
-// collectors on the server's pod, or on both pods, against none, by turns. Takes a window each
-// second, as the agent does. Prints one JSON line. Root; nginx and wrk of Debian.
+// What measuring costs those who are measured: requests per second of nginx under wrk, plain and
+// TLS, with all collectors on the server's pod, or on both pods, against none, by turns; and where
+// the time goes by the kernel's own statistics of our programs. Takes a window each second, as the
+// agent does. Prints one JSON line. Root; nginx and wrk of Debian.
 //
 // usage: measuring_bench [rounds] [seconds]
+#include <bpf/bpf.h>
+#include <linux/bpf.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +21,8 @@
 #include <thread>
 
 #include "agent/effects/effect.h"
+#include "agent/kernel/fd.h"
+#include "testbed/shell.h"
 #include "testbed/test_pod.h"
 
 namespace faultline::test {
@@ -72,22 +77,30 @@ class Measuring {
   std::thread thread_;
 };
 
-int run(int rounds, const std::string& seconds) {
-  TestNetwork net;
-  TestPod server(net, "srv"), client(net, "cli");
-  const TestFolder folder;
-  const std::string config = folder.path() + "/nginx.conf";
-  std::ofstream(config) << "daemon off; worker_processes 1; pid " << folder.path()
-                        << "/pid; error_log " << folder.path()
-                        << "/log;\nevents {}\nhttp { access_log off; keepalive_requests 100000000; "
-                           "server { listen 8080; location / { return 200 \"ok\\n\"; } } }\n";
-  const Child nginx = server.start([&] {
-    ::execlp("nginx", "nginx", "-e", (folder.path() + "/log").c_str(), "-c", config.c_str(),
-             nullptr);
-    return 127;
-  });
-  std::this_thread::sleep_for(std::chrono::milliseconds(500));
-  const std::string url = "http://" + server.ip4() + ":8080/";
+// What the kernel's own statistics say of the programs that this process has loaded, for one
+// request: how often each ran and for how long. The statistics cost time themselves, so this is a
+// round of its own and no part of a ratio.
+boost::json::array programs_of(double requests) {
+  boost::json::array programs;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry.path(), gone) != "anon_inode:bpf-prog") continue;
+    bpf_prog_info info{};
+    __u32 size = sizeof info;
+    if (bpf_obj_get_info_by_fd(std::stoi(entry.path().filename()), &info, &size) != 0 ||
+        info.run_cnt == 0)
+      continue;
+    programs.push_back(boost::json::object{
+        {"program", info.name},
+        {"runs", static_cast<double>(info.run_cnt) / requests},
+        {"ns", static_cast<double>(info.run_time_ns) / requests},
+        {"ns_a_run", static_cast<double>(info.run_time_ns) / static_cast<double>(info.run_cnt)}});
+  }
+  return programs;
+}
+
+boost::json::object compare(const TestPod& server, const TestPod& client, const std::string& url,
+                            int rounds, const std::string& seconds) {
   const SystemClock clock;
   const agent::FeatureProbe features;
   requests_per_second(client, url, "1");
@@ -107,19 +120,50 @@ int run(int rounds, const std::string& seconds) {
     both.push_back(with_both / without);
     off.push_back(without);
   }
+  boost::json::array programs;
+  {
+    const Measuring measuring({server.pod()}, {clock, features});
+    const agent::Fd statistics(bpf_enable_stats(BPF_STATS_RUN_TIME));
+    const double rate = requests_per_second(client, url, seconds);
+    programs = programs_of(rate * std::stod(seconds));
+  }
   for (auto* values : {&one, &both, &off}) std::ranges::sort(*values);
   const auto middle = static_cast<std::size_t>(rounds) / 2;
   const auto spread = [&](const std::vector<double>& ratios) {
     return boost::json::object{
         {"median", ratios[middle]}, {"least", ratios.front()}, {"most", ratios.back()}};
   };
-  std::cout << boost::json::serialize(
-                   boost::json::object{{"bench", "measuring"},
-                                       {"rounds", rounds},
-                                       {"ratio_server_measured", spread(one)},
-                                       {"ratio_both_measured", spread(both)},
-                                       {"requests_per_second_without", off[middle]}})
-            << std::endl;
+  return {{"ratio_server_measured", spread(one)},
+          {"ratio_both_measured", spread(both)},
+          {"requests_per_second_without", off[middle]},
+          {"a_request_of_the_server", std::move(programs)}};
+}
+
+int run(int rounds, const std::string& seconds) {
+  TestNetwork net;
+  TestPod server(net, "srv"), client(net, "cli");
+  const TestFolder folder;
+  const std::string config = folder.path() + "/nginx.conf", key = folder.path() + "/key.pem",
+                    certificate = folder.path() + "/cert.pem";
+  must({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+        "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=s", "-days", "2"});
+  std::ofstream(config)
+      << "daemon off; user root; worker_processes 1; pid " << folder.path() << "/pid; error_log "
+      << folder.path()
+      << "/log;\nevents {}\nhttp { access_log off; keepalive_requests 100000000;\n"
+         "server { listen 8080; listen 8443 ssl; ssl_certificate "
+      << certificate << "; ssl_certificate_key " << key
+      << "; location / { return 200 \"ok\\n\"; } } }\n";
+  const Child nginx = server.start([&] {
+    ::execlp("nginx", "nginx", "-e", (folder.path() + "/log").c_str(), "-c", config.c_str(),
+             nullptr);
+    return 127;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  boost::json::object line{{"bench", "measuring"}, {"rounds", rounds}};
+  line["plain"] = compare(server, client, "http://" + server.ip4() + ":8080/", rounds, seconds);
+  line["tls"] = compare(server, client, "https://" + server.ip4() + ":8443/", rounds, seconds);
+  std::cout << boost::json::serialize(line) << std::endl;
   return 0;
 }
 

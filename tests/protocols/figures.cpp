@@ -106,14 +106,16 @@ Row judge(const Truth& truth, const Seen& seen, const std::string& side, std::ui
   if (row[4].word == Word::kRight && elsewhere > kCountShare * truth.count)
     row[4] = {Word::kWrong, "request.rate: " + number(elsewhere) + " on another port or side"};
   row[5] = count(seen, "request.errors", errors.numerator, truth.errors);
+  row[6] = count(seen, "request.abandoned", sum_of(seen, "request.abandoned", labels).value,
+                 truth.abandoned);
   if (!truth.status_class.empty()) {
     const Sum all = sum_of(seen, "request.responses", labels);
     auto of_class = labels;
     of_class["class"] = truth.status_class;
     const Sum right = sum_of(seen, "request.responses", of_class);
-    row[6] = count(seen, "request.responses", right.value, truth.count);
-    if (row[6].word == Word::kRight && all.value > right.value * (1 + kCountShare))
-      row[6] = {Word::kWrong, "request.responses: " + number(all.value - right.value) +
+    row[7] = count(seen, "request.responses", right.value, truth.count);
+    if (row[7].word == Word::kRight && all.value > right.value * (1 + kCountShare))
+      row[7] = {Word::kWrong, "request.responses: " + number(all.value - right.value) +
                                   " of another class than " + truth.status_class};
   }
   return row;

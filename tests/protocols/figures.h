@@ -19,8 +19,9 @@ struct Range {
 
 // By the client's own stopwatch.
 struct Truth {
-  double count = 0;   // answered requests
-  double errors = 0;  // requests that failed
+  double count = 0;      // answered requests
+  double errors = 0;     // requests that failed
+  double abandoned = 0;  // requests that the client did not want to wait for
   std::optional<Range> latency_p50, latency_p99, duration_p50, duration_p99;
   // Of HTTP in the clear: the class that every answer has ("2xx"). Else empty.
   std::string status_class;

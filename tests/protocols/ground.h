@@ -52,6 +52,9 @@ class Ground {
   // A program of the client's pod, or of the server's: its output. Throws when it fails.
   [[nodiscard]] std::string ask(const std::vector<std::string>& words) const;
   [[nodiscard]] std::string at_server(const std::vector<std::string>& words) const;
+  // A program of the client's pod that runs on; what it prints goes into `output`.
+  [[nodiscard]] testbed::Child start_client(const std::vector<std::string>& words,
+                                            const std::string& output) const;
   // A program of programs/ with Debian's python3.
   [[nodiscard]] static std::vector<std::string> python(const std::string& program,
                                                        const std::vector<std::string>& words);
@@ -71,7 +74,8 @@ struct Protocol {
   std::uint16_t port = 0;
   std::function<Truth()> ask;  // a client's run, of a few seconds
   // By the server's own count, from its begin on; checked against the client's. May be empty.
-  std::function<double()> served;
+  std::function<double()> served = {};
+  std::function<void()> before = {};  // called before the measurement begins
 };
 
 // A test suite per server: it is started once for the suite.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <regex>
 #include <sstream>
@@ -90,6 +91,42 @@ class Nginx : public Protocols {
     if (port != kBackend) protocol.served = [port] { return logged(port); };
     check(protocol);
   }
+  // A row with clients that connected before the measurement began; the files tell them to go on.
+  void ask_on_older_connections(const std::string& name, std::uint16_t port,
+                                const std::vector<std::string>& options,
+                                const std::string& status_class) {
+    std::vector<Child> clients;
+    std::size_t next = 0;
+    const auto file = [](const char* what, std::size_t i) {
+      return ground().file(std::string(what) + std::to_string(i));
+    };
+    Protocol protocol{name, port, [&] {
+                        std::ofstream(file("go", next)).close();
+                        if (clients[next].wait() != 0) throw std::runtime_error("client failed");
+                        std::ostringstream out;
+                        out << std::ifstream(file("out", next++)).rdbuf();
+                        Truth truth = truth_of_json(out.str());
+                        truth.status_class = status_class;
+                        return truth;
+                      }};
+    protocol.served = [port] { return logged(port); };
+    protocol.before = [&] {
+      clients.clear();
+      next = 0;
+      const double before = logged(port);
+      for (const std::size_t i : {0U, 1U}) {
+        for (const char* what : {"go", "out"}) std::filesystem::remove(file(what, i));
+        std::vector<std::string> words{
+            "http1",      ground().server().ip4(), std::to_string(port), "/think", "--wait",
+            file("go", i)};
+        words.insert(words.end(), options.begin(), options.end());
+        clients.push_back(ground().start_client(Ground::python("ask.py", words), file("out", i)));
+      }
+      if (!wait_for([&] { return logged(port) - before == 8; }))
+        throw std::runtime_error("the clients did not connect");
+    };
+    check(protocol);
+  }
   // A row with h2load: `streams` at once on each connection, 40 turns.
   void h2load(const std::string& name, std::uint16_t port, int streams, int connections,
               const std::string& status_class) {
@@ -139,6 +176,17 @@ TEST_F(Nginx, ServerStream) {
   ask("HTTP/1.1, a stream of two seconds", kHttp, "http1", "/stream", {}, "2xx");
 }
 TEST_F(Nginx, WebSocket) { ask("WebSocket", kBackend, "web-socket", "/socket"); }
+
+TEST_F(Nginx, ClientsThatGiveUp) {
+  ask("HTTP/1.1, clients that give up", kHttp, "give-up", "/think", {"--new"});
+}
+TEST_F(Nginx, OlderConnections) {
+  ask_on_older_connections("HTTP/1.1, connections older than the measurement", kHttp, {}, "2xx");
+}
+TEST_F(Nginx, OlderTlsConnections) {
+  ask_on_older_connections("TLS 1.3, connections older than the measurement", kTls13,
+                           {"--tls", "1.3"}, "");
+}
 
 TEST_F(Nginx, Tls12) { ask("TLS 1.2", kTls12, "http1", "/think", {"--tls", "1.2"}); }
 TEST_F(Nginx, Tls12NewConnections) {

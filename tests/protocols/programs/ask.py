@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client with a stopwatch.
 
-usage: ask.py MANNER ADDRESS PORT PATH [--tls 1.2|1.3] [--new] [--connections N] [--seconds S]
+usage: ask.py MANNER ADDRESS PORT PATH [--tls 1.2|1.3] [--new] [--connections N] [--seconds S] [--wait FILE]
 
 Prints one JSON object: count, errors, and of each answered request the seconds from the request's last byte to the
 answer's first (latency, least and most) and from the request's first byte to the answer's last (duration). Manners: http1, pipelined (four requests in one write), slow-post,
-expect (100-continue), web-socket, http2 (one stream after the other). --new: a connection for each request.
+expect (100-continue), web-socket, http2 (one stream after the other),
+give-up (after 10 ms). --new: a connection for each request. --wait: connects and asks once, and goes on when FILE exists.
 """
 import argparse
 import os
@@ -118,6 +119,12 @@ def expect(args, sock, answers, truth):
     truth.add(begun, sending, sent, answers.first, time.monotonic())
 
 
+def give_up(args, sock, answers, truth):
+    sock.sendall(b"GET %s HTTP/1.1\r\nHost: s\r\n\r\n" % args.path.encode())
+    time.sleep(0.01)
+    truth.give_up()
+
+
 def web_socket(args, sock, answers, truth):
     """The upgrade is the only request; then both sides talk as they like."""
     begun = time.monotonic()
@@ -181,11 +188,17 @@ def http2(args, sock, answers, truth):
 
 
 MANNERS = {"http1": http1, "pipelined": pipelined, "slow-post": slow_post, "expect": expect,
-           "web-socket": web_socket, "http2": http2}
+           "give-up": give_up, "web-socket": web_socket, "http2": http2}
 
 
 def client(args, truth):
     sock = answers = None
+    if args.wait:
+        sock = connect(args)
+        answers = Answers(sock)
+        MANNERS[args.manner](args, sock, answers, stopwatch.Truth())
+        while not os.path.exists(args.wait):
+            time.sleep(0.01)
     for _ in stopwatch.until(args.seconds):
         try:
             if sock is None:
@@ -212,6 +225,7 @@ def main():
     parser.add_argument("--new", action="store_true")
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--wait")
     args = parser.parse_args()
     stopwatch.run(args.connections, lambda truth: client(args, truth), stopwatch.Truth())
 

@@ -7,7 +7,7 @@ import time
 
 class Truth:
     def __init__(self):
-        self.count = self.errors = 0
+        self.count = self.errors = self.abandoned = 0
         self.latency_least, self.latency_most, self.duration = [], [], []
         self.lock = threading.Lock()
 
@@ -24,9 +24,13 @@ class Truth:
         with self.lock:
             self.errors += 1
 
+    def give_up(self):
+        with self.lock:
+            self.abandoned += 1
+
     def print(self):
-        print(json.dumps({"count": self.count, "errors": self.errors, "latency_least": self.latency_least,
-                          "latency_most": self.latency_most, "duration": self.duration}))
+        print(json.dumps({"count": self.count, "errors": self.errors, "abandoned": self.abandoned,
+                          "latency_least": self.latency_least, "latency_most": self.latency_most, "duration": self.duration}))
 
 
 def run(connections, body, truth):
