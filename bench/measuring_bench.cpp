@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What measuring costs those who are measured: requests per second of nginx under wrk, plain and
-// TLS, with all collectors on the server's pod, or on both pods, against none, by turns; and where
+// TLS, with all collectors on the server's pod, or on both pods, against none, by turns; the same
+// by the processor time that a request takes both pods, which a busy machine spoils less; and where
 // the time goes by the kernel's own statistics of our programs. Takes a window each second, as the
 // agent does. Prints one JSON line. Root; nginx and wrk of Debian.
 //
@@ -30,13 +31,29 @@ namespace faultline::test {
 using namespace testbed;  // NOLINT(google-build-using-namespace)
 namespace {
 
-double requests_per_second(const TestPod& client, const std::string& url,
-                           const std::string& seconds) {
+struct Speed {
+  double requests = 0;  // a second
+  double cpu = 0;       // processor seconds of both pods for a request
+};
+
+double processor_seconds(const TestPod& pod) {
+  std::ifstream in(pod.cgroup_path() + "/cpu.stat");
+  double us = 0;
+  for (std::string key; in >> key >> us;)
+    if (key == "usage_usec") return us / 1e6;
+  throw std::runtime_error("no usage_usec in cpu.stat");
+}
+
+Speed speed_of(const TestPod& server, const TestPod& client, const std::string& url,
+               const std::string& seconds) {
+  const double before = processor_seconds(server) + processor_seconds(client);
   const auto r = client.exec({"wrk", "-t1", "-c16", "-d" + seconds + "s", url});
-  static const std::regex kRate(R"(Requests/sec:\s+([0-9.]+))");
-  std::smatch found;
-  if (!std::regex_search(r.output, found, kRate)) throw std::runtime_error("wrk: " + r.output);
-  return std::stod(found[1]);
+  const double spent = processor_seconds(server) + processor_seconds(client) - before;
+  static const std::regex kRate(R"(Requests/sec:\s+([0-9.]+))"), kCount("([0-9]+) requests in ");
+  std::smatch rate, count;
+  if (!std::regex_search(r.output, rate, kRate) || !std::regex_search(r.output, count, kCount))
+    throw std::runtime_error("wrk: " + r.output);
+  return {std::stod(rate[1]), spent / std::stod(count[1])};
 }
 
 // All collectors there are, on one pod; a thread takes a window each second.
@@ -103,31 +120,33 @@ boost::json::object compare(const TestPod& server, const TestPod& client, const 
                             int rounds, const std::string& seconds) {
   const SystemClock clock;
   const agent::FeatureProbe features;
-  requests_per_second(client, url, "1");
-  std::vector<double> one, both, off;
+  speed_of(server, client, url, "1");
+  std::vector<double> one, both, one_cpu, both_cpu, off;
   for (int round = 0; round < rounds; ++round) {
-    double without = 0, with_one = 0, with_both = 0;
+    Speed without, with_one, with_both;
     const auto measured = [&](const std::vector<agent::Pod>& pods) {
       const Measuring measuring(pods, {clock, features});
-      return requests_per_second(client, url, seconds);
+      return speed_of(server, client, url, seconds);
     };
     // By turns, so that a machine that slows down hits all.
     if (round % 2 == 1) with_both = measured({server.pod(), client.pod()});
     with_one = measured({server.pod()});
-    without = requests_per_second(client, url, seconds);
+    without = speed_of(server, client, url, seconds);
     if (round % 2 == 0) with_both = measured({server.pod(), client.pod()});
-    one.push_back(with_one / without);
-    both.push_back(with_both / without);
-    off.push_back(without);
+    one.push_back(with_one.requests / without.requests);
+    both.push_back(with_both.requests / without.requests);
+    one_cpu.push_back(without.cpu / with_one.cpu);
+    both_cpu.push_back(without.cpu / with_both.cpu);
+    off.push_back(without.requests);
   }
   boost::json::array programs;
   {
     const Measuring measuring({server.pod()}, {clock, features});
     const agent::Fd statistics(bpf_enable_stats(BPF_STATS_RUN_TIME));
-    const double rate = requests_per_second(client, url, seconds);
-    programs = programs_of(rate * std::stod(seconds));
+    const Speed speed = speed_of(server, client, url, seconds);
+    programs = programs_of(speed.requests * std::stod(seconds));
   }
-  for (auto* values : {&one, &both, &off}) std::ranges::sort(*values);
+  for (auto* values : {&one, &both, &one_cpu, &both_cpu, &off}) std::ranges::sort(*values);
   const auto middle = static_cast<std::size_t>(rounds) / 2;
   const auto spread = [&](const std::vector<double>& ratios) {
     return boost::json::object{
@@ -135,6 +154,8 @@ boost::json::object compare(const TestPod& server, const TestPod& client, const 
   };
   return {{"ratio_server_measured", spread(one)},
           {"ratio_both_measured", spread(both)},
+          {"ratio_server_measured_by_cpu", spread(one_cpu)},
+          {"ratio_both_measured_by_cpu", spread(both_cpu)},
           {"requests_per_second_without", off[middle]},
           {"a_request_of_the_server", std::move(programs)}};
 }

@@ -48,8 +48,9 @@ struct Judged {
   }
 };
 
-inline constexpr std::array kFigures = {
-    "latency p50", "latency p99", "duration p50", "duration p99", "requests", "errors", "status"};
+inline constexpr std::array kFigures = {"latency p50",  "latency p99", "duration p50",
+                                        "duration p99", "requests",    "errors",
+                                        "abandoned",    "status"};
 using Row = std::array<Judged, kFigures.size()>;
 
 // `side`: "server" or "client", of the service that answers on `port`.
