@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What measuring costs those who are measured: requests per second of nginx under wrk, with all
-// collectors on the server's pod, or on both pods, against none, by turns. Takes a window each
-// second, as the agent does. Prints one JSON line. Root; nginx and wrk of Debian.
+// What measuring costs those who are measured: requests per second of nginx under wrk, plain and
+// TLS, with all collectors on the server's pod, or on both pods, against none, by turns; the same
+// by the processor time that a request takes both pods, which a busy machine spoils less; and where
+// the time goes by the kernel's own statistics of our programs. Takes a window each second, as the
+// agent does. Prints one JSON line. Root; nginx and wrk of Debian.
 //
 // usage: measuring_bench [rounds] [seconds]
+#include <bpf/bpf.h>
+#include <linux/bpf.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +22,8 @@
 #include <thread>
 
 #include "agent/effects/effect.h"
+#include "agent/kernel/fd.h"
+#include "testbed/shell.h"
 #include "testbed/test_pod.h"
 
 namespace faultline::test {
@@ -25,13 +31,29 @@ namespace faultline::test {
 using namespace testbed;  // NOLINT(google-build-using-namespace)
 namespace {
 
-double requests_per_second(const TestPod& client, const std::string& url,
-                           const std::string& seconds) {
+struct Speed {
+  double requests = 0;  // a second
+  double cpu = 0;       // processor seconds of both pods for a request
+};
+
+double processor_seconds(const TestPod& pod) {
+  std::ifstream in(pod.cgroup_path() + "/cpu.stat");
+  double us = 0;
+  for (std::string key; in >> key >> us;)
+    if (key == "usage_usec") return us / 1e6;
+  throw std::runtime_error("no usage_usec in cpu.stat");
+}
+
+Speed speed_of(const TestPod& server, const TestPod& client, const std::string& url,
+               const std::string& seconds) {
+  const double before = processor_seconds(server) + processor_seconds(client);
   const auto r = client.exec({"wrk", "-t1", "-c16", "-d" + seconds + "s", url});
-  static const std::regex kRate(R"(Requests/sec:\s+([0-9.]+))");
-  std::smatch found;
-  if (!std::regex_search(r.output, found, kRate)) throw std::runtime_error("wrk: " + r.output);
-  return std::stod(found[1]);
+  const double spent = processor_seconds(server) + processor_seconds(client) - before;
+  static const std::regex kRate(R"(Requests/sec:\s+([0-9.]+))"), kCount("([0-9]+) requests in ");
+  std::smatch rate, count;
+  if (!std::regex_search(r.output, rate, kRate) || !std::regex_search(r.output, count, kCount))
+    throw std::runtime_error("wrk: " + r.output);
+  return {std::stod(rate[1]), spent / std::stod(count[1])};
 }
 
 // All collectors there are, on one pod; a thread takes a window each second.
@@ -72,54 +94,97 @@ class Measuring {
   std::thread thread_;
 };
 
+// What the kernel's own statistics say of the programs that this process has loaded, for one
+// request: how often each ran and for how long. The statistics cost time themselves, so this is a
+// round of its own and no part of a ratio.
+boost::json::array programs_of(double requests) {
+  boost::json::array programs;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry.path(), gone) != "anon_inode:bpf-prog") continue;
+    bpf_prog_info info{};
+    __u32 size = sizeof info;
+    if (bpf_obj_get_info_by_fd(std::stoi(entry.path().filename()), &info, &size) != 0 ||
+        info.run_cnt == 0)
+      continue;
+    programs.push_back(boost::json::object{
+        {"program", info.name},
+        {"runs", static_cast<double>(info.run_cnt) / requests},
+        {"ns", static_cast<double>(info.run_time_ns) / requests},
+        {"ns_a_run", static_cast<double>(info.run_time_ns) / static_cast<double>(info.run_cnt)}});
+  }
+  return programs;
+}
+
+boost::json::object compare(const TestPod& server, const TestPod& client, const std::string& url,
+                            int rounds, const std::string& seconds) {
+  const SystemClock clock;
+  const agent::FeatureProbe features;
+  speed_of(server, client, url, "1");
+  std::vector<double> one, both, one_cpu, both_cpu, off;
+  for (int round = 0; round < rounds; ++round) {
+    Speed without, with_one, with_both;
+    const auto measured = [&](const std::vector<agent::Pod>& pods) {
+      const Measuring measuring(pods, {clock, features});
+      return speed_of(server, client, url, seconds);
+    };
+    // By turns, so that a machine that slows down hits all.
+    if (round % 2 == 1) with_both = measured({server.pod(), client.pod()});
+    with_one = measured({server.pod()});
+    without = speed_of(server, client, url, seconds);
+    if (round % 2 == 0) with_both = measured({server.pod(), client.pod()});
+    one.push_back(with_one.requests / without.requests);
+    both.push_back(with_both.requests / without.requests);
+    one_cpu.push_back(without.cpu / with_one.cpu);
+    both_cpu.push_back(without.cpu / with_both.cpu);
+    off.push_back(without.requests);
+  }
+  boost::json::array programs;
+  {
+    const Measuring measuring({server.pod()}, {clock, features});
+    const agent::Fd statistics(bpf_enable_stats(BPF_STATS_RUN_TIME));
+    const Speed speed = speed_of(server, client, url, seconds);
+    programs = programs_of(speed.requests * std::stod(seconds));
+  }
+  for (auto* values : {&one, &both, &one_cpu, &both_cpu, &off}) std::ranges::sort(*values);
+  const auto middle = static_cast<std::size_t>(rounds) / 2;
+  const auto spread = [&](const std::vector<double>& ratios) {
+    return boost::json::object{
+        {"median", ratios[middle]}, {"least", ratios.front()}, {"most", ratios.back()}};
+  };
+  return {{"ratio_server_measured", spread(one)},
+          {"ratio_both_measured", spread(both)},
+          {"ratio_server_measured_by_cpu", spread(one_cpu)},
+          {"ratio_both_measured_by_cpu", spread(both_cpu)},
+          {"requests_per_second_without", off[middle]},
+          {"a_request_of_the_server", std::move(programs)}};
+}
+
 int run(int rounds, const std::string& seconds) {
   TestNetwork net;
   TestPod server(net, "srv"), client(net, "cli");
   const TestFolder folder;
-  const std::string config = folder.path() + "/nginx.conf";
-  std::ofstream(config) << "daemon off; worker_processes 1; pid " << folder.path()
-                        << "/pid; error_log " << folder.path()
-                        << "/log;\nevents {}\nhttp { access_log off; keepalive_requests 100000000; "
-                           "server { listen 8080; location / { return 200 \"ok\\n\"; } } }\n";
+  const std::string config = folder.path() + "/nginx.conf", key = folder.path() + "/key.pem",
+                    certificate = folder.path() + "/cert.pem";
+  must({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+        "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=s", "-days", "2"});
+  std::ofstream(config)
+      << "daemon off; user root; worker_processes 1; pid " << folder.path() << "/pid; error_log "
+      << folder.path()
+      << "/log;\nevents {}\nhttp { access_log off; keepalive_requests 100000000;\n"
+         "server { listen 8080; listen 8443 ssl; ssl_certificate "
+      << certificate << "; ssl_certificate_key " << key
+      << "; location / { return 200 \"ok\\n\"; } } }\n";
   const Child nginx = server.start([&] {
     ::execlp("nginx", "nginx", "-e", (folder.path() + "/log").c_str(), "-c", config.c_str(),
              nullptr);
     return 127;
   });
   std::this_thread::sleep_for(std::chrono::milliseconds(500));
-  const std::string url = "http://" + server.ip4() + ":8080/";
-  const SystemClock clock;
-  const agent::FeatureProbe features;
-  requests_per_second(client, url, "1");
-  std::vector<double> one, both, off;
-  for (int round = 0; round < rounds; ++round) {
-    double without = 0, with_one = 0, with_both = 0;
-    const auto measured = [&](const std::vector<agent::Pod>& pods) {
-      const Measuring measuring(pods, {clock, features});
-      return requests_per_second(client, url, seconds);
-    };
-    // By turns, so that a machine that slows down hits all.
-    if (round % 2 == 1) with_both = measured({server.pod(), client.pod()});
-    with_one = measured({server.pod()});
-    without = requests_per_second(client, url, seconds);
-    if (round % 2 == 0) with_both = measured({server.pod(), client.pod()});
-    one.push_back(with_one / without);
-    both.push_back(with_both / without);
-    off.push_back(without);
-  }
-  for (auto* values : {&one, &both, &off}) std::ranges::sort(*values);
-  const auto middle = static_cast<std::size_t>(rounds) / 2;
-  const auto spread = [&](const std::vector<double>& ratios) {
-    return boost::json::object{
-        {"median", ratios[middle]}, {"least", ratios.front()}, {"most", ratios.back()}};
-  };
-  std::cout << boost::json::serialize(
-                   boost::json::object{{"bench", "measuring"},
-                                       {"rounds", rounds},
-                                       {"ratio_server_measured", spread(one)},
-                                       {"ratio_both_measured", spread(both)},
-                                       {"requests_per_second_without", off[middle]}})
-            << std::endl;
+  boost::json::object line{{"bench", "measuring"}, {"rounds", rounds}};
+  line["plain"] = compare(server, client, "http://" + server.ip4() + ":8080/", rounds, seconds);
+  line["tls"] = compare(server, client, "https://" + server.ip4() + ":8443/", rounds, seconds);
+  std::cout << boost::json::serialize(line) << std::endl;
   return 0;
 }
 

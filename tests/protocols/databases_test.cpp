@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// PostgreSQL, Redis and MariaDB with their own clients where these have a stopwatch.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "testbed/shell.h"
+#include "tests/protocols/ground.h"
+
+namespace faultline::test {
+
+using namespace testbed;  // NOLINT(google-build-using-namespace)
+namespace fs = std::filesystem;
+
+namespace {
+
+// A folder of the ground that belongs to `user`.
+std::string folder_of(const Ground& ground, const std::string& user) {
+  std::string folder = ground.file(user);
+  fs::create_directory(folder);
+  must({"chown", user, folder});
+  return folder;
+}
+
+std::vector<std::string> as(const std::string& user, std::vector<std::string> words) {
+  words.insert(words.begin(), {"setpriv", "--reuid", user, "--regid", user, "--clear-groups"});
+  return words;
+}
+
+class Postgres : public Protocols {
+ protected:
+  static constexpr std::uint16_t kPort = 5432;
+  static constexpr int kConnections = 4, kTransactions = 40;
+
+  void SetUp() override {
+    Protocols::SetUp();
+    if (IsSkipped() || started()) return;
+    Ground& g = ground();
+    const fs::path programs = fs::path("/usr/lib/postgresql") / version() / "bin";
+    const std::string folder = folder_of(g, "postgres"), data = folder + "/data";
+    must(as("postgres", {programs / "initdb", "-D", data, "-A", "trust", "-N", "--no-locale"}));
+    std::ofstream(data + "/pg_hba.conf") << "host all all all trust\n";
+    g.serve(as("postgres", {programs / "postgres", "-D", data, "-c", "listen_addresses=*", "-c",
+                            "unix_socket_directories=" + folder, "-c", "fsync=off"}),
+            kPort);
+    std::ofstream(g.file("one.sql")) << "\\set slow random(1, 20)\n\\if :slow = 1\n"
+                                        "SELECT pg_sleep(0.08);\n\\else\n"
+                                        "SELECT pg_sleep(0.02);\n\\endif\n";
+    std::ofstream(g.file("four.sql")) << "\\startpipeline\nSELECT pg_sleep(0.005);\n"
+                                         "SELECT pg_sleep(0.005);\nSELECT pg_sleep(0.005);\n"
+                                         "SELECT pg_sleep(0.005);\n\\endpipeline\n";
+  }
+  static std::string version() {
+    for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql"))
+      return entry.path().filename();
+    throw std::runtime_error("no PostgreSQL");
+  }
+  // pgbench opens one connection before those it measures, and logging in is a turn of each.
+  Truth pgbench(const std::string& script, const std::string& protocol, int queries) {
+    Ground& g = ground();
+    for (const auto& entry : fs::directory_iterator(g.folder()))
+      if (entry.path().filename().string().starts_with("pgbench.")) fs::remove(entry);
+    static_cast<void>(g.ask({"pgbench", "-n", "-f", g.file(script), "-M", protocol, "-c",
+                             std::to_string(kConnections), "-t", std::to_string(kTransactions),
+                             "-l", "--log-prefix=" + g.file("pgbench"), "-h", g.server().ip4(),
+                             "-U", "postgres", "postgres"}));
+    std::vector<double> seconds;
+    for (const auto& entry : fs::directory_iterator(g.folder())) {
+      if (!entry.path().filename().string().starts_with("pgbench.")) continue;
+      std::ifstream in(entry.path());
+      double client = 0, number = 0, us = 0;
+      for (std::string line; std::getline(in, line);) {
+        std::istringstream words(line);
+        if (words >> client >> number >> us) seconds.push_back(us / 1e6);
+      }
+    }
+    Truth truth = queries == 1 ? Truth::of(seconds, seconds, seconds) : Truth();
+    truth.count = static_cast<double>(seconds.size()) * queries + kConnections + 1;
+    return truth;
+  }
+};
+
+TEST_F(Postgres, Simple) {
+  check({"PostgreSQL, pgbench simple", kPort, [&] { return pgbench("one.sql", "simple", 1); }});
+}
+TEST_F(Postgres, Extended) {
+  check({"PostgreSQL, pgbench extended", kPort, [&] { return pgbench("one.sql", "extended", 1); }});
+}
+TEST_F(Postgres, Pipelined) {
+  check({"PostgreSQL, pgbench, four pipelined", kPort,
+         [&] { return pgbench("four.sql", "extended", 4); }});
+}
+
+class Redis : public Protocols {
+ protected:
+  static constexpr std::uint16_t kPort = 6379;
+
+  void SetUp() override {
+    Protocols::SetUp();
+    if (IsSkipped() || started()) return;
+    ground().serve(
+        {"redis-server", "--port", std::to_string(kPort), "--save", "", "--appendonly", "no",
+         "--protected-mode", "no", "--enable-debug-command", "yes", "--dir", ground().folder()},
+        kPort);
+  }
+  // The question itself, over loopback, counts at the next one.
+  static double processed() {
+    static double questions = 0;
+    const std::string info =
+        ground().at_server({"redis-cli", "-p", std::to_string(kPort), "info", "stats"});
+    std::smatch found;
+    static const std::regex kProcessed("total_commands_processed:([0-9]+)");
+    if (!std::regex_search(info, found, kProcessed)) throw std::runtime_error("redis: " + info);
+    return std::stod(found[1]) - questions++;
+  }
+  void ask(const std::string& name, const std::string& manner) {
+    check({name, kPort,
+           [=] {
+             return truth_of_json(
+                 ground().ask(Ground::python("redis_client.py", {manner, ground().server().ip4(),
+                                                                 std::to_string(kPort), "1.5"})));
+           },
+           processed});
+  }
+  // redis-benchmark asks for two settings before it begins, on a connection of its own.
+  void benchmark(const std::string& name, int count, const std::vector<std::string>& options) {
+    check({name, kPort,
+           [=] {
+             std::vector<std::string> words{
+                 "redis-benchmark",     "-h", ground().server().ip4(), "-p",
+                 std::to_string(kPort), "-n", std::to_string(count),   "--csv"};
+             words.insert(words.end(), options.begin(), options.end());
+             const std::string output = ground().ask(words);
+             // "name","rps","avg","min","p50","p95","p99","max": milliseconds, in the last line.
+             std::vector<double> numbers;
+             static const std::regex kNumber("\"([0-9.]+)\"");
+             for (std::sregex_iterator i(output.begin(), output.end(), kNumber), end; i != end; ++i)
+               numbers.push_back(std::stod((*i)[1]));
+             if (numbers.size() < 7) throw std::runtime_error("redis-benchmark: " + output);
+             const double* last = &numbers[numbers.size() - 7];
+             Truth truth;
+             truth.count = count + 2;
+             truth.latency_p50 = truth.duration_p50 = {last[3] / 1e3, last[3] / 1e3};
+             truth.latency_p99 = truth.duration_p99 = {last[5] / 1e3, last[5] / 1e3};
+             return truth;
+           },
+           processed});
+  }
+};
+
+TEST_F(Redis, Commands) { ask("Redis, one command at a time", "commands"); }
+TEST_F(Redis, NewConnections) { ask("Redis, a connection each", "new"); }
+TEST_F(Redis, PubSub) { ask("Redis, pub/sub", "publish"); }
+TEST_F(Redis, Benchmark) {
+  benchmark("Redis, redis-benchmark", 400, {"-c", "20", "DEBUG", "SLEEP", "0.002"});
+}
+TEST_F(Redis, BenchmarkPipelined) {
+  benchmark("Redis, redis-benchmark -P 16", 4800, {"-c", "4", "-P", "16", "-t", "get"});
+}
+
+class MariaDb : public Protocols {
+ protected:
+  static constexpr std::uint16_t kPort = 3306;
+
+  void SetUp() override {
+    Protocols::SetUp();
+    if (IsSkipped() || started()) return;
+    Ground& g = ground();
+    fs::create_directory(g.file("mariadb"));
+    // No system tables: nobody logs in with a password, and nothing is to be granted.
+    g.serve({"mariadbd", "--no-defaults", "--user=root", "--datadir=" + g.file("mariadb"),
+             "--skip-grant-tables", "--skip-name-resolve", "--bind-address=0.0.0.0",
+             "--port=" + std::to_string(kPort), "--socket=" + g.file("mariadb.socket"),
+             "--pid-file=" + g.file("mariadb.pid")},
+            kPort);
+  }
+  void ask(const std::string& name, const std::string& manner) {
+    check({name, kPort, [=] {
+             return truth_of_json(
+                 ground().ask(Ground::python("mariadb_client.py", {manner, ground().server().ip4(),
+                                                                   std::to_string(kPort), "1.5"})));
+           }});
+  }
+};
+
+TEST_F(MariaDb, Queries) { ask("MariaDB", "kept"); }
+TEST_F(MariaDb, NewConnections) { ask("MariaDB, a connection for two queries", "new"); }
+
+}  // namespace
+}  // namespace faultline::test
