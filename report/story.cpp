@@ -74,6 +74,11 @@ std::string expected_words(const api::Report& report) {
                                      : "every expectation held";
 }
 
+std::string missed_words(std::uint64_t missed, std::uint64_t of) {
+  if (of == 1) return "the expectation did not hold";
+  return count_words(missed) + " of " + count_words(of) + " expectations did not hold";
+}
+
 std::string not_judged_words() {
   return "The phases are too short to tell a change from chance (" +
          std::to_string(kFewestWindows) + " windows of 1 s in each are needed).";
@@ -241,9 +246,7 @@ std::string verdict_reason(const api::Report& report) {
                              ? "An expectation cannot be called met: "
                              : "An expectation did not hold: ";
       text += first->text + ", measured: " + first->measured;
-      if (missed > 1)
-        text += "; " + count_words(missed) + " of " + count_words(report.expectations.size()) +
-                " expectations did not hold";
+      if (missed > 1) text += "; " + missed_words(missed, report.expectations.size());
       return text + ".";
     }
     case api::RunVerdict::partial:
@@ -253,9 +256,7 @@ std::string verdict_reason(const api::Report& report) {
       std::string text = weak.empty() ? "A fault was not real" : first_reason(weak);
       text += partial ? ", so the fault was real only in part"
                       : ", so this run says nothing about the system";
-      if (missed > 0)
-        text += "; " + count_words(missed) + " of " + count_words(report.expectations.size()) +
-                " expectations did not hold";
+      if (missed > 0) text += "; " + missed_words(missed, report.expectations.size());
       return text + ".";
     }
     case api::RunVerdict::aborted:
@@ -302,7 +303,10 @@ std::string summary(const api::Report& report) {
   std::vector<const api::InjectionReport*> rows = weak_rows(report);
   for (const api::InjectionReport& row : report.injections)
     if (row.verdict == api::InjectionVerdict::confirmed) rows.push_back(&row);
-  for (std::size_t i = 0; i < rows.size() && i < kMostRows; ++i)
+  // The reason of the verdict has told the first of them.
+  const bool told = ended(report) && (report.verdict == api::RunVerdict::partial ||
+                                      report.verdict == api::RunVerdict::not_real);
+  for (std::size_t i = told && !rows.empty() ? 1 : 0; i < rows.size() && i < kMostRows; ++i)
     sentences.push_back(fault_sentence(*rows[i]));
   if (report.injections.size() > kMostRows)
     sentences.push_back(
@@ -311,7 +315,7 @@ std::string summary(const api::Report& report) {
   sentences.push_back(effect_sentence(report));
   if (!report.experiment.spec.faults.empty()) sentences.push_back(control_sentence(report));
   if (report.recovery.seconds)
-    sentences.push_back("Effects were back to normal " + recovery_words(report) +
+    sentences.push_back("Effects were back to normal in " + recovery_words(report) +
                         " after the last injected event (measured in windows of 1 s).");
   if (ended(report)) {
     if (!report.residue)
