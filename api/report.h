@@ -22,9 +22,11 @@ BOOST_DESCRIBE_ENUM(RunState, Pending, Baseline, Injecting, Recovering, Complete
 enum class InjectionVerdict { confirmed, partial, no_traffic, blocked };  // JSON: no-traffic
 BOOST_DESCRIBE_ENUM(InjectionVerdict, confirmed, partial, no_traffic, blocked)
 
-// met: every expectation held and every fault was real. no_faults: the run only measured.
-enum class RunVerdict { met, missed, not_real, aborted, failed };
-BOOST_DESCRIBE_ENUM(RunVerdict, met, missed, not_real, aborted, failed)
+// The least of a run's parts. met: every fault acted as asked on every target, and every
+// expectation held. partial: a fault acted, but not as asked, or not on every target. not_real: a
+// fault acted on no target.
+enum class RunVerdict { met, missed, partial, not_real, aborted, failed };
+BOOST_DESCRIBE_ENUM(RunVerdict, met, missed, partial, not_real, aborted, failed)
 
 struct Interval {
   double low = 0;
@@ -112,9 +114,22 @@ struct EffectReport {
   std::optional<PhaseStats> baseline, fault, recovery;  // null: not measured
   std::optional<double> change;  // fault minus baseline: of p50 for histograms, else of rate
   std::optional<Interval> ci95;  // of change
+  // Whether `change` holds among all intervals of the report (Benjamini and Hochberg at 5 %). Null:
+  // a phase has too few windows to tell.
+  std::optional<bool> significant{};
+  // The same of the slow end of a histogram: its p99, or p90 where a phase has few values.
+  std::optional<double> tailQuantile{};
+  std::optional<double> changeTail{};
+  std::optional<Interval> ci95Tail{};
+  std::optional<bool> significantTail{};
+  // `change` less what the control pods' figure of the same metric changed in the same time.
+  std::optional<double> changeAgainstControls{};
+  std::optional<Interval> ci95AgainstControls{};
 };
 BOOST_DESCRIBE_STRUCT(EffectReport, (),
-                      (pod, role, metric, labels, unit, baseline, fault, recovery, change, ci95))
+                      (pod, role, metric, labels, unit, baseline, fault, recovery, change, ci95,
+                       significant, tailQuantile, changeTail, ci95Tail, significantTail,
+                       changeAgainstControls, ci95AgainstControls))
 
 struct DetectionReport {
   std::string alert;

@@ -30,6 +30,7 @@ struct BandResult {
   std::optional<UtcTime> back;     // all affected series back for good
   std::string last_what;           // the series that came back last, or has not
   bool recovery_measured = false;  // there are windows after `last_injected`
+  std::string unsure;              // of which series too little was measured; else empty
 };
 [[nodiscard]] BandResult watch_bands(const std::vector<Series>& all,
                                      std::optional<UtcTime> first_injected,
@@ -38,10 +39,27 @@ struct BandResult {
 [[nodiscard]] std::vector<api::TimelineEntry> timeline_of(
     const api::RunRecord& record, const std::vector<api::InjectionReport>& injections,
     const BandResult& bands);
+// `unseen`: what of the fault phase was not measured on targets and observed pods, see
+// unseen_words().
 [[nodiscard]] api::RecoveryReport recovery_of(const BandResult& bands, bool has_faults,
-                                              std::optional<UtcTime> last_injected);
+                                              std::optional<UtcTime> last_injected,
+                                              const std::string& unseen);
+// "shop/checkout-0 was not measured all the time: no window covers this time"; empty when every
+// target and observed pod was measured throughout the fault.
+[[nodiscard]] std::string unseen_words(const api::RunRecord& record,
+                                       const std::vector<api::Gap>& gaps);
 [[nodiscard]] std::vector<api::Gap> gaps_of(const api::RunRecord& record);
-[[nodiscard]] std::vector<api::ExpectationReport> expectations_of(const api::RunRecord& record);
+[[nodiscard]] std::vector<api::ExpectationReport> expectations_of(
+    const api::RunRecord& record, const std::vector<api::Gap>& gaps);
+
+// A bound on an effect, with all that was not measured on the wrong side of it: no data is never a
+// pass. `measured`: the value, or first why there is none.
+struct Judged {
+  bool met = false;
+  std::string measured;
+};
+[[nodiscard]] Judged judge_bound(const api::RunRecord& record, const std::vector<api::Gap>& gaps,
+                                 const api::ExpectEffect& expect);
 
 // First and last moment a fault acted, over all rows.
 [[nodiscard]] std::optional<UtcTime> first_injected(const std::vector<api::InjectionReport>& rows);

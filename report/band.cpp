@@ -20,7 +20,7 @@ constexpr std::array kWatched = {
     Watched{"request.errors", 0.005},   Watched{"connect.latency", 100e-6},
     Watched{"connect.errors", 0.005},   Watched{"tcp.rtt", 100e-6},
 };
-constexpr std::size_t kFewestWindows = 3;
+constexpr std::size_t kFewestForBand = 3;
 
 struct Value {
   api::RunPhase phase{};
@@ -53,8 +53,10 @@ std::vector<double> of_phase(const std::vector<Value>& values, api::RunPhase pha
   return found;
 }
 
-// A watch when the series has a band; `affected` says whether the fault moved it out.
-std::optional<Watch> watch(const Series& series, double floor, double quantile, bool& affected) {
+// A watch when the series has a band; `affected` says whether the fault moved it out, `enough`
+// whether there are windows enough to say that it did not.
+std::optional<Watch> watch(const Series& series, double floor, double quantile, bool& affected,
+                           bool& enough) {
   Watch w{series.key.pod + " " + series.key.metric, {}, 0, 0, false};
   if (series.metric->kind == api::MetricKind::kHistogram) w.what += " " + quantile_words(quantile);
   for (const Point& point : series.points) {
@@ -64,7 +66,8 @@ std::optional<Watch> watch(const Series& series, double floor, double quantile, 
   }
   const std::vector<double> before = of_phase(w.values, api::RunPhase::baseline);
   const std::vector<double> during = of_phase(w.values, api::RunPhase::fault);
-  if (before.size() < kFewestWindows || during.empty()) return std::nullopt;
+  enough = before.size() >= kFewestForBand && during.size() >= kFewestForBand;
+  if (before.size() < kFewestForBand || during.empty()) return std::nullopt;
   const double middle = median(before);
   const double half = std::max({3 * robust_deviation(before), 0.1 * std::abs(middle), floor});
   w.low = middle - half;
@@ -107,8 +110,10 @@ BandResult watch_bands(const std::vector<Series>& all, std::optional<UtcTime> fi
     const bool histogram = series.metric->kind == api::MetricKind::kHistogram;
     for (const double quantile : {0.5, 0.99}) {
       if (!histogram && quantile != 0.5) continue;
-      bool affected = false;
-      const std::optional<Watch> w = watch(series, rule->floor, quantile, affected);
+      bool affected = false, enough = true;
+      const std::optional<Watch> w = watch(series, rule->floor, quantile, affected, enough);
+      if (!enough && result.unsure.empty())
+        result.unsure = series.key.pod + " has too few windows of " + series.key.metric;
       if (!w) continue;
       ++result.watched;
       if (!affected) continue;
@@ -143,14 +148,19 @@ BandResult watch_bands(const std::vector<Series>& all, std::optional<UtcTime> fi
 }
 
 api::RecoveryReport recovery_of(const BandResult& bands, bool has_faults,
-                                std::optional<UtcTime> last_injected) {
+                                std::optional<UtcTime> last_injected, const std::string& unseen) {
   api::RecoveryReport recovery;
   if (!has_faults)
     recovery.text = "nothing was injected, so there was nothing to recover from";
+  else if (!last_injected && !unseen.empty())
+    recovery.text = "not known: " + unseen;
   else if (!last_injected)
     recovery.text = "no fault acted, so there was nothing to recover from";
   else if (bands.watched == 0)
     recovery.text = "not known: too little was measured in the baseline to say what is normal";
+  else if (bands.affected == 0 && !(unseen.empty() && bands.unsure.empty()))
+    recovery.text = "not known: no effect was seen outside its baseline band, but " +
+                    (unseen.empty() ? bands.unsure : unseen);
   else if (bands.affected == 0)
     recovery.text = "no effect left its baseline band, so there was nothing to recover from";
   else if (bands.back) {

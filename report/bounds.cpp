@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bounds that a person writes, and the measured value that they are held against.
+#include <algorithm>
 #include <charconv>
+#include <limits>
 #include <set>
 
+#include "report/analysis.h"
 #include "report/format.h"
+#include "report/measured.h"
 #include "report/report.h"
 #include "report/windows.h"
 
@@ -22,20 +26,88 @@ std::set<std::string> serving_pods(const std::vector<Series>& all, std::string_v
   return pods;
 }
 
-bool chosen(const Series& series, const api::Selector& selector,
-            const std::map<std::string, api::PodRef>& pods) {
-  if (selector == api::Selector{}) return series.role != api::PodRole::control;
-  const auto pod = pods.find(series.key.pod);
-  return pod != pods.end() && api::matches(selector, pod->second);
+// What the metric of the pods that match was made of.
+struct Collected {
+  std::vector<Point> points;
+  double rates = 0;
+  bool measured = false;
+};
+
+Collected collect(const api::RunRecord& record, const api::Selector& selector,
+                  const api::Metric& metric, api::RunPhase phase) {
+  const std::vector<Series> all = all_series(record, metric.name);
+  const std::map<std::string, api::PodRef> pods = pods_of(record);
+  const std::set<std::string> serving = serving_pods(all, metric.name);
+  Collected found;
+  for (const Series& series : all) {
+    const auto pod = pods.find(series.key.pod);
+    if (series.key.metric != metric.name || pod == pods.end() ||
+        !selects(selector, pod->second, series.role))
+      continue;
+    const auto side = series.key.labels.find("side");
+    if (side != series.key.labels.end() && side->second != "server" &&
+        serving.contains(series.key.pod))
+      continue;
+    const std::vector<Point> of_phase = series.in(phase);
+    found.points.insert(found.points.end(), of_phase.begin(), of_phase.end());
+    if (const auto rate = rate_of(metric, of_phase)) {
+      found.rates += *rate;
+      found.measured = true;
+    }
+  }
+  return found;
 }
 
-std::map<std::string, api::PodRef> pods_of(const api::RunRecord& record) {
-  std::map<std::string, api::PodRef> pods;
-  for (const api::NodeRecord& node : record.nodes)
-    for (const api::EffectWindow& window : node.windows)
-      pods.try_emplace(window.pod.id(), window.pod);
-  for (const api::RunPod& pod : record.pods) pods.insert_or_assign(pod.pod.id(), pod.pod);
-  return pods;
+std::optional<double> value_of(const Collected& found, const api::Metric& metric,
+                               std::optional<double> quantile) {
+  switch (metric.kind) {
+    case api::MetricKind::kHistogram:
+      return merged(found.points).quantile(quantile.value_or(0.5));
+    case api::MetricKind::kCounter:  // events of all pods and labels together, each over its own
+                                     // time
+      return found.measured ? std::optional(found.rates) : std::nullopt;
+    case api::MetricKind::kGauge:
+    case api::MetricKind::kFraction:
+      break;
+  }
+  return rate_of(metric, found.points);
+}
+
+// How many were not measured beside `seen` that were. A gap may count other things than the metric
+// does (connections, not requests); then its share is what is known.
+double not_seen(const Missing& missing, double seen) {
+  if (missing.of <= missing.missed) return missing.missed;
+  return std::max(missing.missed, seen * missing.missed / (missing.of - missing.missed));
+}
+
+// The value if all that was not measured had been on the wrong side of the bound; infinite when no
+// measured value decides it any more.
+double worst_of(const Collected& found, const api::Metric& metric, std::optional<double> quantile,
+                const Missing& missing, bool below, double value) {
+  constexpr double kBeyond = std::numeric_limits<double>::infinity();
+  if (metric.kind == api::MetricKind::kHistogram) {
+    const api::Histogram all = merged(found.points);
+    const auto n = static_cast<double>(all.count());
+    const double m = not_seen(missing, n);
+    const double rank = quantile.value_or(0.5) * (n + m) - (below ? 0 : m);
+    if (rank > n) return kBeyond;
+    if (rank <= 0) return -kBeyond;
+    return all.quantile(rank / n).value_or(value);
+  }
+  if (metric.kind == api::MetricKind::kFraction) {
+    double numerator = 0, denominator = 0;
+    for (const Point& point : found.points) {
+      numerator += point.numerator;
+      denominator += point.denominator;
+    }
+    const double m = not_seen(missing, denominator);
+    return (numerator + (below ? m : 0)) / (denominator + m);
+  }
+  // What was not counted can only add to a rate.
+  if (metric.kind == api::MetricKind::kCounter && below && missing.missed > 0)
+    return missing.of > missing.missed ? value * missing.of / (missing.of - missing.missed)
+                                       : kBeyond;
+  return value;
 }
 
 }  // namespace
@@ -45,37 +117,38 @@ std::optional<double> metric_value(const api::RunRecord& record, const api::Sele
                                    api::RunPhase phase) {
   const api::Metric* metric = api::find_metric(metric_name);
   if (metric == nullptr) return std::nullopt;
-  const std::vector<Series> all = all_series(record, metric_name);
-  const std::map<std::string, api::PodRef> pods = pods_of(record);
-  const std::set<std::string> serving = serving_pods(all, metric_name);
+  return value_of(collect(record, selector, *metric, phase), *metric, quantile);
+}
 
-  std::vector<Point> points;
-  double rates = 0;
-  bool measured = false;
-  for (const Series& series : all) {
-    if (series.key.metric != metric_name || !chosen(series, selector, pods)) continue;
-    const auto side = series.key.labels.find("side");
-    if (side != series.key.labels.end() && side->second != "server" &&
-        serving.contains(series.key.pod))
-      continue;
-    const std::vector<Point> of_phase = series.in(phase);
-    points.insert(points.end(), of_phase.begin(), of_phase.end());
-    if (const auto rate = rate_of(*metric, of_phase)) {
-      rates += *rate;
-      measured = true;
-    }
+Judged judge_bound(const api::RunRecord& record, const std::vector<api::Gap>& gaps,
+                   const api::ExpectEffect& expect) {
+  Judged judged;
+  const api::Metric* metric = api::find_metric(expect.metric);
+  const bool below = !expect.below.empty();
+  const Result<double> bound = parse_bound(expect.metric, below ? expect.below : expect.above);
+  if (metric == nullptr || !bound) {  // validate() refuses both; a stored record may be older
+    judged.measured = bound ? "no such metric" : bound.error().message;
+    return judged;
   }
-  switch (metric->kind) {
-    case api::MetricKind::kHistogram:
-      return merged(points).quantile(quantile.value_or(0.5));
-    case api::MetricKind::kCounter:  // events of all pods and labels together, each over its own
-                                     // time
-      return measured ? std::optional(rates) : std::nullopt;
-    case api::MetricKind::kGauge:
-    case api::MetricKind::kFraction:
-      break;
+  const Collected found = collect(record, expect.selector, *metric, api::RunPhase::fault);
+  const std::optional<double> value = value_of(found, *metric, expect.quantile);
+  const Missing missing = missing_of(record, gaps, expect.selector, expect.metric);
+  const std::string seen = value ? value_words(*metric, *value) : "";
+  if (!missing.blind.empty()) {
+    judged.measured = missing.blind + (value ? " (what was measured: " + seen + ")" : "");
+    return judged;
   }
-  return rate_of(*metric, points);
+  if (!value) {
+    judged.measured = "not measured";
+    return judged;
+  }
+  const auto holds = [&](double v) { return below ? v < *bound : v > *bound; };
+  judged.met = holds(worst_of(found, *metric, expect.quantile, missing, below, *value));
+  judged.measured = seen;
+  if (missing.missed > 0)
+    judged.measured = !judged.met && holds(*value) ? missing.partly + " (the rest: " + seen + ")"
+                                                   : seen + " (" + missing.partly + ")";
+  return judged;
 }
 
 Result<double> parse_bound(std::string_view metric_name, std::string_view text) {
@@ -106,6 +179,7 @@ int exit_code(const api::Report& report) {
       return 0;
     case api::RunVerdict::missed:
       return 1;
+    case api::RunVerdict::partial:
     case api::RunVerdict::not_real:
       return 2;
     case api::RunVerdict::aborted:

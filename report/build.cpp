@@ -5,6 +5,7 @@
 #include "report/analysis.h"
 #include "report/format.h"
 #include "report/report.h"
+#include "report/spans.h"
 
 namespace faultline::report {
 namespace {
@@ -48,17 +49,39 @@ bool measured_anything(const std::vector<Series>& all) {
   return std::ranges::any_of(all, [](const Series& series) { return !series.points.empty(); });
 }
 
-// Each fault must have acted somewhere, and must have been armed everywhere.
-bool every_fault_real(const api::RunRecord& record, const std::vector<api::InjectionReport>& rows) {
+// Each fault must have acted somewhere.
+bool every_fault_acted(const api::RunRecord& record,
+                       const std::vector<api::InjectionReport>& rows) {
   using enum api::InjectionVerdict;
   const std::size_t faults = record.experiment.spec.faults.size();
   if (faults > 0 && rows.empty()) return false;
   std::vector<bool> acted(faults, false);
-  for (std::size_t i = 0; i < rows.size(); ++i) {  // rows come pod by pod, in the faults' order
-    if (rows[i].verdict == blocked) return false;
-    if (rows[i].verdict != no_traffic && rows[i].injected > 0) acted[i % faults] = true;
-  }
+  for (std::size_t i = 0; i < rows.size(); ++i)  // rows come pod by pod, in the faults' order
+    if (rows[i].verdict != blocked && rows[i].verdict != no_traffic && rows[i].injected > 0)
+      acted[i % faults] = true;
   return std::ranges::all_of(acted, std::identity{});
+}
+
+// A fault that ended long before its phase did is not the one that was asked for, whatever it did
+// until then.
+void weaken_short(const api::RunRecord& record, std::vector<api::InjectionReport>& rows) {
+  constexpr double kLeastShare = 0.9;                  // of the phase
+  if (record.state == api::RunState::Aborted) return;  // who stops a run ends its phase
+  const std::map<std::string, FaultSpan> spans = fault_spans(record);
+  const std::optional<double> phase = fault_seconds(record);
+  for (api::InjectionReport& row : rows) {
+    const auto span = spans.find(row.pod);
+    if (row.verdict != api::InjectionVerdict::confirmed || span == spans.end() || !phase ||
+        span->second.to == UtcTime::max() || span->second.seconds() >= kLeastShare * *phase)
+      continue;
+    const auto pod =
+        std::ranges::find(record.pods, row.pod, [](const api::RunPod& p) { return p.pod.id(); });
+    if (pod != record.pods.end() && (pod->joinedAt.set() || pod->leftAt.set())) continue;
+    row.verdict = api::InjectionVerdict::partial;
+    row.reason = "it acted for " + seconds_words(span->second.seconds(), 2) + " of " +
+                 seconds_words(*phase, 2) +
+                 (span->second.ended_by.empty() ? "" : ": " + span->second.ended_by);
+  }
 }
 
 // The controller ends a run early when every agent reported every fault as blocked: that is not a
@@ -80,14 +103,19 @@ api::RunVerdict verdict_of(const api::RunRecord& record, const api::Report& repo
   if (record.state == api::RunState::Failed && nothing_could_be_armed(record))
     return api::RunVerdict::not_real;
   if (record.state != api::RunState::Completed) return api::RunVerdict::failed;
-  if (!every_fault_real(record, report.injections)) return api::RunVerdict::not_real;
+  if (!every_fault_acted(record, report.injections)) return api::RunVerdict::not_real;
+  if (!std::ranges::all_of(report.injections, [](const api::InjectionReport& row) {
+        return row.verdict == api::InjectionVerdict::confirmed;
+      }))
+    return api::RunVerdict::partial;
   if (!std::ranges::all_of(report.expectations, &api::ExpectationReport::met))
     return api::RunVerdict::missed;
   if (record.experiment.spec.faults.empty() && !measured) return api::RunVerdict::failed;
   return api::RunVerdict::met;
 }
 
-api::ExpectationReport judge_effect(const api::RunRecord& record, const api::ExpectEffect& expect) {
+api::ExpectationReport judge_effect(const api::RunRecord& record, const std::vector<api::Gap>& gaps,
+                                    const api::ExpectEffect& expect) {
   api::ExpectationReport out;
   const api::Metric* metric = api::find_metric(expect.metric);
   const bool below = !expect.below.empty();
@@ -96,31 +124,21 @@ api::ExpectationReport judge_effect(const api::RunRecord& record, const api::Exp
   if (metric && metric->kind == api::MetricKind::kHistogram)
     out.text += " " + quantile_words(expect.quantile.value_or(0.5));
   out.text += " of " + selector_words(expect.selector) + (below ? " below " : " above ");
-
   const Result<double> bound = parse_bound(expect.metric, bound_text);
-  if (metric == nullptr || !bound) {  // validate() refuses both; a stored record may be older
-    out.text += bound_text;
-    out.measured = bound ? "no such metric" : bound.error().message;
-    return out;
-  }
-  out.text += bound_words(*metric, *bound);
-  const std::optional<double> value =
-      metric_value(record, expect.selector, expect.metric, expect.quantile, api::RunPhase::fault);
-  if (!value) {
-    out.measured = "not measured";
-    return out;
-  }
-  out.measured = value_words(*metric, *value);
-  out.met = below ? *value < *bound : *value > *bound;
+  out.text += metric && bound ? bound_words(*metric, *bound) : bound_text;
+  Judged judged = judge_bound(record, gaps, expect);
+  out.met = judged.met;
+  out.measured = std::move(judged.measured);
   return out;
 }
 
 }  // namespace
 
-std::vector<api::ExpectationReport> expectations_of(const api::RunRecord& record) {
+std::vector<api::ExpectationReport> expectations_of(const api::RunRecord& record,
+                                                    const std::vector<api::Gap>& gaps) {
   std::vector<api::ExpectationReport> out;
   for (const api::ExpectEffect& expect : record.experiment.spec.expect.effects)
-    out.push_back(judge_effect(record, expect));
+    out.push_back(judge_effect(record, gaps, expect));
   // Never counted as met: nobody has looked.
   for (const api::ExpectAlert& expect : record.experiment.spec.expect.alerts)
     out.push_back({"alert " + expect.name + " within " + seconds_words(expect.within.seconds()),
@@ -138,15 +156,17 @@ api::Report build(const api::RunRecord& record) {
                      .stateReason = record.stateReason,
                      .experiment = record.experiment};
   report.injections = injections_of(record);
+  weaken_short(record, report.injections);
+  report.gaps = gaps_of(record);
   report.nodes = nodes_of(record, report.injections);
   report.effects = effects_of(all);
   const auto first = first_injected(report.injections), last = last_injected(report.injections);
   const BandResult bands = watch_bands(all, first, last);
   report.timeline = timeline_of(record, report.injections, bands);
-  report.recovery = recovery_of(bands, !record.experiment.spec.faults.empty(), last);
-  report.expectations = expectations_of(record);
+  report.recovery = recovery_of(bands, !record.experiment.spec.faults.empty(), last,
+                                unseen_words(record, report.gaps));
+  report.expectations = expectations_of(record, report.gaps);
   report.residue = residue_of(record);
-  report.gaps = gaps_of(record);
   report.verdict = verdict_of(record, report, measured_anything(all));
   return report;
 }

@@ -5,6 +5,7 @@
 
 #include "report/format.h"
 #include "report/report.h"
+#include "report/stats.h"
 #include "report/words.h"
 
 namespace faultline::report {
@@ -140,6 +141,20 @@ std::string explain(const api::ProcessKill& f) {
 }
 
 }  // namespace
+
+std::string too_short_words(const api::Phases& phases) {
+  const double least = static_cast<double>(kFewestWindows);  // windows of 1 s
+  std::vector<std::string> what;
+  if (phases.baseline.seconds() < least)
+    what.push_back(duration(phases.baseline.seconds()) + " before");
+  if (phases.fault.seconds() < least)
+    what.push_back(duration(phases.fault.seconds()) + " with the fault");
+  if (what.empty()) return "";
+  return join(what, " and ") +
+         ": too short to tell a change from chance, so that the report will call nothing a "
+         "change; " +
+         duration(least) + " each are needed";
+}
 
 std::string explain_words(const api::Fault& fault) {
   return std::visit([](const auto& f) { return explain(f); }, fault.spec);

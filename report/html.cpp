@@ -15,7 +15,7 @@ using Rows = std::vector<std::vector<std::string>>;
 std::string_view tone_of(const api::Report& report) {
   const std::string word = headline(report);
   if (word == "met") return "good";
-  if (word == "missed" || word == "aborted") return "warn";
+  if (word == "missed" || word == "partial" || word == "aborted") return "warn";
   return word == "running" ? "calm" : "bad";
 }
 
@@ -32,15 +32,17 @@ std::string counted(std::uint64_t n) { return typeset(count_words(n)); }
 // The clearest effect of a role, as a figure to remember.
 std::string key_effect(const api::Report& report, api::PodRole role) {
   for (const api::EffectReport* e : ranked_effects(report)) {
-    if (e->role != role || !e->change) continue;
-    if (role == api::PodRole::control && e->metric != "request.latency") continue;
+    const Telling figure = telling_figure(*e);
+    if (e->role != role || !figure.change || !is_felt(*e)) continue;
     const api::Metric& metric = *api::find_metric(e->metric);
-    return "<div><dt>" + escape(metric_words(metric)) + " of " + escape(e->pod) + "</dt><dd>" +
-           typeset(weight(*e) > 0 ? change_words(metric, *e->change) : std::string("no change")) +
-           "</dd><dd class=\"small\">" +
-           typeset(figure_words(main_figure(e->baseline, metric), metric)) + " &rarr; " +
-           typeset(figure_words(main_figure(e->fault, metric), metric)) + ", " +
-           std::string(role_word(role)) + "</dd></div>";
+    const std::string what = is_change(*e)        ? change_words(metric, *figure.change)
+                             : figure.significant ? "no change beyond chance"
+                                                  : "too short to tell";
+    return "<div><dt>" + escape(metric_words(*e)) + " of " + escape(e->pod) + "</dt><dd>" +
+           typeset(what) + "</dd><dd class=\"small\">" +
+           typeset(figure_words(figure.before, metric)) + " &rarr; " +
+           typeset(figure_words(figure.during, metric)) + ", " + std::string(role_word(role)) +
+           "</dd></div>";
   }
   return "";
 }
@@ -50,8 +52,7 @@ std::string key_figures(const api::Report& report) {
   out += key_effect(report, api::PodRole::target);
   out += key_effect(report, api::PodRole::control);
   if (report.recovery.seconds)
-    out += "<div><dt>back to normal after</dt><dd>" +
-           typeset(seconds_words(*report.recovery.seconds, 2)) +
+    out += "<div><dt>back to normal after</dt><dd>" + typeset(recovery_words(report)) +
            "</dd><dd class=\"small\">in windows of 1 s</dd></div>";
   out +=
       "<div><dt>left behind</dt><dd>" +
@@ -104,15 +105,22 @@ std::string injections(const api::Report& report) {
 std::vector<std::string> effect_row(const api::EffectReport& e) {
   const api::Metric& metric = *api::find_metric(e.metric);
   const std::string labels = labels_words(e.labels);
+  const Telling figure = telling_figure(e);
+  const bool changed = is_change(e);
   return {escape(e.pod) + " <span class=\"role\">" + std::string(role_word(e.role)) + "</span>",
-          escape(metric_words(metric)) +
+          "<span title=\"" + escape(metric.help) + "\">" + escape(metric_words(e)) + "</span>" +
               (labels.empty() ? "" : " <span class=\"role\">" + escape(labels) + "</span>"),
-          typeset(figure_words(main_figure(e.baseline, metric), metric)),
-          typeset(figure_words(main_figure(e.fault, metric), metric)),
-          typeset(figure_words(main_figure(e.recovery, metric), metric)),
-          (weight(e) > 0 ? "<strong>" : "") +
-              typeset(e.change ? change_words(metric, *e.change, e.ci95) : "not comparable") +
-              (weight(e) > 0 ? "</strong>" : "")};
+          typeset(figure_words(figure.before, metric)),
+          typeset(figure_words(figure.during, metric)),
+          typeset(figure_words(figure.after, metric)),
+          (changed ? "<strong>" : "") +
+              typeset(figure.change ? change_words(metric, *figure.change, figure.ci95)
+                                    : "not comparable") +
+              (changed ? "</strong>" : "") +
+              (figure.change && !figure.significant ? " (too short to tell)" : ""),
+          e.changeAgainstControls
+              ? typeset(change_words(metric, *e.changeAgainstControls, e.ci95AgainstControls))
+              : ""};
 }
 
 std::string tails(const api::Report& report) {
@@ -154,16 +162,28 @@ std::string effects(const api::Report& report) {
   if (report.effects.empty())
     return section("effects", "What that did", "", "<p>Nothing was measured.</p>");
   constexpr std::size_t kTelling = 10;
-  const std::vector<Column> columns{{"pod"},          {"metric"},      {"before", true},
-                                    {"during", true}, {"after", true}, {"change (95 % interval)"}};
+  const std::vector<Column> columns{{"pod"},
+                                    {"metric"},
+                                    {"before", true},
+                                    {"during", true},
+                                    {"after", true},
+                                    {"change (95 % interval)"},
+                                    {"against controls"}};
   Rows telling, all;
-  for (const api::EffectReport* e : telling_effects(report, kTelling))
-    telling.push_back(effect_row(*e));
+  const std::vector<const api::EffectReport*> shown_first = telling_effects(report, kTelling);
+  for (const api::EffectReport* e : shown_first) telling.push_back(effect_row(*e));
   for (const api::EffectReport* e : ranked_effects(report)) all.push_back(effect_row(*e));
   std::string body =
       "<div id=\"charts\" class=\"grid\"></div>\n"
       "<noscript><p>The charts need JavaScript; every figure is in the tables.</p></noscript>\n" +
       html_table("The most telling effects", columns, telling);
+  for (const api::EffectReport* e : moved_controls(report))
+    body += "<p>" + badge("control changed", "warn") + " " + typeset(moved_control_words(*e)) +
+            "</p>\n";
+  body += "<dl class=\"terms\">";
+  for (const api::Metric* metric : metrics_told(shown_first))
+    body += "<div><dt>" + escape(metric->name) + "</dt><dd>" + escape(metric->help) + "</dd></div>";
+  body += "</dl>\n";
   if (all.size() > telling.size())
     body += "<details><summary>Every effect (" + counted(all.size()) + ")</summary>" +
             html_table("Every effect", columns, all) + "</details>\n";
@@ -174,8 +194,10 @@ std::string effects(const api::Report& report) {
   return section(
       "effects", "What that did",
       "Measured in the kernel in windows of 1 s; the fault phase is shaded. A change in "
-      "<strong>bold</strong> is beyond chance. Control pods were not touched: they show what "
-      "moved for other reasons.",
+      "<strong>bold</strong> is beyond chance, also among all changes of this report, of which 1 "
+      "in 20 may then be none. Of a latency the row shows the median or the slow end, whichever "
+      "changed more. No fault was armed on control pods: they show what moved for other reasons, "
+      "and <em>against controls</em> is the change of the median or share less theirs.",
       body);
 }
 
@@ -205,8 +227,7 @@ std::string timeline(const api::Report& report) {
   std::string body = "<ol class=\"timeline\">\n" + items + "</ol>\n";
   if (!report.recovery.text.empty())
     body +=
-        "<p>Recovery: " +
-        (report.recovery.seconds ? typeset(seconds_words(*report.recovery.seconds, 2)) + " " : "") +
+        "<p>Recovery: " + (report.recovery.seconds ? typeset(recovery_words(report)) + " " : "") +
         typeset(report.recovery.text) + ".</p>\n";
   return section("timeline", "When",
                  "Seconds since the run was asked for, on the controller&#39;s clock.", body);

@@ -137,14 +137,19 @@ void injections(const api::Report& report, std::string& out) {
 
 Row effect_row(const api::EffectReport& e) {
   const api::Metric& metric = *api::find_metric(e.metric);
+  const Telling figure = telling_figure(e);
   return {e.pod,
           std::string(role_word(e.role)),
-          metric_words(metric),
+          metric_words(e),
           labels_words(e.labels),
-          figure_words(main_figure(e.baseline, metric), metric),
-          figure_words(main_figure(e.fault, metric), metric),
-          figure_words(main_figure(e.recovery, metric), metric),
-          e.change ? change_words(metric, *e.change, e.ci95) : "not comparable"};
+          figure_words(figure.before, metric),
+          figure_words(figure.during, metric),
+          figure_words(figure.after, metric),
+          figure.change ? change_words(metric, *figure.change, figure.ci95) : "not comparable",
+          change_word(figure.significant),
+          e.changeAgainstControls
+              ? change_words(metric, *e.changeAgainstControls, e.ci95AgainstControls)
+              : ""};
 }
 
 void effects(const api::Report& report, std::string& out) {
@@ -155,14 +160,22 @@ void effects(const api::Report& report, std::string& out) {
   }
   out +=
       "Measured in the kernel, in windows of 1 s. *Change* is during minus before, with the "
-      "interval that holds it in 95 of 100 runs; an interval around 0 is no change that chance "
-      "could not have made. *Control* pods were not touched: they show what moved for other "
-      "reasons.\n\n";
-  const Row columns{"pod", "role", "metric", "seen", ">before", ">during", ">after", "change"};
+      "interval that holds it in 95 of 100 runs; it is *beyond chance* when it also holds among "
+      "all changes of this report, of which 1 in 20 may then be none. Of a latency the row shows "
+      "the median or the slow end, whichever changed more. No fault was armed on *control* pods: "
+      "they show what moved for other reasons, and *against controls* is the change of the median "
+      "or share less theirs.\n\n";
+  const Row columns{"pod",     "role",   "metric", "seen",          ">before",
+                    ">during", ">after", "change", "beyond chance", "against controls"};
+  const std::vector<const api::EffectReport*> telling = telling_effects(report, kTelling);
   std::vector<Row> rows;
-  for (const api::EffectReport* e : telling_effects(report, kTelling))
-    rows.push_back(effect_row(*e));
+  for (const api::EffectReport* e : telling) rows.push_back(effect_row(*e));
   table(out, columns, rows);
+  for (const api::EffectReport* e : moved_controls(report))
+    out += "- " + cell(moved_control_words(*e)) + "\n";
+  for (const api::Metric* metric : metrics_told(telling))
+    out += "- *" + cell(metric->name) + "*: " + cell(metric->help) + ".\n";
+  out += "\n";
 
   std::vector<Row> tails;
   for (const api::EffectReport* e : ranked_effects(report)) {
@@ -206,8 +219,7 @@ void timeline(const api::Report& report, std::string& out) {
                     entry.at.format(), entry.detail});
   table(out, {">after", "what", "at (UTC)", ""}, rows);
   if (!report.recovery.text.empty())
-    out += "Recovery: " +
-           (report.recovery.seconds ? seconds_words(*report.recovery.seconds, 2) + " " : "") +
+    out += "Recovery: " + (report.recovery.seconds ? recovery_words(report) + " " : "") +
            cell(report.recovery.text) + ".\n\n";
 }
 

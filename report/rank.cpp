@@ -11,11 +11,15 @@ namespace {
 // How near a metric is to what a user of the service feels.
 double nearness(const api::EffectReport& effect) {
   const std::string_view metric = effect.metric;
-  const auto side = effect.labels.find("side");
-  const bool client = side != effect.labels.end() && side->second == "client";
-  if (metric.starts_with("request.")) return client ? 0.7 : 1;
-  if (metric.starts_with("connect.")) return 0.8;
-  if (metric.starts_with("tcp.")) return 0.5;
+  const auto label = [&](const char* name) {
+    const auto found = effect.labels.find(name);
+    return found == effect.labels.end() ? std::string_view() : std::string_view(found->second);
+  };
+  // Answers that are no failures follow the rate of requests.
+  if (metric == "request.responses" && label("class") != "5xx") return 0.4;
+  if (metric.starts_with("request.")) return label("side") == "client" ? 0.7 : 1;
+  if (metric.starts_with("connect.")) return 0.6;
+  if (metric.starts_with("tcp.")) return 0.4;
   return 0.2;
 }
 
@@ -48,20 +52,63 @@ int role_order(api::PodRole role) {
 
 }  // namespace
 
-std::optional<double> main_figure(const std::optional<api::PhaseStats>& stats,
-                                  const api::Metric& metric) {
+namespace {
+
+std::optional<double> figure_at(const std::optional<api::PhaseStats>& stats, double quantile) {
   if (!stats) return std::nullopt;
-  return metric.kind == api::MetricKind::kHistogram ? stats->p50 : stats->rate;
+  return quantile == 0.99 ? stats->p99 : quantile == 0.9 ? stats->p90 : stats->p50;
 }
 
-double weight(const api::EffectReport& effect) {
+double weight_of(const api::EffectReport& effect, const Telling& figure) {
   const api::Metric* metric = api::find_metric(effect.metric);
-  if (metric == nullptr || !effect.change) return 0;
-  if (effect.ci95 && effect.ci95->low <= 0 && effect.ci95->high >= 0) return 0;
-  const double before = main_figure(effect.baseline, *metric).value_or(0);
-  const double during = main_figure(effect.fault, *metric).value_or(0);
+  if (metric == nullptr || !figure.change || figure.significant == false) return 0;
+  if (figure.ci95 && figure.ci95->low <= 0 && figure.ci95->high >= 0) return 0;
   const double g = grain(*metric);
-  return nearness(effect) * std::abs(std::log((during + g) / (before + g)));
+  return nearness(effect) *
+         std::abs(std::log((figure.during.value_or(0) + g) / (figure.before.value_or(0) + g)));
+}
+
+}  // namespace
+
+Telling telling_figure(const api::EffectReport& effect) {
+  const api::Metric* metric = api::find_metric(effect.metric);
+  if (metric == nullptr || metric->kind != api::MetricKind::kHistogram) {
+    const auto rate = [](const std::optional<api::PhaseStats>& stats) {
+      return stats ? stats->rate : std::nullopt;
+    };
+    return {.before = rate(effect.baseline),
+            .during = rate(effect.fault),
+            .after = rate(effect.recovery),
+            .change = effect.change,
+            .ci95 = effect.ci95,
+            .significant = effect.significant};
+  }
+  const auto at = [&](double quantile, const std::optional<double>& change,
+                      const std::optional<api::Interval>& ci95,
+                      const std::optional<bool>& significant) {
+    return Telling{.quantile = quantile,
+                   .before = figure_at(effect.baseline, quantile),
+                   .during = figure_at(effect.fault, quantile),
+                   .after = figure_at(effect.recovery, quantile),
+                   .change = change,
+                   .ci95 = ci95,
+                   .significant = significant};
+  };
+  Telling middle = at(0.5, effect.change, effect.ci95, effect.significant);
+  if (!effect.tailQuantile) return middle;
+  Telling tail =
+      at(*effect.tailQuantile, effect.changeTail, effect.ci95Tail, effect.significantTail);
+  return weight_of(effect, tail) > weight_of(effect, middle) ? tail : middle;
+}
+
+double weight(const api::EffectReport& effect) { return weight_of(effect, telling_figure(effect)); }
+
+bool is_change(const api::EffectReport& effect) {
+  return telling_figure(effect).significant == true;
+}
+
+bool is_felt(const api::EffectReport& effect) {
+  return effect.metric.starts_with("request.") || effect.metric.starts_with("connect.");
 }
 
 std::vector<const api::EffectReport*> ranked_effects(const api::Report& report) {
@@ -69,7 +116,8 @@ std::vector<const api::EffectReport*> ranked_effects(const api::Report& report) 
   for (const api::EffectReport& effect : report.effects)
     if (api::find_metric(effect.metric) != nullptr) ranked.push_back(&effect);
   const auto place = [](const api::EffectReport* e) {
-    return std::tuple(role_order(e->role), -weight(*e), -nearness(*e));
+    const double w = weight(*e);
+    return std::tuple(role_order(e->role), w > 0 ? (is_felt(*e) ? 0 : 1) : 2, -w, -nearness(*e));
   };
   std::ranges::stable_sort(ranked, {}, place);
   return ranked;
@@ -110,8 +158,8 @@ std::string figure_words(std::optional<double> value, const api::Metric& metric)
 }
 
 std::string ratio_words(const api::EffectReport& effect, const api::Metric& metric) {
-  const double before = main_figure(effect.baseline, metric).value_or(0);
-  const double during = main_figure(effect.fault, metric).value_or(0);
+  const Telling figure = telling_figure(effect);
+  const double before = figure.before.value_or(0), during = figure.during.value_or(0);
   if (metric.kind == api::MetricKind::kFraction || before <= 0 || during <= 0 ||
       weight(effect) == 0)
     return "";
@@ -120,8 +168,22 @@ std::string ratio_words(const api::EffectReport& effect, const api::Metric& metr
   return (ratio > 1 ? "+" : "") + number_words((ratio - 1) * 100, 2) + " %";
 }
 
-std::string metric_words(const api::Metric& metric) {
-  return std::string(metric.name) + (metric.kind == api::MetricKind::kHistogram ? " p50" : "");
+std::string metric_words(const api::EffectReport& effect) {
+  const Telling figure = telling_figure(effect);
+  return effect.metric + (figure.quantile ? " " + quantile_words(*figure.quantile) : "");
+}
+
+std::string change_word(const std::optional<bool>& significant) {
+  return !significant ? "-" : *significant ? "yes" : "no";
+}
+
+std::vector<const api::Metric*> metrics_told(const std::vector<const api::EffectReport*>& effects) {
+  std::vector<const api::Metric*> told;
+  for (const api::Metric& metric : api::kMetrics)
+    if (std::ranges::any_of(effects,
+                            [&](const api::EffectReport* e) { return e->metric == metric.name; }))
+      told.push_back(&metric);
+  return told;
 }
 
 }  // namespace faultline::report

@@ -21,13 +21,17 @@ namespace faultline::report {
 // The lines that end `faultline run`: verdicts, effects, recovery, residue. `color`: ANSI.
 [[nodiscard]] std::string to_terminal(const api::Report& report, bool color);
 
-// 0 met, 1 an expectation missed, 2 a fault was not real, 4 aborted, 5 failed.
+// 0 met, 1 an expectation missed, 2 a fault was not real or only in part, 4 aborted, 5 failed.
 [[nodiscard]] int exit_code(const api::Report& report);
 
 // "50 ms +- 5 ms, both directions, port 8080": what a fault asks, in plain words.
 [[nodiscard]] std::string asked_words(const api::Fault& fault);
 // What applications will see and how the fault is made, a sentence or two: `faultline explain`.
 [[nodiscard]] std::string explain_words(const api::Fault& fault);
+
+// Why a report of these phases will call nothing a change, or empty: a phase has too few windows to
+// tell one from chance.
+[[nodiscard]] std::string too_short_words(const api::Phases& phases);
 
 // Value of a metric in a phase over all windows of pods that match; used by expectations and by
 // abortWhen, which passes the record of a running experiment. Empty when not measured.

@@ -29,20 +29,6 @@ struct Mean {
   double degrees = 1;   // of freedom
 };
 
-// Lag-1 autocorrelation of windows, only where enough of them make it more than noise, and only
-// what widens an interval.
-double positive_autocorrelation(const std::vector<double>& values, double mean) {
-  constexpr std::size_t kEnough = 12;
-  if (values.size() < kEnough) return 0;
-  double lagged = 0, square = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const double d = values[i] - mean;
-    square += d * d;
-    if (i > 0) lagged += d * (values[i - 1] - mean);
-  }
-  return square > 0 ? std::clamp(lagged / square, 0.0, 0.9) : 0;
-}
-
 std::optional<Mean> mean_of(const api::Metric& metric, const std::vector<Point>& points) {
   const std::optional<double> rate = rate_of(metric, points);
   std::vector<double> values;
@@ -58,8 +44,7 @@ std::optional<Mean> mean_of(const api::Metric& metric, const std::vector<Point>&
   double mean = 0, square = 0;
   for (const double v : values) mean += v / n;
   for (const double v : values) square += (v - mean) * (v - mean);
-  const double effective =
-      std::max(2.0, n * independent_share(positive_autocorrelation(values, mean)));
+  const double effective = std::max(2.0, n * independent_share(positive_autocorrelation(values)));
   Mean out{*rate, square / (n - 1) / effective, effective - 1};
   if (metric.kind == api::MetricKind::kCounter)
     out.variance = std::max(out.variance, 1 / (seconds * seconds));
@@ -117,6 +102,44 @@ double median(std::vector<double> values) {
   return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
+double positive_autocorrelation(const std::vector<double>& values) {
+  constexpr std::size_t kEnough = 12;
+  if (values.size() < kEnough) return 0;
+  double mean = 0, lagged = 0, square = 0;
+  for (const double v : values) mean += v / static_cast<double>(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double d = values[i] - mean;
+    square += d * d;
+    if (i > 0) lagged += d * (values[i - 1] - mean);
+  }
+  return square > 0 ? std::clamp(lagged / square, 0.0, 0.9) : 0;
+}
+
+std::size_t block_length(double rho, std::size_t n) {
+  const auto windows = static_cast<double>(n);
+  const double best =
+      std::pow(std::sqrt(6.0) * rho / (1 - rho * rho), 2.0 / 3) * std::cbrt(windows);
+  return static_cast<std::size_t>(std::clamp(std::round(best), 1.0, std::max(1.0, windows / 3)));
+}
+
+std::vector<bool> hold_together(const std::vector<double>& p, double rate) {
+  std::vector<double> sorted = p;
+  std::ranges::sort(sorted);
+  double limit = -1;  // the greatest p that holds
+  for (std::size_t i = 0; i < sorted.size(); ++i)
+    if (sorted[i] <= rate * static_cast<double>(i + 1) / static_cast<double>(sorted.size()))
+      limit = sorted[i];
+  std::vector<bool> hold(p.size());
+  for (std::size_t i = 0; i < p.size(); ++i) hold[i] = p[i] <= limit;
+  return hold;
+}
+
+double student_p(double t, double degrees) {
+  const boost::math::students_t_distribution<double, Policy> student(std::max(degrees, 1.0));
+  const double tail = boost::math::cdf(boost::math::complement(student, std::abs(t)));
+  return std::isfinite(tail) ? std::min(1.0, 2 * tail) : 0;
+}
+
 double robust_deviation(const std::vector<double>& values) {
   const double middle = median(values);
   std::vector<double> distances;
@@ -125,20 +148,19 @@ double robust_deviation(const std::vector<double>& values) {
   return 1.4826 * median(std::move(distances));
 }
 
-std::optional<api::Interval> mean_change(const api::Metric& metric,
-                                         const std::vector<Point>& baseline,
-                                         const std::vector<Point>& fault) {
+std::optional<Change> mean_change(const api::Metric& metric, const std::vector<Point>& baseline,
+                                  const std::vector<Point>& fault) {
   const auto a = mean_of(metric, baseline), b = mean_of(metric, fault);
   if (!a || !b) return std::nullopt;
   const double variance = a->variance + b->variance;
   const double change = b->value - a->value;
-  if (variance <= 0) return api::Interval{change, change};
+  if (variance <= 0) return Change{{change, change}, change == 0 ? 1.0 : 0.0};
   // Satterthwaite's degrees of freedom, as Welch uses them.
   const double degrees =
       variance * variance /
       (a->variance * a->variance / a->degrees + b->variance * b->variance / b->degrees);
   const double half = student_quantile(kReported, degrees) * std::sqrt(variance);
-  return api::Interval{change - half, change + half};
+  return Change{{change - half, change + half}, student_p(change / std::sqrt(variance), degrees)};
 }
 
 api::Interval newcombe(double p1, double n1, double p2, double n2) {

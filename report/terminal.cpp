@@ -73,7 +73,9 @@ Paint paint_of(api::InjectionVerdict verdict) {
 Paint paint_of(const api::Report& report) {
   const std::string word = headline(report);
   if (word == "met") return Paint::kGood;
-  return word == "missed" || word == "running" || word == "aborted" ? Paint::kWarn : Paint::kBad;
+  return word == "missed" || word == "partial" || word == "running" || word == "aborted"
+             ? Paint::kWarn
+             : Paint::kBad;
 }
 
 void faults(const api::Report& report, Page& page) {
@@ -91,14 +93,15 @@ using Cells = std::vector<std::string>;
 
 Cells effect_cells(const api::EffectReport& e) {
   const api::Metric& metric = *api::find_metric(e.metric);
+  const Telling figure = telling_figure(e);
   const std::string labels = short_labels_words(e.labels);
   return {std::string(role_word(e.role)),
           e.pod,
-          metric_words(metric) + (labels.empty() ? "" : " " + labels),
-          figure_words(main_figure(e.baseline, metric), metric),
-          figure_words(main_figure(e.fault, metric), metric),
+          metric_words(e) + (labels.empty() ? "" : " " + labels),
+          figure_words(figure.before, metric),
+          figure_words(figure.during, metric),
           ratio_words(e, metric),
-          e.change ? change_words(metric, *e.change, e.ci95) : "not comparable"};
+          figure.change ? change_words(metric, *figure.change, figure.ci95) : "not comparable"};
 }
 
 void effects(const api::Report& report, Page& page) {
@@ -130,11 +133,22 @@ void effects(const api::Report& report, Page& page) {
                          Paint::kDim));
 }
 
+// What hides an effect that callers feel comes before what does not.
+std::vector<api::Gap> gaps_that_matter_first(const api::Report& report) {
+  std::vector<api::Gap> gaps = report.gaps;
+  std::ranges::stable_sort(gaps, {}, [](const api::Gap& gap) {
+    return gap.metric.empty() || gap.metric.starts_with("request.") ? 0
+           : gap.metric.starts_with("connect.")                     ? 1
+                                                                    : 2;
+  });
+  return gaps;
+}
+
 // One row for each reason: a lost node makes the same gap for all of its pods.
 void gaps(const api::Report& report, Page& page) {
   constexpr std::size_t kReasons = 3;
   std::vector<std::pair<std::string, std::vector<std::string>>> reasons;  // and where
-  for (const api::Gap& gap : report.gaps) {
+  for (const api::Gap& gap : gaps_that_matter_first(report)) {
     std::vector<std::string> where;
     for (const std::string* part : {&gap.node, &gap.pod, &gap.metric})
       if (!part->empty()) where.push_back(*part);
@@ -161,13 +175,14 @@ std::string to_terminal(const api::Report& foreign, bool color) {
   Page page(color);
   faults(report, page);
   effects(report, page);
+  for (const api::EffectReport* e : moved_controls(report))
+    page.prose("control", "changed", Paint::kWarn, moved_control_words(*e));
   for (const api::ExpectationReport& e : report.expectations)
     page.prose("expectation", e.met ? "met" : "missed", e.met ? Paint::kGood : Paint::kWarn,
                e.text + "; measured " + e.measured);
   if (!report.experiment.spec.faults.empty() && !report.recovery.text.empty())
-    page.prose("recovery",
-               report.recovery.seconds ? seconds_words(*report.recovery.seconds, 2) : "-",
-               Paint::kNone, report.recovery.text);
+    page.prose("recovery", report.recovery.seconds ? recovery_words(report) : "-", Paint::kNone,
+               report.recovery.text);
   const bool clean = report.residue && report.residue->empty();
   page.line("residue", residue_words(report), clean ? Paint::kGood : Paint::kBad, "");
   gaps(report, page);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "report/spans.h"
+
 namespace faultline::report {
 namespace {
 
@@ -12,15 +14,35 @@ bool in_gap(const std::vector<const api::Gap*>& gaps, const std::string& pod,
   return std::ranges::any_of(gaps, [&](const api::Gap* gap) {
     if (!gap->pod.empty() && gap->pod != pod) return false;
     if (!gap->metric.empty() && gap->metric != metric) return false;
+    if (gap->missed) return false;  // the rest of it was measured
     return gap->from.value < to && (!gap->to.set() || from < gap->to.value);
   });
 }
 
-bool counts_to_phase(const api::EffectWindow& window, std::optional<UtcTime> armed) {
-  if (window.phase != api::RunPhase::fault || !armed) return true;
+using Spans = std::map<std::string, FaultSpan>;
+
+// Clocks of two nodes, and what is read a moment before or after, do not agree better.
+constexpr std::chrono::milliseconds kSameTime{2};
+
+const FaultSpan* span_of(const api::EffectWindow& window, const Spans& spans) {
+  if (window.phase != api::RunPhase::fault) return nullptr;
+  const auto span = spans.find(window.pod.id());
+  return span == spans.end() ? nullptr : &span->second;
+}
+
+bool counts_to_phase(const api::EffectWindow& window, const Spans& spans) {
+  const FaultSpan* span = span_of(window, spans);
+  if (span == nullptr) return true;
   const auto length = window.to.value - window.from.value;
-  return window.to.value - std::max(*armed, window.from.value) >= length / 2 &&
-         window.to.value > *armed;
+  const auto acted = std::min(window.to.value, span->to) - std::max(window.from.value, span->from);
+  return acted.count() > 0 && acted >= length / 2;
+}
+
+bool at_edge(const api::EffectWindow& window, const Spans& spans) {
+  const FaultSpan* span = span_of(window, spans);
+  if (span == nullptr) return false;
+  return window.from.value < span->from - kSameTime ||
+         (span->to != UtcTime::max() && window.to.value > span->to + kSameTime);
 }
 
 Point point_of(const api::EffectWindow& window, const api::EffectSample* sample) {
@@ -36,8 +58,15 @@ Point point_of(const api::EffectWindow& window, const api::EffectSample* sample)
 // Windows of one pod, by time.
 using PodWindows = std::vector<const api::EffectWindow*>;
 
+// Much of what a fault breaks breaks when it begins: connections that are reset, calls that fail.
+bool keeps_first_edge(const api::Metric& metric) {
+  return metric.higher_is_worse &&
+         (metric.kind == api::MetricKind::kCounter || metric.kind == api::MetricKind::kFraction);
+}
+
 void add_series_of(const std::string& pod, const PodWindows& windows, std::string_view only,
-                   const std::vector<const api::Gap*>& gaps, std::vector<Series>& out) {
+                   const std::vector<const api::Gap*>& gaps, const Spans& spans,
+                   std::vector<Series>& out) {
   // Position in `windows` -> sample, for each series.
   std::map<SeriesKey, std::map<std::size_t, const api::EffectSample*>> found;
   for (std::size_t i = 0; i < windows.size(); ++i)
@@ -55,6 +84,9 @@ void add_series_of(const std::string& pod, const PodWindows& windows, std::strin
         series.points.push_back(point_of(window, sample->second));
       else if (zero_or_none && !in_gap(gaps, pod, key.metric, window.from.value, window.to.value))
         series.points.push_back(point_of(window, nullptr));
+      else
+        continue;
+      series.points.back().at_edge = at_edge(window, spans);
     }
     out.push_back(std::move(series));
   }
@@ -63,10 +95,14 @@ void add_series_of(const std::string& pod, const PodWindows& windows, std::strin
 }  // namespace
 
 std::vector<Point> Series::in(api::RunPhase phase) const {
-  std::vector<Point> found;
-  std::ranges::copy_if(points, std::back_inserter(found),
-                       [phase](const Point& point) { return point.phase == phase; });
-  return found;
+  std::vector<Point> whole, edges;
+  bool first = true;
+  for (const Point& point : points) {
+    if (point.phase != phase) continue;
+    (point.at_edge && !(first && keeps_first_edge(*metric)) ? edges : whole).push_back(point);
+    first = false;
+  }
+  return whole.empty() ? edges : whole;
 }
 
 std::optional<UtcTime> armed_at(const api::RunRecord& record) {
@@ -79,20 +115,20 @@ std::optional<UtcTime> armed_at(const api::RunRecord& record) {
 }
 
 std::vector<Series> all_series(const api::RunRecord& record, std::string_view only) {
-  const std::optional<UtcTime> armed = armed_at(record);
+  const Spans spans = fault_spans(record);
   std::map<std::string, PodWindows> by_pod;
   std::vector<const api::Gap*> gaps;
   for (const api::Gap& gap : record.gaps) gaps.push_back(&gap);
   for (const api::NodeRecord& node : record.nodes) {
     for (const api::Gap& gap : node.gaps) gaps.push_back(&gap);
     for (const api::EffectWindow& window : node.windows)
-      if (window.to > window.from && counts_to_phase(window, armed))
+      if (window.to > window.from && counts_to_phase(window, spans))
         by_pod[window.pod.id()].push_back(&window);
   }
   std::vector<Series> out;
   for (auto& [pod, windows] : by_pod) {
     std::ranges::stable_sort(windows, {}, [](const api::EffectWindow* w) { return w->from; });
-    add_series_of(pod, windows, only, gaps, out);
+    add_series_of(pod, windows, only, gaps, spans, out);
   }
   return out;
 }

@@ -23,6 +23,9 @@ struct Point {
   double value = 0;                           // counters: increase; gauges: mean
   double numerator = 0, denominator = 0;      // fractions
   const api::Histogram* histogram = nullptr;  // null: no value in the window
+  // The faults acted in a part of the window only: what was as usual in the rest of it, at the full
+  // speed of a healthy service, can outnumber what the fault did in many seconds.
+  bool at_edge = false;
   [[nodiscard]] double seconds() const { return std::chrono::duration<double>(to - from).count(); }
 };
 
@@ -40,13 +43,15 @@ struct Series {
   const api::Metric* metric = nullptr;  // never null
   std::vector<Point> points;            // windows in which it was measured
 
+  // What the figures of a phase are made of. Windows at an edge of the fault are left out when
+  // there are others; only counts of failures keep the first one, since much fails at once.
   [[nodiscard]] std::vector<Point> in(api::RunPhase phase) const;
 };
 
 // Every series of the run, or only those of one metric. A counter that is missing from a window
 // counted nothing there, unless a gap of that pod and metric says that it was not measured; other
-// kinds have no point then. Windows that ended before the faults were armed are not injected and
-// left out of the fault phase, as is one that was injected for less than half of its length.
+// kinds have no point then. A window in which the faults did not act is left out of the fault
+// phase, as is one in which they acted for less than half of its length (see fault_spans()).
 [[nodiscard]] std::vector<Series> all_series(const api::RunRecord& record,
                                              std::string_view only = {});
 

@@ -36,8 +36,9 @@ struct Rules<ExperimentStatus> {
        .help = "What was injected, for each fault on each pod.",
        .max_items = 100},
       {.key = "verdict",
-       .help =
-           "met: every fault was real, and every expectation held. Absent until the run is over."},
+       .help = "met: every fault was real on every target, and every expectation held. partial: a "
+               "fault "
+               "acted, but not as asked or not on every target. Absent until the run is over."},
       {.key = "startedAt", .help = "When the run started."},
       {.key = "completedAt", .help = "When the run was over and nothing was left."},
       {.key = "report", .help = "Where the controller has the report.", .max_length = 1024}};

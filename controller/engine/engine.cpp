@@ -225,8 +225,11 @@ void Engine::tick(Instant now) {
                          !entry.run->head().experiment.spec.abortWhen.empty();
     if (watched && now.steady >= entry.abort_check + kAbortEvery) {
       entry.abort_check = now.steady;
-      if (auto reason = abort_reason(entry.run->recent()))
+      const api::RunRecord recent = entry.run->recent();
+      if (auto reason = abort_reason(recent))
         entry.run->stop(std::move(*reason), Recovery::kShort, now);
+      for (api::Gap& gap : unmeasured_conditions(recent, now.utc))
+        entry.run->remark(std::move(gap));
     }
     settle(entry);
   }

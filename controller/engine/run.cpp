@@ -127,6 +127,16 @@ std::vector<FaultDelta> Run::batch(const std::string& node, const std::string& i
       return w.to.value <= window.to.value - kRecent;
     });
   }
+  if (in(RunStep::kArming, RunStep::kFault)) {
+    std::vector<api::Gap>& recent = fault_gaps_[node];
+    recent.insert(recent.end(), batch.gaps.begin(), batch.gaps.end());
+    for (api::Gap& gap : recent)
+      if (gap.node.empty()) gap.node = node;
+    std::erase_if(recent, [&](const api::Gap& gap) {
+      return gap.to.set() && gap.to.value <= now.utc - kRecent;
+    });
+    if (recent.size() > kMostGaps) recent.resize(kMostGaps);
+  }
   for (const api::RunEvent& e : batch.events) event(node, found->second, e, now);
   advance(now);
   if (step_ == RunStep::kFault)  // a status may come after its `armed`
@@ -183,6 +193,17 @@ void Run::others_hit(const std::map<std::string, std::string>& runs, Instant now
     ++head_version_;
   }
   for (const std::string& pod : gone) leave(pod, now);
+}
+
+void Run::remark(api::Gap gap) {
+  if (over() || head_.gaps.size() >= kMostGaps) return;
+  const std::string words = gap.reason.substr(0, gap.reason.find(':'));
+  if (std::ranges::any_of(head_.gaps, [&](const api::Gap& known) {
+        return known.metric == gap.metric && known.reason.starts_with(words);
+      }))
+    return;
+  head_.gaps.push_back(std::move(gap));
+  ++head_version_;
 }
 
 void Run::refused(const std::string& node, const Refused& refused, Instant now) {

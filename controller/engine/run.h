@@ -99,6 +99,9 @@ class Run {
   void join(const api::PodRef& pod, const api::NodeInfo& info, std::int64_t matching, Instant now);
   // What a node of this run sent and may not; becomes one gap that says how many.
   void refused(const std::string& node, const Refused& refused, Instant now);
+  // Something that the report should say of the run. What begins with the same words, up to the
+  // first colon, is said once.
+  void remark(api::Gap gap);
   // What other runs hit now, by pod. A control pod of this run that is hit is no control pod any
   // more; an observed one stays and is remarked.
   void others_hit(const std::map<std::string, std::string>& runs, Instant now);
@@ -117,7 +120,8 @@ class Run {
   [[nodiscard]] std::optional<api::RunState> ending() const { return ending_; }
   [[nodiscard]] EndedBy ended_by() const { return ended_by_; }
   [[nodiscard]] api::RunSummary summary(Instant now) const;
-  // The head with the newest injections and the windows of the last `kRecent` seconds of the fault.
+  // The head with the newest injections, and the windows and gaps of the last `kRecent` seconds of
+  // the fault.
   [[nodiscard]] api::RunRecord recent() const;
   [[nodiscard]] SteadyTime next_deadline() const;  // max(): none
   [[nodiscard]] bool has_node(const std::string& node) const { return members_.contains(node); }
@@ -190,6 +194,7 @@ class Run {
   std::map<InjectionKey, api::InjectionStatus> injections_;
   std::map<std::string, api::EffectWindow> newest_;                      // by pod
   std::map<std::string, std::vector<api::EffectWindow>> fault_windows_;  // by node, recent
+  std::map<std::string, std::vector<api::Gap>> fault_gaps_;              // likewise
   std::uint64_t desired_version_ = 1;
   std::uint64_t head_version_ = 1;
 };

@@ -62,6 +62,8 @@ api::RunRecord Run::recent() const {
     nodes[node.node] = &node;
     if (const auto windows = fault_windows_.find(node.node); windows != fault_windows_.end())
       node.windows = windows->second;
+    if (const auto gaps = fault_gaps_.find(node.node); gaps != fault_gaps_.end())
+      node.gaps = gaps->second;
   }
   for (const auto& [key, injection] : injections_)
     if (const auto node = nodes.find(injection.pod.node); node != nodes.end())

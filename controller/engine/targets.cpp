@@ -204,7 +204,11 @@ Pods others(const Cluster& cluster, const api::RunPlan& plan, Wanted wanted) {
   return pods;
 }
 
-void add_watched(const api::ExperimentSpec& spec, const Cluster& cluster, api::RunPlan& plan) {
+// Control pods are drawn by the seed: the first ones by name are often replicas of one service.
+// Which pods exchange packets is not known here, so that one that depends on a target may be among
+// them; the report tells when its figures change.
+void add_watched(const api::ExperimentSpec& spec, const Cluster& cluster, Dice dice,
+                 api::RunPlan& plan) {
   plan.observed = others(cluster, plan, [&](const api::PodRef& pod) {
     return std::ranges::any_of(spec.observe,
                                [&](const api::Selector& s) { return api::matches(s, pod); });
@@ -216,7 +220,10 @@ void add_watched(const api::ExperimentSpec& spec, const Cluster& cluster, api::R
            why_closed(cluster.rules, pod.namespace_).empty() &&
            (!cluster.comparable || cluster.comparable->contains(pod.namespace_));
   });
-  if (plan.control.size() > kMaxControlPods) plan.control.resize(kMaxControlPods);
+  if (plan.control.size() <= kMaxControlPods) return;
+  dice.shuffle(plan.control);
+  plan.control.resize(kMaxControlPods);
+  std::ranges::sort(plan.control, {}, &api::PodRef::id);
 }
 
 void add_unsupported(const api::ExperimentSpec& spec, const Cluster& cluster, api::RunPlan& plan) {
@@ -276,7 +283,7 @@ Result<api::RunPlan> resolve(const api::Experiment& experiment, const Cluster& c
     return fail(std::move(fine.error()));
   if (auto fine = have_containers(spec.target.containerNames, plan.targets); !fine)
     return fail(std::move(fine.error()));
-  add_watched(spec, cluster, plan);
+  add_watched(spec, cluster, dice, plan);
   add_unsupported(spec, cluster, plan);
   return plan;
 }

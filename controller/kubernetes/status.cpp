@@ -7,6 +7,7 @@
 #include "api/strings.h"
 #include "base/printable.h"
 #include "report/format.h"
+#include "report/story.h"
 
 namespace faultline::controller {
 namespace {
@@ -118,6 +119,8 @@ std::string verdict_word(api::RunVerdict verdict) {
       return "Missed";
     case api::RunVerdict::not_real:
       return "NotReal";
+    case api::RunVerdict::partial:
+      return "Partial";
     case api::RunVerdict::aborted:
       return "Aborted";
     case api::RunVerdict::failed:
@@ -128,17 +131,18 @@ std::string verdict_word(api::RunVerdict verdict) {
 
 Told verdict(const api::Report* report) {
   if (report == nullptr) return waiting();
-  std::string words;
-  for (const api::ExpectationReport& expectation : report->expectations)
-    if (!expectation.met)
-      words +=
-          (words.empty() ? "" : "; ") + expectation.text + ", measured " + expectation.measured;
+  std::vector<std::string> told;
   for (const api::InjectionReport& injection : report->injections)
     if (injection.verdict != api::InjectionVerdict::confirmed)
-      words += (words.empty() ? "" : "; ") + injection.fault + " on " + injection.pod + ": " +
-               injection.reason;
+      told.push_back(injection.fault + " on " + injection.pod + ": " + injection.reason);
+  // What decided the verdict stands first: faults before expectations, unless an expectation did.
+  const auto faults = static_cast<std::ptrdiff_t>(told.size());
+  for (const api::ExpectationReport& expectation : report->expectations)
+    if (!expectation.met) told.push_back(expectation.text + ", measured " + expectation.measured);
+  if (report->verdict == api::RunVerdict::missed) std::ranges::rotate(told, told.begin() + faults);
+  std::string words = report::join(told, "; ");
   if (words.empty()) words = report->stateReason;
-  if (words.empty()) words = "every fault was real, and every expectation held";
+  if (words.empty()) words = report::verdict_reason(*report);
   return {report->verdict == api::RunVerdict::met ? ConditionStatus::True : ConditionStatus::False,
           verdict_word(report->verdict), words};
 }

@@ -36,6 +36,21 @@ class EngineTest : public testing::Test {
     engine_.begin(head->run, clock_.now());
     return head->run;
   }
+  // Goes through the baseline and arms the fault on `where`, a pod of n1.
+  void arm(const std::string& run, const api::PodRef& where) {
+    report("n1", run, RunEventKind::measuring);
+    for (int i = 0; i < 20; ++i) {
+      engine_.answered("n1", "a", clock_.after(milliseconds(500)));
+      engine_.tick(clock_.now());
+    }
+    api::RunBatch armed{.run = run};
+    api::InjectionStatus status = injection(where, 0, 0);
+    status.armedAt = {clock_.now().utc};
+    armed.injections = {status};
+    armed.events = {event(RunEventKind::armed, clock_.now().utc)};
+    engine_.apply("n1", "a", {{1, armed}}, clock_.now());
+    ASSERT_EQ(engine_.find(run)->step(), RunStep::kFault);
+  }
   void report(const std::string& node, const std::string& run, RunEventKind kind) {
     api::RunBatch batch{.run = run};
     batch.events = {event(kind, clock_.now().utc)};
@@ -331,18 +346,7 @@ TEST_F(EngineTest, AbortWhenEndsTheFaultWithinASecondOfTheMeasurement) {
   connect("n1");
   const std::string run = start("  abortWhen: [{effect: request.errors, above: 50%}]\n");
   const api::PodRef where = pod("shop", "payments-n1", "n1");
-  report("n1", run, RunEventKind::measuring);
-  for (int i = 0; i < 20; ++i) {
-    engine_.answered("n1", "a", clock_.after(milliseconds(500)));
-    engine_.tick(clock_.now());
-  }
-  api::RunBatch armed{.run = run};
-  api::InjectionStatus status = injection(where, 0, 0);
-  status.armedAt = {clock_.now().utc};
-  armed.injections = {status};
-  armed.events = {event(RunEventKind::armed, clock_.now().utc)};
-  engine_.apply("n1", "a", {{1, armed}}, clock_.now());
-  ASSERT_EQ(engine_.find(run)->step(), RunStep::kFault);
+  arm(run, where);
 
   // 40 % is below the bound, however long it lasts.
   for (int i = 0; i < 12; ++i) {
@@ -362,6 +366,28 @@ TEST_F(EngineTest, AbortWhenEndsTheFaultWithinASecondOfTheMeasurement) {
   EXPECT_THAT(engine_.find(run)->head().stateReason,
               HasSubstr("abortWhen request.errors above 50"));
   EXPECT_EQ(engine_.find(run)->ending(), RunState::Aborted);
+}
+
+TEST_F(EngineTest, AbortWhenOfWhatIsNotMeasuredDoesNotHoldAndSaysSoOnce) {
+  connect("n1");
+  const std::string run = start("  abortWhen: [{effect: request.errors, above: 50%}]\n");
+  const api::PodRef where = pod("shop", "payments-n1", "n1");
+  arm(run, where);
+  for (int i = 0; i < 12; ++i) {
+    engine_.answered("n1", "a", clock_.after(seconds(1)));
+    api::RunBatch batch = fault_window(run, where, clock_.now().utc, 0);
+    batch.windows[0].samples.clear();
+    batch.gaps = {{"n1", where.id(), "request.errors", batch.windows[0].from, batch.windows[0].to,
+                   "several requests at once"}};
+    engine_.apply("n1", "a", {{1, batch}}, clock_.now());
+    engine_.tick(clock_.now());
+    if (i == 2) EXPECT_THAT(engine_.find(run)->head().gaps, IsEmpty()) << "too early to say";
+  }
+  EXPECT_EQ(engine_.find(run)->head().stateReason, "");
+  ASSERT_EQ(engine_.find(run)->head().gaps.size(), 1U);
+  EXPECT_THAT(engine_.find(run)->head().gaps[0].reason,
+              HasSubstr("abortWhen request.errors above 50 % cannot hold: not measured on "
+                        "shop/payments-n1: several requests at once"));
 }
 
 TEST_F(EngineTest, TimestampsAreMovedToOurClockAndPodsGetTheNodesName) {

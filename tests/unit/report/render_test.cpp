@@ -39,7 +39,7 @@ api::Report handmade() {
   api::Report r;
   r.run = "slow-payments-20261123T101502Z";
   r.state = api::RunState::Completed;
-  r.verdict = api::RunVerdict::missed;
+  r.verdict = api::RunVerdict::partial;
   r.experiment = synthetic::slow_payments().experiment;
   r.nodes = {{"node-1", "6.18.5", "x86_64", "0.1.0", {"delay-line"}, 0.00012, 0.0002}};
   r.timeline = {
@@ -101,6 +101,16 @@ api::Report handmade() {
                 stats(0.0031, 0.005),
                 0.0,
                 api::Interval{-0.0001, 0.0001}}};
+  for (api::EffectReport& e : r.effects) {
+    e.significant = e.role != api::PodRole::control;
+    if (e.metric != "request.latency") continue;
+    e.tailQuantile = 0.99;
+    e.changeTail = *e.fault->p99 - *e.baseline->p99;
+    e.ci95Tail = api::Interval{*e.changeTail - 0.01, *e.changeTail + 0.01};
+    e.significantTail = e.significant;
+  }
+  r.effects[1].changeAgainstControls = 0.0502;
+  r.effects[1].ci95AgainstControls = api::Interval{0.0497, 0.0508};
   r.expectations = {{"request.latency p99 of app=checkout below 400 ms", false, "431 ms"}};
   r.recovery = {at(40.6), 0.4,
                 "from the last injected event until every effect was back in its baseline band"};
