@@ -113,7 +113,8 @@ TcpSocketCollector::TcpSocketCollector(const Clock& clock, const Pod& pod,
     : clock_(clock),
       cgroup_path_(pod.cgroup_path),
       netns_path_(pod.netns_path),
-      skeleton_(std::move(skeleton)) {}
+      skeleton_(std::move(skeleton)),
+      cut_(skeleton_->bss->fl_cut) {}
 
 Result<std::unique_ptr<TcpSocketCollector>> TcpSocketCollector::start(
     const Pod& pod, const CollectContext& context) {
@@ -206,7 +207,7 @@ void TcpSocketCollector::take_old(api::Histogram& rtt, std::uint64_t& retransmit
 // tells us, so it is found by its age. A socket that sends its SYN with the first data
 // (TCP_FASTOPEN_CONNECT) waits in state SYN_SENT, and stays.
 Result<> TcpSocketCollector::give_up_unsent() {
-  fl_tcp_counts& counts = skeleton_->bss->fl_tcp_counts;
+  fl_tcp_counts& counts = skeleton_->bss->fl_tcp_counts[0];
   if (load(counts.unsent) <= 0) return {};
   const int fd = bpf_map__fd(skeleton_->maps.fl_tcp_connects);
   const std::uint64_t now = clock_.ktime().ns;
@@ -275,7 +276,7 @@ void TcpSocketCollector::take_losses(const fl_tcp_counts& now, std::vector<api::
 void TcpSocketCollector::take(std::vector<api::EffectSample>& samples,
                               std::vector<api::Gap>& gaps) {
   if (auto r = give_up_unsent(); !r) add_gap("connect.failures", r.error().message, gaps);
-  const fl_tcp_counts now = read_counts(skeleton_->bss->fl_tcp_counts);
+  const fl_tcp_counts now = read_banks();
   if (starting_) forget_fresh();
   take_losses(now, gaps);
   starting_ = false;
@@ -287,17 +288,43 @@ void TcpSocketCollector::take(std::vector<api::EffectSample>& samples,
   samples.push_back(counter("connect.attempts", now.attempts - before_.attempts));
   take_failures(now, samples);
   samples.push_back(counter("tcp.retransmits", retransmits));
-  const int hists = bpf_map__fd(skeleton_->maps.fl_tcp_hists);
-  if (auto h = connect_.take(hists, FL_TCP_CONNECT))
+  if (auto h = take_hist(FL_TCP_CONNECT, connect_))
     add_histogram("connect.latency", std::move(*h), samples);
   else
     add_gap("connect.latency", h.error().message, gaps);
-  if (auto h = rtt_.take(hists, FL_TCP_RTT))
+  if (auto h = take_hist(FL_TCP_RTT, rtt_))
     rtt.merge(*h);
   else
     add_gap("tcp.rtt", h.error().message, gaps);
   add_histogram("tcp.rtt", std::move(rtt), samples);
   before_ = now;
+  cut_.done();
+}
+
+fl_tcp_counts TcpSocketCollector::read_banks() {
+  auto& banks = skeleton_->bss->fl_tcp_counts;
+  if (cut_.reads_second()) second_bank_ = read_counts(banks[1]);
+  fl_tcp_counts now = read_counts(banks[0]);
+  now.attempts += second_bank_.attempts;
+  now.opened += second_bank_.opened;
+  now.retransmits += second_bank_.retransmits;
+  now.table_full += second_bank_.table_full;
+  now.fresh_full += second_bank_.fresh_full;
+  now.flags_failed += second_bank_.flags_failed;
+  now.hist_failed += second_bank_.hist_failed;
+  for (std::uint32_t i = 0; i < FL_TCP_ERRNOS; ++i) now.failed[i] += second_bank_.failed[i];
+  return now;
+}
+
+Result<api::Histogram> TcpSocketCollector::take_hist(
+    std::uint32_t which, std::array<HistogramGrowth, FL_BANKS>& growth) {
+  const int map = bpf_map__fd(skeleton_->maps.fl_tcp_hists);
+  auto sum = growth[0].take(map, which);
+  if (!sum || !cut_.reads_second()) return sum;
+  auto second = growth[1].take(map, which + FL_TCP_HISTS);
+  if (!second) return fail(second.error());
+  sum->merge(*second);
+  return sum;
 }
 
 namespace {
