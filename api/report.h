@@ -82,6 +82,11 @@ struct InjectionReport {
   std::uint64_t errors = 0;
   std::uint64_t lost = 0;
   std::uint64_t stalled = 0;
+  // Packets that were in the line when the fault ended, and left it early; of an agent that ended
+  // with the fault armed: as many as it told last.
+  std::uint64_t heldAtEnd = 0;
+  // How long the fault could act on this pod, and how long it was to: null where it is not known.
+  std::optional<double> armedSeconds, phaseSeconds;
   std::optional<double> rate;
   std::optional<Interval> rateCi95;
   std::optional<LatencyQuantiles> addedLatency;
@@ -95,8 +100,9 @@ struct InjectionReport {
 };
 BOOST_DESCRIBE_STRUCT(InjectionReport, (),
                       (pod, node, fault, mechanism, asked, askedRate, askedLatency, matched,
-                       injected, errors, lost, stalled, rate, rateCi95, addedLatency, link, byErrno, byCall,
-                       firstInjectedAt, lastInjectedAt, verdict, reason))
+                       injected, errors, lost, stalled, heldAtEnd, armedSeconds, phaseSeconds, rate,
+                       rateCi95, addedLatency, link, byErrno, byCall, firstInjectedAt,
+                       lastInjectedAt, verdict, reason))
 
 struct PhaseStats {
   std::uint64_t count = 0;  // values, events or windows behind the figures

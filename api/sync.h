@@ -120,7 +120,8 @@ struct InjectionStatus {
   std::int64_t index = 0;  // of the fault in the experiment's list
   std::string mechanism;
   InjectionState state = InjectionState::armed;
-  std::string reason;  // why blocked, else empty
+  // Why blocked; of one that is disarmed, why it ended other than was planned; else empty.
+  std::string reason;
   std::uint64_t matched = 0;
   std::uint64_t injected = 0;
   std::uint64_t errors =
@@ -128,6 +129,13 @@ struct InjectionStatus {
   std::uint64_t lost = 0;  // packets a latency fault lost (queue full): spoils the verdict
   // Packets that matched and passed at once, because the agent was stopped, late or had no memory.
   std::uint64_t stalled = 0;
+  // Packets that wait in the line now: so many an agent that is killed takes with it.
+  std::uint64_t held = 0;
+  // Packets that were in the line when the fault ended and left it early: no part of addedLatency.
+  std::uint64_t heldAtEnd = 0;
+  // How long the kernel let the fault act on this pod, over all armings. Not set: the agent is
+  // older than this figure.
+  std::optional<double> armedSeconds;
   std::map<std::string, std::uint64_t> byErrno;  // what applications were told: {"ETIMEDOUT": 10}
   std::map<std::string, EventCount> byCall;      // system-call faults: {"openat": ...}
   Histogram addedLatency;       // measured, per injected event that was delayed; packets and calls
@@ -139,8 +147,8 @@ struct InjectionStatus {
 };
 BOOST_DESCRIBE_STRUCT(InjectionStatus, (),
                       (pod, fault, index, mechanism, state, reason, matched, injected, errors, lost,
-                       stalled, byErrno, byCall, addedLatency, link, armedAt, disarmedAt, firstInjectedAt,
-                       lastInjectedAt))
+                       stalled, held, heldAtEnd, armedSeconds, byErrno, byCall, addedLatency, link,
+                       armedAt, disarmedAt, firstInjectedAt, lastInjectedAt))
 
 // One metric of one pod in one window. Which of value, histogram, numerator/denominator is set
 // follows from the metric.

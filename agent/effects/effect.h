@@ -33,6 +33,12 @@ class Collector {
   // with no data in the window may be left out when it is a histogram, and is 0 when it is a
   // counter.
   virtual void take(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) = 0;
+  // A window of this pod ends at `at`, by the kernel's clock, which may be now or still to come:
+  // what happens from then on is counted apart. The newest call counts.
+  virtual void cut_at(KtimeNs /*at*/) {}
+  // That time has come: the next take() gives only what happened before it, the one after it the
+  // rest. A collector that reads what others count cannot do so: its take() gives all until now.
+  virtual void cut_has_come() {}
   // Faults were armed or disarmed on this pod: hooks that must stay behind a fault's hook attach
   // again here.
   virtual Result<> faults_changed() { return {}; }

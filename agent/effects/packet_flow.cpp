@@ -2,6 +2,7 @@
 #include "agent/effects/packet_flow.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <fstream>
 #include <map>
@@ -9,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "agent/effects/cut.h"
 #include "agent/kernel/counters.h"
 #include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/netns.h"
@@ -24,8 +26,7 @@ T load(T& value) {
   return std::atomic_ref(value).load(std::memory_order_relaxed);
 }
 
-fl_flow_counters sum_of(const std::vector<fl_flow_counters>& cpus) {
-  fl_flow_counters sum{};
+fl_flow_counters sum_of(fl_flow_counters sum, const std::vector<fl_flow_counters>& cpus) {
   for (const fl_flow_counters& c : cpus) {
     for (const std::uint32_t d : {FL_FLOW_TO, FL_FLOW_FROM}) {
       sum.packets[d] += c.packets[d];
@@ -58,7 +59,10 @@ void add_gap(std::vector<api::Gap>& gaps, std::string metric, std::string reason
 class PacketFlow final : public Collector {
  public:
   PacketFlow(Skeleton<packet_flow_bpf> skeleton, Pod pod, TcMeans means)
-      : skeleton_(std::move(skeleton)), pod_(std::move(pod)), means_(means) {}
+      : skeleton_(std::move(skeleton)),
+        pod_(std::move(pod)),
+        means_(means),
+        cut_(skeleton_->bss->fl_cut) {}
 
   Result<> attach() {
     const packet_flow_bpf& object = *skeleton_;
@@ -93,7 +97,10 @@ class PacketFlow final : public Collector {
     const std::uint32_t used =
         std::min<std::uint32_t>(load(skeleton_->bss->fl_flow_used), FL_FLOW_SERVICES);
     for (std::uint32_t i = 0; i < used; ++i) take_service(i, samples);
+    cut_.done();
   }
+  void cut_at(KtimeNs at) override { cut_.at(at); }
+  void cut_has_come() override { cut_.come(); }
 
   Result<> faults_changed() override { return attach_before_faults(); }
 
@@ -138,13 +145,13 @@ class PacketFlow final : public Collector {
   }
 
   void take_counters(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) {
-    const auto cpus = read_per_cpu<fl_flow_counters>(bpf_map__fd(skeleton_->maps.fl_flow_counters));
-    if (!cpus) {
+    const auto read = read_counters();
+    if (!read) {
       for (const char* metric : {"net.packets", "net.bytes", "tcp.resets"})
-        add_gap(gaps, metric, cpus.error().message);
+        add_gap(gaps, metric, read.error().message);
       return;
     }
-    const fl_flow_counters now = sum_of(*cpus);
+    const fl_flow_counters& now = *read;
     for (const auto& [index, name] : {std::pair{FL_FLOW_TO, "to"}, {FL_FLOW_FROM, "from"}}) {
       samples.push_back(
           counter("net.packets", {{"direction", name}}, now.packets[index] - last_.packets[index]));
@@ -154,6 +161,19 @@ class PacketFlow final : public Collector {
     samples.push_back(counter("tcp.resets", {}, now.resets - last_.resets));
     tell_lost(now, gaps);
     last_ = now;
+  }
+
+  // Both banks; of the second what was read last where it is not a part of this reading.
+  Result<fl_flow_counters> read_counters() {
+    const int map = bpf_map__fd(skeleton_->maps.fl_flow_counters);
+    const auto first = read_per_cpu<fl_flow_counters>(map, std::uint32_t{0});
+    if (!first) return fail(first.error());
+    if (cut_.reads_second()) {
+      const auto second = read_per_cpu<fl_flow_counters>(map, std::uint32_t{1});
+      if (!second) return fail(second.error());
+      second_bank_ = sum_of({}, *second);
+    }
+    return sum_of(second_bank_, *first);
   }
 
   void tell_lost(const fl_flow_counters& now, std::vector<api::Gap>& gaps) const {
@@ -179,7 +199,12 @@ class PacketFlow final : public Collector {
     const std::map<std::string, std::string> labels = {
         {"side", service.side == FL_FLOW_SERVER ? "server" : "client"},
         {"port", std::to_string(service.port)}};
-    api::Histogram growth = last.latency.advance({service.latency});
+    api::Histogram growth = last.latency[0].advance({service.latency[0]});
+    last.unanswered_now[0] = load(service.unanswered[0]);
+    if (cut_.reads_second()) {
+      growth.merge(last.latency[1].advance({service.latency[1]}));
+      last.unanswered_now[1] = load(service.unanswered[1]);
+    }
     const auto answered = static_cast<double>(growth.count());
     samples.push_back(counter("request.rate", labels, growth.count()));
     if (answered > 0) {
@@ -191,7 +216,7 @@ class PacketFlow final : public Collector {
     }
     // Shrinks when a client that closed its half got its answer after all: then the next window
     // starts with less.
-    const std::int64_t unanswered = load(service.unanswered);
+    const std::int64_t unanswered = last.unanswered_now[0] + last.unanswered_now[1];
     const std::int64_t failed = std::max<std::int64_t>(unanswered - last.unanswered, 0);
     if (failed == 0 && answered == 0) return;
     last.unanswered += failed;
@@ -204,15 +229,17 @@ class PacketFlow final : public Collector {
   }
 
   struct Last {
-    HistogramGrowth latency;
-    std::int64_t unanswered = 0;
+    std::array<HistogramGrowth, FL_BANKS> latency;
+    std::array<std::int64_t, FL_BANKS> unanswered_now{};  // as read last
+    std::int64_t unanswered = 0;                          // told
   };
   Skeleton<packet_flow_bpf> skeleton_;
   Pod pod_;
   TcMeans means_;
   std::vector<Link> links_, before_faults_;
   bool second_ = false;  // the next to take the head is fl_flow_out_frm2
-  fl_flow_counters last_{};
+  CutSwitch cut_;
+  fl_flow_counters last_{}, second_bank_{};
   std::map<std::uint32_t, Last> services_;
 };
 

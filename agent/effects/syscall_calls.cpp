@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/effects/syscall_calls.h"
 
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <utility>
 
+#include "agent/effects/cut.h"
 #include "agent/kernel/cgroup2.h"
 #include "agent/kernel/counters.h"
 #include "agent/kernel/histogram_reader.h"
@@ -32,7 +34,10 @@ struct Watched {
 class SyscallCalls final : public Collector {
  public:
   SyscallCalls(Skeleton<syscall_calls_bpf> skeleton, std::vector<Watched> calls)
-      : skeleton_(std::move(skeleton)), calls_(std::move(calls)), before_(calls_.size()) {}
+      : skeleton_(std::move(skeleton)),
+        calls_(std::move(calls)),
+        before_(calls_.size()),
+        cut_(skeleton_->bss->fl_cut) {}
 
   Result<> attach() {
     const auto& programs = skeleton_->progs;
@@ -65,16 +70,18 @@ class SyscallCalls final : public Collector {
   }
 
   void take(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) override {
-    for (std::size_t i = 0; i < calls_.size(); ++i)
-      take_call(std::string(calls_[i].call->name), skeleton_->bss->fl_call_effects[i], before_[i],
-                samples);
+    for (std::size_t i = 0; i < calls_.size(); ++i) take_call(i, samples);
     tell_lost(load(skeleton_->bss->fl_call_full), full_,
               "no room to remember calls under way: ", gaps);
     tell_lost(load(skeleton_->bss->fl_call_missed), missed_,
               "calls that began before they were watched: ", gaps);
     tell_lost(recursion(), recursion_,
               "calls that the kernel did not show, because it was within one already: ", gaps);
+    cut_.done();
   }
+
+  void cut_at(KtimeNs at) override { cut_.at(at); }
+  void cut_has_come() override { cut_.come(); }
 
  private:
   struct Attached {
@@ -85,8 +92,8 @@ class SyscallCalls final : public Collector {
     Attached out, in;
   };
   struct Before {
-    HistogramGrowth latency;
-    std::array<std::uint64_t, FL_CALL_ERRNOS> failed{};
+    std::array<HistogramGrowth, FL_BANKS> latency;
+    std::array<std::uint64_t, FL_CALL_ERRNOS> failed{}, failed_second{};
   };
 
   [[nodiscard]] std::uint64_t recursion() const {
@@ -96,12 +103,16 @@ class SyscallCalls final : public Collector {
     return sum;
   }
 
-  static void take_call(const std::string& name, fl_call_effect& effect, Before& before,
-                        std::vector<api::EffectSample>& samples) {
+  void take_call(std::size_t index, std::vector<api::EffectSample>& samples) {
+    const std::string name(calls_[index].call->name);
+    fl_call_effect& effect = skeleton_->bss->fl_call_effects[0][index];
+    fl_call_effect& second = skeleton_->bss->fl_call_effects[1][index];
+    Before& before = before_[index];
     api::EffectSample latency;
     latency.metric = "syscall.latency";
     latency.labels = {{"call", name}};
-    api::Histogram growth = before.latency.advance({effect.latency});
+    api::Histogram growth = before.latency[0].advance({effect.latency});
+    if (cut_.reads_second()) growth.merge(before.latency[1].advance({second.latency}));
     api::EffectSample rate;
     rate.metric = "syscall.rate";
     rate.labels = latency.labels;
@@ -112,7 +123,8 @@ class SyscallCalls final : public Collector {
       samples.push_back(std::move(latency));
     }
     for (std::size_t e = 0; e < FL_CALL_ERRNOS; ++e) {
-      const std::uint64_t now = load(effect.failed[e]);
+      if (cut_.reads_second()) before.failed_second[e] = load(second.failed[e]);
+      const std::uint64_t now = load(effect.failed[e]) + before.failed_second[e];
       // Once it happened it is told in each window: 0 is news, too.
       if (now == 0) continue;
       api::EffectSample failures;
@@ -142,6 +154,7 @@ class SyscallCalls final : public Collector {
   std::vector<Call> attached_;
   std::vector<Before> before_;
   std::uint64_t full_ = 0, missed_ = 0, recursion_ = 0;
+  CutSwitch cut_;
 };
 
 Result<std::unique_ptr<Collector>> start(const Pod& pod, const CollectContext& context) {

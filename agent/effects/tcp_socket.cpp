@@ -117,7 +117,8 @@ TcpSocketCollector::TcpSocketCollector(const Clock& clock, const Pod& pod,
     : clock_(clock),
       cgroup_path_(pod.cgroup_path),
       netns_path_(pod.netns_path),
-      skeleton_(std::move(skeleton)) {}
+      skeleton_(std::move(skeleton)),
+      cut_(skeleton_->bss->fl_cut) {}
 
 Result<std::unique_ptr<TcpSocketCollector>> TcpSocketCollector::start(
     const Pod& pod, const CollectContext& context) {
@@ -210,7 +211,7 @@ void TcpSocketCollector::take_old(std::uint64_t& retransmits, std::uint64_t& use
 void TcpSocketCollector::take_round_trips(const fl_tcp_counts& now, std::uint64_t old_used,
                                           std::vector<api::EffectSample>& samples,
                                           std::vector<api::Gap>& gaps) {
-  auto rtt = rtt_.take(bpf_map__fd(skeleton_->maps.fl_tcp_hists), FL_TCP_RTT);
+  auto rtt = take_hist(FL_TCP_RTT, rtt_);
   if (!rtt) return add_gap("tcp.rtt", rtt.error().message, gaps);
   const std::uint64_t prompt = rtt->count(), late = now.rtt_late - before_.rtt_late;
   const auto only = [&](std::uint64_t count, const char* reason) {
@@ -228,7 +229,7 @@ void TcpSocketCollector::take_round_trips(const fl_tcp_counts& now, std::uint64_
 // tells us, so it is found by its age. A socket that sends its SYN with the first data
 // (TCP_FASTOPEN_CONNECT) waits in state SYN_SENT, and stays.
 Result<> TcpSocketCollector::give_up_unsent() {
-  fl_tcp_counts& counts = skeleton_->bss->fl_tcp_counts;
+  fl_tcp_counts& counts = skeleton_->bss->fl_tcp_counts[0];
   if (load(counts.unsent) <= 0) return {};
   const int fd = bpf_map__fd(skeleton_->maps.fl_tcp_connects);
   const std::uint64_t now = clock_.ktime().ns;
@@ -300,7 +301,7 @@ void TcpSocketCollector::take_losses(const fl_tcp_counts& now, std::vector<api::
 void TcpSocketCollector::take(std::vector<api::EffectSample>& samples,
                               std::vector<api::Gap>& gaps) {
   if (auto r = give_up_unsent(); !r) add_gap("connect.failures", r.error().message, gaps);
-  const fl_tcp_counts now = read_counts(skeleton_->bss->fl_tcp_counts);
+  const fl_tcp_counts now = read_banks();
   if (starting_) forget_fresh();
   take_losses(now, gaps);
   starting_ = false;
@@ -313,13 +314,43 @@ void TcpSocketCollector::take(std::vector<api::EffectSample>& samples,
   samples.push_back(counter("connect.abandoned", now.abandoned - before_.abandoned));
   samples.push_back(counter("connect.resets", now.reset_unused - before_.reset_unused));
   samples.push_back(counter("tcp.retransmits", retransmits));
-  const int hists = bpf_map__fd(skeleton_->maps.fl_tcp_hists);
-  if (auto h = connect_.take(hists, FL_TCP_CONNECT))
+  if (auto h = take_hist(FL_TCP_CONNECT, connect_))
     add_histogram("connect.latency", std::move(*h), samples);
   else
     add_gap("connect.latency", h.error().message, gaps);
   take_round_trips(now, old_used, samples, gaps);
   before_ = now;
+  cut_.done();
+}
+
+fl_tcp_counts TcpSocketCollector::read_banks() {
+  auto& banks = skeleton_->bss->fl_tcp_counts;
+  if (cut_.reads_second()) second_bank_ = read_counts(banks[1]);
+  fl_tcp_counts now = read_counts(banks[0]);
+  now.attempts += second_bank_.attempts;
+  now.opened += second_bank_.opened;
+  now.retransmits += second_bank_.retransmits;
+  now.table_full += second_bank_.table_full;
+  now.fresh_full += second_bank_.fresh_full;
+  now.flags_failed += second_bank_.flags_failed;
+  now.hist_failed += second_bank_.hist_failed;
+  now.abandoned += second_bank_.abandoned;
+  now.reset_unused += second_bank_.reset_unused;
+  now.rtt_late += second_bank_.rtt_late;
+  now.rtt_no_room += second_bank_.rtt_no_room;
+  for (std::uint32_t i = 0; i < FL_TCP_ERRNOS; ++i) now.failed[i] += second_bank_.failed[i];
+  return now;
+}
+
+Result<api::Histogram> TcpSocketCollector::take_hist(
+    std::uint32_t which, std::array<HistogramGrowth, FL_BANKS>& growth) {
+  const int map = bpf_map__fd(skeleton_->maps.fl_tcp_hists);
+  auto sum = growth[0].take(map, which);
+  if (!sum || !cut_.reads_second()) return sum;
+  auto second = growth[1].take(map, which + FL_TCP_HISTS);
+  if (!second) return fail(second.error());
+  sum->merge(*second);
+  return sum;
 }
 
 namespace {

@@ -33,6 +33,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/effects/cut.h"
 #include "agent/effects/effect.h"
 #include "agent/effects/tcp_diag.h"
 #include "agent/kernel/histogram_reader.h"
@@ -53,6 +54,8 @@ class TcpSocketCollector final : public Collector {
   // Moves the connect hooks behind those of the pod's faults: a hook sees only what those before it
   // did. (Hooks of cgroups above the pod's run after all of the pod's.)
   Result<> faults_changed() override;
+  void cut_at(KtimeNs at) override { cut_.at(at); }
+  void cut_has_come() override { cut_.come(); }
 
  private:
   using Hooks = std::array<Link, 2>;  // connect4, connect6
@@ -65,6 +68,11 @@ class TcpSocketCollector final : public Collector {
   void take_old(std::uint64_t& retransmits, std::uint64_t& used, std::vector<api::Gap>& gaps);
   void take_round_trips(const fl_tcp_counts& now, std::uint64_t old_used,
                         std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps);
+  // Both banks; of the second what was read last where it is not a part of this reading.
+  [[nodiscard]] fl_tcp_counts read_banks();
+  // The growth of one of fl_tcp_hists, of the banks that are read.
+  [[nodiscard]] Result<api::Histogram> take_hist(std::uint32_t which,
+                                                 std::array<HistogramGrowth, FL_BANKS>& growth);
   Result<> give_up_unsent();
   void take_failures(const fl_tcp_counts& now, std::vector<api::EffectSample>& samples);
   void take_losses(const fl_tcp_counts& now, std::vector<api::Gap>& gaps);
@@ -77,7 +85,9 @@ class TcpSocketCollector final : public Collector {
   bool behind_ = true;    // hooks_ run after those of the pod's faults
   bool starting_ = true;  // until the first take()
   fl_tcp_counts before_{};
-  HistogramGrowth rtt_, connect_;
+  CutSwitch cut_;
+  fl_tcp_counts second_bank_{};                          // as read last
+  std::array<HistogramGrowth, FL_BANKS> rtt_, connect_;  // by bank
   std::set<std::uint32_t> errors_seen_;
   std::map<std::uint64_t, TcpDiagSocket> old_;  // by cookie: as of the last look
   std::string old_unseen_;  // why connections from before are not measured; empty: they are

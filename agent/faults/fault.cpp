@@ -24,6 +24,8 @@ FaultCounters sum(const FaultCounters& a, const FaultCounters& b) {
   s.errors += b.errors;
   s.lost += b.lost;
   s.stalled += b.stalled;
+  s.held += b.held;
+  s.flushed += b.flushed;
   s.first_injected = earliest(a.first_injected, b.first_injected);
   s.last_injected = std::max(a.last_injected, b.last_injected);
   for (const auto& [name, n] : b.by_errno) s.by_errno[name] += n;

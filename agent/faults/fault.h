@@ -23,7 +23,7 @@ struct ArmContext {
   const Clock& clock;
   const FeatureProbe& features;
   std::uint64_t seed;  // of this fault on this pod: derived from the run's seed, pod and index
-  KtimeNs deadline;    // first lease
+  KtimeNs deadline;    // first lease; may be over: renew() begins it then
   std::vector<std::string> peer_addresses;  // NetworkFilter::peer, resolved
 };
 
@@ -31,6 +31,9 @@ struct ArmContext {
 struct FaultCounters {
   std::uint64_t matched = 0, injected = 0, errors = 0, lost = 0;
   std::uint64_t stalled = 0;  // matched, and passed because our own process could not take it
+  // Packets: in the line now, and those that left it early because the fault ended. The latter are
+  // not in added_latency.
+  std::uint64_t held = 0, flushed = 0;
   KtimeNs first_injected, last_injected;  // 0: none yet
   std::map<std::string, std::uint64_t> by_errno;
   std::map<std::string, api::EventCount> by_call;  // of system-call faults

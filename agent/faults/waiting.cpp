@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/faults/waiting.h"
 
+#include <algorithm>
+
 #include "agent/faults/edt/edt_line.h"
 #include "agent/kernel/tc.h"
 
@@ -48,6 +50,8 @@ Result<FaultCounters> read_line(const DelayLine& line, DelayLineCounters& counte
   out.errors = counters.errors;
   out.lost = counters.lost;
   out.stalled = counters.stalled;
+  out.flushed = counters.worker.flushed;
+  out.held = counters.taken - std::min(counters.taken, counters.gone());
   out.added_latency = line.added_latency();
   return out;
 }

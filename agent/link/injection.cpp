@@ -12,6 +12,8 @@ namespace faultline::agent {
 namespace {
 
 constexpr std::size_t kLongestWords = 128;  // bytes that the controller takes of a mechanism
+// A nanosecond after boot. 0 would be read as "never".
+constexpr KtimeNs kOver{1};
 
 // A total read a moment later is never smaller; per-CPU counters that are read one after the other
 // can make it look so.
@@ -21,6 +23,7 @@ void advance(FaultCounters& to, FaultCounters read) {
   read.errors = std::max(read.errors, to.errors);
   read.lost = std::max(read.lost, to.lost);
   read.stalled = std::max(read.stalled, to.stalled);
+  read.flushed = std::max(read.flushed, to.flushed);
   read.first_injected = earliest(read.first_injected, to.first_injected);
   read.last_injected = std::max(read.last_injected, to.last_injected);
   for (const auto& [name, n] : to.by_errno) read.by_errno[name] = std::max(read.by_errno[name], n);
@@ -70,8 +73,10 @@ Result<> Injection::arm(const FaultType& type, const api::Fault& fault, const Po
   if (by_device && here->interfaces.empty() && !here->aside.empty())
     return fail(Errc::kUnsupported,
                 fault_ + " on " + pod_.id() + ": " + aside_words(*here, kLongestWords));
-  auto armed = containers.empty() ? type.arm(fault, *here, context)
-                                  : arm_in_containers(type, fault, *here, containers, context);
+  ArmContext waiting = context;
+  waiting.deadline = kOver;
+  auto armed = containers.empty() ? type.arm(fault, *here, waiting)
+                                  : arm_in_containers(type, fault, *here, containers, waiting);
   if (!armed) return fail(armed.error());
   armed_ = std::move(*armed);
   peers_ = context.peer_addresses;
@@ -81,10 +86,19 @@ Result<> Injection::arm(const FaultType& type, const api::Fault& fault, const Po
     mechanism_ += "; " + aside_words(*here, kLongestWords - mechanism_.size() - 2);
   state_ = State::kArmed;
   reason_.clear();
+  ended_by_.clear();
   disarmed_at_ = {};
-  if (!armed_at_.set()) armed_at_ = {clock_.utc()};
   changed_ = true;
   return {};
+}
+
+void Injection::begin(KtimeNs deadline) {
+  if (!armed_ || begun_.ns != 0) return;
+  armed_->renew(deadline);
+  begun_ = clock_.ktime();
+  deadline_ = deadline;
+  if (!armed_at_.set()) armed_at_ = {clock_.utc()};
+  changed_ = true;
 }
 
 bool Injection::block(std::string reason) {
@@ -104,19 +118,39 @@ void Injection::unblock() {
 }
 
 void Injection::renew(KtimeNs deadline) {
-  if (armed_) armed_->renew(deadline);
+  if (!armed_ || begun_.ns == 0) return;
+  armed_->renew(deadline);
+  if (clock_.ktime() >= deadline_) {  // it had ended, and begins again
+    acted_before_ = acted();
+    begun_ = clock_.ktime();
+  }
+  deadline_ = deadline;
 }
 
-// A nanosecond after boot is over. 0 would be read as "never".
-void Injection::halt() { renew(KtimeNs{1}); }
-
-void Injection::disarm() {
+void Injection::halt(std::string why) {
   if (!armed_) return;
+  armed_->renew(kOver);
+  if (begun_.ns == 0) return;
+  acted_before_ = acted();
+  begun_ = {};
+  ended_by_ = std::move(why);
+}
+
+std::chrono::nanoseconds Injection::acted() const {
+  if (begun_.ns == 0) return acted_before_;
+  const KtimeNs end = std::min(clock_.ktime(), deadline_);
+  return acted_before_ + std::chrono::nanoseconds(end.ns - std::min(end.ns, begun_.ns));
+}
+
+void Injection::disarm(std::string why) {
+  if (!armed_) return;
+  halt(std::move(why));
   if (auto ended = armed_->disarm(); !ended)
     spdlog::warn("{} on {}: {}", fault_, pod_.id(), ended.error().message);
   disarmed_at_ = {clock_.utc()};
   refresh();
   armed_.reset();
+  current_.held = 0;  // what was in the line is out, or lost
   before_ = sum(before_, current_);
   current_ = {};
   state_ = State::kDisarmed;
@@ -159,12 +193,15 @@ api::InjectionStatus Injection::status() {
   s.state = state_ == State::kArmed     ? api::InjectionState::armed
             : state_ == State::kBlocked ? api::InjectionState::blocked
                                         : api::InjectionState::disarmed;
-  s.reason = reason_;
+  s.reason = state_ == State::kBlocked ? reason_ : ended_by_;
   s.matched = total.matched;
   s.injected = total.injected;
   s.errors = total.errors;
   s.lost = total.lost;
   s.stalled = total.stalled;
+  s.held = total.held;
+  s.heldAtEnd = total.flushed;
+  s.armedSeconds = std::chrono::duration<double>(acted()).count();
   s.byErrno = std::move(total.by_errno);
   s.byCall = std::move(total.by_call);
   s.addedLatency = std::move(total.added_latency);

@@ -3,6 +3,7 @@
 // came back, gives it another ArmedFault, and the totals go on. Not thread-safe.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -33,18 +34,23 @@ class Injection {
   Injection(api::PodRef pod, std::size_t index, std::string fault, const Clock& clock);
 
   // Disarms what is armed, and arms anew: on the whole pod, or where containers are given on these.
-  // An error leaves nothing armed; the caller blocks then.
+  // With a deadline that is over, so that nothing is hit until begin(). An error leaves nothing
+  // armed; the caller blocks then.
   Result<> arm(const FaultType& type, const api::Fault& fault, const Pod& place,
                const ArmContext& context, const std::vector<Container>& containers = {});
   // False: it is blocked already.
   bool block(std::string reason);
   // Another place, another chance.
   void unblock();
+  // What is armed acts from now on: a plain store. Nothing when it does already.
+  void begin(KtimeNs deadline);
+  // Moves the end of what has begun.
   void renew(KtimeNs deadline);
-  // Ends injecting with a plain store; disarm() follows.
-  void halt();
+  // Ends injecting with a plain store; disarm() follows. `why`: in words, where the fault did not
+  // end as was planned.
+  void halt(std::string why = {});
   // Final counters, then the end of the object. Nothing when it is not armed.
-  void disarm();
+  void disarm(std::string why = {});
   // Reads the counters; a failed read keeps the old ones and is counted in read_errors().
   void refresh();
 
@@ -58,6 +64,8 @@ class Injection {
   [[nodiscard]] api::InjectionStatus status();
   // Did anything that status() tells change since take_changed() was last called?
   [[nodiscard]] bool take_changed();
+  // How long the kernel let it act, over all armings: from begin() to its end or its deadline.
+  [[nodiscard]] std::chrono::nanoseconds acted() const;
   // The peers' addresses it is armed with.
   [[nodiscard]] const std::vector<std::string>& peers() const { return peers_; }
 
@@ -75,7 +83,10 @@ class Injection {
   std::uint64_t read_errors_ = 0;
   bool changed_ = false;
   api::Timestamp armed_at_, disarmed_at_, first_at_, last_at_;
-  KtimeNs last_;  // what last_at_ was made of
+  KtimeNs last_;              // what last_at_ was made of
+  KtimeNs begun_, deadline_;  // of what acts now; begun_ 0: nothing does
+  std::chrono::nanoseconds acted_before_{0};
+  std::string ended_by_;
 };
 
 }  // namespace faultline::agent

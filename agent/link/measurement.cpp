@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace faultline::agent {
@@ -29,15 +30,28 @@ Measurement::Measurement(const Pod& place, std::span<const CollectorType* const>
   since_ = clock_.steady();
 }
 
+void Measurement::cut_at(KtimeNs at) {
+  cut_at_ = SteadyTime(std::chrono::nanoseconds(at.ns));
+  for (const Running& running : collectors_) running.collector->cut_at(at);
+}
+
 Measurement::Window Measurement::cut() {
   Window window;
   const SteadyTime now = clock_.steady();
   const UtcTime utc = clock_.utc();
-  window.to = {utc};
+  SteadyTime end = now;
+  if (cut_at_ && *cut_at_ <= now) {
+    end = std::max(since_, *std::exchange(cut_at_, std::nullopt));
+    for (const Running& running : collectors_) running.collector->cut_has_come();
+  }
+  const auto ago = [&](SteadyTime t) {
+    return api::Timestamp{utc - std::chrono::duration_cast<std::chrono::nanoseconds>(now - t)};
+  };
   // By the steady clock: a wall clock that is set meanwhile must not make a window longer, or
   // negative.
-  window.from = {utc - std::chrono::duration_cast<std::chrono::nanoseconds>(now - since_)};
-  since_ = now;
+  window.to = ago(end);
+  window.from = ago(since_);
+  since_ = end;
   for (const Running& running : collectors_) running.collector->take(window.samples, window.gaps);
   window.gaps.insert(window.gaps.end(), missing_.begin(), missing_.end());
   for (api::Gap& gap : window.gaps) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,7 +25,11 @@ class Measurement {
     std::vector<api::EffectSample> samples;
     std::vector<api::Gap> gaps;  // pod and times are set, node is not
   };
-  // What happened since the last cut, or the start. The next window begins here.
+  // The window ends at `at`, by the kernel's clock, which may be now or still to come; the newest
+  // call counts. A store for each collector.
+  void cut_at(KtimeNs at);
+  // What happened since the last cut, or the start: until now, or until the time that cut_at() was
+  // given, if that has come. The next window begins there.
   [[nodiscard]] Window cut();
   [[nodiscard]] SteadyTime since() const { return since_; }
   void faults_changed();
@@ -40,6 +45,7 @@ class Measurement {
   std::vector<Running> collectors_;
   std::vector<api::Gap> missing_;
   SteadyTime since_;
+  std::optional<SteadyTime> cut_at_;
 };
 
 }  // namespace faultline::agent

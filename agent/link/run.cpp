@@ -54,8 +54,15 @@ void Run::desire(api::DesiredRun desired) {
   if (closing_) return;
   desired_ = std::move(desired);
   if (desired_.phase != phase_) {
-    if (desired_.phase != api::RunPhase::fault) disarm_all();
-    cut_all();
+    if (desired_.phase != api::RunPhase::fault) {
+      // Where faults acted their windows were cut when they ended, and the next phase begins there.
+      const bool acted = armed() > 0;
+      disarm_all();
+      if (!acted) cut_all();
+      before_.reset();
+    } else {
+      before_ = phase_;  // until begin_faults()
+    }
     for (const auto& [id, place] : places_) flush_gaps(id);
     phase_ = desired_.phase;
     armed_told_ = disarmed_told_ = false;
@@ -78,7 +85,7 @@ void Run::adopt_pods() {
       ++it;
       continue;
     }
-    disarm_place(it->second);
+    disarm_place(it->second, "the pod is no target any more");
     for (const auto& injection : it->second.injections)
       out_.injections.push_back(injection->status());
     stop_measuring(it->second);
@@ -103,6 +110,7 @@ void Run::reconcile(const PodMap& pods) {
   if (!fault_is_due()) measure_all();
   if (phase_ == api::RunPhase::fault) {
     arm_all(pods);
+    if (before_) begin_faults();  // no fault is to act here, or none can yet
     measure_all();
   } else {
     disarm_all();
@@ -147,7 +155,7 @@ void Run::settle(Place& place, const PodMap& pods) {
   const auto it = pods.find(pod);
   if (it == pods.end()) {
     if (place.here) {
-      disarm_place(place);
+      disarm_place(place, "the pod went away");
       stop_measuring(place);
       place.here.reset();
       event(api::RunEventKind::pod_gone, pod, "the pod is no longer on this node");
@@ -159,7 +167,7 @@ void Run::settle(Place& place, const PodMap& pods) {
     return;
   }
   if (place.here && !same_attachments(*place.here, it->second)) {
-    disarm_place(place);
+    disarm_place(place, "the pod restarted");
     stop_measuring(place);
     place.here.reset();
   }
@@ -186,6 +194,7 @@ void Run::measure(Place& place) {
       *place.here, deps_.collectors,
       CollectContext{deps_.clock, deps_.features, syscalls_of(desired_)});
   unclaimed_ = true;
+  if (armed() > 0 && !before_) place.measurement->cut_at(lease_.kernel_deadline());
   if (!place.unseen) return;
   api::Gap gap;
   gap.pod = place.pod.pod.id();
@@ -200,7 +209,8 @@ void Run::measure(Place& place) {
 
 void Run::stop_measuring(Place& place) {
   if (!place.measurement) return;
-  cut(place);
+  // What belongs to no phase is a part of the gap that begins here.
+  if (phase_of(place)) cut(place);
   flush_gaps(place.pod.pod.id());
   place.unseen = utc_of(place.measurement->since());
   place.measurement.reset();
@@ -230,7 +240,8 @@ void Run::suspend() {
 void Run::close(bool tell) {
   if (closing_) return;
   const bool was_armed = armed() > 0;
-  disarm_all();
+  disarm_all(tell ? "" : "the agent was ended");
+  faults_over_ = faults_over_ || was_armed;
   for (auto& [id, place] : places_) {
     if (!place.measurement && place.unseen && !suspended_) {
       api::Gap gap;

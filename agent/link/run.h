@@ -3,11 +3,16 @@
 // it has to tell. Level-triggered: desire() says what is wanted, reconcile() makes it true, as
 // often as one likes. Owned by Reconciler. Not thread-safe.
 //
-// Order, so that windows are true: collectors run before a fault is armed; when faults come, the
-// window is cut before the first is armed; when they go, after the last was disarmed. Where a fault
-// is due at once (no baseline was asked for, the pod came back within the fault) it is armed first:
-// hanging up collectors takes several grace periods of the kernel, and the time until they measure
-// is a gap.
+// Order, so that windows are true (docs/decisions/0027-exact-edges.md): collectors run before a
+// fault is armed. A fault is armed with a lease that is over; when all hang in their places, the
+// lease begins, and the window of before is cut after that. When faults go, the window is cut, then
+// they stop injecting, which are stores, and then they are taken down. So a window of the fault
+// phase holds only time in which the pod's faults acted. The time within the phase in which they
+// did not counts to no phase, and is a gap; what comes after they ended for good is recovery.
+//
+// Where a fault is due at once (no baseline was asked for, the pod came back within the fault) it
+// is armed first: hanging up collectors takes several grace periods of the kernel, and the time
+// until they measure is a gap.
 //
 // Faults that ended by their lease or at the end of their phase are not armed again in this run,
 // whatever a later answer says: it may be of a controller whose clock is wrong.
@@ -101,6 +106,7 @@ class Run {
     bool known = false;             // was here at least once
     std::optional<UtcTime> unseen;  // not measured since
     bool fault_first = false;       // and that is because its faults came first
+    bool begins = false;            // something was armed that is to begin
   };
   using Places = std::map<std::string, Place>;
 
@@ -113,19 +119,32 @@ class Run {
   // True: something was armed that was not.
   bool arm_place(Place& place, const PodMap& pods);
   bool arm_one(Place& place, Injection& injection, const PodMap& pods);
+  // What was armed acts from now on, and the windows of before end.
+  void begin_faults();
+  // The end of the faults of `place`, or of all places: windows are cut, faults halted. They are
+  // still to be taken down.
+  void halt(Place& place, std::string why = {});
+  void halt_all(std::string why = {});
+  void end_window(Place& place, KtimeNs at);
+  // Of the window that ends now; empty: it belongs to none.
+  [[nodiscard]] std::optional<api::RunPhase> phase_of(const Place& place) const;
+  // All targets of the run are on this node.
+  [[nodiscard]] bool all_targets_here() const;
+  void renew_all();
   // Only these containers are hit; empty: whole pods.
   [[nodiscard]] const std::vector<std::string>& container_names() const {
     return desired_.experiment.spec.target.containerNames;
   }
   void follow_containers(Place& place, const PodMap& pods);
   [[nodiscard]] std::optional<std::string> refusal_of(const Place& place) const;
-  void disarm_all();
-  void disarm_place(Place& place);
+  void disarm_all(std::string why = {});
+  void disarm_place(Place& place, std::string why = {});
   void tell_faults_changed(const std::string& pod);
   void claim();
   void block(const Place& place, Injection& injection, std::string reason);
   void suspend();
   void cut(Place& place);
+  void cut(Place& place, std::optional<api::RunPhase> phase);
   void cut_all();
   void add_gap(api::Gap gap);
   void flush_gaps(const std::string& pod);
@@ -140,7 +159,9 @@ class Run {
 
   const RunDeps& deps_;
   api::DesiredRun desired_;
-  api::RunPhase phase_;  // of the open windows
+  api::RunPhase phase_;
+  // The fault phase is wanted, and its faults do not act yet: the open windows are of this one.
+  std::optional<api::RunPhase> before_;
   Places places_;
   Lease lease_;
   SteadyTime last_answer_, next_cut_;

@@ -42,6 +42,11 @@ std::optional<std::string> container_refusal(const FaultType& type,
   return std::nullopt;
 }
 
+KtimeNs ktime_of(SteadyTime t) {
+  return {static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch()).count())};
+}
+
 std::string container_words(const std::vector<Container>& containers) {
   std::string names;
   for (const Container& container : containers)
@@ -62,8 +67,18 @@ void Run::renew(SteadyTime sent) {
     lease_.end_by(last_answer_ + std::chrono::duration_cast<std::chrono::nanoseconds>(
                                      std::chrono::duration<double>(std::clamp(
                                          *desired_.faultSecondsLeft, 0.0, kLongestFault))));
+  renew_all();
+}
+
+// What was armed acts until the lease ends, and windows end there, whoever runs then.
+void Run::renew_all() {
+  const KtimeNs deadline = lease_.kernel_deadline();
   for (auto& [id, place] : places_)
-    for (const auto& injection : place.injections) injection->renew(lease_.kernel_deadline());
+    for (const auto& injection : place.injections) injection->renew(deadline);
+  if (armed() == 0 || before_) return;
+  for (auto& [id, place] : places_)
+    if (place.measurement && deadline > ktime_of(place.measurement->since()))
+      place.measurement->cut_at(deadline);
 }
 
 void Run::check_lease() {
@@ -73,9 +88,9 @@ void Run::check_lease() {
   if (lease_.valid(now)) return;
   const std::size_t n = armed();
   faults_over_ = true;
-  disarm_all();
   // As was to be: the controller's next answer only says the same.
-  if (lease_.ended(now)) return;
+  if (lease_.ended(now)) return disarm_all();
+  disarm_all("the lease ran out: the agent had no answer of the controller");
   const UtcTime at = utc_of(lease_.deadline());
   api::RunEvent e;
   e.kind = api::RunEventKind::lease_expired;
@@ -95,8 +110,7 @@ void Run::count_sleep() {
   const auto asleep = slept - std::exchange(slept_, slept);
   if (asleep <= std::chrono::nanoseconds(0)) return;
   lease_.slept(asleep);
-  for (auto& [id, place] : places_)
-    for (const auto& injection : place.injections) injection->renew(lease_.kernel_deadline());
+  renew_all();
 }
 
 void Run::arm_all(const PodMap& pods) {
@@ -111,6 +125,7 @@ void Run::arm_all(const PodMap& pods) {
     return;
   }
   for (auto& [id, place] : places_) arm_place(place, pods);
+  begin_faults();
   if (armed_told_) return;
   std::size_t all = 0;
   for (const auto& [id, place] : places_) all += place.injections.size();
@@ -127,14 +142,33 @@ bool Run::arm_place(Place& place, const PodMap& pods) {
   for (const auto& injection : place.injections) some |= arm_one(place, *injection, pods);
   if (!some) return false;
   unclaimed_ = true;
+  place.begins = true;
+  // Before the faults act: a collector that must be in front of them, or behind, is there then.
   tell_faults_changed(place.pod.pod.id());
   return true;
+}
+
+// The faults first, then the cut: what is counted to the fault phase was under the fault.
+void Run::begin_faults() {
+  const std::optional<api::RunPhase> before = std::exchange(before_, std::nullopt);
+  const KtimeNs deadline = lease_.kernel_deadline();
+  for (auto& [id, place] : places_)
+    if (place.begins)
+      for (const auto& injection : place.injections) injection->begin(deadline);
+  const KtimeNs now = deps_.clock.ktime();
+  for (auto& [id, place] : places_)
+    if (place.measurement && (before || place.begins)) place.measurement->cut_at(now);
+  for (auto& [id, place] : places_) {
+    if (place.measurement && (before || place.begins)) cut(place, before);
+    place.begins = false;
+  }
+  renew_all();
 }
 
 // The pod stays where it is and is measured on; its faults go where its containers are now.
 void Run::follow_containers(Place& place, const PodMap& pods) {
   if (place.injections.empty()) return;
-  disarm_place(place);
+  disarm_place(place, "its containers changed");
   const std::string pod = place.pod.pod.id();
   const std::vector<Container> now = named_containers(*place.here, container_names());
   if (now.empty()) {
@@ -143,6 +177,7 @@ void Run::follow_containers(Place& place, const PodMap& pods) {
   }
   for (const auto& injection : place.injections) injection->unblock();
   const bool armed = may_arm() && arm_place(place, pods);
+  if (armed) begin_faults();
   event(api::RunEventKind::pod_restarted, pod,
         "its containers changed: " + container_words(now) + (now.size() == 1 ? " is" : " are") +
             " there" + (armed ? ", the faults are armed again" : ""));
@@ -199,6 +234,8 @@ bool Run::arm_one(Place& place, Injection& injection, const PodMap& pods) {
       deps_.clock, deps_.features,
       injection_seed(desired_.experiment.spec.seed, place.pod.pod.id(), injection.index()),
       lease_.kernel_deadline(), std::move(peers)};
+  // Its window ends with it. What else acts on the pod begins again with it.
+  if (injection.state() == Injection::State::kArmed) halt(place);
   if (auto armed = injection.arm(*type, fault, *place.here, context, containers); !armed) {
     block(place, injection, armed.error().message);
     return false;
@@ -215,12 +252,40 @@ void Run::block(const Place& place, Injection& injection, std::string reason) {
   ++deps_.counts.blocked;
 }
 
+// The kernel's own end, if that was before us: what happened after it was not under the fault. The
+// cut first, then the halt: what is in between counts to what comes after.
+void Run::halt_all(std::string why) {
+  if (armed() == 0) return;
+  const KtimeNs end = std::min(deps_.clock.ktime(), lease_.kernel_deadline());
+  const bool acting = !before_;
+  if (acting)
+    for (auto& [id, place] : places_) end_window(place, end);
+  for (auto& [id, place] : places_)
+    for (const auto& injection : place.injections) injection->halt(why);
+  if (!acting) return;
+  for (auto& [id, place] : places_)
+    if (place.measurement && ktime_of(place.measurement->since()) < end)
+      cut(place, api::RunPhase::fault);
+}
+
+void Run::halt(Place& place, std::string why) {
+  const bool acting = !before_ && !place.begins && targets(place.pod.pod.id());
+  const KtimeNs end = std::min(deps_.clock.ktime(), lease_.kernel_deadline());
+  if (acting) end_window(place, end);
+  for (const auto& injection : place.injections) injection->halt(why);
+  if (acting && place.measurement && ktime_of(place.measurement->since()) < end)
+    cut(place, api::RunPhase::fault);
+}
+
+void Run::end_window(Place& place, KtimeNs at) {
+  if (place.measurement && ktime_of(place.measurement->since()) < at) place.measurement->cut_at(at);
+}
+
 // First every fault stops injecting, which costs nothing; then each is taken down, which may take
 // milliseconds; then those are told who measure.
-void Run::disarm_all() {
+void Run::disarm_all(std::string why) {
   std::vector<std::string> changed;
-  for (auto& [id, place] : places_)
-    for (const auto& injection : place.injections) injection->halt();
+  halt_all(std::move(why));
   for (auto& [id, place] : places_)
     for (const auto& injection : place.injections) {
       if (injection->state() != Injection::State::kArmed) continue;
@@ -230,8 +295,9 @@ void Run::disarm_all() {
   for (const std::string& pod : changed) tell_faults_changed(pod);
 }
 
-void Run::disarm_place(Place& place) {
+void Run::disarm_place(Place& place, std::string why) {
   bool some = false;
+  halt(place, std::move(why));
   for (const auto& injection : place.injections) {
     some |= injection->state() == Injection::State::kArmed;
     injection->disarm();

@@ -37,10 +37,43 @@ void Run::close_idle_gap() {
   add_gap(std::move(gap));
 }
 
-void Run::cut(Place& place) {
+std::optional<api::RunPhase> Run::phase_of(const Place& place) const {
+  if (before_) return before_;
+  if (phase_ != api::RunPhase::fault) return phase_;
+  const bool target = place.pod.role == api::PodRole::target;
+  // At the end of the phase everywhere; where the lease ran out, others may still be under faults.
+  if (faults_over_ && (target || lease_.ended(deps_.clock.steady()) || all_targets_here()))
+    return api::RunPhase::recovery;
+  const auto is = [&](Injection::State state) {
+    return std::ranges::any_of(place.injections,
+                               [&](const auto& injection) { return injection->state() == state; });
+  };
+  // Blocked faults do not come; others do.
+  if (!target || is(Injection::State::kArmed)) return phase_;
+  if (is(Injection::State::kDisarmed) || is(Injection::State::kIdle)) return std::nullopt;
+  return phase_;
+}
+
+bool Run::all_targets_here() const {
+  return std::ranges::count(desired_.pods, api::PodRole::target, &api::RunPod::role) >=
+         desired_.targets;
+}
+
+void Run::cut(Place& place) { cut(place, phase_of(place)); }
+
+void Run::cut(Place& place, std::optional<api::RunPhase> phase) {
   Measurement::Window window = place.measurement->cut();
   if (window.from >= window.to) return;
   const std::string pod = place.pod.pod.id();
+  if (!phase) {
+    window.samples.clear();
+    api::Gap gap;
+    gap.pod = pod;
+    gap.from = window.from;
+    gap.to = window.to;
+    gap.reason = "the faults of the pod were not armed then: it counts to no phase";
+    window.gaps.push_back(std::move(gap));
+  }
   auto& open = open_gaps_[pod];
   // Of the open gaps, those that do not go on are over.
   std::vector<api::Gap> still;
@@ -58,11 +91,12 @@ void Run::cut(Place& place) {
   }
   for (api::Gap& gap : window.gaps) still.push_back(std::move(gap));
   open = std::move(still);
+  if (!phase) return;
 
   api::EffectWindow w;
   w.pod = place.pod.pod;
   w.role = place.pod.role;
-  w.phase = phase_;
+  w.phase = *phase;
   w.from = window.from;
   w.to = window.to;
   w.samples = std::move(window.samples);

@@ -12,6 +12,7 @@
  * that has several requests under way on one connection is seen as one request at a time. */
 #include <linux/bpf.h>
 #include <linux/tcp.h>
+#include "cut.bpf.h"
 #include "hist.bpf.h"
 #include "packet.bpf.h"
 
@@ -57,7 +58,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, FL_BANKS);
 	__type(key, __u32);
 	__type(value, struct fl_flow_counters);
 } fl_flow_counters SEC(".maps");
@@ -186,7 +187,7 @@ static __always_inline void fl_request(const struct fl_segment *s, __u32 side, s
 	}
 	if (old && (s->flags & FL_FIN) && old->pending_ns && !old->given_up && old->service < FL_FLOW_SERVICES) {
 		old->given_up = 1;
-		__sync_fetch_and_add(&fl_flow_services[old->service].unanswered, 1);
+		__sync_fetch_and_add(&fl_flow_services[old->service].unanswered[fl_bank() & 1], 1);
 	}
 }
 
@@ -195,7 +196,7 @@ static __always_inline void fl_over(const struct fl_segment *s, struct fl_connec
 {
 	if (__sync_lock_test_and_set(&connection->pending_ns, 0) && !connection->given_up &&
 	    connection->service < FL_FLOW_SERVICES)
-		__sync_fetch_and_add(&fl_flow_services[connection->service].unanswered, 1);
+		__sync_fetch_and_add(&fl_flow_services[connection->service].unanswered[fl_bank() & 1], 1);
 	bpf_map_delete_elem(&fl_flow_conns, &s->key);
 }
 
@@ -214,10 +215,10 @@ static __always_inline void fl_answer(const struct fl_segment *s)
 		if (pending && connection->service < FL_FLOW_SERVICES) {
 			struct fl_flow_service *service = &fl_flow_services[connection->service];
 
-			fl_hist_add_shared(&service->latency, bpf_ktime_get_ns() - pending);
+			fl_hist_add_shared(&service->latency[fl_bank() & 1], bpf_ktime_get_ns() - pending);
 			if (connection->given_up) { /* it had only closed its own half */
 				connection->given_up = 0;
-				__sync_fetch_and_add(&service->unanswered, -1);
+				__sync_fetch_and_add(&service->unanswered[fl_bank() & 1], -1);
 			}
 		}
 	}
@@ -227,8 +228,8 @@ static __always_inline void fl_answer(const struct fl_segment *s)
 
 static __always_inline struct fl_flow_counters *fl_flow_count(struct __sk_buff *skb, __u32 direction)
 {
-	__u32 zero = 0;
-	struct fl_flow_counters *c = bpf_map_lookup_elem(&fl_flow_counters, &zero);
+	__u32 bank = fl_bank();
+	struct fl_flow_counters *c = bpf_map_lookup_elem(&fl_flow_counters, &bank);
 
 	if (c) {
 		c->packets[direction]++;

@@ -4,6 +4,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include "cut.bpf.h"
 #include "hist.bpf.h"
 #include "syscall_abi.h"
 #include "syscall_regs.bpf.h"
@@ -11,7 +12,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 const volatile __u8 fl_index_of[FL_CALL_NUMBERS]; /* by number of the call: index, or FL_CALL_NONE */
-struct fl_call_effect fl_call_effects[FL_CALLS];  /* .bss, mmapped */
+struct fl_call_effect fl_call_effects[FL_BANKS][FL_CALLS]; /* .bss, mmapped */
 __u64 fl_call_missed;                             /* returns whose beginning was not seen */
 __u64 fl_call_full;                               /* calls that fl_call_begun had no room for */
 
@@ -69,7 +70,7 @@ int BPF_PROG(fl_call_out, struct pt_regs *regs, long ret)
 	}
 	began = *begun;
 	bpf_map_delete_elem(&fl_call_begun, &thread);
-	effect = &fl_call_effects[index];
+	effect = &fl_call_effects[fl_bank() & 1][index];
 	fl_hist_add_shared(&effect->latency, bpf_ktime_get_ns() - began);
 	/* From 512 on (ERESTARTSYS ...) the program does not see them: the kernel makes the call again. */
 	if (ret >= 0 || ret <= -512)

@@ -8,6 +8,7 @@
  * they were. In between one call may run them twice, which is told by fl_tcp_moved. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include "cut.bpf.h"
 #include "effect_abi_tcp.h"
 #include "hist.bpf.h"
 
@@ -27,13 +28,13 @@ struct tcp_sock {
 	__u64 first_tx_mstamp; /* us: when the newest segment was sent of those that were just acknowledged */
 } __attribute__((preserve_access_index));
 
-struct fl_tcp_counts fl_tcp_counts; /* .bss, mmapped */
+struct fl_tcp_counts fl_tcp_counts[FL_BANKS]; /* .bss, mmapped; unsent is in bank 0 */
 __u32 fl_tcp_moving;                /* the connect hooks may be there twice */
 __u32 fl_tcp_starting;              /* user space is looking for connections that were there before us */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, FL_TCP_HISTS * FL_BANKS);
 	__type(key, __u32);
 	__type(value, struct fl_hist);
 } fl_tcp_hists SEC(".maps");
@@ -79,15 +80,16 @@ static __always_inline void fl_count_failed(__u32 error)
 {
 	if (error >= FL_TCP_ERRNOS)
 		error = 0;
-	fl_count(&fl_tcp_counts.failed[error]);
+	fl_count(&fl_tcp_counts[fl_bank() & 1].failed[error]);
 }
 
 static __always_inline void fl_record(__u32 which, __u64 ns)
 {
-	struct fl_hist *h = bpf_map_lookup_elem(&fl_tcp_hists, &which);
+	__u32 key = which + FL_TCP_HISTS * fl_bank();
+	struct fl_hist *h = bpf_map_lookup_elem(&fl_tcp_hists, &key);
 
 	if (!h) {
-		fl_count(&fl_tcp_counts.hist_failed);
+		fl_count(&fl_tcp_counts[fl_bank() & 1].hist_failed);
 		return;
 	}
 	/* Per CPU, yet with atomics: a softirq can come between the instructions of a program in process context. */
@@ -103,7 +105,7 @@ static __always_inline int fl_take_unsent(__u64 cookie)
 
 	if (!connect || connect->syn_ns || bpf_map_delete_elem(&fl_tcp_connects, &cookie))
 		return 0;
-	__sync_fetch_and_add(&fl_tcp_counts.unsent, -1);
+	__sync_fetch_and_add(&fl_tcp_counts[0].unsent, -1);
 	return 1;
 }
 
@@ -141,7 +143,7 @@ static __always_inline int fl_connect(struct bpf_sock_addr *ctx)
 			fl_count_failed((__u32)-refused);
 		return ALLOW;
 	}
-	fl_count(&fl_tcp_counts.attempts);
+	fl_count(&fl_tcp_counts[fl_bank() & 1].attempts);
 	/* The attempt before on this socket came back without a packet: the kernel refused it after our hook. */
 	if (fl_take_unsent(cookie))
 		fl_count_failed(0);
@@ -151,9 +153,9 @@ static __always_inline int fl_connect(struct bpf_sock_addr *ctx)
 	}
 	connect.asked_ns = now;
 	if (bpf_map_update_elem(&fl_tcp_connects, &cookie, &connect, BPF_ANY))
-		fl_count(&fl_tcp_counts.table_full);
+		fl_count(&fl_tcp_counts[fl_bank() & 1].table_full);
 	else
-		__sync_fetch_and_add(&fl_tcp_counts.unsent, 1);
+		__sync_fetch_and_add(&fl_tcp_counts[0].unsent, 1);
 	return ALLOW;
 }
 
@@ -178,7 +180,7 @@ int fl_tcp_conn6(struct bpf_sock_addr *ctx)
 static __always_inline void fl_listen_to(struct bpf_sock_ops *ctx, __u32 flags)
 {
 	if (bpf_sock_ops_cb_flags_set(ctx, (int)(ctx->bpf_sock_ops_cb_flags | flags)))
-		fl_count(&fl_tcp_counts.flags_failed);
+		fl_count(&fl_tcp_counts[fl_bank() & 1].flags_failed);
 }
 
 /* The first SYN is about to be sent. */
@@ -191,7 +193,7 @@ static __always_inline void fl_syn(struct bpf_sock_ops *ctx)
 	fl_listen_to(ctx, FL_TCP_OWN_CONNECTS);
 	if (known) {
 		if (!known->syn_ns)
-			__sync_fetch_and_add(&fl_tcp_counts.unsent, -1);
+			__sync_fetch_and_add(&fl_tcp_counts[0].unsent, -1);
 		known->syn_ns = now;
 	} else {
 		/* The hook came after the call, or there was no room then, which is counted: there may be now. */
@@ -209,7 +211,7 @@ static __always_inline void fl_established(struct bpf_sock_ops *ctx, __u32 flags
 		return;
 	cookie = bpf_get_socket_cookie(ctx);
 	if (bpf_map_update_elem(&fl_tcp_fresh, &cookie, &one, BPF_ANY))
-		fl_count(&fl_tcp_counts.fresh_full);
+		fl_count(&fl_tcp_counts[fl_bank() & 1].fresh_full);
 }
 
 static __always_inline int fl_was_asked(struct bpf_sock_ops *ctx)
@@ -224,7 +226,7 @@ static __always_inline void fl_opened(struct bpf_sock_ops *ctx)
 	__u64 cookie = bpf_get_socket_cookie(ctx), now = bpf_ktime_get_ns();
 	struct fl_tcp_connect *connect = bpf_map_lookup_elem(&fl_tcp_connects, &cookie);
 
-	fl_count(&fl_tcp_counts.opened);
+	fl_count(&fl_tcp_counts[fl_bank() & 1].opened);
 	if (!connect)
 		return; /* the SYN was sent before we came, or the table was full, which is counted */
 	if (connect->syn_ns)
@@ -253,7 +255,7 @@ static __always_inline void fl_not_opened(struct bpf_sock_ops *ctx)
 	if (error)
 		fl_count_failed(error);
 	else
-		fl_count(&fl_tcp_counts.abandoned);
+		fl_count(&fl_tcp_counts[fl_bank() & 1].abandoned);
 	bpf_map_delete_elem(&fl_tcp_connects, &cookie);
 }
 
@@ -275,7 +277,7 @@ static __always_inline void fl_changed_state(struct bpf_sock_ops *ctx)
 	/* Another program may have asked for the changes of a connection to the pod. */
 	round = bpf_sk_storage_get(&fl_tcp_rounds, sk, 0, 0);
 	if (round && round->opened)
-		fl_count(&fl_tcp_counts.reset_unused);
+		fl_count(&fl_tcp_counts[fl_bank() & 1].reset_unused);
 }
 
 /* ---- round trips ---------------------------------------------------------------------------------------------------- */
@@ -298,7 +300,7 @@ static __always_inline void fl_round_trip(struct bpf_sock_ops *ctx)
 		return;
 	round = bpf_sk_storage_get(&fl_tcp_rounds, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!round) {
-		fl_count(&fl_tcp_counts.rtt_no_room);
+		fl_count(&fl_tcp_counts[fl_bank() & 1].rtt_no_room);
 		return;
 	}
 	acked = ctx->snd_una - round->sent;
@@ -306,7 +308,7 @@ static __always_inline void fl_round_trip(struct bpf_sock_ops *ctx)
 	round->sent = ctx->snd_nxt;
 	round->retrans = ctx->total_retrans;
 	if (acked < 2 * ctx->mss_cache || retrans) {
-		fl_count(&fl_tcp_counts.rtt_late);
+		fl_count(&fl_tcp_counts[fl_bank() & 1].rtt_late);
 		return;
 	}
 	tcp = bpf_skc_to_tcp_sock(sk);
@@ -324,7 +326,7 @@ static __always_inline void fl_shook_hands(struct bpf_sock_ops *ctx, __u32 opene
 	if (ctx->srtt_us)
 		fl_record(FL_TCP_RTT, (__u64)(ctx->srtt_us >> 3) * 1000);
 	if (!sk || !bpf_sk_storage_get(&fl_tcp_rounds, sk, &round, BPF_SK_STORAGE_GET_F_CREATE))
-		fl_count(&fl_tcp_counts.rtt_no_room);
+		fl_count(&fl_tcp_counts[fl_bank() & 1].rtt_no_room);
 }
 
 SEC("sockops")
@@ -352,7 +354,7 @@ int fl_tcp_ops(struct bpf_sock_ops *ctx)
 	case BPF_SOCK_OPS_RETRANS_CB:
 		/* args: sequence number, segments, error of sending */
 		if (!ctx->args[2])
-			__sync_fetch_and_add(&fl_tcp_counts.retransmits, ctx->args[1]);
+			__sync_fetch_and_add(&fl_tcp_counts[fl_bank() & 1].retransmits, ctx->args[1]);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
 		fl_changed_state(ctx);

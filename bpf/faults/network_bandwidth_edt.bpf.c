@@ -175,14 +175,17 @@ int fl_edt_from(struct __sk_buff *skb)
 
 /* It had to wait and now it leaves the link. */
 static __always_inline void fl_link_departs(struct __sk_buff *skb, struct fl_link_state *link, __u64 now, __u64 arrived,
-					    int measure)
+					    int measure, int early)
 {
 	__u64 before = __sync_lock_test_and_set(&link->last_out, now);
 	struct fl_link_counters *count = fl_link_count();
 	struct fl_packet p = {};
 	__u32 more = 0;
 
-	fl_edt_measure(now - arrived);
+	if (early)
+		fl_edt_flushed();
+	else
+		fl_edt_measure(now - arrived);
 	if (!count)
 		return;
 	count->last_ns = now;
@@ -244,6 +247,6 @@ int fl_edt_return(struct __sk_buff *skb)
 	    !fl_link_schedule(skb, now, due, hash))
 		return bpf_redirect(fl_config.tap_ifindex, 0);
 	if (wait)
-		fl_link_departs(skb, &fl_links[lane & 1], now, arrived, armed && (hash & FL_LINK_BEHIND));
+		fl_link_departs(skb, &fl_links[lane & 1], now, arrived, armed && (hash & FL_LINK_BEHIND), !armed && due > now);
 	return fl_edt_give_back(skb, lane);
 }

@@ -140,6 +140,9 @@ int fl_edt_return(struct __sk_buff *skb)
 	if (armed && (skb->hash & 1) && due > now && !fl_edt_schedule(skb, now, due, skb->hash))
 		return bpf_redirect(fl_config.tap_ifindex, 0);
 	__sync_fetch_and_add(&fl_edt_bytes, -fl_edt_weight(skb));
-	fl_edt_measure(now - arrived);
+	if (!armed && (skb->hash & 1) && due > now)
+		fl_edt_flushed();
+	else
+		fl_edt_measure(now - arrived);
 	return fl_edt_give_back(skb, fl_edt_lane(skb));
 }

@@ -85,6 +85,16 @@ static __always_inline void fl_edt_measure(__u64 waited)
 		fl_hist_add(hist, waited);
 }
 
+/* It leaves before it is due, because the fault has ended: it is counted, and no part of the delays that were asked. */
+static __always_inline void fl_edt_flushed(void)
+{
+	__u32 zero = 0;
+	struct fl_delay_counters *c = bpf_map_lookup_elem(&fl_delay_counters, &zero);
+
+	if (c)
+		c->flushed++;
+}
+
 /* To where it was taken. */
 static __always_inline int fl_edt_give_back(struct __sk_buff *skb, __u32 lane)
 {

@@ -5,9 +5,10 @@
 
 #include "fault_abi.h"
 
-/* per-CPU array fl_tcp_hists */
+/* per-CPU array fl_tcp_hists, by bank: which + FL_TCP_HISTS * bank */
 #define FL_TCP_RTT 0u
 #define FL_TCP_CONNECT 1u
+#define FL_TCP_HISTS 2u
 
 #define FL_TCP_CONNECTS 16384 /* connects in progress that are remembered at once */
 #define FL_TCP_FRESH 4096     /* connections that may begin while the collector starts */
@@ -17,7 +18,7 @@
 #define FL_TCP_SAME_CALL_NS 200000000ull
 #define FL_TCP_ERRNOS 4096    /* include/linux/err.h: MAX_ERRNO 4095 */
 
-/* .bss fl_tcp_counts: grows only, but for unsent. Written with atomics by all CPUs. */
+/* .bss fl_tcp_counts[], by bank: grows only, but for unsent. Written with atomics by all CPUs. */
 struct fl_tcp_counts {
 	__u64 attempts;     /* connect() on a TCP socket reached our hook */
 	__u64 opened;       /* connects that became established */

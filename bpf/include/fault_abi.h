@@ -157,6 +157,7 @@ struct fl_delay_counters {
 	__u64 returned; /* packets that passed the hook again after their delay */
 	__u64 last_ns;  /* ktime of the last of them on this CPU */
 	__u64 stalled;  /* matched packets that passed at once, because user space could not take more */
+	__u64 flushed;  /* packets that left before they were due, because the fault had ended */
 };
 
 /* The thread behind a delay line writes the time into fl_delay_alive_ns, in .bss, every few milliseconds while it can take
@@ -176,6 +177,15 @@ struct fl_hist {
 	__u64 max_ns;
 	__u64 count;
 	__u32 slots[FL_HIST_BUCKETS];
+};
+
+/* ---- where a window of effects ends (cut.bpf.h) ------------------------------------------------------------------- */
+#define FL_BANKS 2u
+
+/* .bss fl_cut of a collector, mmapped. What happens before at_ns is counted in bank 0, what happens from then on in bank 1.
+ * User space reads bank 0 alone once the time has come, writes 0, and from then on reads both again: banks only ever grow. */
+struct fl_cut {
+	__u64 at_ns; /* ktime; 0: no cut is coming, all is counted in bank 0 */
 };
 
 static inline __attribute__((always_inline)) __u32 fl_log2_u64(__u64 v)
@@ -210,7 +220,7 @@ static inline __attribute__((always_inline)) __u32 fl_hist_bucket(__u64 ns)
 #define FL_FLOW_SERVICES 64  /* sides and ports of one pod; more are counted in fl_flow_counters.no_service */
 #define FL_FLOW_CONNECTIONS 8192 /* remembered at once, the least recently used are forgotten */
 
-/* per-CPU array fl_flow_counters, one entry. A GSO packet is one packet, as `ip -s link` counts it. */
+/* per-CPU array fl_flow_counters, by bank. A GSO packet is one packet, as `ip -s link` counts it. */
 struct fl_flow_counters {
 	__u64 packets[2]; /* FL_FLOW_TO, FL_FLOW_FROM */
 	__u64 bytes[2];   /* with link-layer headers */
@@ -224,8 +234,8 @@ struct fl_flow_counters {
 struct fl_flow_service {
 	__u32 side;
 	__u32 port;
-	__s64 unanswered; /* requests whose connection ended without an answer; taken back when one comes after all */
-	struct fl_hist latency; /* one entry an answered request */
+	__s64 unanswered[FL_BANKS]; /* requests whose connection ended without an answer; taken back when one comes after all */
+	struct fl_hist latency[FL_BANKS]; /* one entry an answered request */
 };
 
 FL_STATIC_ASSERT(sizeof(struct fl_lease) == 16, "fl_lease");
@@ -241,10 +251,11 @@ FL_STATIC_ASSERT(sizeof(struct fl_delay_meta) == 24, "fl_delay_meta");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_meta, flow) == 16, "fl_delay_meta.flow");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_config, ifindex) == 24, "fl_delay_config.ifindex");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_config, filter) == 32 + 4 * FL_DELAY_MAX_DEVICES, "fl_delay_config.filter");
-FL_STATIC_ASSERT(sizeof(struct fl_delay_counters) == 24, "fl_delay_counters");
+FL_STATIC_ASSERT(sizeof(struct fl_delay_counters) == 32, "fl_delay_counters");
 FL_STATIC_ASSERT(FL_HIST_BUCKETS == 866, "fl_hist buckets");
 FL_STATIC_ASSERT(sizeof(struct fl_flow_counters) == 64, "fl_flow_counters");
-FL_STATIC_ASSERT(offsetof(struct fl_flow_service, latency) == 16, "fl_flow_service.latency");
+FL_STATIC_ASSERT(offsetof(struct fl_flow_service, latency) == 24, "fl_flow_service.latency");
+FL_STATIC_ASSERT(sizeof(struct fl_cut) == 8, "fl_cut");
 FL_STATIC_ASSERT(sizeof(struct fl_hist) == 24 + 4 * FL_HIST_BUCKETS, "fl_hist");
 
 #endif

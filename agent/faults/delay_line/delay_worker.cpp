@@ -231,9 +231,13 @@ void DelayWorker::hit(KtimeNs at) {
 void DelayWorker::depart(const HeldPacket& packet, KtimeNs now) {
   const std::uint64_t ns = now.ns - packet.arrived.ns;
   add(waited_, 1);
-  add(buckets_[fl_hist_bucket(ns)], 1);
-  add(sum_ns_, ns);
-  if (ns > max_ns_.load(std::memory_order_relaxed)) max_ns_.store(ns, std::memory_order_relaxed);
+  if (flush_until_.ns != 0) {  // it was in the line when the fault ended: no delay that was asked
+    add(flushed_, 1);
+  } else {
+    add(buckets_[fl_hist_bucket(ns)], 1);
+    add(sum_ns_, ns);
+    if (ns > max_ns_.load(std::memory_order_relaxed)) max_ns_.store(ns, std::memory_order_relaxed);
+  }
   last_hit_.store(now.ns, std::memory_order_relaxed);
   KtimeNs& before = last_out_[packet.lane & 1];
   if (packet.behind && before.ns != 0 && flush_until_.ns == 0) {
@@ -279,6 +283,7 @@ DelayLineStats DelayWorker::stats() const {
           .write_errors = get(write_errors_),
           .dropped = get(dropped_),
           .waited = get(waited_),
+          .flushed = get(flushed_),
           .behind_bytes = get(behind_bytes_),
           .behind_ns = get(behind_ns_),
           .first_hit = {get(first_hit_)},

@@ -30,6 +30,7 @@ struct DelayLineStats {
   std::uint64_t write_errors = 0;  // the kernel did not take a packet back: it is lost
   std::uint64_t dropped = 0;       // by the rule
   std::uint64_t waited = 0;        // had to wait (and have left), by the rule
+  std::uint64_t flushed = 0;       // of these: left early, because the fault had ended
   // Of those that had to wait behind another one: their bytes, and the time from the departure
   // before to theirs.
   std::uint64_t behind_bytes = 0, behind_ns = 0;
@@ -100,7 +101,8 @@ class DelayWorker {
   int wake_ = -1;  // eventfd
   std::atomic<bool> flushing_{false}, stop_{false};
   Counter read_{0}, foreign_{0}, written_{0}, read_errors_{0}, write_errors_{0};
-  Counter dropped_{0}, waited_{0}, behind_bytes_{0}, behind_ns_{0}, first_hit_{0}, last_hit_{0};
+  Counter dropped_{0}, waited_{0}, flushed_{0}, behind_bytes_{0}, behind_ns_{0}, first_hit_{0},
+      last_hit_{0};
   Counter held_{0}, sum_ns_{0}, max_ns_{0};
   std::array<Counter, FL_HIST_BUCKETS> buckets_{};
 };

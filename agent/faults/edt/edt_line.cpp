@@ -73,6 +73,7 @@ Result<EdtLine::State> EdtLine::state() const {
   state.counters.first_injected = {counted->first_ns};
   for (const fl_delay_counters& cpu : *back) {
     state.returned += cpu.returned;
+    state.counters.flushed += cpu.flushed;
     state.counters.last_injected.ns =
         std::max<std::uint64_t>(state.counters.last_injected.ns, cpu.last_ns);
   }
@@ -86,6 +87,7 @@ Result<FaultCounters> EdtLine::read() const {
   if (!added) return fail(added.error());
   state->counters.added_latency = *added;
   state->counters.lost = lost_;
+  state->counters.held = state->missing() - std::min(state->missing(), lost_);
   return std::move(state->counters);
 }
 

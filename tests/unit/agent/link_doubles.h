@@ -57,7 +57,7 @@ struct World {
   int late = 0;  // faults that still injected while another was being taken down
   std::map<std::string, double> packets;            // by pod: what the next take() reports
   std::function<void(const void*)> renewed, ended;  // told the collector
-  std::function<void()> arming;                     // before a fault is armed
+  std::function<void()> arming, disarming;          // before a fault is armed, taken down
 
   [[nodiscard]] std::vector<Armed*> alive() const {
     std::vector<Armed*> found;
@@ -84,6 +84,7 @@ class NotedFault final : public ArmedFault {
     return note_->counters;
   }
   Result<> disarm() override {
+    if (World::now->disarming) World::now->disarming();
     note_->disarmed = true;
     for (const World::Armed* other : World::now->alive())
       if (other->deadline.ns > 1) ++World::now->late;

@@ -236,7 +236,8 @@ TEST(Reconciler, WindowsAreASecondAndCutWhereThePhaseChanges) {
   EXPECT_EQ(windows[2]->to.value - windows[2]->from.value, 300ms);
   EXPECT_EQ(windows[2]->phase, RunPhase::baseline);
   EXPECT_EQ(windows[2]->samples[0].value, 5);
-  EXPECT_LT(node.world.log.rend() -
+  // Arming takes its time, in which nothing is hit yet: it counts to the phase before.
+  EXPECT_GT(node.world.log.rend() -
                 std::find(node.world.log.rbegin(), node.world.log.rend(), "take shop/a"),
             node.world.index("arm shop/a networkLatency") + 1);
   const std::size_t before = node.told.windows.size();
@@ -245,15 +246,79 @@ TEST(Reconciler, WindowsAreASecondAndCutWhereThePhaseChanges) {
   EXPECT_EQ(node.told.windows.back().phase, RunPhase::fault);
 }
 
-TEST(Reconciler, TheLastFaultWindowEndsAfterTheFaults) {
+TEST(Reconciler, TheLastFaultWindowEndsBeforeTheFaultsAreTakenDown) {
   Node node;
   node.begin();
   node.answer({Node::run(RunPhase::fault)});
   node.clock.move(400ms);
   node.world.log.clear();
   node.answer({Node::run(RunPhase::recovery)});
-  EXPECT_LT(node.world.index("disarm shop/a networkLatency"), node.world.index("take shop/a"));
+  EXPECT_LT(node.world.index("take shop/a"), node.world.index("disarm shop/a networkLatency"));
   EXPECT_EQ(node.told.windows.back().phase, RunPhase::fault);
+}
+
+// What clients do while a fault is armed, and while it is taken down, is not under the fault.
+TEST(Reconciler, FaultWindowsHoldTheTimeInWhichTheFaultsActed) {
+  Node node;
+  node.world.arming = [&] { node.clock.move(30ms); };
+  node.world.disarming = [&] { node.clock.move(90ms); };
+  node.begin();
+  const SteadyTime asked = node.clock.steady();
+  node.answer({Node::run(RunPhase::fault)});
+  EXPECT_EQ(node.told.windows.back().to.value - node.told.windows.back().from.value, 30ms);
+  EXPECT_EQ(node.told.windows.back().phase, RunPhase::baseline);
+  node.clock.move(400ms);
+  node.told.windows.clear();
+  node.answer({Node::run(RunPhase::recovery)});
+  ASSERT_THAT(node.told.windows, SizeIs(2));  // a pod each
+  for (const auto& window : node.told.windows) {
+    EXPECT_EQ(window.phase, RunPhase::fault);
+    EXPECT_EQ(window.to.value - window.from.value, 400ms);
+  }
+  EXPECT_EQ(node.clock.steady() - asked, 520ms);
+  node.told.windows.clear();
+  node.pass(1000ms, {Node::run(RunPhase::recovery)});
+  ASSERT_THAT(node.told.windows, SizeIs(2));
+  EXPECT_EQ(node.told.windows[0].phase, RunPhase::recovery);
+  EXPECT_EQ(node.told.windows[0].to.value - node.told.windows[0].from.value, 1090ms);
+  EXPECT_DOUBLE_EQ(*node.status().armedSeconds, 0.4);
+}
+
+// The kernel ended the fault at its deadline; the agent looks a moment later.
+TEST(Reconciler, AWindowEndsWithTheLeaseAndWhatFollowsIsRecovery) {
+  Node node;
+  node.begin();
+  node.answer({Node::run(RunPhase::fault)});
+  const UtcTime armed = node.clock.utc();
+  node.pass(2980ms);
+  node.clock.move(500ms);  // it was not run
+  node.reconciler->tick();
+  node.collect();
+  api::Timestamp last;
+  for (const auto& window : node.told.windows)
+    if (window.phase == RunPhase::fault) last = std::max(last, window.to);
+  EXPECT_EQ(last.value, armed + 3s);
+  node.pass(1000ms);
+  EXPECT_EQ(node.told.windows.back().phase, RunPhase::recovery);
+  EXPECT_DOUBLE_EQ(*node.status().armedSeconds, 3.0);
+  EXPECT_THAT(node.status().reason, HasSubstr("the lease ran out"));
+}
+
+TEST(Reconciler, TimeInWhichAPodWasAwayIsNoTimeOfItsFault) {
+  Node node;
+  node.begin();
+  node.answer({Node::run(RunPhase::fault)});
+  node.pass(1000ms, {Node::run(RunPhase::fault)});
+  node.pods.erase(node.pods.begin());
+  node.give();
+  EXPECT_EQ(node.status().reason, "the pod went away");
+  node.pass(2000ms, {Node::run(RunPhase::fault)});
+  node.pods.push_back(pod("a", 9));
+  node.give();
+  node.pass(500ms, {Node::run(RunPhase::fault)});
+  node.answer({Node::run(RunPhase::recovery)});
+  EXPECT_DOUBLE_EQ(*node.status().armedSeconds, 1.5);
+  EXPECT_EQ(node.status().reason, "");
 }
 
 TEST(Reconciler, AClockThatIsSetDoesNotBendWindows) {
