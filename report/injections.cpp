@@ -46,7 +46,8 @@ api::InjectionReport row_of(const api::Fault& fault, const api::Target& target,
 }
 
 // How long the faults were to act on the pod: the length that was asked, or as long as the run let
-// the phase last, or the pod was in the run. A stop by hand is not the fault's failure.
+// the phase last, from when the pod was in the run. A stop by hand is not the failure of the fault.
+// That the pod went away is not either, but it is told.
 std::optional<double> phase_seconds(const api::RunRecord& record, const api::RunPod& pod) {
   const auto begin =
       std::ranges::find(record.history, api::RunState::Injecting, &api::PhaseMark::state);
@@ -56,16 +57,16 @@ std::optional<double> phase_seconds(const api::RunRecord& record, const api::Run
   if (const auto end = std::next(begin); end != record.history.end())
     to = std::min(to, end->at.value);
   if (pod.joinedAt.set()) from = std::max(from, pod.joinedAt.value);
-  if (pod.leftAt.set()) to = std::min(to, pod.leftAt.value);
   return std::max(0.0, std::chrono::duration<double>(to - from).count());
 }
 
-// Its last word is that the fault is armed, and the run is over.
+// Its last word is that the fault is armed, and it never told the end of the run.
 bool end_untold(const api::RunRecord& record, const api::NodeRecord& node,
                 const api::InjectionStatus& status) {
-  return status.state == api::InjectionState::armed &&
-         (node.lost || node.closed || record.state == api::RunState::Completed ||
-          record.state == api::RunState::Aborted || record.state == api::RunState::Failed);
+  const bool over = record.state == api::RunState::Completed ||
+                    record.state == api::RunState::Aborted ||
+                    record.state == api::RunState::Failed;
+  return status.state == api::InjectionState::armed && !node.closed && (node.lost || over);
 }
 
 // What to say of a fault that no agent ever reported on a target pod.
