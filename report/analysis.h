@@ -15,8 +15,14 @@ namespace faultline::report {
 
 // One row for each fault on each target pod, also for those that no agent reported.
 [[nodiscard]] std::vector<api::InjectionReport> injections_of(const api::RunRecord& record);
+// What is known of a fault on a pod beside what the agent counted.
+struct JudgedPlace {
+  std::optional<double> phase_seconds;  // how long the fault was to act on this pod
+  bool end_untold = false;  // the agent ended, or was not heard of again, with the fault armed
+};
 // Verdict and reason of one row from the fault that was asked and what was measured.
-void judge(const api::Fault& fault, const api::InjectionStatus& status, api::InjectionReport& row);
+void judge(const api::Fault& fault, const api::InjectionStatus& status, api::InjectionReport& row,
+           const JudgedPlace& place = {});
 
 // When effects left their baseline band and came back to it. A band is the median of the baseline's
 // window values +- the greatest of 3 robust deviations, 10 % of the median and a floor of the

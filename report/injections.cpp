@@ -23,7 +23,8 @@ std::string asked_of(const api::Fault& fault, const api::Target& target) {
 }
 
 api::InjectionReport row_of(const api::Fault& fault, const api::Target& target,
-                            const api::InjectionStatus& status, const std::string& node) {
+                            const api::InjectionStatus& status, const std::string& node,
+                            const JudgedPlace& place) {
   api::InjectionReport row{.pod = status.pod.id(),
                            .node = node,
                            .fault = std::string(fault.name()),
@@ -34,12 +35,39 @@ api::InjectionReport row_of(const api::Fault& fault, const api::Target& target,
                            .errors = status.errors,
                            .lost = status.lost,
                            .stalled = status.stalled,
+                           .heldAtEnd = status.heldAtEnd + (place.end_untold ? status.held : 0),
+                           .armedSeconds = status.armedSeconds,
+                           .phaseSeconds = place.phase_seconds,
                            .byErrno = status.byErrno,
                            .byCall = status.byCall,
                            .firstInjectedAt = status.firstInjectedAt,
                            .lastInjectedAt = status.lastInjectedAt};
-  judge(fault, status, row);
+  judge(fault, status, row, place);
   return row;
+}
+
+// How long the faults were to act on the pod: the length that was asked, or as long as the run let
+// the phase last, from when the pod was in the run. A stop by hand is not the failure of the fault.
+// That the pod went away is not either, but it is told.
+std::optional<double> phase_seconds(const api::RunRecord& record, const api::RunPod& pod) {
+  const auto begin =
+      std::ranges::find(record.history, api::RunState::Injecting, &api::PhaseMark::state);
+  if (begin == record.history.end()) return std::nullopt;
+  UtcTime from = begin->at.value;
+  UtcTime to = from + record.experiment.spec.phases.fault.value;
+  if (const auto end = std::next(begin); end != record.history.end())
+    to = std::min(to, end->at.value);
+  if (pod.joinedAt.set()) from = std::max(from, pod.joinedAt.value);
+  return std::max(0.0, std::chrono::duration<double>(to - from).count());
+}
+
+// Its last word is that the fault is armed, and it never told the end of the run.
+bool end_untold(const api::RunRecord& record, const api::NodeRecord& node,
+                const api::InjectionStatus& status) {
+  const bool over = record.state == api::RunState::Completed ||
+                    record.state == api::RunState::Aborted ||
+                    record.state == api::RunState::Failed;
+  return status.state == api::InjectionState::armed && !node.closed && (node.lost || over);
 }
 
 // What to say of a fault that no agent ever reported on a target pod.
@@ -63,14 +91,16 @@ std::vector<api::InjectionReport> injections_of(const api::RunRecord& record) {
     for (std::size_t i = 0; i < faults.size(); ++i) {
       // The newest agent of the pod's node knows; a pod is on one node.
       const api::InjectionStatus* status = nullptr;
+      JudgedPlace place{.phase_seconds = phase_seconds(record, pod)};
       std::string node = pod.pod.node;
       for (const api::NodeRecord& candidate : record.nodes)
         if (const auto* found = status_of(candidate, pod.pod.id(), i)) {
           status = found;
           node = candidate.node;
+          place.end_untold = end_untold(record, candidate, *found);
         }
       rows.push_back(row_of(faults[i], record.experiment.spec.target,
-                            status ? *status : unreported(record, pod), node));
+                            status ? *status : unreported(record, pod), node, place));
     }
   }
   return rows;

@@ -18,6 +18,9 @@ constexpr double kLatencyFloor = 0.5e-3;  // seconds
 constexpr double kBitRateTolerance = 0.05;
 // Shorter, and a clock that is a few milliseconds late decides.
 constexpr double kLeastBusy = 0.1;  // seconds
+// Of the phase; or so much less than the phase, because arming takes its time in a short one.
+constexpr double kLeastArmed = 0.9;
+constexpr double kArming = 0.5;  // seconds
 
 struct Asked {
   std::optional<double> rate;
@@ -138,7 +141,8 @@ void judge_latency(const Asked& asked, const api::InjectionStatus& status,
   row.askedLatency = asked.latency;
   const auto count = static_cast<double>(added.count());
   if (count == 0) {
-    faults.emplace_back("the added latency was not measured");
+    faults.push_back(row.heldAtEnd > 0 ? "no packet waited in full before the fault ended"
+                                       : "the added latency was not measured");
     return;
   }
   row.addedLatency = {added.quantile(0.5), added.quantile(0.95), added.quantile(0.99)};
@@ -167,9 +171,31 @@ void judge_link(const Asked& asked, const api::InjectionStatus& status, api::Inj
                      percent_words(kBitRateTolerance) + ")");
 }
 
+// What left the line early when the fault ended is in no figure of the delay. What an agent took
+// with it is lost, and nobody counted it.
+void judge_end(const api::InjectionStatus& status, const JudgedPlace& place,
+               std::vector<std::string>& faults) {
+  if (!place.end_untold) return;
+  if (status.held > 0)
+    faults.push_back("up to " + plural(status.held, "packet was", "packets were") +
+                     " in the line when the agent ended");
+  else
+    faults.emplace_back("the agent was not heard of again while the fault was armed");
+}
+
+void judge_armed(const api::InjectionStatus& status, const JudgedPlace& place,
+                 std::vector<std::string>& faults) {
+  if (!status.armedSeconds || !place.phase_seconds) return;
+  const double phase = *place.phase_seconds;
+  if (*status.armedSeconds >= std::min(kLeastArmed * phase, phase - kArming)) return;
+  faults.push_back("armed " + seconds_words(*status.armedSeconds) + " of " + seconds_words(phase) +
+                   (status.reason.empty() ? "" : ": " + status.reason));
+}
+
 }  // namespace
 
-void judge(const api::Fault& fault, const api::InjectionStatus& status, api::InjectionReport& row) {
+void judge(const api::Fault& fault, const api::InjectionStatus& status, api::InjectionReport& row,
+           const JudgedPlace& place) {
   const Asked asked = std::visit([](const auto& f) { return ask(f); }, fault.spec);
   row.askedRate = asked.rate;
   row.askedLatency = asked.latency;
@@ -205,6 +231,8 @@ void judge(const api::Fault& fault, const api::InjectionStatus& status, api::Inj
   if (status.errors > 0)
     faults.push_back("the kernel refused our helper " + plural(status.errors, "time", "times") +
                      "; those events passed unchanged");
+  judge_armed(status, place, faults);
+  judge_end(status, place, faults);
   row.verdict = faults.empty() ? api::InjectionVerdict::confirmed : api::InjectionVerdict::partial;
   row.reason = join(faults, "; ");
 }

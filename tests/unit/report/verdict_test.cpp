@@ -159,6 +159,46 @@ TEST(Judge, PacketsInTheLineWhenItEndsAreNotAMiss) {
   EXPECT_EQ(judged(latency(1000), s).verdict, InjectionVerdict::partial);
 }
 
+api::InjectionReport judged_at(const api::FaultSpec& spec, const api::InjectionStatus& s,
+                               const JudgedPlace& place) {
+  api::InjectionReport row;
+  judge({spec}, s, row, place);
+  return row;
+}
+
+TEST(Judge, AFaultThatWasArmedForAPartOfItsPhaseIsPartialAndSaysWhy) {
+  api::InjectionStatus s = status(48210, 4836);
+  s.armedSeconds = 9.2;
+  EXPECT_EQ(judged_at(loss(0.1), s, {.phase_seconds = 10}).verdict, InjectionVerdict::confirmed);
+  s.armedSeconds = 4.3;
+  s.reason = "the pod went away";
+  const api::InjectionReport row = judged_at(loss(0.1), s, {.phase_seconds = 10});
+  EXPECT_EQ(row.verdict, InjectionVerdict::partial);
+  EXPECT_NE(row.reason.find("armed 4.30 s of 10.0 s: the pod went away"), std::string::npos)
+      << row.reason;
+  // A short phase: arming takes its time.
+  s.armedSeconds = 0.7;
+  EXPECT_EQ(judged_at(loss(0.1), s, {.phase_seconds = 1}).verdict, InjectionVerdict::confirmed);
+  // An agent that does not tell it.
+  s.armedSeconds.reset();
+  EXPECT_EQ(judged_at(loss(0.1), s, {.phase_seconds = 10}).verdict, InjectionVerdict::confirmed);
+}
+
+TEST(Judge, WhatAKilledAgentHeldIsNotConfirmed) {
+  api::InjectionStatus s = delayed(1000, 0.050);
+  s.state = api::InjectionState::armed;
+  s.held = 83;
+  const api::InjectionReport row =
+      judged_at(latency(50), s, {.phase_seconds = {}, .end_untold = true});
+  EXPECT_EQ(row.verdict, InjectionVerdict::partial);
+  EXPECT_NE(row.reason.find("up to 83 packets were in the line when the agent ended"),
+            std::string::npos)
+      << row.reason;
+  s.held = 0;
+  EXPECT_EQ(judged_at(latency(50), s, {.phase_seconds = {}, .end_untold = true}).verdict,
+            InjectionVerdict::partial);
+}
+
 TEST(Judge, AParetoIsHeldToItsMean) {
   api::NetworkLatency f = latency(50, 20);
   f.distribution = api::Distribution::pareto;
