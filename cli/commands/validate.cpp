@@ -34,7 +34,7 @@ Result<int> run_validate(Invocation& call, Console& console) {
               << (faults.empty() ? "no faults" : report::join(faults, ", ")) << "\n";
   if (const std::string note = report::too_short_words(experiment.spec.phases);
       !note.empty() && !experiment.spec.faults.empty())
-    console.out << "note: " << note << "\n";
+    console.err << printable(document->name) << ": note: " << note << "\n";
   if (const auto file = call.get("pods"))
     console.out << printable(*file) << ": valid: " << report::plural(pods, "pod", "pods") << "\n";
   return kExitMet;
