@@ -5,6 +5,7 @@
 #include <cxxopts.hpp>
 
 #include "api/codec.h"
+#include "base/printable.h"
 #include "cli/command.h"
 
 namespace faultline::cli {
@@ -49,6 +50,8 @@ Result<> check(const Command& command, const Invocation& call) {
     if (!value || option.value.empty()) continue;
     if (value->empty())
       return fail(usage_error(command, "--" + std::string(option.name) + " needs a value"));
+    if (option.name == "namespace" && !is_utf8(*value))
+      return fail(usage_error(command, "--namespace: expected UTF-8"));
     if (!option.choices.empty() &&
         std::ranges::find(option.choices, *value) == option.choices.end())
       return fail(usage_error(command, "--" + std::string(option.name) + " takes " +

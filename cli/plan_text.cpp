@@ -174,6 +174,9 @@ std::string plan_text(const api::Experiment& experiment, const api::RunPlan& pla
   if (!plan.observed.empty()) block.line("observes", some_of(pods_words(plan.observed)));
   if (!plan.control.empty()) block.line("compares", "with " + some_of(pods_words(plan.control)));
   block.line("takes", phase_words(experiment));
+  if (const std::string note = report::too_short_words(experiment.spec.phases);
+      !note.empty() && !experiment.spec.faults.empty())
+    block.line("note", note);
   block.line("ends", end_words(experiment));
   return block.take();
 }
@@ -234,6 +237,9 @@ std::string explain_text(const api::Experiment& experiment,
                         : ""));
   add_expectations(block, experiment);
   block.line("takes", phase_words(experiment));
+  if (const std::string note = report::too_short_words(experiment.spec.phases);
+      !note.empty() && !experiment.spec.faults.empty())
+    block.line("note", note);
   block.line("ends", end_words(experiment));
   return block.take();
 }

@@ -76,8 +76,9 @@ std::string general_help() {
                     std::string(command.summary)});
   out += table(rows, 2);
   return out +
-         "\nexit codes: 0 expectations met; 1 one missed; 2 the fault was not real; 3 bad input;\n"
-         "            4 aborted; 5 could not run\n"
+         "\nexit codes: 0 expectations met; 1 one missed; 2 the fault was not real, or only in "
+         "part;\n"
+         "            3 bad input; 4 aborted; 5 could not run\n"
          "\n'faultline COMMAND --help' has the options and examples of a command.\n";
 }
 

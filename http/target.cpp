@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/printable.h"
+
 namespace faultline::http {
 namespace {
 
@@ -93,6 +95,10 @@ Result<Target> parse_target(std::string_view target) {
     result.path += '/' + *segment;
     result.segments.push_back(std::move(*segment));
   }
+  // Names from here are compared, stored and sent on as JSON, which has no other bytes.
+  bool good = is_utf8(result.path);
+  for (const auto& [key, value] : result.query) good = good && is_utf8(key) && is_utf8(value);
+  if (!good) return fail(Errc::kInvalid, "expected UTF-8 in the request target");
   return result;
 }
 

@@ -18,7 +18,7 @@ struct Target {
 };
 
 // Origin form ("/a/b?c=d") and absolute form ("http://host/a/b"). kInvalid: anything else, a broken
-// percent escape, or an encoded NUL.
+// percent escape, an encoded NUL, or bytes that are no UTF-8.
 [[nodiscard]] Result<Target> parse_target(std::string_view target);
 
 // "%41+b" -> "A b" (`plus_is_blank`) or "A+b".

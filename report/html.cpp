@@ -251,7 +251,7 @@ std::string honesty(const api::Report& report) {
     for (const api::Gap& gap : report.gaps)
       rows.push_back({escape(gap.node), escape(gap.pod), escape(gap.metric),
                       escape(gap.from.set() ? gap.from.format() : ""),
-                      escape(gap.to.set() ? gap.to.format() : ""), escape(gap.reason)});
+                      escape(gap.to.set() ? gap.to.format() : ""), typeset(gap_words(gap))});
     body += html_table("Gaps: what was not measured",
                        {{"node"}, {"pod"}, {"metric"}, {"from"}, {"to"}, {"why"}}, rows);
   }

@@ -239,7 +239,7 @@ void honesty(const api::Report& report, std::string& out) {
     if (!where.empty()) out += " on " + join(where, ", ");
     if (gap.from.set()) out += ", " + gap.from.format();
     if (gap.to.set()) out += " to " + gap.to.format();
-    out += ": " + cell(gap.reason) + ".\n";
+    out += ": " + cell(gap_words(gap)) + ".\n";
   }
   out += "\n";
 }

@@ -292,6 +292,11 @@ std::string moved_control_words(const api::EffectReport& effect) {
          "): it may depend on a target, or part of the effect may have another cause.";
 }
 
+std::string gap_words(const api::Gap& gap) {
+  if (!gap.missed || !gap.of) return gap.reason;
+  return gap.reason + " (" + count_words(*gap.missed) + " of " + count_words(*gap.of) + ")";
+}
+
 std::string residue_words(const api::Report& report) {
   if (!report.residue) return "not known";
   return report.residue->empty() ? "none" : join(*report.residue, "; ");

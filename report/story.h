@@ -74,6 +74,9 @@ struct Telling {
 // The whole run in one paragraph.
 [[nodiscard]] std::string summary(const api::Report& report);
 
+// "several requests at once (312 of 4 100)": why something was not measured, and how much it was
+// where that is known.
+[[nodiscard]] std::string gap_words(const api::Gap& gap);
 [[nodiscard]] std::string residue_words(const api::Report& report);  // "none", "not known", ...
 
 }  // namespace faultline::report

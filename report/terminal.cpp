@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <map>
 
 #include "report/format.h"
 #include "report/report.h"
@@ -148,7 +149,13 @@ std::vector<api::Gap> gaps_that_matter_first(const api::Report& report) {
 void gaps(const api::Report& report, Page& page) {
   constexpr std::size_t kReasons = 3;
   std::vector<std::pair<std::string, std::vector<std::string>>> reasons;  // and where
+  std::map<std::string, api::Gap> shares;                                 // by reason, summed up
   for (const api::Gap& gap : gaps_that_matter_first(report)) {
+    if (gap.missed && gap.of) {
+      api::Gap& share = shares[gap.reason];
+      share.missed = share.missed.value_or(0) + *gap.missed;
+      share.of = share.of.value_or(0) + *gap.of;
+    }
     std::vector<std::string> where;
     for (const std::string* part : {&gap.node, &gap.pod, &gap.metric})
       if (!part->empty()) where.push_back(*part);
@@ -161,7 +168,7 @@ void gaps(const api::Report& report, Page& page) {
     std::string text = where.front();
     if (where.size() > 1) text += " and " + count_words(where.size() - 1) + " more";
     page.prose(i == 0 ? "gaps" : "", count_words(where.size()), Paint::kWarn,
-               text + (text.empty() ? "" : ": ") + reason);
+               text + (text.empty() ? "" : ": ") + reason + gap_words(shares[reason]));
   }
   if (reasons.size() > kReasons)
     page.line("", "", Paint::kNone,

@@ -8,6 +8,7 @@
 #include "cli/documents.h"
 #include "cli/text.h"
 #include "report/format.h"
+#include "report/report.h"
 
 namespace faultline::cli {
 
@@ -31,6 +32,9 @@ Result<int> run_validate(Invocation& call, Console& console) {
   for (const api::Fault& fault : experiment.spec.faults) faults.emplace_back(fault.name());
   console.out << printable(document->name + ": valid: " + experiment.metadata.name) << ", "
               << (faults.empty() ? "no faults" : report::join(faults, ", ")) << "\n";
+  if (const std::string note = report::too_short_words(experiment.spec.phases);
+      !note.empty() && !experiment.spec.faults.empty())
+    console.err << printable(document->name) << ": note: " << note << "\n";
   if (const auto file = call.get("pods"))
     console.out << printable(*file) << ": valid: " << report::plural(pods, "pod", "pods") << "\n";
   return kExitMet;

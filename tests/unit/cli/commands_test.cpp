@@ -24,6 +24,8 @@ TEST(Validate, AValidDocumentIsZeroAnInvalidOneThreeWithItsLine) {
   const std::string good = folder.file("good.yaml", kExperiment);
   EXPECT_EQ(shell.run({"validate", good}), 0);
   EXPECT_EQ(shell.out.str(), good + ": valid: slow, networkLatency\n");
+  EXPECT_THAT(shell.err.str(), HasSubstr("note: 1 s before and 1 s with the fault: too short to "
+                                         "tell a change from chance"));
   std::string text = kExperiment;
   text.replace(text.find("latency: 50ms"), 13, "latenzy: 50ms");
   const std::string bad = folder.file("bad.yaml", text);
@@ -67,6 +69,7 @@ TEST(Explain, SaysWhoWhatAndHowItEnds) {
   EXPECT_THAT(text, HasSubstr("shop/checkout-0"));
   EXPECT_THAT(text, HasSubstr("50 ms"));
   EXPECT_THAT(text, HasSubstr("at once if the agent dies"));
+  EXPECT_THAT(text, HasSubstr("note      1 s before and 1 s with the fault: too short"));
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
 }

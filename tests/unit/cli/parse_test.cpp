@@ -40,6 +40,8 @@ TEST(Words, AWrongValueNamesTheValidOnes) {
   EXPECT_EQ(shell.run({"report", "x", "--format", "htm"}), 3);
   EXPECT_THAT(shell.err.str(), HasSubstr("did you mean html?"));
   EXPECT_EQ(shell.run({"completion", "tcsh"}), 3);
+  EXPECT_EQ(shell.run({"get", "--kubernetes", "--namespace", "shop\xff"}), 3);
+  EXPECT_THAT(shell.err.str(), HasSubstr("--namespace: expected UTF-8"));
 }
 
 TEST(Words, MissingSuperfluousAndDoubleWordsAreRefused) {

@@ -194,6 +194,25 @@ TEST(Targets, ObservedPodsAreNotTargetsAndControlPodsAreNeither) {
       << "three, of the target's node, none of kube-system";
 }
 
+TEST(Targets, ControlPodsAreDrawnByTheSeed) {
+  const auto drawn = [](int seed) {
+    const auto plan =
+        resolve(experiment(target("one", "{maxPercent: 100}", "{pods: {shop: [payments-0]}}") +
+                           "  seed: " + std::to_string(seed) + "\n"),
+                shop());
+    EXPECT_TRUE(plan);
+    EXPECT_EQ(plan->control.size(), kMaxControlPods);
+    return ids(plan->control);
+  };
+  std::set<std::string> ever;
+  for (int seed = 1; seed <= 20; ++seed) {
+    const std::vector<std::string> pods = drawn(seed);
+    EXPECT_EQ(pods, drawn(seed));
+    ever.insert(pods.begin(), pods.end());
+  }
+  EXPECT_TRUE(ever.contains("shop/cart-0") && ever.contains("shop/cart-4"));
+}
+
 TEST(Targets, APodIsHitByOneRunAtATimeAndSeenByAny) {
   Cluster cluster = shop();
   cluster.hits["shop/payments-0"] = "slow-1";

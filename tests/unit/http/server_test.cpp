@@ -270,7 +270,8 @@ TEST(HttpServer, NotHttpIs400) {
   Loopback server(routes);
   for (const char* bytes :
        {"\x16\x03\x01 hello\r\n\r\n", "GET /hello\r\n\r\n", "GET hello HTTP/1.1\r\nHost: x\r\n\r\n",
-        "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", "GET /a%00b HTTP/1.1\r\nHost: x\r\n\r\n"}) {
+        "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", "GET /a%00b HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /a?namespace=shop%ff HTTP/1.1\r\nHost: x\r\n\r\n"}) {
     RawClient client(server.port());
     client.send(bytes);
     EXPECT_THAT(client.receive("}"), StartsWith("HTTP/1.1 400")) << bytes;

@@ -163,6 +163,19 @@ TEST(NotMeasured, WhatIsMissingCountsAsTheWorst) {
   EXPECT_EQ(build(record).verdict, api::RunVerdict::missed);
 }
 
+TEST(NotMeasured, HowMuchIsMissingIsTold) {
+  api::RunRecord record = synthetic::slow_payments();
+  for (const double from : {12.0, 13.0}) {
+    api::Gap some = gap("shop/checkout-0", "request.latency", from, from + 1);
+    some.missed = 150;
+    some.of = 2000;
+    record.nodes[0].gaps.push_back(some);
+  }
+  const api::Report report = build(record);
+  EXPECT_THAT(to_terminal(report, false), HasSubstr("several requests at once (300 of 4 000)"));
+  EXPECT_THAT(to_markdown(report), HasSubstr("several requests at once (150 of 2 000)"));
+}
+
 TEST(NotMeasured, AShareCountsWhatIsMissingAsFailed) {
   api::RunRecord record = synthetic::slow_payments();
   api::Gap some = gap("shop/checkout-0", "request.errors", 12, 13);
