@@ -24,15 +24,25 @@ struct Metric {
   bool higher_is_worse;
 };
 
-// Labels in EffectSample::labels: request.* have {side: server|client, port: "8080"};
+// Labels in EffectSample::labels: request.* have {side: server|client, port: "8080"},
+// request.responses {class: "2xx".."5xx"} too;
 // connect.failures has {errno}; net.* have {direction: to|from} as faults mean it (to: what the pod
 // sends); syscall.* have {call}, syscall.failures {errno} too.
 inline constexpr std::array kMetrics = {
     Metric{"request.latency", MetricKind::kHistogram, "s",
            "time from a request's last data packet to its answer's first", true},
+    Metric{"request.duration", MetricKind::kHistogram, "s",
+           "time from a request's first data packet to its answer's last", true},
     Metric{"request.rate", MetricKind::kCounter, "1", "answered requests", false},
     Metric{"request.errors", MetricKind::kFraction, "1",
-           "requests whose connection ended without an answer, of all requests", true},
+           "requests that the server failed: its connection ended before the answer, or HTTP 5xx",
+           true},
+    Metric{"request.responses", MetricKind::kCounter, "1",
+           "answers of HTTP/1 in the clear, by class of their status", false},
+    Metric{"request.abandoned", MetricKind::kCounter, "1",
+           "requests whose client ended the connection before the answer", true},
+    Metric{"request.unanswered", MetricKind::kCounter, "1",
+           "requests that were neither answered nor given up within a minute", true},
     Metric{"connect.latency", MetricKind::kHistogram, "s",
            "TCP handshake of connections the pod opens", true},
     Metric{"connect.attempts", MetricKind::kCounter, "1", "TCP connections the pod tried to open",

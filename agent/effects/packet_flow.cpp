@@ -4,16 +4,14 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <fstream>
 #include <map>
-#include <sstream>
 #include <string>
 #include <utility>
 
 #include "agent/effects/cut.h"
+#include "agent/effects/flow_table.h"
 #include "agent/kernel/counters.h"
 #include "agent/kernel/histogram_reader.h"
-#include "agent/kernel/netns.h"
 #include "agent/kernel/skeleton.h"
 #include "agent/kernel/tc.h"
 #include "packet_flow.skel.h"
@@ -36,6 +34,8 @@ fl_flow_counters sum_of(fl_flow_counters sum, const std::vector<fl_flow_counters
     sum.connections += c.connections;
     sum.no_service += c.no_service;
     sum.errors += c.errors;
+    sum.active += c.active;
+    for (std::uint32_t gap = 0; gap < FL_GAPS; ++gap) sum.gaps[gap] += c.gaps[gap];
   }
   return sum;
 }
@@ -54,6 +54,42 @@ void add_gap(std::vector<api::Gap>& gaps, std::string metric, std::string reason
   gap.metric = std::move(metric);
   gap.reason = std::move(reason);
   gaps.push_back(std::move(gap));
+}
+
+// What of request.* is missing when requests are not measured.
+constexpr std::array kOfRequests = {"request.latency", "request.duration", "request.rate",
+                                    "request.errors"};
+
+const char* words_of(std::uint32_t gap) {
+  switch (gap) {
+    case FL_GAP_SEVERAL:
+      return "several requests at once";
+    case FL_GAP_HTTP2:
+      return "HTTP/2: several requests at once";
+    case FL_GAP_STREAM:
+      return "a stream: data without turns";
+    case FL_GAP_TLS_HTTP2:
+      return "TLS, in which the client offers HTTP/2";
+    case FL_GAP_TLS_UNCLEAR:
+      return "TLS whose records do not tell the requests";
+    case FL_GAP_SIDE:
+      return "it is not known who opened them";
+    case FL_GAP_UNCLEAR:
+      return "the answers do not fit the protocol of the requests";
+    case FL_GAP_LOST:
+      return "lost or reordered segments of TLS";
+    case FL_GAP_TICKET:
+      return "first of a TLS 1.3 connection: a session ticket may be taken for the answer";
+    default:
+      return "more of the answer came after a pause of 5 s";
+  }
+}
+
+// 4100 -> "4 100"
+std::string grouped(std::uint64_t number) {
+  std::string text = std::to_string(number);
+  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, " ");
+  return text;
 }
 
 class PacketFlow final : public Collector {
@@ -93,10 +129,12 @@ class PacketFlow final : public Collector {
   }
 
   void take(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) override {
-    take_counters(samples, gaps);
+    sweep(gaps);
     const std::uint32_t used =
         std::min<std::uint32_t>(load(skeleton_->bss->fl_flow_used), FL_FLOW_SERVICES);
-    for (std::uint32_t i = 0; i < used; ++i) take_service(i, samples);
+    std::uint64_t requests = 0;
+    for (std::uint32_t i = 0; i < used; ++i) requests += take_service(i, samples);
+    take_counters(requests, samples, gaps);
     cut_.done();
   }
   void cut_at(KtimeNs at) override { cut_.at(at); }
@@ -104,12 +142,40 @@ class PacketFlow final : public Collector {
 
   Result<> faults_changed() override { return attach_before_faults(); }
 
-  void mark_servers(const std::vector<std::uint16_t>& ports) {
-    for (const std::uint16_t port : ports)
-      std::atomic_ref(skeleton_->bss->fl_flow_server[port >> 5]).fetch_or(1U << (port & 31));
+  // After the hooks are there, so that no connection is missed. One that the hooks have seen to be
+  // opened since stays as they saw it.
+  Result<> enter_older() {
+    const auto older = older_connections_in(pod_.netns_path);
+    if (!older) return fail(older.error());
+    for (const OlderConnection& connection : *older) {
+      fl_flow_connection entry{};
+      entry.side = static_cast<__u8>(connection.side);
+      entry.flags = FL_FLOW_OLD;
+      entry.service = FL_FLOW_NO_SERVICE;
+      const int rc = bpf_map_update_elem(bpf_map__fd(skeleton_->maps.fl_flow_conns),
+                                         &connection.key, &entry, BPF_NOEXIST);
+      if (rc != 0 && rc != -EEXIST) return fail(from_libbpf(rc, "cannot enter a connection"));
+      const std::uint16_t port = connection.key.pod_port;
+      std::atomic_ref(skeleton_->bss->fl_flow_ports[connection.side][port >> 5])
+          .fetch_or(1U << (port & 31));
+    }
+    std::atomic_ref(skeleton_->bss->fl_flow_ready).store(1);
+    return {};
   }
 
  private:
+  // What was read of a service in one bank, and what it has grown by in both.
+  struct Last {
+    HistogramGrowth latency, duration;
+    std::uint64_t failed = 0, cut_off = 0, abandoned = 0, unanswered = 0;
+    std::array<std::uint64_t, 6> responses{};
+  };
+  struct Growth {
+    api::Histogram latency, duration;
+    std::uint64_t failed = 0, cut_off = 0, abandoned = 0, unanswered = 0;
+    std::array<std::uint64_t, 6> responses{};
+  };
+
   static Result<> hang(std::vector<Link>& links, Result<Link> link) {
     if (!link) return fail(link.error());
     links.push_back(std::move(*link));
@@ -144,7 +210,23 @@ class PacketFlow final : public Collector {
     return {};
   }
 
-  void take_counters(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) {
+  // Ends what ended because nothing more came: in the kernel, where nothing can come in between.
+  void sweep(std::vector<api::Gap>& gaps) {
+    std::array<char, 64> packet{};
+    bpf_test_run_opts options{};
+    options.sz = sizeof options;
+    options.data_in = packet.data();
+    options.data_size_in = packet.size();
+    if (const int rc =
+            bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.fl_flow_sweep), &options);
+        rc != 0)
+      for (const char* metric : {"request.duration", "request.unanswered"})
+        add_gap(gaps, metric, from_libbpf(rc, "cannot look for requests that ended").message);
+    std::atomic_ref(skeleton_->data->fl_flow_window).fetch_add(1);
+  }
+
+  void take_counters(std::uint64_t requests, std::vector<api::EffectSample>& samples,
+                     std::vector<api::Gap>& gaps) {
     const auto read = read_counters();
     if (!read) {
       for (const char* metric : {"net.packets", "net.bytes", "tcp.resets"})
@@ -160,6 +242,7 @@ class PacketFlow final : public Collector {
     }
     samples.push_back(counter("tcp.resets", {}, now.resets - last_.resets));
     tell_lost(now, gaps);
+    tell_unmeasured(now, requests, gaps);
     last_ = now;
   }
 
@@ -180,59 +263,102 @@ class PacketFlow final : public Collector {
     std::string reason;
     if (now.no_service != last_.no_service)
       reason = std::to_string(now.no_service - last_.no_service) +
-               " requests on ports beyond the first " + std::to_string(FL_FLOW_SERVICES);
+               " connections on ports beyond the first " + std::to_string(FL_FLOW_SERVICES);
     else if (now.errors != last_.errors)
-      reason = std::to_string(now.errors - last_.errors) + " requests: no room for the connection";
+      reason = std::to_string(now.errors - last_.errors) + " connections found no room";
     // A window is about a second. Who was forgotten in it had been silent while thousands came.
     else if (now.connections - last_.connections > FL_FLOW_CONNECTIONS / 2)
       reason = std::to_string(now.connections - last_.connections) +
                " new connections at once: requests on older ones may be missing";
     if (reason.empty()) return;
-    for (const char* metric : {"request.latency", "request.rate", "request.errors"})
-      add_gap(gaps, metric, reason);
+    for (const char* metric : kOfRequests) add_gap(gaps, metric, reason);
   }
 
-  void take_service(std::uint32_t index, std::vector<api::EffectSample>& samples) {
-    fl_flow_service& service = skeleton_->bss->fl_flow_services[index];
-    Last& last = services_[index];
-    if (service.port == 0) return;  // its number was taken by another CPU's entry
+  // One gap a reason and metric.
+  void tell_unmeasured(const fl_flow_counters& now, std::uint64_t requests,
+                       std::vector<api::Gap>& gaps) const {
+    std::uint64_t missed_requests = 0;
+    for (std::uint32_t gap = FL_GAP_FIRST_OF_REQUESTS; gap < FL_GAPS; ++gap)
+      missed_requests += now.gaps[gap] - last_.gaps[gap];
+    for (std::uint32_t gap = 1; gap < FL_GAPS; ++gap) {
+      const std::uint64_t missed = now.gaps[gap] - last_.gaps[gap];
+      if (missed == 0) continue;
+      const bool of_requests = gap >= FL_GAP_FIRST_OF_REQUESTS;
+      const std::uint64_t of = std::max<std::uint64_t>(
+          missed, of_requests ? requests + missed_requests : now.active - last_.active);
+      for (const char* metric : kOfRequests) {
+        if (gap == FL_GAP_LATE && metric != std::string_view("request.duration")) continue;
+        add_gap(gaps, metric,
+                grouped(missed) + " of " + grouped(of) +
+                    (of_requests ? " requests: " : " connections: ") + words_of(gap));
+        gaps.back().missed = missed;
+        gaps.back().of = of;
+      }
+    }
+  }
+
+  // Returns how many requests came to an end.
+  std::uint64_t take_service(std::uint32_t index, std::vector<api::EffectSample>& samples) {
+    fl_flow_service& named = skeleton_->bss->fl_flow_services[index];
+    if (named.port == 0) return 0;  // its number was taken by another CPU's entry
     const std::map<std::string, std::string> labels = {
-        {"side", service.side == FL_FLOW_SERVER ? "server" : "client"},
-        {"port", std::to_string(service.port)}};
-    api::Histogram growth = last.latency[0].advance({service.latency[0]});
-    last.unanswered_now[0] = load(service.unanswered[0]);
-    if (cut_.reads_second()) {
-      growth.merge(last.latency[1].advance({service.latency[1]}));
-      last.unanswered_now[1] = load(service.unanswered[1]);
+        {"side", named.side == FL_FLOW_SERVER ? "server" : "client"},
+        {"port", std::to_string(named.port)}};
+    Growth sum;
+    for (std::uint32_t bank = 0; bank < (cut_.reads_second() ? FL_BANKS : 1); ++bank)
+      add_growth(skeleton_->bss->fl_flow_services[index + bank * FL_FLOW_SERVICES],
+                 services_[index][bank], sum);
+    const std::uint64_t answered = sum.latency.count();
+    samples.push_back(counter("request.rate", labels, answered));
+    add_histogram("request.latency", labels, std::move(sum.latency), samples);
+    add_histogram("request.duration", labels, std::move(sum.duration), samples);
+    samples.push_back(counter("request.abandoned", labels, sum.abandoned));
+    samples.push_back(counter("request.unanswered", labels, sum.unanswered));
+    for (std::size_t status = 2; status < sum.responses.size(); ++status) {
+      bool seen = false;
+      for (const Last& last : services_[index]) seen |= last.responses[status] != 0;
+      if (!seen) continue;
+      auto with_class = labels;
+      with_class["class"] = std::to_string(status) + "xx";
+      samples.push_back(counter("request.responses", std::move(with_class), sum.responses[status]));
     }
-    const auto answered = static_cast<double>(growth.count());
-    samples.push_back(counter("request.rate", labels, growth.count()));
-    if (answered > 0) {
-      api::EffectSample latency;
-      latency.metric = "request.latency";
-      latency.labels = labels;
-      latency.histogram = std::move(growth);
-      samples.push_back(std::move(latency));
-    }
-    // Shrinks when a client that closed its half got its answer after all: then the next window
-    // starts with less.
-    const std::int64_t unanswered = last.unanswered_now[0] + last.unanswered_now[1];
-    const std::int64_t failed = std::max<std::int64_t>(unanswered - last.unanswered, 0);
-    if (failed == 0 && answered == 0) return;
-    last.unanswered += failed;
+    if (answered + sum.cut_off == 0) return 0;
     api::EffectSample errors;
     errors.metric = "request.errors";
     errors.labels = labels;
-    errors.numerator = static_cast<double>(failed);
-    errors.denominator = static_cast<double>(failed) + answered;
+    errors.numerator = static_cast<double>(sum.failed);
+    errors.denominator = static_cast<double>(answered + sum.cut_off);
     samples.push_back(std::move(errors));
+    return answered + sum.cut_off;
   }
 
-  struct Last {
-    std::array<HistogramGrowth, FL_BANKS> latency;
-    std::array<std::int64_t, FL_BANKS> unanswered_now{};  // as read last
-    std::int64_t unanswered = 0;                          // told
-  };
+  // Of one service in one bank.
+  static void add_growth(fl_flow_service& service, Last& last, Growth& sum) {
+    sum.latency.merge(last.latency.advance({service.latency}));
+    sum.duration.merge(last.duration.advance({service.duration}));
+    sum.failed += growth(service.failed, last.failed);
+    sum.cut_off += growth(service.failed_unanswered, last.cut_off);
+    sum.abandoned += growth(service.abandoned, last.abandoned);
+    sum.unanswered += growth(service.unanswered, last.unanswered);
+    for (std::size_t status = 0; status < sum.responses.size(); ++status)
+      sum.responses[status] += growth(service.responses[status], last.responses[status]);
+  }
+
+  static void add_histogram(const char* metric, const std::map<std::string, std::string>& labels,
+                            api::Histogram histogram, std::vector<api::EffectSample>& samples) {
+    if (histogram.count() == 0) return;
+    api::EffectSample sample;
+    sample.metric = metric;
+    sample.labels = labels;
+    sample.histogram = std::move(histogram);
+    samples.push_back(std::move(sample));
+  }
+
+  static std::uint64_t growth(__u64& counter, std::uint64_t& last) {
+    const std::uint64_t now = load(counter);
+    return now - std::exchange(last, now);
+  }
+
   Skeleton<packet_flow_bpf> skeleton_;
   Pod pod_;
   TcMeans means_;
@@ -240,36 +366,10 @@ class PacketFlow final : public Collector {
   bool second_ = false;  // the next to take the head is fl_flow_out_frm2
   CutSwitch cut_;
   fl_flow_counters last_{}, second_bank_{};
-  std::map<std::uint32_t, Last> services_;
+  std::map<std::uint32_t, std::array<Last, FL_BANKS>> services_;
 };
 
-Result<std::vector<std::uint16_t>> listening_in(const std::string& netns_path) {
-  auto inside = ScopedNetns::enter(netns_path);
-  if (!inside) return fail(inside.error());
-  std::vector<std::uint16_t> ports;
-  for (const char* path : {"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"})
-    if (std::ifstream in(path); in)
-      for (const std::uint16_t port : listening_ports(in)) ports.push_back(port);
-  return ports;
-}
-
 }  // namespace
-
-// "  0: 0100007F:1F90 00000000:0000 0A ..." : the local port in hex, and the state; 0A is LISTEN.
-std::vector<std::uint16_t> listening_ports(std::istream& proc_net_tcp) {
-  std::vector<std::uint16_t> ports;
-  std::string line;
-  std::getline(proc_net_tcp, line);  // titles
-  while (std::getline(proc_net_tcp, line)) {
-    std::istringstream words(line);
-    std::string number, local, remote, state;
-    if (!(words >> number >> local >> remote >> state) || state != "0A") continue;
-    const std::size_t colon = local.rfind(':');
-    if (colon == std::string::npos) continue;
-    ports.push_back(static_cast<std::uint16_t>(std::stoul(local.substr(colon + 1), nullptr, 16)));
-  }
-  return ports;
-}
 
 Result<std::unique_ptr<Collector>> start_packet_flow(const Pod& pod,
                                                      const CollectContext& context) {
@@ -280,12 +380,9 @@ Result<std::unique_ptr<Collector>> start_packet_flow(const Pod& pod,
   auto skeleton = Skeleton<packet_flow_bpf>::open("packet_flow");
   if (!skeleton) return fail(skeleton.error());
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
-  // Before the hooks, so that no connection of a server is taken for a client's.
-  auto ports = listening_in(pod.netns_path);
-  if (!ports) return fail(ports.error());
   auto flow = std::make_unique<PacketFlow>(std::move(*skeleton), pod, *means);
-  flow->mark_servers(*ports);
   if (auto attached = flow->attach(); !attached) return fail(attached.error());
+  if (auto entered = flow->enter_older(); !entered) return fail(entered.error());
   return flow;
 }
 

@@ -212,32 +212,6 @@ static inline __attribute__((always_inline)) __u32 fl_hist_bucket(__u64 ns)
 	return 1 + (shift - FL_HIST_MIN_SHIFT) * FL_HIST_SUB + step;
 }
 
-/* ---- packet_flow (net.*, tcp.resets, request.*) ------------------------------------------------------------------- */
-#define FL_FLOW_TO 0u   /* index of directions: what the pod sends */
-#define FL_FLOW_FROM 1u /* what it receives */
-#define FL_FLOW_SERVER 0u /* sides: the pod answers requests on the port */
-#define FL_FLOW_CLIENT 1u /* it asks peers on the port */
-#define FL_FLOW_SERVICES 64  /* sides and ports of one pod; more are counted in fl_flow_counters.no_service */
-#define FL_FLOW_CONNECTIONS 8192 /* remembered at once, the least recently used are forgotten */
-
-/* per-CPU array fl_flow_counters, by bank. A GSO packet is one packet, as `ip -s link` counts it. */
-struct fl_flow_counters {
-	__u64 packets[2]; /* FL_FLOW_TO, FL_FLOW_FROM */
-	__u64 bytes[2];   /* with link-layer headers */
-	__u64 resets;     /* TCP segments with RST, both directions */
-	__u64 connections; /* entries made in the map of connections */
-	__u64 no_service; /* requests on a side and port that found no room */
-	__u64 errors;     /* a map update failed: a request was not measured */
-};
-
-/* .bss fl_flow_services[]: grows only, but for unanswered, see there. */
-struct fl_flow_service {
-	__u32 side;
-	__u32 port;
-	__s64 unanswered[FL_BANKS]; /* requests whose connection ended without an answer; taken back when one comes after all */
-	struct fl_hist latency[FL_BANKS]; /* one entry an answered request */
-};
-
 FL_STATIC_ASSERT(sizeof(struct fl_lease) == 16, "fl_lease");
 FL_STATIC_ASSERT(sizeof(struct fl_counters) == 48, "fl_counters");
 FL_STATIC_ASSERT(sizeof(struct fl_cidr) == 32, "fl_cidr");
@@ -253,8 +227,6 @@ FL_STATIC_ASSERT(offsetof(struct fl_delay_config, ifindex) == 24, "fl_delay_conf
 FL_STATIC_ASSERT(offsetof(struct fl_delay_config, filter) == 32 + 4 * FL_DELAY_MAX_DEVICES, "fl_delay_config.filter");
 FL_STATIC_ASSERT(sizeof(struct fl_delay_counters) == 32, "fl_delay_counters");
 FL_STATIC_ASSERT(FL_HIST_BUCKETS == 866, "fl_hist buckets");
-FL_STATIC_ASSERT(sizeof(struct fl_flow_counters) == 64, "fl_flow_counters");
-FL_STATIC_ASSERT(offsetof(struct fl_flow_service, latency) == 24, "fl_flow_service.latency");
 FL_STATIC_ASSERT(sizeof(struct fl_cut) == 8, "fl_cut");
 FL_STATIC_ASSERT(sizeof(struct fl_hist) == 24 + 4 * FL_HIST_BUCKETS, "fl_hist");
 

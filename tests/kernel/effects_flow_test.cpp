@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
@@ -91,12 +92,23 @@ Fd connected(const std::string& ip) {
   return fd;
 }
 
+// By one call, since a second request is what data means that comes 5 ms later.
+void send_in_two_segments(const Fd& fd, const std::vector<char>& request) {
+  std::array<iovec, 2> halves{iovec{const_cast<char*>(request.data()), 40},
+                              iovec{const_cast<char*>(request.data()) + 40, request.size() - 40}};
+  std::array<mmsghdr, 2> messages{};
+  for (std::size_t i = 0; i < halves.size(); ++i) {
+    messages[i].msg_hdr.msg_iov = &halves[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  ::sendmmsg(fd.get(), messages.data(), messages.size(), MSG_NOSIGNAL);
+}
+
 // Requests over one connection, each timed from its last write to the answer's first byte.
 void ask(const Fd& fd, int count, Asked& asked) {
   const std::vector<char> request(kRequest, 'r');
   for (int i = 0; i < count; ++i) {
-    ::send(fd.get(), request.data(), 40, MSG_NOSIGNAL);
-    ::send(fd.get(), request.data(), kRequest - 40, MSG_NOSIGNAL);
+    send_in_two_segments(fd, request);
     const auto begin = std::chrono::steady_clock::now();
     if (!read_all(fd.get(), 1)) {
       ++asked.failed;
@@ -123,7 +135,7 @@ class PacketFlow : public testing::Test {
     Samples samples;
     std::vector<api::Gap> gaps;
     collector.take(samples, gaps);
-    EXPECT_THAT(gaps, testing::IsEmpty());
+    for (const api::Gap& gap : gaps) ADD_FAILURE() << gap.metric << ": " << gap.reason;
     return samples;
   }
   static const api::EffectSample* find(const Samples& samples, const std::string& metric,

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Redis and PostgreSQL: messages that tell their lengths, so that several requests in one segment show. */
+#ifndef FAULTLINE_FLOW_MESSAGES_BPF_H
+#define FAULTLINE_FLOW_MESSAGES_BPF_H
+
+#include "flow_turns.bpf.h"
+
+#define FL_RESP_ARGUMENTS 128 /* of one command; more are not followed */
+#define FL_POSTGRES_MESSAGES 128 /* of one segment */
+
+struct fl_messages {
+	struct __sk_buff *skb;
+	__u32 at, end; /* offsets from the start of the frame */
+	__u32 left;    /* RESP: arguments to come */
+	__u32 requests; /* PostgreSQL */
+};
+
+/* A number behind its sign, and the line end: "$12\r\n". Returns the line's length, 0 when it is no such line. */
+static __always_inline __u32 fl_resp_line(struct __sk_buff *skb, __u32 at, __u32 end, __u32 *number)
+{
+	__u32 n = end - at, value = 0, i;
+	__u64 b;
+
+	if (at >= end)
+		return 0;
+	b = fl_bytes(skb, at, n < 8 ? n : 8) << 8;
+#pragma unroll
+	for (i = 0; i < 6; i++) {
+		__u8 c = b >> 56;
+
+		if (c == '\r') {
+			*number = value;
+			return i + 3;
+		}
+		if (c < '0' || c > '9')
+			return 0;
+		value = value * 10 + (c - '0');
+		b <<= 8;
+	}
+	return 0;
+}
+
+static long fl_resp_argument(__u32 step, struct fl_messages *m)
+{
+	__u32 length = 0, line;
+
+	if (!m->left || m->at >= m->end)
+		return 1;
+	line = fl_resp_line(m->skb, m->at, m->end, &length);
+	if (!line) {
+		m->at = m->end; /* longer than what is followed: it fills the segment */
+		return 1;
+	}
+	m->at += line + length + 2;
+	m->left--;
+	return 0;
+}
+
+static __always_inline void fl_resp_request(struct fl_turn *t)
+{
+	struct fl_messages m = {.skb = t->skb, .at = t->s->data, .end = t->s->data + t->s->payload};
+	__u32 line;
+
+	if (fl_bytes(t->skb, m.at, 1) >> 56 != '*') {
+		fl_turn_request(t, FL_UNTOLD);
+		return;
+	}
+	line = fl_resp_line(t->skb, m.at, m.end, &m.left);
+	m.at += line;
+	bpf_loop(FL_RESP_ARGUMENTS, fl_resp_argument, &m, 0);
+	if (!line || m.at < m.end) {
+		fl_flow_unmeasured(t->conn, t->counters, FL_GAP_SEVERAL);
+		return;
+	}
+	fl_turn_request(t, FL_BEGINS);
+}
+
+static __always_inline void fl_resp_answer(struct fl_turn *t)
+{
+	__u64 first;
+
+	if (t->conn->pending_ns) {
+		first = fl_payload_bytes(t->skb, t->s);
+		/* "*3\r\n$9\r\n" is the begin of a subscription, '>' a push of RESP 3. */
+		if (first == 0x2a330d0a24390d0aull || first >> 56 == '>') {
+			t->conn->kind = FL_KIND_STREAM;
+			fl_flow_unmeasured(t->conn, t->counters, FL_GAP_STREAM);
+			return;
+		}
+	}
+	fl_turn_answer(t);
+}
+
+static long fl_postgres_message(__u32 step, struct fl_messages *m)
+{
+	__u64 head;
+	__u8 type;
+
+	if (m->at + 5 > m->end)
+		return 1;
+	head = fl_bytes(m->skb, m->at, 5);
+	type = head >> 56;
+	/* A simple query, the end of an extended one, a call of a function. */
+	if (type == 'Q' || type == 'S' || type == 'F')
+		m->requests++;
+	m->at += 1 + (__u32)(head >> 24);
+	return 0;
+}
+
+static __always_inline void fl_postgres_request(struct fl_turn *t)
+{
+	struct fl_messages m = {.skb = t->skb, .at = t->s->data, .end = t->s->data + t->s->payload};
+	__u8 type = fl_bytes(t->skb, m.at, 1) >> 56;
+
+	/* The first message has no type, so it begins with its length; 'p' is a password, 'X' the end. */
+	if (!t->conn->pending_ns && (type == 0 || type == 'p' || type == 'X')) {
+		fl_flow_finish(t->conn);
+		return;
+	}
+	if (!t->conn->pending_ns)
+		bpf_loop(FL_POSTGRES_MESSAGES, fl_postgres_message, &m, 0);
+	if (m.requests > 1) {
+		fl_flow_unmeasured(t->conn, t->counters, FL_GAP_SEVERAL);
+		return;
+	}
+	fl_turn_request(t, FL_UNTOLD);
+}
+
+#endif

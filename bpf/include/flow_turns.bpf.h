@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Requests and answers that take turns on a connection, and the figures of them. What is known of a protocol comes from the
+ * callers (flow_http1.bpf.h and its neighbours): whether a segment begins a request, and whether it answers one. */
+#ifndef FAULTLINE_FLOW_TURNS_BPF_H
+#define FAULTLINE_FLOW_TURNS_BPF_H
+
+#include "cut.bpf.h"
+#include "flow_segment.bpf.h"
+#include "hist.bpf.h"
+
+struct fl_flow_service fl_flow_services[FL_BANKS * FL_FLOW_SERVICES];
+__u32 fl_flow_used;       /* services in use */
+__u32 fl_flow_window = 1; /* user space counts it up with each window */
+
+/* One segment with new data, and the connection that it belongs to. */
+struct fl_turn {
+	struct __sk_buff *skb;
+	struct fl_segment *s;
+	struct fl_flow_connection *conn;
+	struct fl_flow_counters *counters;
+	__u64 now;
+};
+
+#define FL_BEGINS 1  /* the segment begins a request */
+#define FL_GOES_ON 2 /* it goes on with one */
+#define FL_UNTOLD 3  /* either */
+
+static __always_inline struct fl_flow_service *fl_flow_service(const struct fl_flow_connection *conn)
+{
+	__u64 service = conn->service;
+
+	if (service >= FL_FLOW_SERVICES)
+		return 0;
+	service += fl_bank() * FL_FLOW_SERVICES;
+	asm volatile("" : "+r"(service)); /* else the compiler drops the mask that the verifier wants */
+	return &fl_flow_services[service & (FL_BANKS * FL_FLOW_SERVICES - 1)];
+}
+
+/* The connection has requests in this window. */
+static __always_inline void fl_flow_active(struct fl_flow_connection *conn, struct fl_flow_counters *c)
+{
+	__u32 gap = conn->gap;
+
+	if (conn->window == fl_flow_window)
+		return;
+	conn->window = fl_flow_window;
+	c->active++;
+	asm volatile("" : "+r"(gap));
+	if (gap && gap < FL_GAPS)
+		c->gaps[gap]++;
+}
+
+/* The connection is not measured from here on. */
+static __always_inline void fl_flow_unmeasured(struct fl_flow_connection *conn, struct fl_flow_counters *c, __u32 gap)
+{
+	if (conn->gap)
+		return;
+	conn->gap = gap;
+	conn->pending_ns = 0;
+	conn->asked_ns = 0;
+	conn->answer_ns = 0;
+	if (conn->window == fl_flow_window)
+		c->gaps[gap]++;
+}
+
+/* The request under way is not measured, those that follow are. */
+static __always_inline void fl_flow_request_missed(struct fl_flow_connection *conn, struct fl_flow_counters *c, __u32 gap)
+{
+	if (__sync_lock_test_and_set(&conn->pending_ns, 0))
+		c->gaps[gap]++;
+	conn->asked_ns = 0;
+	conn->answer_ns = 0;
+	conn->held_ns = 0;
+}
+
+/* The answer is over: how long did the request take from its first byte to the answer's last? */
+static __always_inline void fl_flow_finish(struct fl_flow_connection *conn)
+{
+	struct fl_flow_service *service = fl_flow_service(conn);
+	__u64 answer = __sync_lock_test_and_set(&conn->answer_ns, 0);
+
+	if (answer && conn->asked_ns && service && answer > conn->asked_ns)
+		fl_hist_add_shared(&service->duration, answer - conn->asked_ns);
+}
+
+/* The first byte of the answer has come at `when`. 1: a request waited for it. */
+static __always_inline int fl_flow_answered(struct fl_flow_connection *conn, __u64 when)
+{
+	struct fl_flow_service *service = fl_flow_service(conn);
+	__u64 pending = __sync_lock_test_and_set(&conn->pending_ns, 0);
+
+	if (!pending || !service)
+		return 0;
+	conn->answer_ns = when;
+	fl_hist_add_shared(&service->latency, when > pending ? when - pending : 0);
+	return 1;
+}
+
+/* TLS 1.3: the one record after the handshake was the answer, because the client takes its next turn. */
+static __always_inline void fl_flow_settle_held(struct fl_flow_connection *conn)
+{
+	__u64 held = conn->held_ns;
+
+	if (!held)
+		return;
+	conn->held_ns = 0;
+	fl_flow_answered(conn, held);
+}
+
+/* New data of the client. */
+static __always_inline void fl_turn_request(struct fl_turn *t, int how)
+{
+	struct fl_flow_connection *conn = t->conn;
+	int pushed = (t->s->flags & FL_PSH) != 0;
+
+	if (conn->gap)
+		return;
+	if (conn->pending_ns) {
+		if (how == FL_BEGINS ||
+		    (how == FL_UNTOLD && conn->pushed &&
+		     (t->now - conn->pending_ns > FL_FLOW_SAME_REQUEST_NS || conn->pieces >= FL_FLOW_SHORT_PIECES))) {
+			fl_flow_unmeasured(conn, t->counters, FL_GAP_SEVERAL);
+			return;
+		}
+	} else {
+		if (how == FL_GOES_ON) /* the rest of a request that was answered early */
+			return;
+		fl_flow_finish(conn);
+		conn->asked_ns = t->now;
+		conn->flags &= ~(FL_FLOW_OVER | FL_FLOW_MAYBE_ALERT);
+		conn->turn = conn->answer_end;
+		conn->pieces = 0;
+	}
+	conn->pushed = pushed;
+	if (pushed && t->s->payload < 1000)
+		conn->pieces++;
+	conn->pending_ns = t->now;
+}
+
+/* New data of the server goes on with an answer. */
+static __always_inline void fl_turn_goes_on(struct fl_turn *t)
+{
+	struct fl_flow_connection *conn = t->conn;
+
+	if (conn->answer_ns)
+		conn->answer_ns = t->now;
+	else if (conn->flags & FL_FLOW_OVER) {
+		conn->flags &= ~FL_FLOW_OVER;
+		t->counters->gaps[FL_GAP_LATE]++;
+	}
+}
+
+/* A request waits. Can this segment hold the first byte of its answer? Else a segment before it is still to come. */
+static __always_inline int fl_turn_is_first(const struct fl_turn *t)
+{
+	return !(t->conn->flags & FL_FLOW_KNOWS_ANSWER) || !fl_is_after(t->s->seq, t->conn->turn);
+}
+
+/* The server sent this before it had the whole request: it answers an older one. */
+static __always_inline int fl_turn_is_older(const struct fl_turn *t)
+{
+	return fl_is_after(t->conn->request_end, t->s->ack);
+}
+
+/* New data of the server, in a protocol that is not known further. */
+static __always_inline void fl_turn_answer(struct fl_turn *t)
+{
+	struct fl_flow_connection *conn = t->conn;
+
+	if (!conn->pending_ns)
+		fl_turn_goes_on(t);
+	else if (fl_turn_is_older(t))
+		fl_flow_unmeasured(conn, t->counters, FL_GAP_SEVERAL);
+	else if (fl_turn_is_first(t))
+		fl_flow_answered(conn, t->now);
+}
+
+#endif

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// A table of packets: HTTP in the clear.
+#include <chrono>
+#include <thread>
+
+#include "tests/kernel/flow_rows.h"
+
+namespace faultline::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::vector<KindRow> http_rows() {
+  using C = Conversation;
+  const auto wait = [](int ms) { std::this_thread::sleep_for(milliseconds(ms)); };
+  return {
+      {"GET", [](C& c) { c.client(kGet), c.server(kOk); }, FL_KIND_HTTP1, 0, {1, 0, 0, 0, 1, 0}},
+      {"two GETs",
+       [](C& c) { c.client(kGet), c.server(kOk), c.client(kGet), c.server(kOk); },
+       FL_KIND_HTTP1,
+       0,
+       {2, 1, 0, 0, 2, 0}},
+      {"an answer in three segments",
+       [](C& c) { c.client(kGet), c.server(kOk), c.server("more"), c.server("more"); },
+       FL_KIND_HTTP1,
+       0,
+       {1, 0, 0, 0, 1, 0}},
+      {"the answer's first segment sent again",
+       [](C& c) { c.client(kGet), c.server(kOk), c.back_server(40), c.server(kOk.substr(0, 40)); },
+       FL_KIND_HTTP1,
+       0,
+       {1, 0, 0, 0, 1, 0}},
+      {"a request sent again",
+       [](C& c) { c.client(kGet), c.client_again(kGet), c.server(kOk); },
+       FL_KIND_HTTP1,
+       0,
+       {1, 0, 0, 0, 1, 0}},
+      {"the answer's first segment comes after its second",
+       [](C& c) {
+         c.client(kGet), c.skip_server(40), c.server(Bytes(50, 'x'));
+         c.back_server(90), c.server(kOk.substr(0, 40));
+       },
+       FL_KIND_HTTP1,
+       0,
+       {1, 0, 0, 0, 1, 0}},
+      {"503",
+       [](C& c) { c.client(kGet), c.server(kUnavailable); },
+       FL_KIND_HTTP1,
+       0,
+       {1, 0, 1, 0, 0, 1}},
+      {"HEAD",
+       [](C& c) { c.client(kHead), c.server(kOk), c.client(kHead), c.server(kOk); },
+       FL_KIND_HTTP1,
+       0,
+       {2, 1, 0, 0, 2, 0}},
+      {"POST in pieces, slowly",
+       [wait](C& c) {
+         c.client(kPost), wait(8), c.client("abc"), wait(8), c.client("defghi"), c.server(kOk);
+       },
+       FL_KIND_HTTP1,
+       0,
+       {1, 0, 0, 0, 1, 0}},
+      {"POST that is answered before its end",
+       [](C& c) { c.client(kPost), c.server(kUnavailable), c.client("abcdefghi"); },
+       FL_KIND_HTTP1,
+       0,
+       {1, 0, 1, 0, 0, 1}},
+      {"Expect: 100-continue",
+       [](C& c) { c.client(kPost), c.server(kContinue), c.client("abcdefghi"), c.server(kOk); },
+       FL_KIND_HTTP1,
+       0,
+       {1, 0, 0, 0, 1, 0}},
+      {"100 and 200 in one segment",
+       [](C& c) { c.client(kPost + "abcdefghi"), c.server(kContinue + kOk); },
+       FL_KIND_HTTP1,
+       0,
+       {1, 0, 0, 0, 1, 0}},
+      {"early hints",
+       [](C& c) {
+         c.client(kGet), c.server("HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"), c.server(kOk);
+       },
+       FL_KIND_HTTP1,
+       0,
+       {1, 0, 0, 0, 1, 0}},
+      {"WebSocket",
+       [](C& c) {
+         c.client(kGet), c.server("HTTP/1.1 101 Switching Protocols\r\n\r\n"), c.server("push"),
+             c.client("frame"), c.server("frame");
+       },
+       FL_KIND_STREAM, FL_GAP_STREAM},
+      {"CONNECT",
+       [](C& c) {
+         c.client("CONNECT a:443 HTTP/1.1\r\n\r\n"), c.server(kOk), c.client("any"),
+             c.server("any");
+       },
+       FL_KIND_STREAM,
+       FL_GAP_STREAM,
+       {1, 0, 0, 0, 1, 0}},
+      {"two GETs in one segment", [](C& c) { c.client(kGet + kGet), c.server(kOk + kOk); },
+       FL_KIND_HTTP1, FL_GAP_SEVERAL},
+      {"two GETs in one segment, the first of odd length",
+       [](C& c) { c.client("GET /a HTTP/1.1\r\nHost: a\r\n\r\n" + kGet), c.server(kOk + kOk); },
+       FL_KIND_HTTP1, FL_GAP_SEVERAL},
+      {"two GETs in one segment after one alone",
+       [](C& c) { c.client(kGet), c.server(kOk), c.client(kGet + kGet), c.server(kOk + kOk); },
+       FL_KIND_HTTP1,
+       FL_GAP_SEVERAL,
+       {1, 0, 0, 0, 1, 0}},
+      {"a GET before the answer to the first",
+       [](C& c) { c.client(kGet), c.client(kGet), c.server(kOk), c.server(kOk); }, FL_KIND_HTTP1,
+       FL_GAP_SEVERAL},
+      {"two answers to what looked like one request",
+       [](C& c) { c.client(kPost + kGet), c.server(kOk), c.server(kOk); },
+       FL_KIND_HTTP1,
+       FL_GAP_SEVERAL,
+       {1, 0, 0, 0, 1, 0}},
+      {"an answer that is not HTTP", [](C& c) { c.client(kGet), c.server("ICY 200 OK\r\n"); },
+       FL_KIND_HTTP1, FL_GAP_UNCLEAR},
+      {"the server ends it before the answer",
+       [](C& c) { c.client(kGet), c.server({}, kFin | kAck); },
+       FL_KIND_HTTP1,
+       0,
+       {0, 0, 1, 0, 0, 0}},
+      {"the server resets it before the answer",
+       [](C& c) { c.client(kGet), c.server({}, kRst); },
+       FL_KIND_HTTP1,
+       0,
+       {0, 0, 1, 0, 0, 0}},
+      {"the server ends it after the answer",
+       [](C& c) { c.client(kGet), c.server(kOk, kFin | kAck); },
+       FL_KIND_HTTP1,
+       0,
+       {1, 1, 0, 0, 1, 0}},
+      {"the client gives up",
+       [](C& c) { c.client(kGet), c.client({}, kFin | kAck); },
+       FL_KIND_HTTP1,
+       0,
+       {0, 0, 0, 1, 0, 0}},
+      {"the client gives up and a late answer comes",
+       [](C& c) { c.client(kGet), c.client({}, kFin | kAck), c.server(kOk), c.client({}, kRst); },
+       FL_KIND_HTTP1,
+       0,
+       {0, 0, 0, 1, 0, 0}},
+      {"the client resets",
+       [](C& c) { c.client(kGet), c.client({}, kRst), c.server({}, kRst); },
+       FL_KIND_HTTP1,
+       0,
+       {0, 0, 0, 1, 0, 0}},
+      {"HTTP/2", [](C& c) { c.client(kPreface), c.server(frame(4, 0, 0, {})); }, FL_KIND_HTTP2,
+       FL_GAP_HTTP2},
+      {"HTTP/2, the server speaks first",
+       [](C& c) { c.server(frame(4, 0, 0, {})), c.client(kPreface); }, FL_KIND_HTTP2, FL_GAP_HTTP2},
+  };
+}
+
+TEST(PacketTable, Http) {
+  Conversation c;
+  EXPECT_GE(check(c, http_rows()), 25);
+}
+
+// A row for each byte at which the client's stream is cut into two segments.
+TEST(PacketTable, Http2PrefaceAndFramesSplitAtEveryOffset) {
+  Conversation c;
+  for (std::size_t at = 1; at < kPreface.size(); ++at) {
+    SCOPED_TRACE(at);
+    c.connect();
+    c.client(kPreface.substr(0, at));
+    c.client(kPreface.substr(at));
+    EXPECT_EQ(c.state().kind, FL_KIND_HTTP2);
+    EXPECT_EQ(c.figures(), Figures{});
+  }
+}
+
+TEST(PacketTable, Http1RequestsSplitAtEveryOffset) {
+  Conversation c;
+  for (std::size_t at = 1; at < kGet.size(); ++at) {
+    SCOPED_TRACE(at);
+    c.connect();
+    for (int i = 0; i < 2; ++i) {
+      c.client(kGet.substr(0, at));
+      c.client(kGet.substr(at));
+      c.server(kOk);
+    }
+    EXPECT_EQ(c.state().gap, 0);
+    EXPECT_EQ(c.figures(), (Figures{2, 1, 0, 0, 2, 0}));
+  }
+}
+
+}  // namespace
+}  // namespace faultline::test
