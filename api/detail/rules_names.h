@@ -43,7 +43,11 @@ inline constexpr FieldRule kLabelValue{
 inline constexpr FieldRule kAnnotationValue{.max_length = 256 << 10};
 inline constexpr FieldRule kNamespaceKey{
     .required = true, .max_length = 63, .pattern = kDnsLabel, .pattern_words = kDnsLabelWords};
-inline constexpr FieldRule kPodNames{
-    .max_items = 100, .max_length = 253, .pattern = kDnsName, .pattern_words = kDnsNameWords};
+inline constexpr FieldRule kPodNames{.required = true,
+                                     .not_empty = true,
+                                     .max_items = 100,
+                                     .max_length = 253,
+                                     .pattern = kDnsName,
+                                     .pattern_words = kDnsNameWords};
 
 }  // namespace faultline::api::detail
