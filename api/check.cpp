@@ -48,12 +48,6 @@ class Check {
 
   void selector(const Selector& s, const std::string& path) {
     if (s == Selector{}) add(path, "must select something: it is empty");
-    for (const auto& [space, names] : s.pods)
-      if (names.empty()) {
-        std::string at = path + ".pods";
-        append_key(at, space);
-        add(at, "must name at least one pod");
-      }
   }
 
   void target() {
@@ -78,7 +72,6 @@ class Check {
     const std::vector<std::string>& names = spec_.target.containerNames;
     const std::string path = "spec.target.containerNames";
     for (std::size_t i = 0; i < names.size(); ++i) {
-      if (names[i].empty()) return add(item(path, i), "must not be empty");
       for (std::size_t j = 0; j < i; ++j)
         if (names[i] == names[j]) return add(item(path, i), "is given twice");
     }

@@ -89,6 +89,7 @@ class Structural {
       const FieldRule& values = rule.values != nullptr ? *rule.values : kNoRule;
       out = {{"type", "object"},
              {"additionalProperties", of<typename T::mapped_type>(values, keep)}};
+      if (rule.not_empty) out["minProperties"] = 1;
       if (rule.max_items != 0) out["maxProperties"] = rule.max_items;
     } else if constexpr (std::is_same_v<T, Fault>) {
       fault(out);

@@ -43,6 +43,7 @@ class Schema {
       out["type"] = "object";
       out["additionalProperties"] =
           of<typename T::mapped_type>(rule.values != nullptr ? *rule.values : kNoRule);
+      if (rule.not_empty) out["minProperties"] = 1;
       if (rule.max_items != 0) out["maxProperties"] = rule.max_items;
       if (rule.keys != nullptr) {
         json::object keys;

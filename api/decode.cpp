@@ -78,6 +78,12 @@ void Decoder::missing(std::string_view key) {
                 Problems::Where::kKey, std::move(subject));
 }
 
+void Decoder::empty(const FieldRule& rule) {
+  problem(rule.required || !strict ? "must not be empty"
+                                   : "must not be empty: it names nothing, so everything would "
+                                     "match; leave the key out if that is meant");
+}
+
 void Decoder::unknown_word(const std::string& got, const std::vector<std::string_view>& valid) {
   std::string text = "expected one of " + joined(valid) + ", got " + in_quotes(got);
   const std::string nearest = nearest_word(got, valid);
@@ -112,7 +118,7 @@ bool Decoder::text_ok(const std::string& text, const FieldRule& rule) {
   if (text.empty() && !rule.required && !rule.not_empty) return true;  // as if left out
   if (text.empty() && (rule.not_empty || (rule.pattern.empty() && rule.words.empty()))) {
     if (!rule.not_empty) return true;
-    problem("must not be empty");
+    empty(rule);
     return false;
   }
   if (!rule.words.empty() && std::ranges::find(rule.words, text) == rule.words.end()) {

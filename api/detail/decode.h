@@ -97,6 +97,7 @@ class Decoder {
   void unknown_key(std::string_view what, std::string_view key,
                    const std::vector<std::string_view>& valid, const std::string& nearest);
   void missing(std::string_view key);
+  void empty(const FieldRule& rule);
   void too_long(const std::string& text, std::size_t most);
   void unknown_word(const std::string& got, const std::vector<std::string_view>& valid);
   // False after a problem was noted.
@@ -116,6 +117,9 @@ class Decoder {
 
 // Is the text matched by an anchored pattern of a rule? Patterns are compiled once.
 [[nodiscard]] bool pattern_matches(std::string_view pattern, const std::string& text);
+
+// The kernel's dice have 2^32 sides.
+inline constexpr double kLeastChance = 0x1p-32;
 
 // Durations are compared in seconds, probabilities as fractions, the rest as they are.
 template <class T>
@@ -151,6 +155,10 @@ std::string bound_text(double bound) {
 template <class T>
 void check_range(Decoder& d, const T& value, const FieldRule& rule) {
   const double v = magnitude(value);
+  if constexpr (std::is_same_v<T, Probability>)
+    if (rule.more_than_min && v > 0 && v < kLeastChance)
+      return d.problem("is so small that it never happens: must be at least 0.00000003%, got " +
+                       value.format());
   const bool too_low = rule.more_than_min ? v <= rule.min : v < rule.min;
   if (!too_low && v <= rule.max) return;
   std::string got;
@@ -267,7 +275,9 @@ void decode(Decoder& d, const json::value& v, T& out, const FieldRule& rule = kN
   } else if constexpr (Scalar<T>) {
     decode_scalar(d, v, out, rule);
   } else if constexpr (kIsOptional<T>) {
-    if (v.is_null()) return;
+    // Of a document that a person writes nothing is not the same as left out: a template that
+    // rendered nothing would have no filter.
+    if (v.is_null() && !d.strict) return;
     if constexpr (kIsList<typename T::value_type>)
       if (!rule.empty_word.empty() && v.is_string() &&
           std::string_view(v.get_string()) == rule.empty_word) {
@@ -278,7 +288,7 @@ void decode(Decoder& d, const json::value& v, T& out, const FieldRule& rule = kN
   } else if constexpr (kIsList<T>) {
     if (!v.is_array()) return d.expected("a list", v);
     const auto& items = v.get_array();
-    if (rule.not_empty && items.empty()) return d.problem("must not be empty");
+    if (rule.not_empty && items.empty()) return d.empty(rule);
     if (rule.max_items != 0 && items.size() > rule.max_items)
       return d.problem("must have at most " + std::to_string(rule.max_items) + " items, got " +
                        std::to_string(items.size()));
@@ -286,11 +296,15 @@ void decode(Decoder& d, const json::value& v, T& out, const FieldRule& rule = kN
     out.reserve(items.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
       const Decoder::Step step(d, {}, i);
-      decode(d, items[i], out.emplace_back(), rule);
+      if (rule.not_empty && items[i].is_string() && items[i].get_string().empty())
+        d.problem("must not be empty");
+      else
+        decode(d, items[i], out.emplace_back(), rule);
     }
   } else if constexpr (kIsTextMap<T>) {
     if (!v.is_object()) return d.expected("a map", v);
     const auto& entries = v.get_object();
+    if (rule.not_empty && entries.empty()) return d.empty(rule);
     if (rule.max_items != 0 && entries.size() > rule.max_items)
       return d.problem("must have at most " + std::to_string(rule.max_items) + " entries, got " +
                        std::to_string(entries.size()));
@@ -305,6 +319,7 @@ void decode(Decoder& d, const json::value& v, T& out, const FieldRule& rule = kN
   } else if constexpr (std::is_same_v<T, Fault>) {
     decode_fault(d, v, out);
   } else {
+    if (rule.not_empty && v.is_object() && v.get_object().empty()) return d.empty(rule);
     decode_struct(d, v, out);
   }
 }

@@ -19,7 +19,9 @@ struct FieldRule {
   std::string_view key;
   std::string_view help;  // one sentence; the schema's description
   bool required = false;
-  bool not_empty = false;  // lists and text
+  // Of lists, maps, text and selectors. One that is not required can be left out: it is a filter,
+  // and one that is given and names nothing is refused, since it would match everything.
+  bool not_empty = false;
   bool number_ok = false;  // text that may also be written as a number
   // Of numbers; of durations in seconds, of probabilities as fractions. For lists: of each item.
   double min = -std::numeric_limits<double>::infinity();

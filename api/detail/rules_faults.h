@@ -18,6 +18,7 @@ inline constexpr std::string_view kSignals[] = {"SIGKILL", "SIGTERM", "SIGINT", 
 constexpr FieldRule port_rule(std::string_view key, std::string_view help) {
   return {.key = key,
           .help = help,
+          .not_empty = true,
           .min = 1,
           .max = 65535,
           .max_items = FL_MAX_PORTS,
@@ -76,13 +77,16 @@ struct Rules<NetworkFilter> {
        .help = "to: what the pod sends to its peers; from: what it receives from them; both."},
       {.key = "cidrs",
        .help = "Networks or addresses of the peer.",
+       .not_empty = true,
        .max_items = FL_MAX_CIDRS,
        .example = "[\"10.0.0.0/8\"]"},
       port_rule("ports", "Ports of either end."),
       port_rule("podPorts", "Ports of the pod's end."),
       port_rule("peerPorts", "Ports of the peer's end."),
       {.key = "protocol", .help = "any, tcp, udp, or icmp (ICMP and ICMPv6)."},
-      {.key = "peer", .help = "Only traffic with these pods; resolved to their addresses."},
+      {.key = "peer",
+       .help = "Only traffic with these pods; resolved to their addresses.",
+       .not_empty = true},
       interfaces_rule("Network devices of the pod; by default those with the pod's addresses.")};
   static constexpr std::string_view schema{};
 };
@@ -193,7 +197,8 @@ struct Rules<DnsError> {
       "DNS questions of the pod fail: exactly one of rcode, drop and delay.";
   static constexpr FieldRule fields[] = {
       {.key = "names",
-       .help = "Names that are asked for; * stands for any text. Empty: every name.",
+       .help = "Names that are asked for; * stands for any text. Left out: every name.",
+       .not_empty = true,
        .max_items = 64,
        .max_length = 253,
        .pattern = "^[A-Za-z0-9_*]([-A-Za-z0-9_*.]{0,251}[A-Za-z0-9_*.])?$",
@@ -244,6 +249,7 @@ struct Rules<SyscallFilter> {
       {.key = "path",
        .help = "Only calls on this file or below this directory of the pod; the last part may hold "
                "one *.",
+       .not_empty = true,
        .max_length = 4096,
        .pattern = kAbsolutePathOrGlob,
        .pattern_words = "an absolute path or a pattern with *",
@@ -251,6 +257,7 @@ struct Rules<SyscallFilter> {
       {.key = "fd", .help = "Only calls on this kind of descriptor."},
       {.key = "process",
        .help = "Only processes with this command name (15 bytes at most).",
+       .not_empty = true,
        .max_length = 15,
        .pattern = "^.{0,15}$",
        .pattern_words = "a command name of at most 15 bytes"},
@@ -309,7 +316,8 @@ struct Rules<ProcessPause> {
   static constexpr std::string_view help = "The pod's processes stand still.";
   static constexpr FieldRule fields[] = {
       {.key = "process",
-       .help = "Only processes with this command name. Empty: all.",
+       .help = "Only processes with this command name. Left out: all.",
+       .not_empty = true,
        .max_length = 15,
        .pattern = "^.{0,15}$",
        .pattern_words = "a command name of at most 15 bytes"}};
@@ -322,7 +330,8 @@ struct Rules<ProcessKill> {
   static constexpr FieldRule fields[] = {
       {.key = "signal", .help = "The signal.", .words = kSignals},
       {.key = "process",
-       .help = "Only processes with this command name. Empty: all.",
+       .help = "Only processes with this command name. Left out: all.",
+       .not_empty = true,
        .max_length = 15,
        .pattern = "^.{0,15}$",
        .pattern_words = "a command name of at most 15 bytes"}};

@@ -46,6 +46,7 @@ inline constexpr FieldRule kNamespaceKey{
 constexpr FieldRule interfaces_rule(std::string_view help) {
   return {.key = "interfaces",
           .help = help,
+          .not_empty = true,
           .max_items = 8,
           .max_length = 15,  // IFNAMSIZ without the 0
           .pattern = "^[-A-Za-z0-9_.@+=]{1,15}$",
@@ -53,7 +54,11 @@ constexpr FieldRule interfaces_rule(std::string_view help) {
               "the name of a network device, at most 15 letters, digits, -, _, ., @, + and =",
           .example = "[\"eth0\"]"};
 }
-inline constexpr FieldRule kPodNames{
-    .max_items = 100, .max_length = 253, .pattern = kDnsName, .pattern_words = kDnsNameWords};
+inline constexpr FieldRule kPodNames{.required = true,
+                                     .not_empty = true,
+                                     .max_items = 100,
+                                     .max_length = 253,
+                                     .pattern = kDnsName,
+                                     .pattern_words = kDnsNameWords};
 
 }  // namespace faultline::api::detail

@@ -58,6 +58,10 @@ bool pods(const Node& node, Selector& out) {
 
 bool expressions(const Node& node, Selector& out) {
   bool all = true;
+  if (node.given() && !node.value()->is_array()) {
+    node.left_out("expected a list");
+    return false;
+  }
   for (const Node& item : node.items()) {
     const auto key = item["key"].text();
     const auto how = item["operator"].text();
@@ -103,7 +107,8 @@ bool node_labels(const Node& node, Selector& out) {
 }
 
 bool phases(const Node& node) {
-  const auto words = node.texts();
+  std::vector<std::string> words;
+  if (!word_list(node, words)) return false;
   if (words.empty() || (words.size() == 1 && words[0] == "Running")) return true;
   node.left_out("only running pods are hit; the document is left out");
   return false;
@@ -120,6 +125,10 @@ bool one_shot(const Node& spec) {
 
 std::optional<Selector> convert_selector(const Node& node, const std::string& space) {
   Selector out;
+  if (node.given() && !node.value()->is_object()) {
+    node.left_out("expected a map; without it every pod would be selected");
+    return std::nullopt;
+  }
   const Node pod_names = node["pods"];
   if (pod_names.given() && pod_names.value()->is_object() &&
       !pod_names.value()->get_object().empty()) {
@@ -155,10 +164,19 @@ std::optional<Selector> convert_selector(const Node& node, const std::string& sp
 
 void convert_common(const Node& spec, Draft& draft) {
   api::Target& target = draft.spec.target;
-  if (auto selector = convert_selector(spec["selector"], draft.space))
-    target.selector = std::move(*selector);
-  else
+  const Node selector = spec["selector"];
+  if (!selector.given()) {
+    spec.missing("selector", "every pod of the namespace would be hit; the document is left out");
     draft.unsafe = true;
+  } else if (auto chosen = convert_selector(selector, draft.space)) {
+    target.selector = std::move(*chosen);
+  } else {
+    draft.unsafe = true;
+  }
+  if (const Node cluster = spec["remoteCluster"]; cluster.given()) {
+    cluster.left_out(why_not("", "remoteCluster"));
+    draft.unsafe = true;
+  }
 
   const Node mode = spec["mode"], value = spec["value"];
   const std::string word = mode.text().value_or("");
@@ -170,6 +188,11 @@ void convert_common(const Node& spec, Draft& draft) {
   } else if (word == "all") {
     target.mode = api::Mode::all;
     limits.maxPercent = 100;
+    limits.allReadyPods = true;
+    mode.note(
+        "all pods that match are hit if they are at most limits.maxPods (5 here): raise it to "
+        "their number on purpose. In a cluster the policy has its own word: maxPods, and "
+        "maxPercentOfWorkload, which is 50 as installed and has to be 100 for a whole workload");
   } else if (word == "fixed") {
     target.mode = api::Mode::fixed;
     limits.maxPods = std::clamp<std::int64_t>(count, limits.maxPods, 10000);
@@ -207,12 +230,14 @@ void convert_common(const Node& spec, Draft& draft) {
 
 void convert_containers(const Node& spec, Draft& draft) {
   const Node names = spec["containerNames"];
-  if (!word_list(names, draft.spec.target.containerNames))
+  if (!word_list(names, draft.spec.target.containerNames)) {
     draft.unsafe = true;
-  else if (draft.spec.target.containerNames.empty())
-    names.note(
-        "not given: Chaos Mesh takes the first container, here all of the pod are hit; name one in "
-        "target.containerNames");
+  } else if (draft.spec.target.containerNames.empty()) {
+    spec.missing("containerNames",
+                 "Chaos Mesh takes the pod's first container, which is not known here, and all of "
+                 "them would be hit; name it; the document is left out");
+    draft.unsafe = true;
+  }
 }
 
 void report_rows(const Node& spec, std::string_view kind) {
@@ -230,7 +255,7 @@ void report_rows(const Node& spec, std::string_view kind) {
       node = node[rest.substr(0, dot)];
       rest = dot == std::string_view::npos ? std::string_view{} : rest.substr(dot + 1);
     }
-    if (rest.empty() && node.given()) node.left_out(row.note);
+    if (rest.empty() && node.given() && !node.told()) node.left_out(row.note);
   }
 }
 

@@ -87,7 +87,10 @@ void metadata(const Node& node, api::Metadata& out) {
   out.annotations = texts(notes);
   const std::string_view pause = "experiment.chaos-mesh.org/pause";
   if (const auto it = out.annotations.find(std::string(pause)); it != out.annotations.end()) {
-    notes[pause].left_out("an experiment does not pause; stop it, and apply it again");
+    if (it->second == "true")
+      notes[pause].left_out("an experiment does not pause; stop it, and apply it again");
+    else
+      notes[pause].note("is no pause, and an experiment has none");
     out.annotations.erase(it);
   }
   out.annotations.erase("kubectl.kubernetes.io/last-applied-configuration");
@@ -111,20 +114,44 @@ class File {
   }
 
  private:
+  // Why the document is none of Chaos Mesh, with the nearest word.
+  static std::string no_kind(const std::optional<std::string>& version,
+                             const std::optional<std::string>& kind) {
+    if (!kind) return "has no kind; left out";
+    std::string text = "is a " + *kind + " of " + version.value_or("no apiVersion") +
+                       ", no kind of Chaos Mesh; left out";
+    const std::string word = nearest_kind(*kind);
+    if (word.empty()) return text;
+    const bool ours = version && version->starts_with("chaos-mesh.org/");
+    return text + "; did you mean " + word + (ours ? "?" : " of chaos-mesh.org/v1alpha1?");
+  }
+  // IoChaos is what old versions called IOChaos. A Workflow of others is none of these.
+  static std::string nearest_kind(const std::string& kind) {
+    std::vector<std::string_view> kinds;
+    for (const Kind& one : kKinds)
+      if (one.name.ends_with("Chaos")) kinds.push_back(one.name);
+    const auto same = [](char a, char b) {
+      return std::tolower(static_cast<unsigned char>(a)) ==
+             std::tolower(static_cast<unsigned char>(b));
+    };
+    for (const std::string_view word : kinds)
+      if (std::ranges::equal(kind, word, same)) return std::string(word);
+    return api::nearest_word(kind, kinds);
+  }
+
   void manifest(Source& source, const Node& root) {
     const auto version = root["apiVersion"].text();
     const auto kind = root["kind"].text();
     if (version == "v1" && kind == "List") {
       for (const Node& item : root["items"].items()) manifest(source, item);
       root["metadata"].read_all();
-      return source.report_unread(root, "List");
+      source.report_unread(root, "List");
+      return;
     }
     const Kind* known = find_kind(kind.value_or(""));
     if (!version || !version->starts_with("chaos-mesh.org/") || !kind ||
         (known == nullptr && kind != "Schedule")) {
-      root.left_out(kind ? "is a " + *kind + " of " + version.value_or("no apiVersion") +
-                               ", no kind of Chaos Mesh; left out"
-                         : "has no kind; left out");
+      root.left_out(no_kind(version, kind));
       return;
     }
     Node spec = root["spec"];
@@ -135,7 +162,10 @@ class File {
       report_rows(spec, "Schedule");
       if (known == nullptr || known->key.empty())
         return spec["type"].given()
-                   ? spec["type"].left_out("is no kind that a Schedule may hold; left out")
+                   ? spec["type"].left_out("is no kind that a Schedule may hold; left out" +
+                                           (nearest_kind(name).empty()
+                                                ? ""
+                                                : "; did you mean " + nearest_kind(name) + "?"))
                    : spec.missing("type", "left out");
     }
     if (known->convert == nullptr)
@@ -166,6 +196,10 @@ class File {
           "not given, and no namespaces are selected: pods of the namespace default are hit");
     kind.convert(spec, draft);
     report_rows(spec, kind.name);
+    // Misspelt, it may be what narrows the rest.
+    if (source.report_unread(spec, kind.name,
+                             "; without it more could be hit, so the document is left out"))
+      draft.unsafe = true;
     source.report_unread(root, kind.name);
     if (draft.unsafe) return;  // said where it is
     if (draft.spec.faults.empty())

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 
+#include "api/codec.h"
 #include "api/syscalls.h"
 #include "cli/convert/kinds.h"
 
@@ -57,6 +59,16 @@ constexpr std::array kMethods{
     Method{"bmap", "", kNoCall},
 };
 
+// "; did you mean \"read\"?"
+std::string suggestion(std::string word) {
+  for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  std::vector<std::string_view> names;
+  for (const Method& method : kMethods) names.push_back(method.name);
+  const bool known = std::ranges::find(names, std::string_view(word)) != names.end();
+  const std::string nearest = known ? word : api::nearest_word(word, names);
+  return nearest.empty() ? "" : "; did you mean \"" + nearest + "\"?";
+}
+
 void add_calls(const Method& method, std::vector<std::string>& out) {
   for (std::string_view rest = method.calls; !rest.empty();) {
     const std::size_t blank = rest.find(' ');
@@ -76,7 +88,7 @@ std::vector<std::string> calls(const Node& node) {
     const auto word = item.text();
     const auto* method = std::ranges::find(kMethods, word.value_or(""), &Method::name);
     if (word && method == kMethods.end())
-      item.left_out("is no method of Chaos Mesh");
+      item.left_out("is no method of Chaos Mesh" + suggestion(*word));
     else if (word && method->calls.empty())
       item.left_out(method->why_not);
     else if (word)
@@ -150,10 +162,8 @@ void convert_io(const Node& spec, Draft& draft) {
     }
     fault.latency = *latency;
     if (latency->value.count() == 0) return delay.left_out("0 does nothing; the fault is left out");
-    if (latency->value > 10s) {
-      delay.left_out("at most 10s; calls are delayed by that");
-      fault.latency.value = 10s;
-    }
+    if (latency->value > 10s)
+      return delay.left_out("a call waits for at most 10s; the fault is left out");
     if (known && hit) draft.spec.faults.push_back({fault});
   } else if (word == "fault") {
     idle(delay);

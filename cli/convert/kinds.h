@@ -32,7 +32,7 @@ void convert_kernel(const Node& spec, Draft& draft);
                                                             const std::string& space);
 // selector, mode, value, duration, remoteCluster: of every kind.
 void convert_common(const Node& spec, Draft& draft);
-// containerNames, of the kinds that hit containers.
+// containerNames, of the kinds that hit containers. Without them the document is left out.
 void convert_containers(const Node& spec, Draft& draft);
 
 // Makes a finding of each given field below `spec` whose row of the table has no equivalent.

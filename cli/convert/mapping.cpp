@@ -41,35 +41,46 @@ constexpr std::array kRows{
     FieldRow{"", "selector.podPhaseSelectors", "target.selector",
              "`Running` is what is hit anyway; another phase leaves the document out"},
     FieldRow{"", "mode", "target.mode",
-             "the same words; `limits` are raised to what the mode asks for"},
+             "the same words; `limits` are raised to what the mode asks for, and for `all` a note "
+             "says what else has to allow it"},
     FieldRow{"", "value", "target.value", ""},
     FieldRow{"", "containerNames", "target.containerNames",
-             "not given: all containers, where Chaos Mesh takes the first (a note says so); of "
-             "`DNSChaos` left out and told: containers share their pod's network"},
+             "not given: the document is left out, since Chaos Mesh takes the first container and "
+             "all would be hit; name it. With those of `DNSChaos` the document is left out: "
+             "containers share their pod's network"},
     FieldRow{"", "duration", "phases.fault",
              "not given: 30 s, where Chaos Mesh goes on until it is deleted (a note says so); "
              "`pod-kill` and `container-kill` happen once"},
     FieldRow{"", "remoteCluster", "",
-             "an experiment runs in the cluster it is applied to; apply it there"},
+             "an experiment runs in the cluster it is applied to, and pods of this one would be "
+             "hit; apply it there; the document is left out"},
+    FieldRow{"", "scheduler", "", kNoSchedule},
     // NetworkChaos
     FieldRow{"NetworkChaos", "action", "faults",
              "`partition` and `bandwidth` are faults; with the others every given parameter "
              "becomes one, as in Chaos Mesh"},
-    FieldRow{"NetworkChaos", "device", "", "faults are on the pod's own interface; leave it out"},
+    FieldRow{"NetworkChaos", "device", "",
+             "faults are on the pod's own interface, eth0; the traffic of another one was not "
+             "meant, so the document is left out"},
     FieldRow{"NetworkChaos", "targetDevice", "",
-             "faults are on the pod's own interface; leave it out"},
+             "faults are on the pod's own interface, eth0; the traffic of another one was not "
+             "meant, so the document is left out"},
+    FieldRow{"NetworkChaos", "partitionBehavior", "",
+             "`drop` is what is done; with `reject` the fault is left out, since packets vanish "
+             "and nobody is told; use tcpReset, or socketError with ECONNREFUSED"},
     FieldRow{"NetworkChaos", "direction", "direction", "`to`, `from` and `both` mean the same"},
     FieldRow{"NetworkChaos", "target.selector", "peer", "a selector as above"},
     FieldRow{"NetworkChaos", "target.mode", "peer",
-             "`all`; with another mode the traffic with every pod that matches is hit; name the "
-             "pods in peer.pods"},
+             "`all`, or as many as `target.selector.pods` names; with another mode what the target "
+             "limits is left out, since every pod that matches would be a peer"},
     FieldRow{"NetworkChaos", "target.value", "",
-             "peers are all pods that match; name them in peer.pods"},
+             "peers are all pods that match; name them in target.selector.pods"},
     FieldRow{"NetworkChaos", "externalTargets", "cidrs, peerPorts",
              "addresses and networks, each with a port if it has one, in a fault of their own "
              "beside that of `target`; "
              "names are not looked up"},
-    FieldRow{"NetworkChaos", "delay.latency", "networkLatency.latency", "at most 10 s"},
+    FieldRow{"NetworkChaos", "delay.latency", "networkLatency.latency",
+             "at most 10 s; with more the fault is left out"},
     FieldRow{"NetworkChaos", "delay.jitter", "networkLatency.jitter",
              "uniform, as netem does it; at most latency"},
     FieldRow{"NetworkChaos", "delay.correlation", "networkLatency.correlation", ""},
@@ -95,7 +106,8 @@ constexpr std::array kRows{
     FieldRow{"NetworkChaos", "rate.rate", "networkBandwidth.rate", ""},
     // IOChaos
     FieldRow{"IOChaos", "action", "faults", "`latency` and `fault`; the others have no equivalent"},
-    FieldRow{"IOChaos", "delay", "syscallLatency.latency", "at most 10 s"},
+    FieldRow{"IOChaos", "delay", "syscallLatency.latency",
+             "at most 10 s; with more the fault is left out"},
     FieldRow{"IOChaos", "errno", "syscallError.errno", "by its name"},
     FieldRow{"IOChaos", "attr.ino", "", kNoAttributes},
     FieldRow{"IOChaos", "attr.size", "", kNoAttributes},

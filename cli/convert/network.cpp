@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cstdlib>
 
 #include "cli/convert/kinds.h"
 
@@ -51,6 +52,52 @@ bool external(const Node& item, std::map<std::uint16_t, std::vector<api::Cidr>>&
   return true;
 }
 
+// The selector of the other end. nullopt, with findings: it would match more than was asked.
+std::optional<api::Selector> peers(const Node& target, const Draft& draft) {
+  const Node selector = target["selector"], mode = target["mode"], value = target["value"];
+  if (!target.value()->is_object()) {
+    target.left_out("expected a map");
+    return std::nullopt;
+  }
+  if (!selector.given()) {
+    target.missing("selector", "the traffic with every pod of the namespace would be hit");
+    return std::nullopt;
+  }
+  auto peer = convert_selector(selector, draft.space);
+  if (!peer) return std::nullopt;
+  std::size_t named = 0;
+  for (const auto& [space, names] : peer->pods) named += names.size();
+  const std::string word = mode.text().value_or("");
+  const std::string number = value.text().value_or("");
+  const auto most = static_cast<std::size_t>(std::max(0, std::atoi(number.c_str())));
+  const bool every = word == "all" || (word == "one" && named == 1) ||
+                     (word == "fixed" && named > 0 && most >= named) ||
+                     (word == "fixed-percent" && most == 100);
+  if (every) {
+    if (value.given() && (word == "all" || word == "one"))
+      value.note("has no meaning with this mode, as in Chaos Mesh");
+    value.read_all();
+    return peer;
+  }
+  if (!mode.given())
+    target.missing("mode", "the traffic with every pod that matches would be hit");
+  else
+    mode.left_out(
+        "is not all, and the traffic with every pod that matches would be hit; name the "
+        "pods in target.selector.pods, with mode all");
+  if (value.given()) value.left_out(why_not("NetworkChaos", "target.value"));
+  return std::nullopt;
+}
+
+// A pod's faults are on its own interface, which every runtime calls eth0.
+void device(const Node& node, Draft& draft) {
+  const auto name = node.text();
+  if (!node.given()) return;
+  if (name && (name->empty() || *name == "eth0")) return node.read_all();
+  if (!node.told()) node.left_out(why_not("NetworkChaos", "device"));
+  draft.unsafe = true;
+}
+
 // One filter for each kind of peer: in Chaos Mesh they add up, in a filter they narrow each other.
 // Empty: peers were given and none can be said, so all traffic would be hit.
 std::vector<api::NetworkFilter> filters(const Node& spec, const Draft& draft) {
@@ -69,10 +116,7 @@ std::vector<api::NetworkFilter> filters(const Node& spec, const Draft& draft) {
   }
   const Node target = spec["target"], outside = spec["externalTargets"];
   if (target.given()) {
-    const Node mode = target["mode"];
-    if (const auto word = mode.text(); word && *word != "all")
-      mode.left_out("traffic with every pod that matches is hit; name the pods in peer.pods");
-    if (auto peer = convert_selector(target["selector"], draft.space)) {
+    if (auto peer = peers(target, draft)) {
       out.push_back(base);
       out.back().peer = std::move(*peer);
     } else {
@@ -122,10 +166,8 @@ void delay(const Node& node, std::vector<api::Fault>& out) {
     if (latency) node["latency"].left_out("0 does nothing; the fault is left out");
     return;
   }
-  if (fault.latency.value > 10s) {
-    node["latency"].left_out("at most 10s; packets are delayed by that");
-    fault.latency.value = 10s;
-  }
+  if (fault.latency.value > 10s)
+    return node["latency"].left_out("a packet waits for at most 10s; the fault is left out");
   if (fault.jitter > fault.latency) {
     jitter.left_out("at most latency: no packet arrives before it was sent; the latency is taken");
     fault.jitter = fault.latency;
@@ -186,6 +228,8 @@ void dice(const Node& node, std::string_view key, api::Probability Fault::*membe
 }  // namespace
 
 void convert_network(const Node& spec, Draft& draft) {
+  device(spec["device"], draft);
+  device(spec["targetDevice"], draft);
   const Node action = spec["action"];
   const std::string word = action.text().value_or("");
   const bool netem = word == "netem" || word == "delay" || word == "loss" || word == "duplicate" ||
@@ -204,14 +248,22 @@ void convert_network(const Node& spec, Draft& draft) {
     dice(spec["duplicate"], "duplicate", &api::NetworkDuplicate::duplicate, faults);
     dice(spec["corrupt"], "corrupt", &api::NetworkCorrupt::corrupt, faults);
     rate(spec["rate"], faults);
-    idle({"bandwidth"});
+    idle({"bandwidth", "partitionBehavior"});
     if (word != "netem" && !spec[word].given()) spec.missing(word, "the action needs it");
   } else if (word == "bandwidth") {
     rate(spec["bandwidth"], faults);
-    idle({"delay", "loss", "duplicate", "corrupt", "rate"});
+    idle({"delay", "loss", "duplicate", "corrupt", "rate", "partitionBehavior"});
     if (!spec["bandwidth"].given()) spec.missing("bandwidth", "the action needs it");
   } else if (word == "partition") {
-    faults.push_back({api::NetworkPartition{}});
+    const Node how = spec["partitionBehavior"];
+    const std::string behavior = how.text().value_or("drop");
+    if (behavior == "drop" || behavior.empty()) {
+      how.read_all();
+      faults.push_back({api::NetworkPartition{}});
+    } else {
+      how.left_out(behavior == "reject" ? why_not("NetworkChaos", "partitionBehavior")
+                                        : "expected one of drop, reject; the fault is left out");
+    }
     idle({"delay", "loss", "duplicate", "corrupt", "bandwidth", "rate"});
   } else {
     action.left_out("expected one of netem, delay, loss, duplicate, corrupt, partition, bandwidth");

@@ -168,10 +168,12 @@ void convert_pod(const Node& spec, Draft& draft) {
 void convert_dns(const Node& spec, Draft& draft) {
   const Node names = spec["containerNames"];
   names.read_all();
-  if (names.given())
+  if (names.given()) {
     names.left_out(
-        "all containers of a pod share its network, so that the fault hits them all; look whether "
-        "that is meant");
+        "all containers of a pod share its network, so that the fault would hit them all; leave "
+        "it out if that is meant; the document is left out");
+    draft.unsafe = true;
+  }
   const Node action = spec["action"], patterns = spec["patterns"];
   const std::string word = action.text().value_or("");
   api::DnsError fault;

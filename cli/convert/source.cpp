@@ -4,6 +4,7 @@
 #include <boost/json/serialize.hpp>
 #include <charconv>
 
+#include "api/codec.h"
 #include "document/path.h"
 
 namespace faultline::cli {
@@ -105,6 +106,8 @@ void Node::missing(std::string_view key, std::string_view why) const {
 
 void Node::note(std::string_view why) const { source_->add(path_, std::string(why), true); }
 
+bool Node::told() const { return source_->covered(path_); }
+
 void Node::read_all() const {
   source_->read(path_);
   source_->cover(path_);
@@ -121,21 +124,40 @@ void Source::add(const std::string& path, std::string why, bool note) {
   findings_.push_back({file_, at, path, std::move(why), note});
 }
 
-void Source::report_unread(const Node& node, std::string_view kind) {
-  if (covered_.contains(node.path()) || node.value() == nullptr) return;
+std::string Source::nearest(const Node& parent, std::string_view key) const {
+  const std::string above = parent.path().empty() ? "" : parent.path() + ".";
+  std::vector<std::string_view> known;
+  for (auto at = read_.lower_bound(above); at != read_.end() && at->starts_with(above); ++at) {
+    const std::string_view word = std::string_view(*at).substr(above.size());
+    if (word.find_first_of(".[") != std::string_view::npos) continue;
+    const auto* object = parent.value()->if_object();
+    if (object != nullptr && !object->contains(word)) known.push_back(word);
+  }
+  return api::nearest_word(key, known);
+}
+
+bool Source::report_unread(const Node& node, std::string_view kind, std::string_view then) {
+  if (covered_.contains(node.path()) || node.value() == nullptr) return false;
+  bool found = false;
   if (node.value()->is_array()) {
     const auto& items = node.value()->get_array();
     for (std::size_t i = 0; i < items.size(); ++i)
-      report_unread({*this, &items[i], document::child_path(node.path(), i)}, kind);
+      found |= report_unread({*this, &items[i], document::child_path(node.path(), i)}, kind, then);
   }
-  if (!node.value()->is_object()) return;
+  if (!node.value()->is_object()) return found;
   for (const auto& [key, value] : node.value()->get_object()) {
     const Node child(*this, &value, document::child_path(node.path(), key));
-    if (read_.contains(child.path()))
-      report_unread(child, kind);
-    else
-      child.left_out(std::string(kind) + " has no such field here");
+    if (read_.contains(child.path())) {
+      found |= report_unread(child, kind, then);
+      continue;
+    }
+    found = true;
+    std::string why = std::string(kind) + " has no such field here";
+    if (const std::string word = nearest(node, key); !word.empty())
+      why += "; did you mean \"" + word + "\"?";
+    child.left_out(why + std::string(then));
   }
+  return found;
 }
 
 }  // namespace faultline::cli

@@ -44,6 +44,8 @@ class Node {
   void note(std::string_view why) const;
   // Everything in it counts as read.
   void read_all() const;
+  // Whether it was left out or read as a whole.
+  [[nodiscard]] bool told() const;
 
  private:
   Source* source_;
@@ -65,12 +67,16 @@ class Source {
   void add(const std::string& path, std::string why, bool note);
   void read(const std::string& path) { read_.insert(path); }
   void cover(const std::string& path) { covered_.insert(path); }
-  // Makes a finding of each key below `node` that nobody read.
-  void report_unread(const Node& node, std::string_view kind);
+  [[nodiscard]] bool covered(const std::string& path) const { return covered_.contains(path); }
+  // Makes a finding of each key below `node` that nobody read, with the nearest of those that were
+  // asked for beside it, and `then` at its end. Returns whether there was one.
+  bool report_unread(const Node& node, std::string_view kind, std::string_view then = "");
   [[nodiscard]] int line(const std::string& path) const { return document_.line(path); }
   [[nodiscard]] const std::string& file() const { return file_; }
 
  private:
+  [[nodiscard]] std::string nearest(const Node& parent, std::string_view key) const;
+
   std::string file_;
   const document::YamlDocument& document_;
   std::vector<Finding>& findings_;

@@ -191,6 +191,8 @@ class EachKey {
           out.at(first).says = "\"1.5\"";  // as it was written
         }
       }
+    if (is("object") && s.contains("minProperties"))
+      out.push_back({json::object{}, "must not be empty"});
     if (is("array")) {
       if (s.contains("minItems")) out.push_back({json::array{}, "must not be empty"});
       if (const auto* most = s.if_contains("maxItems")) {

@@ -126,6 +126,7 @@ constexpr Sample kSamples[] = {
     {"target.mode", R"("one")", kTarget},
     {"target.value", R"("2")", kTarget},
     {"targetDevice", R"("eth1")"},
+    {"partitionBehavior", R"("reject")", R"({"action":"partition"})"},
     {"externalTargets", R"(["10.0.0.7:443"])"},
     {"delay", R"("33ms")"},
     {"errno", "13", kFault},

@@ -42,11 +42,11 @@ const std::vector<Case>& cases() {
       {"delay", "NetworkChaos",
        "  action: delay\n  delay: {latency: 90ms, correlation: '25', jitter: 30ms}\n",
        "- networkLatency:\n latency: 90ms\n jitter: 30ms\n correlation: 25%"},
-      {"a delay longer than we wait, and a jitter longer than that",
+      {"a jitter longer than the delay",
        "NetworkChaos",
-       "  action: delay\n  delay: {latency: 20s, jitter: 30s}\n",
-       "- networkLatency:\n latency: 10s\n jitter: 10s",
-       {"spec.delay.latency: at most 10s", "spec.delay.jitter: at most latency"}},
+       "  action: delay\n  delay: {latency: 1s, jitter: 30s}\n",
+       "- networkLatency:\n latency: 1s\n jitter: 1s",
+       {"spec.delay.jitter: at most latency"}},
       {"reorder is the part that is held back", "NetworkChaos",
        "  action: delay\n  delay:\n    latency: 10ms\n    reorder: {reorder: '25', correlation: "
        "'50', gap: 1}\n",
@@ -105,12 +105,19 @@ const std::vector<Case>& cases() {
        "  target: {mode: one, value: '1', selector: {pods: {db: [pg-0]}}}\n",
        "- networkPartition:\n peer:\n pods:\n db:\n - pg-0\n- networkPartition:\n cidrs:\n - "
        "10.0.0.7",
-       {"spec.target.mode: traffic with every pod", "spec.target.value: peers are all pods"}},
-      {"devices are not chosen",
+       {"note: spec.target.value: has no meaning with this mode"}},
+      {"as many peers as are named", "NetworkChaos",
+       "  action: partition\n"
+       "  target: {mode: fixed, value: '2', selector: {pods: {db: [pg-0, pg-1]}}}\n",
+       "- networkPartition:\n peer:\n pods:\n db:\n - pg-0\n - pg-1"},
+      {"the device that it is", "NetworkChaos",
+       "  action: partition\n  device: eth0\n  targetDevice: eth0\n  partitionBehavior: drop\n",
+       "- networkPartition:\n {}"},
+      {"what was a schedule before there were Schedules",
        "NetworkChaos",
-       "  action: partition\n  device: eth0\n  targetDevice: eth1\n",
-       "- networkPartition:\n {}",
-       {"spec.device: faults are on the pod's own", "spec.targetDevice: faults are on the pod's"}},
+       "  action: loss\n  loss: {loss: '5'}\n  scheduler: {cron: '@every 10m'}\n",
+       "- networkLoss:\n loss: 5%",
+       {"spec.scheduler: nothing here starts by the clock; let a CronJob"}},
       {"latency of files", "IOChaos",
        kApp + "  action: latency\n  delay: 10ms\n  volumePath: /var/run/etcd\n  path: "
               "/var/run/etcd/**/*\n"
@@ -144,9 +151,9 @@ const std::vector<Case>& cases() {
        {"spec.action: the pod's processes stand still"}},
       {"names that are not found",
        "DNSChaos",
-       kApp + "  action: error\n  patterns: [google.com, 'chaos-mesh.*', 'github.?om']\n",
+       "  action: error\n  patterns: [google.com, 'chaos-mesh.*', 'github.?om']\n",
        "- dnsError:\n names:\n - google.com\n - chaos-mesh.*\n rcode: SERVFAIL",
-       {"spec.containerNames: all containers", "spec.patterns[2]: no name is like that"}},
+       {"spec.patterns[2]: no name is like that"}},
       {"memory that the kernel has not",
        "KernelChaos",
        "  failKernRequest:\n    failtype: 0\n    headers: [linux/mm.h]\n    probability: 1\n    "
@@ -238,6 +245,95 @@ TEST(Convert, NothingHitsMoreThanTheManifestAsked) {
   }
 }
 
+// Each of these once became more than it says. `leave` is where it is told, with the nearest word.
+TEST(Convert, WhatSaysLessThanWhatWouldComeOutIsLeftOutWithTheNearestWord) {
+  const std::string partition = "  action: partition\n", kill = "  action: container-kill\n";
+  const std::string io = "  action: latency\n  delay: 10ms\n  volumePath: /d\n";
+  const struct {
+    std::string text, field, says;
+  } cases[] = {
+      {manifest("NetworkChaos",
+                partition + "  target: {mode: one, selector: {labelSelectors: {app: db}}}\n"),
+       "spec.target.mode", "name the pods in target.selector.pods"},
+      {manifest("NetworkChaos", partition + "  target: {mode: fixed, value: '1', selector: {pods: "
+                                            "{db: [a, b]}}}\n"),
+       "spec.target.mode", "every pod that matches would be hit"},
+      {manifest("NetworkChaos", partition + "  target: {selector: {labelSelectors: {app: db}}}\n"),
+       "spec.target", "missing key \"mode\""},
+      {manifest("NetworkChaos", partition + "  target: {mode: all}\n"), "spec.target",
+       "missing key \"selector\""},
+      {manifest("NetworkChaos", partition + "  target: db\n"), "spec.target", "expected a map"},
+      {manifest("NetworkChaos", partition + "  target: {mode: all, selector: {labelSelector: {app: "
+                                            "db}}}\n"),
+       "spec.target.selector.labelSelector", "did you mean \"labelSelectors\"?"},
+      {manifest("NetworkChaos", partition + "  targets: {mode: all, selector: {labelSelectors: "
+                                            "{app: db}}}\n"),
+       "spec.targets", "did you mean \"target\"?"},
+      {manifest("NetworkChaos", partition + "  externalTarget: [10.0.0.7]\n"),
+       "spec.externalTarget", "did you mean \"externalTargets\"?"},
+      {manifest("NetworkChaos", partition + "  device: eth1\n"), "spec.device",
+       "the pod's own interface, eth0"},
+      {manifest("NetworkChaos", partition + "  targetDevice: net1\n"), "spec.targetDevice",
+       "the pod's own interface, eth0"},
+      {manifest("NetworkChaos", partition + "  remoteCluster: west\n"), "spec.remoteCluster",
+       "apply it there"},
+      {manifest("NetworkChaos", partition + "  partitionBehavior: reject\n"),
+       "spec.partitionBehavior", "use tcpReset"},
+      {manifest("NetworkChaos", partition + "  partitionBehavior: rejct\n"),
+       "spec.partitionBehavior", "expected one of drop, reject"},
+      {manifest("NetworkChaos", "  action: delay\n  delay: {latency: 5m}\n"), "spec.delay.latency",
+       "at most 10s; the fault is left out"},
+      {manifest("IOChaos",
+                "  containerNames: [app]\n  action: latency\n  delay: 5m\n"
+                "  volumePath: /d\n"),
+       "spec.delay", "at most 10s; the fault is left out"},
+      {manifest("IOChaos", io), "spec", "missing key \"containerNames\": Chaos Mesh takes the"},
+      {manifest("IOChaos", io + "  containerName: app\n"), "spec.containerName",
+       "did you mean \"containerNames\"?"},
+      {manifest("IOChaos", io + "  containerNames: [app]\n  method: [read]\n"), "spec.method",
+       "did you mean \"methods\"?"},
+      {manifest("IOChaos", io + "  containerNames: [app]\n  methods: [READ]\n"), "spec.methods[0]",
+       "is no method of Chaos Mesh; did you mean \"read\"?"},
+      {manifest("StressChaos", "  stressors: {cpu: {workers: 1}}\n"), "spec",
+       "missing key \"containerNames\""},
+      {manifest("PodChaos", kill), "spec", "missing key \"containerNames\""},
+      {manifest("DNSChaos", "  action: error\n  containerNames: [app]\n"), "spec.containerNames",
+       "share its network"},
+      {manifest("DNSChaos", "  action: error\n  pattern: [a.example]\n"), "spec.pattern",
+       "did you mean \"patterns\"?"},
+      {manifest("IoChaos", io), "", "no kind of Chaos Mesh; left out; did you mean IOChaos?"},
+      {"apiVersion: pingcap.com/v1alpha1\nkind: NetworkChaos\nmetadata: {name: x}\nspec: {}\n", "",
+       "did you mean NetworkChaos of chaos-mesh.org/v1alpha1?"},
+  };
+  for (const auto& c : cases) {
+    const auto out = convert_chaos_mesh(c.text, "m.yaml");
+    ASSERT_TRUE(out) << c.text << out.error().message;
+    EXPECT_TRUE(out->experiments.empty()) << c.text;
+    EXPECT_FALSE(out->complete()) << c.text;
+    std::string told, all;
+    int times = 0;
+    for (const Finding& finding : out->findings) {
+      all += finding.text() + "\n";
+      if (finding.field != c.field) continue;
+      told += finding.why + "\n";
+      EXPECT_FALSE(finding.note) << all;
+      ++times;
+    }
+    EXPECT_THAT(told, HasSubstr(c.says)) << all;
+    EXPECT_LE(times, 2) << "told again and again: " << all;
+  }
+}
+
+TEST(Convert, APauseThatIsNoneIsNotLeftOut) {
+  std::string text = manifest("NetworkChaos", "  action: partition\n");
+  text.replace(text.find("namespace: shop"), 15,
+               "namespace: shop, annotations: {experiment.chaos-mesh.org/pause: \"false\"}");
+  const auto out = convert_chaos_mesh(text, "m.yaml");
+  ASSERT_TRUE(out);
+  EXPECT_EQ(out->experiments.size(), 1U);
+  EXPECT_TRUE(out->complete());
+}
+
 TEST(Convert, SelectorsThatAreNamesAreNamedAndOthersLeaveTheDocumentOut) {
   const auto select = [](const std::string& selector) {
     std::string text = manifest("PodChaos", "  action: container-kill\n  containerNames: [a]\n");
@@ -268,7 +364,9 @@ TEST(Convert, SelectorsThatAreNamesAreNamedAndOthersLeaveTheDocumentOut) {
   for (const char* words :
        {"{expressionSelectors: [{key: a, operator: Exists}]}", "{nodeSelectors: {zone: a}}",
         "{fieldSelectors: {status.podIP: 10.0.0.1}}", "{podPhaseSelectors: [Pending]}",
-        "{labelSelectors: {app: true}}", "{nodes: n1}", "{labelSelectors: [a]}",
+        "{labelSelectors: {app: true}}", "{nodes: n1}", "pay", "", "{labelSelector: {app: pay}}",
+        "{expressionSelectors: {key: a}}", "{podPhaseSelectors: Running}",
+        "{namespace: [shop], labelSelectors: {app: pay}}", "{labelSelectors: [a]}",
         "{fieldSelectors: {metadata.namespace: web}}",
         "{labelSelectors: {a: x}, expressionSelectors: [{key: a, operator: In, values: [y]}]}"})
     EXPECT_TRUE(select(words).experiments.empty()) << words;
@@ -283,6 +381,11 @@ TEST(Convert, ModesKeepTheirMeaningAndRaiseTheLimitsToIt) {
   const api::ExperimentSpec all = one("mode: all").experiments.at(0).experiment.spec;
   EXPECT_EQ(all.target.mode, api::Mode::all);
   EXPECT_EQ(all.limits.maxPercent, 100);
+  EXPECT_TRUE(all.limits.allReadyPods);
+  const Conversion told = one("mode: all");
+  ASSERT_EQ(told.findings.size(), 1U);
+  EXPECT_THAT(told.findings[0].text(), HasSubstr("note: spec.mode: all pods that match are hit"));
+  EXPECT_THAT(told.findings[0].text(), HasSubstr("maxPercentOfWorkload, which is 50 as installed"));
   const api::ExperimentSpec fixed =
       one("mode: fixed\n  value: '7'").experiments.at(0).experiment.spec;
   EXPECT_EQ(fixed.target.value, "7");
@@ -300,15 +403,14 @@ TEST(Convert, WhatIsNotThereIsANoteNotALoss) {
   const auto out = convert_chaos_mesh(
       "apiVersion: chaos-mesh.org/v1alpha1\nkind: IOChaos\nmetadata: {name: x}\nspec:\n  mode: "
       "one\n"
-      "  selector: {}\n  action: fault\n  errno: 5\n  volumePath: /d\n",
+      "  selector: {}\n  action: fault\n  errno: 5\n  volumePath: /d\n  containerNames: [app]\n",
       "m.yaml");
   ASSERT_TRUE(out);
   ASSERT_EQ(out->experiments.size(), 1U);
   EXPECT_TRUE(out->complete());
-  ASSERT_EQ(out->findings.size(), 3U);
+  ASSERT_EQ(out->findings.size(), 2U);
   EXPECT_THAT(out->findings[0].text(), HasSubstr("m.yaml:3: note: metadata.namespace: not given"));
   EXPECT_THAT(out->findings[1].text(), HasSubstr("m.yaml:4: note: spec.duration: not given"));
-  EXPECT_THAT(out->findings[2].text(), HasSubstr("note: spec.containerNames: not given"));
   EXPECT_THAT(api::to_yaml(out->experiments[0].experiment), HasSubstr("- default"));
 }
 
@@ -350,7 +452,6 @@ items:
   spec:
     action: error
     mode: one
-    containerNames: [app]
     selector: {labelSelectors: {app: pay}}
     duration: 30s
   status: {experiment: {desiredPhase: Run}}
@@ -374,10 +475,9 @@ TEST(Convert, ReadsManyDocumentsSchedulesAndLists) {
         "m.yaml:10: spec.concurrencyPolicy:", "m.yaml:21: is a Deployment of apps/v1",
         "m.yaml:26: kind: TimeChaos has no equivalent and is left out: clocks are never changed",
         "m.yaml:35: note: items[0].metadata.uid: is the API server's",
-        "items[0].spec.containerNames: all containers of a pod share its network",
-        "m.yaml:42: note: items[0].status: is what became of it"})
+        "m.yaml:41: note: items[0].status: is what became of it"})
     EXPECT_THAT(told, HasSubstr(line));
-  EXPECT_EQ(out->findings.size(), 10U) << told;
+  EXPECT_EQ(out->findings.size(), 9U) << told;
 }
 
 TEST(Convert, AScheduleOfWhatHasNoEquivalentIsToldByItsName) {
@@ -440,7 +540,7 @@ TEST(ConvertCommand, PrintsWhatItCanAndTheExitCodeTellsWhetherThatIsAll) {
   EXPECT_EQ(shell.run({"convert", "-"}), 0);
   EXPECT_EQ(shell.run({"convert", part, "--output", "json"}), 1);
   EXPECT_EQ(shell.json().at("experiments").as_array().size(), 2U);
-  EXPECT_EQ(shell.json().at("findings").as_array().size(), 10U);
+  EXPECT_EQ(shell.json().at("findings").as_array().size(), 9U);
   EXPECT_EQ(shell.json().at("exitCode"), 1);
 }
 
