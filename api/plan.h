@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/experiment.h"
@@ -30,6 +31,11 @@ BOOST_DESCRIBE_STRUCT(UnsupportedFault, (), (node, fault, reason))
   return std::min(limits.maxPods, std::max<std::int64_t>(1, static_cast<std::int64_t>(share)));
 }
 
+// Of an Experiment: RunPlan::choice of the plan that a person agreed to.
+inline constexpr std::string_view kChoiceNote = "faultline.dev/choice";
+// The lease of a controller that was not told another one (--lease).
+inline constexpr double kDefaultLeaseSeconds = 3;
+
 struct RunPlan {
   std::int64_t matching = 0;  // pods that match the target selector and are not protected
   std::int64_t allowed = 0;   // how many of them the limits let be targets
@@ -39,10 +45,15 @@ struct RunPlan {
   Mode mode = Mode::one;
   Limits limit;
   std::vector<UnsupportedFault> unsupported;  // empty: the run can start
-  std::uint64_t seed = 0;                     // that chose: a start with ?seed= hits the same pods
+  std::uint64_t seed = 0;                     // that chose: a start with ?seed= chooses by it too
+  // Stands for exactly these targets on these nodes. A start with ?choice=, or with the annotation
+  // kChoiceNote, is refused when it would hit others. Empty: the controller is older.
+  std::string choice;
+  // How long faults go on at most when an agent loses touch with this controller. 0: it is older.
+  double leaseSeconds = 0;
 };
 BOOST_DESCRIBE_STRUCT(RunPlan, (),
                       (matching, allowed, targets, observed, control, mode, limit, unsupported,
-                       seed))
+                       seed, choice, leaseSeconds))
 
 }  // namespace faultline::api

@@ -25,9 +25,13 @@ class ControllerApi {
   explicit ControllerApi(std::shared_ptr<Way> way, std::string ns = "", bool said = false)
       : way_(std::move(way)), namespace_(std::move(ns)), said_(said) {}
 
-  // `document`: YAML or JSON of an Experiment.
-  [[nodiscard]] Result<api::RunPlan> plan(const std::string& document) const;
-  [[nodiscard]] Result<api::RunSummary> start(const std::string& document) const;
+  // `document`: YAML or JSON of an Experiment. `seed`: for one that has none, that of an earlier
+  // plan; 0: the controller chooses.
+  [[nodiscard]] Result<api::RunPlan> plan(const std::string& document,
+                                          std::uint64_t seed = 0) const;
+  // Hits exactly the targets of `agreed`, else it is refused (kConflict).
+  [[nodiscard]] Result<api::RunSummary> start(const std::string& document,
+                                              const api::RunPlan& agreed = {}) const;
   // The id of the run that a NAME of the command line means, to read it or to stop it: see
   // cli/run_names.h. Everything below takes ids.
   [[nodiscard]] Result<std::string> run_to_read(const std::string& name) const;
@@ -57,7 +61,8 @@ class ControllerApi {
   [[nodiscard]] Result<std::string> get(const std::string& target) const {
     return ask("GET", target, "", true);
   }
-  [[nodiscard]] std::string experiments_target(bool dry_run) const;
+  [[nodiscard]] std::string experiments_target(bool dry_run, std::uint64_t seed,
+                                               const std::string& choice) const;
 
   std::shared_ptr<Way> way_;
   std::string namespace_;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/printable.h"
+#include "cli/between.h"
 #include "cli/text.h"
 #include "report/format.h"
 #include "report/report.h"
@@ -103,11 +104,18 @@ std::string phase_words(const api::Experiment& experiment) {
          words(phases.recovery) + " after";
 }
 
-std::string end_words(const api::Experiment& experiment) {
+// `touch`: when the faults end if an agent and its controller lose touch.
+std::string end_words(const api::Experiment& experiment, const std::string& touch) {
   const std::string after =
       "after " + report::exact_seconds_words(experiment.spec.phases.fault.seconds());
   if (experiment.spec.faults.empty()) return after + "; on Ctrl-C";
-  return after + "; on Ctrl-C; 3 s after we lose touch; at once if the agent dies";
+  return after + "; on Ctrl-C; " + touch + "; at once if the agent dies";
+}
+
+// The lease is the controller's (--lease): 3 s, or 15 s where several stand by.
+std::string touch_words(const api::RunPlan& plan) {
+  if (plan.leaseSeconds <= 0) return "when we lose touch, after the controller's lease";
+  return report::exact_seconds_words(plan.leaseSeconds) + " after we lose touch";
 }
 
 std::string bound_words(const std::string& above, const std::string& below) {
@@ -169,6 +177,8 @@ std::string plan_text(const api::Experiment& experiment, const api::RunPlan& pla
     block.line("does", std::string(fault.name()) + " " + report::asked_words(fault) +
                            mechanism_words(fault, plan, nodes));
     block.line("feels", report::explain_words(fault));
+    if (const std::string both = between_words(fault, plan.targets); !both.empty())
+      block.line("", both);
   }
   if (!faults) block.line("does", "nothing: it only measures");
   if (!plan.observed.empty()) block.line("observes", some_of(pods_words(plan.observed)));
@@ -177,7 +187,7 @@ std::string plan_text(const api::Experiment& experiment, const api::RunPlan& pla
   if (const std::string note = report::too_short_words(experiment.spec.phases);
       !note.empty() && !experiment.spec.faults.empty())
     block.line("note", note);
-  block.line("ends", end_words(experiment));
+  block.line("ends", end_words(experiment, touch_words(plan)));
   return block.take();
 }
 
@@ -226,6 +236,8 @@ std::string explain_text(const api::Experiment& experiment,
   for (const api::Fault& fault : spec.faults) {
     block.line("does", std::string(fault.name()) + " " + report::asked_words(fault));
     block.line("feels", report::explain_words(fault));
+    if (judged(spec.target.selector) && matching(spec.target.selector).size() < 2) continue;
+    if (const std::string both = between_words(fault, spec); !both.empty()) block.line("", both);
   }
   if (spec.faults.empty()) block.line("does", "nothing: it only measures");
   for (const api::Selector& selector : spec.observe)
@@ -240,7 +252,10 @@ std::string explain_text(const api::Experiment& experiment,
   if (const std::string note = report::too_short_words(experiment.spec.phases);
       !note.empty() && !experiment.spec.faults.empty())
     block.line("note", note);
-  block.line("ends", end_words(experiment));
+  block.line("ends",
+             end_words(experiment, report::exact_seconds_words(api::kDefaultLeaseSeconds) +
+                                       " after we lose touch by default (with --controller or "
+                                       "--kubernetes the plan has the lease in force)"));
   return block.take();
 }
 

@@ -112,28 +112,35 @@ Result<int> run_run(Invocation& call, Console& console) {
   if (!place) return fail(place.error());
   const ControllerApi& api = place->api();
 
-  const auto plan = api.plan(document->text);
-  if (!plan) return fail(with_hint(plan.error(), call, console));
-  const auto nodes = api.nodes();
   std::ostream& talk = call.json() ? console.err : console.out;
-  talk << plan_text(document->experiment, *plan, nodes ? *nodes : std::vector<api::NodeStatus>{},
-                    static_cast<std::size_t>(console.width()))
-       << std::flush;
-  if (auto good = plan_problem(*plan); !good) return fail(good.error());
-  if (call.has("dry-run")) {
-    print_dry_run(call, console, api::to_json(*plan));
-    return kExitMet;
+  auto plan = api.plan(document->text);
+  if (!plan) return fail(with_hint(plan.error(), call, console));
+  Result<api::RunSummary> started;
+  for (int shown = 1;; ++shown) {
+    const auto nodes = api.nodes();
+    talk << plan_text(document->experiment, *plan, nodes ? *nodes : std::vector<api::NodeStatus>{},
+                      static_cast<std::size_t>(console.width()))
+         << std::flush;
+    if (auto good = plan_problem(*plan); !good) return fail(good.error());
+    if (call.has("dry-run")) {
+      print_dry_run(call, console, api::to_json(*plan));
+      return kExitMet;
+    }
+    const auto go = confirmed(call, console, interrupt);
+    if (!go) return fail(go.error());
+    if (!*go) {
+      talk << "not started\n";
+      return kExitAborted;
+    }
+    if (interrupt.requested())
+      return fail(Errc::kUnavailable, "interrupted before anything was started");
+    started = api.start(document->text, *plan);
+    if (started || started.error().code != Errc::kConflict || shown == kMostPlans) break;
+    auto changed = api.plan(document->text, plan->seed);
+    if (!changed || changed->choice == plan->choice) break;
+    plan = std::move(*changed);
+    talk << kPlanChanged;
   }
-  const auto go = confirmed(call, console, interrupt);
-  if (!go) return fail(go.error());
-  if (!*go) {
-    talk << "not started\n";
-    return kExitAborted;
-  }
-  if (interrupt.requested())
-    return fail(Errc::kUnavailable, "interrupted before anything was started");
-
-  auto started = api.start(document->text);
   if (!started) return fail(started.error());
   const std::string run = started->run;
   interrupt.last_words(place->own ? "the private agent is ended, its faults with it"

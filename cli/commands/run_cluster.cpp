@@ -55,21 +55,26 @@ class ClusterRun {
     auto open = (*way)->options();
     if (!open && open.error().code != Errc::kDenied) return fail(open.error());
     if (!open) closed_ = open.error().message;
-    if (auto shown = show_plan(); !shown) return fail(shown.error());
-    if (call_.has("dry-run")) {
-      print_dry_run(call_, console_, plan_ ? api::to_json(*plan_) : boost::json::value());
-      return kExitMet;
+    for (int shown = 1;; ++shown) {
+      if (auto plan = show_plan(); !plan) return fail(plan.error());
+      if (call_.has("dry-run")) {
+        print_dry_run(call_, console_, plan_ ? api::to_json(*plan_) : boost::json::value());
+        return kExitMet;
+      }
+      const auto go = confirmed(call_, console_, interrupt_);
+      if (!go) return fail(go.error());
+      if (!*go) {
+        talk() << "not started\n";
+        return kExitAborted;
+      }
+      if (interrupt_.requested())
+        return fail(Errc::kUnavailable, "interrupted before anything was started");
+      if (auto made = make(); !made) return fail(made.error());
+      auto code = follow_it();
+      if (code || shown == kMostPlans || !plan_changed(code.error())) return code;
+      finished_ = made_;  // it was refused, and another takes its place
+      talk() << kPlanChanged;
     }
-    const auto go = confirmed(call_, console_, interrupt_);
-    if (!go) return fail(go.error());
-    if (!*go) {
-      talk() << "not started\n";
-      return kExitAborted;
-    }
-    if (interrupt_.requested())
-      return fail(Errc::kUnavailable, "interrupted before anything was started");
-    if (auto made = make(); !made) return fail(made.error());
-    return follow_it();
   }
 
  private:
@@ -131,7 +136,7 @@ class ClusterRun {
              << std::flush;
       return {};
     }
-    auto plan = api_->plan(document_.text);
+    auto plan = api_->plan(document_.text, plan_ ? plan_->seed : 0);
     if (!plan) return fail(plan.error());
     plan_ = std::move(*plan);
     const auto nodes = api_->nodes();
@@ -141,7 +146,16 @@ class ClusterRun {
     // What was shown is what is hit.
     constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
     if (experiment_.spec.seed == 0 && plan_->seed <= kLargest) experiment_.spec.seed = plan_->seed;
+    if (!plan_->choice.empty())
+      experiment_.metadata.annotations[std::string(api::kChoiceNote)] = plan_->choice;
     return {};
+  }
+
+  // Whether our Experiment was refused because other pods would be hit than the plan showed.
+  [[nodiscard]] bool plan_changed(const Error& error) const {
+    if (error.code != Errc::kConflict || !plan_ || plan_->choice.empty()) return false;
+    const auto now = api_->plan(document_.text, plan_->seed);
+    return now && now->choice != plan_->choice;
   }
 
   Result<> make() {

@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "controller/engine/abort.h"
+#include "controller/engine/choice.h"
 #include "controller/engine/node.h"
 #include "controller/engine/scope.h"
 
@@ -88,7 +89,9 @@ std::uint64_t Engine::seed_for(std::uint64_t asked) const {
 
 Result<api::RunPlan> Engine::plan(api::Experiment experiment, Instant now) const {
   experiment.spec.seed = seed_for(experiment.spec.seed);
-  return resolve(experiment, cluster(experiment, now));
+  auto plan = resolve(experiment, cluster(experiment, now));
+  if (plan) plan->leaseSeconds = std::chrono::duration<double>(options_.times.lease).count();
+  return plan;
 }
 
 Result<> Engine::never_runs(const api::Experiment& experiment, Instant now) const {
@@ -113,6 +116,7 @@ Result<api::RunRecord> Engine::prepare(api::Experiment experiment, const std::st
   const Cluster known = cluster(experiment, now);
   Result<api::RunPlan> plan = resolve(experiment, known);
   if (!plan) return fail(std::move(plan.error()));
+  if (auto fine = as_agreed(experiment, *plan); !fine) return fail(std::move(fine.error()));
   if (auto fine = require_supported(*plan); !fine) return fail(std::move(fine.error()));
 
   api::RunRecord head{.run = new_run_id(experiment.metadata.name, now.utc),

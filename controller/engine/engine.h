@@ -76,7 +76,7 @@ class Engine {
   [[nodiscard]] Result<> never_runs(const api::Experiment& experiment, Instant now) const;
   // Reserves the pods; the run begins with begin(), when it is stored, or is given up with drop().
   // `requested_by` is who asked, `uid` the Experiment's in the cluster, or empty. Also
-  // kUnsupported: see require_supported().
+  // kUnsupported and kConflict: see require_supported() and as_agreed().
   Result<api::RunRecord> prepare(api::Experiment experiment, const std::string& requested_by,
                                  Instant now, const std::string& uid = {});
   void begin(const std::string& run, Instant now);

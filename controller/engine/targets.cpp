@@ -8,6 +8,7 @@
 #include <set>
 
 #include "api/codec.h"
+#include "controller/engine/choice.h"
 #include "controller/engine/dice.h"
 #include "report/format.h"
 
@@ -274,6 +275,7 @@ Result<api::RunPlan> resolve(const api::Experiment& experiment, const Cluster& c
   pods->resize(*count);
   std::ranges::sort(*pods, {}, &api::PodRef::id);
   plan.targets = std::move(*pods);
+  plan.choice = choice_of(plan.targets);
   if (auto fine = hit_by_nobody(plan.targets, cluster); !fine) return fail(std::move(fine.error()));
   Pods everybody;
   for (const KnownNode& node : cluster.nodes)

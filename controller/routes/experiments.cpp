@@ -80,6 +80,9 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
     if (experiment->spec.seed == 0) experiment->spec.seed = *asked;
   }
 
+  if (const auto choice = request.query.find("choice"); choice != request.query.end())
+    experiment->metadata.annotations[std::string(api::kChoiceNote)] = choice->second;
+
   if (*dry_run) {
     const Result<api::RunPlan> plan = engine_.plan(std::move(*experiment), now());
     if (!plan) co_return http::problem(plan.error());

@@ -28,6 +28,39 @@ TEST_F(ClusterRun, IsAnExperimentOfTheApiServerAndEndsInAReport) {
   EXPECT_THAT(shell_.out.str(), HasSubstr("experiment   shop/slow"));
   EXPECT_TRUE(std::filesystem::exists(folder_.path() + "/out/report.json"));
 }
+TEST_F(ClusterRun, TheExperimentSaysWhichPlanWasAgreedTo) {
+  serve("leads-0");
+  EXPECT_EQ(run_file(), 0) << shell_.err.str();
+  ASSERT_TRUE(stored_);
+  EXPECT_EQ(stored_->at("spec").at("seed"), 42);
+  EXPECT_EQ(stored_->at("metadata").at("annotations").at("faultline.dev/choice"), "choice-0");
+}
+TEST_F(ClusterRun, APlanThatDoesNotHoldAnyMoreIsShownAnewAndAskedFor) {
+  moves_ = 1;
+  serve("leads-0");
+  shell_.console.in_is_terminal = shell_.console.out_is_terminal = true;
+  shell_.in.str("y\nn\n");
+  EXPECT_EQ(run_file(), 4) << shell_.err.str();
+  const std::string out = shell_.out.str();
+  const std::size_t changed = out.find("The pods have changed since this plan was made");
+  ASSERT_NE(changed, out.npos) << out;
+  EXPECT_THAT(out.substr(changed), HasSubstr("hits      shop/payments-1 on node-1"));
+  EXPECT_EQ(asked("POST " + path() + " "), 1);
+}
+TEST_F(ClusterRun, TheNewPlanTakesThePlaceOfTheOneThatWasRefused) {
+  moves_ = 1;
+  serve("leads-0");
+  EXPECT_EQ(run_file({"--yes"}), 0) << shell_.err.str();
+  EXPECT_EQ(asked("DELETE " + path("slow")), 1);
+  EXPECT_EQ(asked("POST " + path() + " "), 2);
+  EXPECT_EQ(stored_->at("metadata").at("annotations").at("faultline.dev/choice"), "choice-1");
+}
+TEST_F(ClusterRun, PodsThatChangeAgainAndAgainAreARefusal) {
+  moves_ = 100;
+  serve("leads-0");
+  EXPECT_EQ(run_file({"--yes"}), 5);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("was refused: the pods have changed"));
+}
 TEST_F(ClusterRun, ADryRunMakesNothing) {
   serve("leads-0");
   EXPECT_EQ(run_file({"--dry-run"}), 0) << shell_.err.str();

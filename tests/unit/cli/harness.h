@@ -111,6 +111,8 @@ class ControllerDouble {
     bool hostile = false;  // every text that its messages can hold is hostile (but names of runs)
     std::string leader;    // not empty: everything is answered by 421 that names it
     std::vector<api::RunSummary> others;  // that it lists too
+    int moves = 0;     // the first so many starts find other pods than the plan before them
+    double lease = 3;  // seconds
   };
 
   explicit ControllerDouble(Script script)
@@ -166,6 +168,16 @@ class ControllerDouble {
   }
   [[nodiscard]] int starts() const { return starts_; }
   [[nodiscard]] int stops() const { return stops_; }
+  // Seed and choice that the last start came with: "7 choice-0".
+  [[nodiscard]] std::string agreed() {
+    std::string agreed;
+    asio::post(io_, std::packaged_task<void()>([&] { agreed = agreed_; })).wait();
+    return agreed;
+  }
+  // Another pod takes the place of the target.
+  void pods_move() {
+    asio::post(io_, std::packaged_task<void()>([this] { ++moved_; })).wait();
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -208,6 +220,12 @@ class ControllerDouble {
     const api::RunState s = state();
     if (s == api::RunState::Baseline) return api::RunPhase::baseline;
     return s == api::RunState::Injecting ? api::RunPhase::fault : api::RunPhase::recovery;
+  }
+  std::string choice() const { return "choice-" + std::to_string(moved_); }
+  api::PodRef target() const {
+    api::PodRef target = pod("payments");
+    if (moved_ > 0) target.name = "payments-" + std::to_string(moved_);
+    return target;
   }
   api::InjectionStatus injection() const {
     api::InjectionStatus status{.pod = pod("payments"), .fault = "networkLatency"};
@@ -274,7 +292,14 @@ class ControllerDouble {
       const auto parsed = api::parse_experiment(request.body, "body");
       if (!parsed) return http::problem(parsed.error());
       if (request.query.contains("dryRun")) {
-        api::RunPlan plan{.matching = 1, .allowed = 1, .targets = {pod("payments")}};
+        api::RunPlan plan{.matching = 1, .allowed = 1, .targets = {target()}};
+        plan.choice = choice();
+        plan.leaseSeconds = script_.lease;
+        const auto seed = request.query.find("seed");
+        plan.seed = parsed->spec.seed != 0 ? parsed->spec.seed
+                    : seed != request.query.end() ? std::stoull(seed->second)
+                                                  : 7 + static_cast<unsigned>(plans_);
+        ++plans_;
         plan.observed = {pod("checkout")};
         plan.control = {pod("loadgen")};
         if (!script_.supported)
@@ -284,6 +309,14 @@ class ControllerDouble {
       if (script_.refuse_start)
         return http::problem(409, "shop/payments-0 is in run other-1 already" +
                                       (script_.hostile ? testing_words::kHostile : ""));
+      const auto given = [&](const char* key) {
+        const auto at = request.query.find(key);
+        return at == request.query.end() ? std::string("none") : at->second;
+      };
+      agreed_ = given("seed") + " " + given("choice");
+      if (script_.moves-- > 0) ++moved_;
+      if (given("choice") != "none" && given("choice") != choice())
+        return http::problem(409, "the pods have changed since the plan was shown");
       ++starts_;
       began_ = Clock::now();
       return json(api::to_json(summary()), 201);
@@ -362,6 +395,8 @@ class ControllerDouble {
   std::string run_ = "slow-20261123T101502Z";
   std::optional<Clock::time_point> began_;
   bool stopped_ = false;
+  int moved_ = 0, plans_ = 0;
+  std::string agreed_;
   std::atomic<int> starts_{0}, stops_{0};
   std::thread thread_;
 };

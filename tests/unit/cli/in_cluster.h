@@ -97,6 +97,7 @@ class InCluster : public testing::Test {
   bool tokens_are_forbidden_ = false;
   std::string webhook_says_;        // not empty: it refuses
   bool operator_works_ = true;      // begins what it sees
+  int moves_ = 0;                   // the first so many find other pods than the plan showed
   std::string interrupt_at_;        // a look at the Experiment in this phase comes with a Ctrl-C
   boost::json::object end_status_;  // not empty: the status from the second look on
   // As the API server's: only its thread uses it while a command runs.
@@ -138,6 +139,8 @@ class InCluster : public testing::Test {
       if (stored_) return refusal(409, "AlreadyExists", "slow already exists");
       boost::json::object made = boost::json::parse(body).as_object();
       made["metadata"].as_object()["uid"] = "new";
+      refused_ = request.find("dryRun=All") == request.npos && moves_-- > 0;
+      if (refused_) controller_->pods_move();
       if (request.find("dryRun=All") != request.npos)
         return kube::FakeApi::answer(201, boost::json::serialize(made));
       stored_ = made;
@@ -157,16 +160,26 @@ class InCluster : public testing::Test {
   void fill_status() {
     ++looks_;
     boost::json::object status{{"phase", "Pending"}, {"reason", "starting"}};
-    if (operator_works_ && looks_ == 1) run_ = controller_->begin();
-    if (operator_works_) {
+    if (operator_works_ && looks_ == 1 && !refused_) run_ = controller_->begin();
+    if (operator_works_ && !refused_) {
       status["phase"] = controller_->over() ? "Completed" : "Injecting";
       status["run"] = run_;
     }
     if (looks_ > 1 && !end_status_.empty()) status = end_status_;
+    if (refused_)
+      status = {{"phase", "Failed"},
+                {"reason", "the pods have changed"},
+                {"conditions", boost::json::array{{{"type", "Selected"},
+                                                   {"status", "False"},
+                                                   {"reason", "Conflict"},
+                                                   {"message", "the pods have changed"},
+                                                   {"lastTransitionTime", "2026-11-28T10:00:00Z"},
+                                                   {"observedGeneration", 1}}}}};
     if (status.at("phase").as_string() == interrupt_at_) kill(getpid(), SIGINT);
     (*stored_)["status"] = std::move(status);
   }
   std::string run_;
+  bool refused_ = false;
 };
 
 }  // namespace faultline::cli

@@ -110,6 +110,55 @@ TEST_F(Run, ARefusalIsFive) {
   EXPECT_EQ(shell_.json().at("error").at("code"), "conflict");
 }
 
+TEST_F(Run, StartsWithTheSeedAndTheChoiceOfThePlanThatWasShown) {
+  ControllerDouble controller({});
+  std::string text = kExperiment;
+  text.erase(text.find("  seed: 42\n"));
+  controller.use(shell_, folder_);
+  EXPECT_EQ(shell_.run({"run", file(text), "--report", folder_.path() + "/out"}), 0);
+  EXPECT_EQ(controller.agreed(), "7 choice-0");
+}
+
+TEST_F(Run, APlanThatDoesNotHoldAnyMoreIsShownAnewAndAskedFor) {
+  ControllerDouble controller({.moves = 1});
+  shell_.console.in_is_terminal = shell_.console.out_is_terminal = true;
+  shell_.in.str("y\nn\n");
+  EXPECT_EQ(run(controller), 4);
+  EXPECT_EQ(controller.starts(), 0) << "nobody agreed to the other pod";
+  const std::string out = shell_.out.str();
+  const std::size_t changed = out.find("The pods have changed since this plan was made");
+  ASSERT_NE(changed, out.npos) << out;
+  EXPECT_THAT(out.substr(0, changed), HasSubstr("hits      shop/payments-0 on node-1"));
+  EXPECT_THAT(out.substr(changed), HasSubstr("hits      shop/payments-1 on node-1"));
+  EXPECT_THAT(out.substr(changed), HasSubstr("Start? [y/N] not started"));
+}
+
+TEST_F(Run, TheNewPlanIsStartedWhenItIsAgreedTo) {
+  ControllerDouble controller({.moves = 1});
+  shell_.console.in_is_terminal = shell_.console.out_is_terminal = true;
+  shell_.in.str("y\ny\n");
+  EXPECT_EQ(run(controller), 0) << shell_.err.str();
+  EXPECT_EQ(controller.starts(), 1);
+  EXPECT_EQ(controller.agreed(), "42 choice-1");
+}
+
+TEST_F(Run, PodsThatChangeAgainAndAgainAreARefusal) {
+  ControllerDouble controller({.moves = 100});
+  EXPECT_EQ(run(controller, {"--yes"}), 5);
+  EXPECT_EQ(controller.starts(), 0);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("the pods have changed since the plan was shown"));
+}
+
+TEST_F(Run, ThePlanPromisesTheLeaseThatIsInForce) {
+  ControllerDouble controller({.lease = 15});
+  EXPECT_EQ(run(controller, {"--dry-run"}), 0);
+  EXPECT_THAT(shell_.out.str(), HasSubstr("15 s after we lose touch"));
+  EXPECT_THAT(shell_.out.str(), Not(HasSubstr("3 s after")));
+  ControllerDouble older({.lease = 0});
+  EXPECT_EQ(run(older, {"--dry-run"}), 0);
+  EXPECT_THAT(shell_.out.str(), HasSubstr("when we lose touch, after the controller's lease"));
+}
+
 TEST_F(Run, ABadDocumentIsThreeBeforeAnybodyIsAsked) {
   shell_.env["FAULTLINE_CONTROLLER"] = "http://127.0.0.1:1";
   EXPECT_EQ(shell_.run({"run", file("kind: Experiment\n")}), 3);

@@ -295,6 +295,63 @@ TEST_F(EngineTest, SeedZeroIsChosenAndRecorded) {
   EXPECT_EQ(engine_.plan(experiment("  seed: 9\n"), clock_.now()).error().code, Errc::kConflict);
 }
 
+// What a person agrees to is what is hit, or nothing.
+TEST_F(EngineTest, HitsThePodsOfThePlanThatWasAgreedToOrNone) {
+  const std::string one = "  target: {selector: {namespaces: [shop]}, mode: one}\n  seed: 0\n";
+  for (const char* node : {"n1", "n2", "n3"}) connect(node);
+  const auto plan = engine_.plan(experiment(one), clock_.now());
+  ASSERT_TRUE(plan) << plan.error().message;
+  api::Experiment agreed = experiment(one);
+  agreed.spec.seed = plan->seed;
+  agreed.metadata.annotations[std::string(api::kChoiceNote)] = plan->choice;
+  const auto head = engine_.prepare(agreed, "person", clock_.now());
+  ASSERT_TRUE(head) << head.error().message;
+  EXPECT_EQ(head->pods.at(0).pod.id(), plan->targets.at(0).id());
+  engine_.drop(head->run);
+
+  // The pod that was shown is gone, and the seed chooses another.
+  api::SyncRequest empty = hello(plan->targets.at(0).node);
+  empty.pods = std::vector<api::PodRef>{};
+  ASSERT_TRUE(engine_.hello(plan->targets.at(0).node, empty, clock_.now()));
+  const auto refused = engine_.prepare(agreed, "person", clock_.now());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kConflict);
+  EXPECT_THAT(refused.error().message, HasSubstr("the pods have changed since the plan was shown"));
+  EXPECT_THAT(refused.error().message, HasSubstr("it would be shop/payments-n"));
+  const auto again = engine_.plan(agreed, clock_.now());
+  ASSERT_TRUE(again) << "a plan is shown, whatever was agreed to before";
+  EXPECT_NE(again->choice, plan->choice);
+  EXPECT_EQ(again->seed, plan->seed);
+}
+
+TEST_F(EngineTest, APodOfTheSameNameOnAnotherNodeIsAnotherChoice) {
+  connect("n1");
+  const auto before = engine_.plan(experiment(), clock_.now());
+  ASSERT_TRUE(before);
+  api::SyncRequest moved = hello("n2");
+  moved.pods = {pod("shop", "payments-n1", "", {{"app", "payments"}})};
+  api::SyncRequest empty = hello("n1");
+  empty.pods = std::vector<api::PodRef>{};
+  ASSERT_TRUE(engine_.hello("n1", empty, clock_.now()));
+  ASSERT_TRUE(engine_.hello("n2", moved, clock_.now()));
+  const auto after = engine_.plan(experiment(), clock_.now());
+  ASSERT_TRUE(after) << after.error().message;
+  EXPECT_EQ(after->targets.at(0).id(), before->targets.at(0).id());
+  EXPECT_NE(after->choice, before->choice);
+}
+
+TEST(EnginePlan, PromisesTheLeaseOfThisController) {
+  Engine engine({.times = {.lease = seconds(15)}, .random = [] { return 6; }});
+  HandClock clock;
+  api::SyncRequest request{.instance = "a"};
+  request.info = node_info("n1");
+  request.pods = {pod("shop", "payments-n1", "", {{"app", "payments"}})};
+  ASSERT_TRUE(engine.hello("n1", request, clock.now()));
+  const auto plan = engine.plan(experiment(), clock.now());
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->leaseSeconds, 15);
+}
+
 TEST_F(EngineTest, RunsOfOneSecondHaveDifferentIds) {
   connect("n1");
   const auto first = engine_.prepare(experiment(), "person", clock_.now());

@@ -216,6 +216,18 @@ TEST_F(RoutesTest, AStartWithTheSeedOfThePlanUsesItUnlessTheExperimentHasOne) {
               HasSubstr("seed must be a whole number"));
 }
 
+TEST_F(RoutesTest, AStartWithTheChoiceOfAPlanHitsThatOrNothing) {
+  const auto agent_double = agent();
+  const auto planned =
+      boost::json::parse(house_->call("POST", "/api/v1/experiments?dryRun=true", body("")).body);
+  EXPECT_EQ(planned.at("leaseSeconds").to_number<double>(), 3);
+  const std::string choice(planned.at("choice").as_string());
+  EXPECT_THAT(refused(409, "POST", "/api/v1/experiments?choice=another", body("")),
+              HasSubstr("nothing is hit that it did not show; it would be shop/payments-n1 on n1"));
+  EXPECT_EQ(house_->call("GET", "/api/v1/experiments").body, "[]");
+  EXPECT_EQ(house_->call("POST", "/api/v1/experiments?choice=" + choice, body("")).status, 201);
+}
+
 TEST_F(RoutesTest, EachMistakeHasItsStatusAndOneClearLine) {
   EXPECT_EQ(house_->call("GET", "/api/v1/nodes", "", "").status, 401);
   EXPECT_EQ(house_->call("GET", "/api/v1/nodes", "", "agent-token").status, 403);
