@@ -74,7 +74,7 @@ class SyscallCalls final : public Collector {
     tell_lost(load(skeleton_->bss->fl_call_full), full_,
               "no room to remember calls under way: ", gaps);
     tell_lost(load(skeleton_->bss->fl_call_missed), missed_,
-              "calls that began before they were watched: ", gaps);
+              "calls whose beginning was not seen: ", gaps);
     tell_lost(recursion(), recursion_,
               "calls that the kernel did not show, because it was within one already: ", gaps);
     cut_.done();

@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "testbed/arm.h"
+#include "testbed/child.h"
 #include "testbed/emulated.h"
 #include "testbed/needs.h"
 #include "testbed/residue.h"
@@ -80,6 +81,32 @@ TEST_F(SyscallCalls, CountsAndErrnosAreThoseThatTheProgramSawAndOnlyThePods) {
   EXPECT_EQ(value(samples, "syscall.rate", {{"call", "pread64"}}), 20);
   EXPECT_EQ(value(samples, "syscall.failures", {{"call", "openat"}, {"errno", "ENOENT"}}), 40);
   EXPECT_EQ(value(samples, "syscall.failures", {{"call", "pread64"}, {"errno", "EBADF"}}), 20);
+}
+
+TEST_F(SyscallCalls, CallsWhoseBeginningWasNotSeenAreAGapWithTheirNumber) {
+  Shared<std::atomic<bool>> go, stop;
+  Shared<std::atomic<int>> calls;
+  // Forked before there are links: it would keep those that it inherits.
+  Child caller = pod_.start([&] {
+    char byte = 0;
+    while (!*go) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (; !*stop; ++*calls) (void)!::pread(-1, &byte, 1, 0);
+    return 0;
+  });
+  const auto collector = watch({"pread64"});
+  *go = true;
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(collector->faults_changed());
+  *stop = true;
+  caller.wait();
+  std::vector<api::EffectSample> samples;
+  std::vector<api::Gap> gaps;
+  collector->take(samples, gaps);
+  ASSERT_FALSE(gaps.empty()) << *calls << " calls, none of them during 50 changes";
+  const std::string reason = "calls whose beginning was not seen: ";
+  ASSERT_TRUE(gaps[0].reason.starts_with(reason)) << gaps[0].reason;
+  EXPECT_EQ(value(samples, "syscall.rate", {{"call", "pread64"}}) +
+                std::stod(gaps[0].reason.substr(reason.size())),
+            *calls);
 }
 
 TEST_F(SyscallCalls, LatencyIsWhatTheCallerWaits) {
