@@ -43,15 +43,23 @@ struct {
 __u32 fl_flow_ports[2][2048];
 __u32 fl_flow_ready; /* user space has entered the connections that are older than the hooks */
 
+static __always_inline volatile __u32 *fl_flow_port_word(__u32 side, __u16 port)
+{
+	__u64 word = port >> 5;
+
+	asm volatile("" : "+r"(word)); /* else the compiler drops the mask that the verifier of Linux 6.1 wants */
+	return &fl_flow_ports[side][word & 2047];
+}
+
 static __always_inline int fl_flow_has_port(__u32 side, __u16 port)
 {
-	return (*(volatile __u32 *)&fl_flow_ports[side][(port >> 5) & 2047] >> (port & 31)) & 1;
+	return (*fl_flow_port_word(side, port) >> (port & 31)) & 1;
 }
 
 static __always_inline void fl_flow_set_port(__u32 side, __u16 port)
 {
 	if (!fl_flow_has_port(side, port))
-		__sync_fetch_and_or(&fl_flow_ports[side][(port >> 5) & 2047], 1u << (port & 31));
+		__sync_fetch_and_or(fl_flow_port_word(side, port), 1u << (port & 31));
 }
 
 static __always_inline struct fl_flow_counters *fl_flow_counts(void)

@@ -38,6 +38,7 @@
 #define FL_GAP_TICKET 9u /* the first request of a TLS 1.3 connection: a session ticket may be taken for its answer */
 #define FL_GAP_LATE 10u  /* more of an answer came after the answer was taken to be over */
 #define FL_GAPS 11u
+#define FL_FLOW_GAP_SLOTS 16u /* a power of two, as the verifier of Linux 6.1 follows a mask and no comparison */
 #define FL_GAP_FIRST_OF_REQUESTS FL_GAP_LOST
 
 #define FL_FLOW_IDLE_NS 5000000000ull        /* an answer is over when nothing of it came for so long */
@@ -117,7 +118,7 @@ struct fl_flow_counters {
 	__u64 no_service; /* connections on a side and port that found no room */
 	__u64 errors;     /* a map update failed: a connection was not measured */
 	__u64 active;     /* connections with requests; each counts once a window */
-	__u64 gaps[FL_GAPS]; /* of these, those that were not measured; or requests that were not */
+	__u64 gaps[FL_FLOW_GAP_SLOTS]; /* of these, those that were not measured; or requests that were not */
 };
 
 /* .bss fl_flow_services[], those of bank 1 behind those of bank 0, which has side and port: grows only. */
@@ -128,7 +129,7 @@ struct fl_flow_service {
 	__u64 failed_unanswered; /* of these, those without an answer */
 	__u64 abandoned;  /* ended by the client before the answer */
 	__u64 unanswered; /* neither answered nor ended for FL_FLOW_UNANSWERED_NS, or until the ports were used again */
-	__u64 responses[6]; /* HTTP/1 answers by the status' first digit; 0 and 1 stay empty */
+	__u64 responses[8]; /* HTTP/1 answers by the status' first digit; only 2 to 5 are used */
 	struct fl_hist latency;  /* one entry an answered request */
 	struct fl_hist duration; /* from the request's first byte to the answer's last */
 };
@@ -137,7 +138,7 @@ FL_STATIC_ASSERT(sizeof(struct fl_flow_key) == 24, "fl_flow_key");
 FL_STATIC_ASSERT(sizeof(struct fl_flow_tls) == 16, "fl_flow_tls");
 FL_STATIC_ASSERT(sizeof(struct fl_flow_connection) == 112, "fl_flow_connection");
 FL_STATIC_ASSERT(offsetof(struct fl_flow_connection, tls) == 64, "fl_flow_connection.tls");
-FL_STATIC_ASSERT(sizeof(struct fl_flow_counters) == 72 + 8 * FL_GAPS, "fl_flow_counters");
-FL_STATIC_ASSERT(offsetof(struct fl_flow_service, latency) == 88, "fl_flow_service.latency");
+FL_STATIC_ASSERT(sizeof(struct fl_flow_counters) == 72 + 8 * FL_FLOW_GAP_SLOTS, "fl_flow_counters");
+FL_STATIC_ASSERT(offsetof(struct fl_flow_service, latency) == 104, "fl_flow_service.latency");
 
 #endif

@@ -128,7 +128,8 @@ static __always_inline void fl_http1_answer(struct fl_turn *t)
 {
 	struct fl_flow_connection *conn = t->conn;
 	struct fl_flow_service *service = fl_flow_service(conn);
-	__u32 status, class;
+	__u32 status;
+	__u64 class;
 
 	if (conn->pending_ns && !fl_turn_is_first(t))
 		return;
@@ -165,8 +166,7 @@ static __always_inline void fl_http1_answer(struct fl_turn *t)
 		return;
 	class = status / 100;
 	asm volatile("" : "+r"(class));
-	if (class < 6)
-		__sync_fetch_and_add(&service->responses[class], 1);
+	__sync_fetch_and_add(&service->responses[class & 7], 1);
 	if (class == 5)
 		__sync_fetch_and_add(&service->failed, 1);
 	if (class == 2 && (conn->flags & FL_FLOW_TUNNEL)) {

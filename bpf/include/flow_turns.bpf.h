@@ -39,15 +39,15 @@ static __always_inline struct fl_flow_service *fl_flow_service(const struct fl_f
 /* The connection has requests in this window. */
 static __always_inline void fl_flow_active(struct fl_flow_connection *conn, struct fl_flow_counters *c)
 {
-	__u32 gap = conn->gap;
+	__u64 gap = conn->gap;
 
 	if (conn->window == fl_flow_window)
 		return;
 	conn->window = fl_flow_window;
 	c->active++;
 	asm volatile("" : "+r"(gap));
-	if (gap && gap < FL_GAPS)
-		c->gaps[gap]++;
+	if (gap)
+		c->gaps[gap & (FL_FLOW_GAP_SLOTS - 1)]++;
 }
 
 /* The connection is not measured from here on. */
