@@ -168,12 +168,12 @@ class PacketFlow final : public Collector {
   struct Last {
     HistogramGrowth latency, duration;
     std::uint64_t failed = 0, cut_off = 0, abandoned = 0, unanswered = 0;
-    std::array<std::uint64_t, 6> responses{};
+    std::array<std::uint64_t, 8> responses{};
   };
   struct Growth {
     api::Histogram latency, duration;
     std::uint64_t failed = 0, cut_off = 0, abandoned = 0, unanswered = 0;
-    std::array<std::uint64_t, 6> responses{};
+    std::array<std::uint64_t, 8> responses{};
   };
 
   static Result<> hang(std::vector<Link>& links, Result<Link> link) {
