@@ -180,7 +180,8 @@ void Protocols::check(const Protocol& protocol) {
     for (std::size_t i = 0; i < row.size(); ++i) {
       if (row[i].word != Word::kWrong) continue;
       wrong = true;
-      std::cout << "attempt " << attempt + 1 << ", " << kFigures[i] << ": " << row[i].why << std::endl;
+      std::cout << "attempt " << attempt + 1 << ", " << kFigures[i] << ": " << row[i].why
+                << std::endl;
     }
     if (!wrong) break;
   }
