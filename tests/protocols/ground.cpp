@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 #include <chrono>
+#include <iostream>
 #include <stdexcept>
 
 #include "testbed/arm.h"
@@ -175,7 +176,14 @@ void Protocols::check(const Protocol& protocol) {
   Row row;
   for (int attempt = 0; attempt < 3; ++attempt) {
     row = run(protocol);
-    if (std::ranges::none_of(row, [](const Judged& j) { return j.word == Word::kWrong; })) break;
+    bool wrong = false;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      if (row[i].word != Word::kWrong) continue;
+      wrong = true;
+      std::cout << "attempt " << attempt + 1 << ", " << kFigures[i] << ": " << row[i].why
+                << std::endl;
+    }
+    if (!wrong) break;
   }
   for (std::size_t i = 0; i < row.size(); ++i)
     if (row[i].word == Word::kWrong)

@@ -21,7 +21,7 @@ calls = 0
 def think():
     global calls
     calls += 1
-    time.sleep(0.08 if calls % 20 == 0 else 0.02)
+    time.sleep(0.16 if calls % 20 == 0 else 0.04)
 
 
 def unary(request, context):
