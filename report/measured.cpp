@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "api/gap.h"
 #include "report/analysis.h"
 #include "report/format.h"
 #include "report/spans.h"
@@ -76,7 +77,7 @@ Missing missing_of(const api::RunRecord& record, const std::vector<api::Gap>& ga
     if (own == spans.end() && !phase) continue;
     const FaultSpan& span = own == spans.end() ? *phase : own->second;
     for (const api::Gap& gap : gaps) {
-      if (!is_of(gap, pod.pod) || (!gap.metric.empty() && gap.metric != metric)) continue;
+      if (!is_of(gap, pod.pod) || !api::covers(gap, metric)) continue;
       const std::optional<Range> range = within(gap, span, since);
       if (!range) continue;
       if (gap.missed && gap.of) {

@@ -35,6 +35,7 @@ fl_flow_counters sum_of(fl_flow_counters sum, const std::vector<fl_flow_counters
     sum.no_service += c.no_service;
     sum.errors += c.errors;
     sum.active += c.active;
+    sum.udp += c.udp;
     for (std::uint32_t gap = 0; gap < FL_GAPS; ++gap) sum.gaps[gap] += c.gaps[gap];
   }
   return sum;
@@ -56,9 +57,8 @@ void add_gap(std::vector<api::Gap>& gaps, std::string metric, std::string reason
   gaps.push_back(std::move(gap));
 }
 
-// What of request.* is missing when requests are not measured.
-constexpr std::array kOfRequests = {"request.latency", "request.duration", "request.rate",
-                                    "request.errors"};
+// What is missing when requests are not measured.
+constexpr const char* kOfRequests = "request.*";
 
 const char* words_of(std::uint32_t gap) {
   switch (gap) {
@@ -271,10 +271,10 @@ class PacketFlow final : public Collector {
       reason = std::to_string(now.connections - last_.connections) +
                " new connections at once: requests on older ones may be missing";
     if (reason.empty()) return;
-    for (const char* metric : kOfRequests) add_gap(gaps, metric, reason);
+    add_gap(gaps, kOfRequests, reason);
   }
 
-  // One gap a reason and metric.
+  // One gap a reason.
   void tell_unmeasured(const fl_flow_counters& now, std::uint64_t requests,
                        std::vector<api::Gap>& gaps) const {
     std::uint64_t missed_requests = 0;
@@ -286,15 +286,20 @@ class PacketFlow final : public Collector {
       const bool of_requests = gap >= FL_GAP_FIRST_OF_REQUESTS;
       const std::uint64_t of = std::max<std::uint64_t>(
           missed, of_requests ? requests + missed_requests : now.active - last_.active);
-      for (const char* metric : kOfRequests) {
-        if (gap == FL_GAP_LATE && metric != std::string_view("request.duration")) continue;
-        add_gap(gaps, metric,
-                grouped(missed) + " of " + grouped(of) +
-                    (of_requests ? " requests: " : " connections: ") + words_of(gap));
-        gaps.back().missed = missed;
-        gaps.back().of = of;
-      }
+      add_gap(gaps, gap == FL_GAP_LATE ? "request.duration" : kOfRequests,
+              grouped(missed) + " of " + grouped(of) +
+                  (of_requests ? " requests: " : " connections: ") + words_of(gap));
+      gaps.back().missed = missed;
+      gaps.back().of = of;
     }
+    // Most pods ask for names over UDP, which is no reason to doubt what they do over TCP.
+    const std::uint64_t udp = now.udp - last_.udp;
+    const std::uint64_t packets = now.packets[FL_FLOW_TO] - last_.packets[FL_FLOW_TO] +
+                                  now.packets[FL_FLOW_FROM] - last_.packets[FL_FLOW_FROM];
+    if (udp * 2 > packets)
+      add_gap(gaps, kOfRequests,
+              grouped(udp) + " of " + grouped(packets) +
+                  " packets: UDP, whose requests are not told apart");
   }
 
   // Returns how many requests came to an end.

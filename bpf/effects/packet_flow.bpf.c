@@ -254,8 +254,12 @@ int fl_flow_out_to(struct __sk_buff *skb)
 	struct fl_flow_counters *c = fl_flow_count(skb, FL_FLOW_TO);
 	struct fl_segment s = {};
 
-	if (!c || !fl_segment_of(skb, &s, 1))
+	if (!c)
 		return TCX_NEXT;
+	if (!fl_segment_of(skb, &s, 1)) {
+		c->udp += fl_is_udp(skb);
+		return TCX_NEXT;
+	}
 	if (s.flags & FL_RST)
 		c->resets++;
 	if ((s.flags & (FL_SYN | FL_ACK)) == (FL_SYN | FL_ACK))
@@ -307,8 +311,12 @@ int fl_flow_in_from(struct __sk_buff *skb)
 	struct fl_flow_counters *c = fl_flow_count(skb, FL_FLOW_FROM);
 	struct fl_segment s = {};
 
-	if (!c || !fl_segment_of(skb, &s, 0))
+	if (!c)
 		return TCX_NEXT;
+	if (!fl_segment_of(skb, &s, 0)) {
+		c->udp += fl_is_udp(skb);
+		return TCX_NEXT;
+	}
 	if (s.flags & FL_RST)
 		c->resets++;
 	if ((s.flags & (FL_SYN | FL_ACK)) == (FL_SYN | FL_ACK))

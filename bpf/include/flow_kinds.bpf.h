@@ -111,7 +111,10 @@ static __always_inline void fl_flow_request(struct fl_turn *t)
 	case FL_KIND_POSTGRES_ASKS:
 		return;
 	default:
-		fl_turn_request(t, FL_UNTOLD);
+		if (fl_mysql_is_quit(t))
+			fl_flow_finish(conn);
+		else
+			fl_turn_request(t, FL_UNTOLD);
 	}
 }
 

@@ -12,7 +12,8 @@ struct fl_messages {
 	struct __sk_buff *skb;
 	__u32 at, end; /* offsets from the start of the frame */
 	__u32 left;    /* RESP: arguments to come */
-	__u32 requests; /* PostgreSQL */
+	__u32 requests; /* PostgreSQL: ends of requests */
+	__u32 executes; /* PostgreSQL: statements that are run; several may come before one end */
 };
 
 /* A number behind its sign, and the line end: "$12\r\n". Returns the line's length, 0 when it is no such line. */
@@ -102,7 +103,11 @@ static long fl_postgres_message(__u32 step, struct fl_messages *m)
 	type = head >> 56;
 	/* A simple query, the end of an extended one, a call of a function. */
 	if (type == 'Q' || type == 'S' || type == 'F')
-		m->requests++;
+		m->requests |= m->requests << 1 | 1;
+	if (type == 'E')
+		m->executes |= m->executes << 1 | 1;
+	m->requests &= 3; /* 0, 1, 3 for more: so the verifier has few cases to look at */
+	m->executes &= 3;
 	m->at += 1 + (__u32)(head >> 24);
 	return 0;
 }
@@ -119,11 +124,17 @@ static __always_inline void fl_postgres_request(struct fl_turn *t)
 	}
 	if (!t->conn->pending_ns)
 		bpf_loop(FL_POSTGRES_MESSAGES, fl_postgres_message, &m, 0);
-	if (m.requests > 1) {
+	if (m.requests > 1 || m.executes > 1) {
 		fl_flow_unmeasured(t->conn, t->counters, FL_GAP_SEVERAL);
 		return;
 	}
 	fl_turn_request(t, FL_UNTOLD);
+}
+
+/* The client of MySQL or MariaDB says that it ends (COM_QUIT): a packet of one byte, the first of its turn. There is no answer. */
+static __always_inline int fl_mysql_is_quit(const struct fl_turn *t)
+{
+	return t->s->payload == 5 && !t->conn->pending_ns && fl_bytes(t->skb, t->s->data, 5) == 0x0100000001000000ull;
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <map>
 
+#include "api/gap.h"
 #include "api/metrics.h"
 #include "testbed/stats.h"
 
@@ -22,7 +23,7 @@ std::string number(double value) {
 
 const api::Gap* gap_of(const Seen& seen, const std::string& metric) {
   for (const api::Gap& gap : seen.gaps)
-    if (gap.metric.empty() || gap.metric == metric) return &gap;
+    if (api::covers(gap, metric)) return &gap;
   return nullptr;
 }
 
