@@ -19,6 +19,7 @@ namespace faultline::report {
 struct JudgedPlace {
   std::optional<double> phase_seconds;  // how long the fault was to act on this pod
   bool end_untold = false;  // the agent ended, or was not heard of again, with the fault armed
+  std::string bypass;  // of network faults: what was not led by our hooks while it was armed
 };
 // Verdict and reason of one row from the fault that was asked and what was measured.
 void judge(const api::Fault& fault, const api::InjectionStatus& status, api::InjectionReport& row,

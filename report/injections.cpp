@@ -65,9 +65,27 @@ std::optional<double> phase_seconds(const api::RunRecord& record, const api::Run
 bool end_untold(const api::RunRecord& record, const api::NodeRecord& node,
                 const api::InjectionStatus& status) {
   const bool over = record.state == api::RunState::Completed ||
-                    record.state == api::RunState::Aborted ||
-                    record.state == api::RunState::Failed;
+                    record.state == api::RunState::Aborted || record.state == api::RunState::Failed;
   return status.state == api::InjectionState::armed && !node.closed && (node.lost || over);
+}
+
+// What the collectors of the pod saw go past our hooks, or before them, while the fault was armed.
+std::string bypass_of(const api::Fault& fault, const api::NodeRecord& node,
+                      const api::InjectionStatus& status) {
+  const api::NetworkFilter* filter = api::network_filter(fault);
+  if (filter == nullptr || std::holds_alternative<api::SocketError>(fault.spec)) return "";
+  std::uint64_t missed = 0, of = 0;
+  std::string words;
+  for (const api::Gap& gap : node.gaps) {
+    if (gap.metric != "net.bypass" || gap.pod != status.pod.id()) continue;
+    if (!status.armedAt.set() || gap.to < status.armedAt) continue;
+    if (status.disarmedAt.set() && !(gap.from < status.disarmedAt)) continue;
+    if (gap.missed && gap.of && filter->direction == api::Direction::to) continue;
+    missed += gap.missed.value_or(0);
+    of += gap.of.value_or(0);
+    if (words.empty()) words = gap.reason;
+  }
+  return missed == 0 ? words : count_words(missed) + " of " + count_words(of) + " " + words;
 }
 
 // What to say of a fault that no agent ever reported on a target pod.
@@ -98,6 +116,7 @@ std::vector<api::InjectionReport> injections_of(const api::RunRecord& record) {
           status = found;
           node = candidate.node;
           place.end_untold = end_untold(record, candidate, *found);
+          place.bypass = bypass_of(faults[i], candidate, *found);
         }
       rows.push_back(row_of(faults[i], record.experiment.spec.target,
                             status ? *status : unreported(record, pod), node, place));

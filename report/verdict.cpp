@@ -206,12 +206,15 @@ void judge(const api::Fault& fault, const api::InjectionStatus& status, api::Inj
   }
   if (status.matched == 0) {
     row.verdict = api::InjectionVerdict::no_traffic;
-    row.reason = "nothing that the pod did matched the fault's filter while it was armed";
+    row.reason = place.bypass.empty()
+                     ? "nothing that the pod did matched the fault's filter while it was armed"
+                     : place.bypass;
     return;
   }
   row.rate = static_cast<double>(status.injected) / static_cast<double>(status.matched);
 
   std::vector<std::string> faults;
+  if (!place.bypass.empty()) faults.push_back(place.bypass);
   judge_rate(asked, status, row, faults);
   if (asked.bits_per_second) judge_link(asked, status, row, faults);
   if (status.injected == 0 && asked.bits_per_second)

@@ -10,6 +10,7 @@
 
 #include "agent/effects/cut.h"
 #include "agent/effects/flow_table.h"
+#include "agent/effects/past_hook.h"
 #include "agent/kernel/counters.h"
 #include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/skeleton.h"
@@ -36,6 +37,8 @@ fl_flow_counters sum_of(fl_flow_counters sum, const std::vector<fl_flow_counters
     sum.errors += c.errors;
     sum.active += c.active;
     sum.udp += c.udp;
+    sum.to_pod_outside += c.to_pod_outside;
+    sum.to_pod_inside += c.to_pod_inside;
     for (std::uint32_t gap = 0; gap < FL_GAPS; ++gap) sum.gaps[gap] += c.gaps[gap];
   }
   return sum;
@@ -98,7 +101,8 @@ class PacketFlow final : public Collector {
       : skeleton_(std::move(skeleton)),
         pod_(std::move(pod)),
         means_(means),
-        cut_(skeleton_->bss->fl_cut) {}
+        cut_(skeleton_->bss->fl_cut),
+        past_hook_(pod_.interfaces) {}
 
   Result<> attach() {
     const packet_flow_bpf& object = *skeleton_;
@@ -243,6 +247,7 @@ class PacketFlow final : public Collector {
     samples.push_back(counter("tcp.resets", {}, now.resets - last_.resets));
     tell_lost(now, gaps);
     tell_unmeasured(now, requests, gaps);
+    past_hook_.tell(now.to_pod_outside, now.to_pod_inside, gaps);
     last_ = now;
   }
 
@@ -370,6 +375,7 @@ class PacketFlow final : public Collector {
   std::vector<Link> links_, before_faults_;
   bool second_ = false;  // the next to take the head is fl_flow_out_frm2
   CutSwitch cut_;
+  PastHook past_hook_;
   fl_flow_counters last_{}, second_bank_{};
   std::map<std::uint32_t, std::array<Last, FL_BANKS>> services_;
 };

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <string_view>
+#include <vector>
 
 #include "agent/kernel/netns.h"
 
@@ -49,35 +49,54 @@ struct TcxQuery {  // union bpf_attr, query, with tcx of 6.6
 };
 static_assert(sizeof(TcxQuery) == 64);
 
-// The last program of ours in the chain; 0: none.
-std::uint32_t last_of_ours(IfIndex device, std::uint32_t attach_type) {
+std::uint32_t attach_type_of(TcHook hook) {
+  return hook == TcHook::kIngress ? kTcxIngress : kTcxEgress;
+}
+
+// The ids of the programs in the chain, in order. Nothing where the kernel has no tcx.
+std::vector<std::uint32_t> chain_of(IfIndex device, std::uint32_t attach_type) {
   std::array<std::uint32_t, 64> ids{};  // as many as the kernel allows on one hook
   TcxQuery attr;
   attr.target_ifindex = number(device);
   attr.attach_type = attach_type;
   attr.program_ids = reinterpret_cast<std::uint64_t>(ids.data());
   attr.count = ids.size();
-  if (::syscall(__NR_bpf, BPF_PROG_QUERY, &attr, sizeof attr) != 0) return 0;
-  for (std::size_t i = std::min<std::size_t>(attr.count, ids.size()); i-- > 0;)
-    if (is_ours(ids[i])) return ids[i];
-  return 0;
+  if (::syscall(__NR_bpf, BPF_PROG_QUERY, &attr, sizeof attr) != 0) return {};
+  return {ids.begin(), ids.begin() + std::min<std::ptrdiff_t>(attr.count, ids.size())};
+}
+
+// The last program of ours in the chain; 0: none.
+std::uint32_t last_of_ours(IfIndex device, std::uint32_t attach_type) {
+  const auto chain = chain_of(device, attach_type);
+  const auto last = std::find_if(chain.rbegin(), chain.rend(), is_ours);
+  return last == chain.rend() ? 0 : *last;
+}
+
+// Empty: it has gone.
+std::string program_name(std::uint32_t id) {
+  const Fd fd(bpf_prog_get_fd_by_id(id));
+  bpf_prog_info info{};
+  std::uint32_t size = sizeof info;
+  if (!fd.valid() || bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) return "";
+  return info.name;
 }
 
 }  // namespace
 
-bool is_ours(std::uint32_t program_id) {
-  const Fd fd(bpf_prog_get_fd_by_id(program_id));
-  bpf_prog_info info{};
-  std::uint32_t size = sizeof info;
-  return fd.valid() && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0 &&
-         std::string_view(info.name).starts_with("fl_");
+bool is_ours(std::uint32_t program_id) { return program_name(program_id).starts_with("fl_"); }
+
+std::string foreign_before_ours(IfIndex device, TcHook hook) {
+  const auto chain = chain_of(device, attach_type_of(hook));
+  if (chain.empty() || is_ours(chain.front()) || std::ranges::none_of(chain, is_ours)) return "";
+  const std::string name = program_name(chain.front());
+  return name.empty() ? "without a name" : name;
 }
 
 Result<Link> attach_tcx(int program_fd, IfIndex device, TcHook hook, TcPlace place) {
   TcxLinkCreate attr;
   attr.program_fd = static_cast<std::uint32_t>(program_fd);
   attr.target_ifindex = number(device);
-  attr.attach_type = hook == TcHook::kIngress ? kTcxIngress : kTcxEgress;
+  attr.attach_type = attach_type_of(hook);
   attr.flags = kBefore;
   if (place == TcPlace::kBehindOurs) attr.relative = last_of_ours(device, attr.attach_type);
   if (attr.relative != 0) attr.flags = kAfter | kRelativeIsId;

@@ -40,6 +40,11 @@ class Link {
 // Is it a program whose name begins with fl_?
 bool is_ours(std::uint32_t program_id);
 
+// The name of the first program of others that comes before one of ours in the device's chain of
+// tcx programs; empty: there is none, or none of ours, or no tcx. The device is one of the calling
+// thread's network namespace.
+std::string foreign_before_ours(IfIndex device, TcHook hook);
+
 // Where in the device's chain. Both are before a CNI's programs, which may end the chain.
 enum class TcPlace {
   kHead,        // before all others, ours of earlier too

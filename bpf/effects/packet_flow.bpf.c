@@ -273,10 +273,16 @@ int fl_flow_out_to(struct __sk_buff *skb)
 
 static __always_inline int fl_flow_before_faults(struct __sk_buff *skb)
 {
+	struct fl_flow_counters *c;
 	struct fl_segment s = {};
 
 	/* On its second way, after a delay line: it was seen before. */
-	if (!fl_mark_is_pass(skb->mark) && fl_segment_of(skb, &s, 0) && fl_flow_has_port(FL_FLOW_SERVER, s.key.pod_port))
+	if (fl_mark_is_pass(skb->mark))
+		return TCX_NEXT;
+	c = fl_flow_counts();
+	if (c)
+		c->to_pod_outside += fl_wire_packets(skb);
+	if (fl_segment_of(skb, &s, 0) && fl_flow_has_port(FL_FLOW_SERVER, s.key.pod_port))
 		fl_flow_from_client(skb, &s, FL_FLOW_SERVER);
 	return TCX_NEXT;
 }
@@ -313,6 +319,7 @@ int fl_flow_in_from(struct __sk_buff *skb)
 
 	if (!c)
 		return TCX_NEXT;
+	c->to_pod_inside += fl_wire_packets(skb);
 	if (!fl_segment_of(skb, &s, 0)) {
 		c->udp += fl_is_udp(skb);
 		return TCX_NEXT;

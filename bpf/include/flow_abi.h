@@ -118,6 +118,8 @@ struct fl_flow_counters {
 	__u64 no_service; /* connections on a side and port that found no room */
 	__u64 errors;     /* a map update failed: a connection was not measured */
 	__u64 udp;        /* packets, both directions */
+	__u64 to_pod_outside; /* packets of the wire to the pod, as they passed the host-side hook before our faults */
+	__u64 to_pod_inside;  /* and as they came into the pod: more of them have come past that hook */
 	__u64 active;     /* connections with requests; each counts once a window */
 	__u64 gaps[FL_FLOW_GAP_SLOTS]; /* of these, those that were not measured; or requests that were not */
 };
@@ -139,7 +141,7 @@ FL_STATIC_ASSERT(sizeof(struct fl_flow_key) == 24, "fl_flow_key");
 FL_STATIC_ASSERT(sizeof(struct fl_flow_tls) == 16, "fl_flow_tls");
 FL_STATIC_ASSERT(sizeof(struct fl_flow_connection) == 112, "fl_flow_connection");
 FL_STATIC_ASSERT(offsetof(struct fl_flow_connection, tls) == 64, "fl_flow_connection.tls");
-FL_STATIC_ASSERT(sizeof(struct fl_flow_counters) == 80 + 8 * FL_FLOW_GAP_SLOTS, "fl_flow_counters");
+FL_STATIC_ASSERT(sizeof(struct fl_flow_counters) == 96 + 8 * FL_FLOW_GAP_SLOTS, "fl_flow_counters");
 FL_STATIC_ASSERT(offsetof(struct fl_flow_service, latency) == 104, "fl_flow_service.latency");
 
 #endif

@@ -77,6 +77,14 @@ found:
 	return 1;
 }
 
+/* How many packets of the wire this is. */
+static __always_inline __u32 fl_wire_packets(const struct __sk_buff *skb)
+{
+	__u32 segments = skb->gso_segs;
+
+	return segments ? segments : 1;
+}
+
 /* 1: a packet of UDP, or a fragment of one. Asked only of what is no TCP segment. */
 static __always_inline int fl_is_udp(struct __sk_buff *skb)
 {
