@@ -438,7 +438,9 @@ TEST_F(EngineTest, AbortWhenOfWhatIsNotMeasuredDoesNotHoldAndSaysSoOnce) {
                    "several requests at once"}};
     engine_.apply("n1", "a", {{1, batch}}, clock_.now());
     engine_.tick(clock_.now());
-    if (i == 2) EXPECT_THAT(engine_.find(run)->head().gaps, IsEmpty()) << "too early to say";
+    if (i == 2) {
+      EXPECT_THAT(engine_.find(run)->head().gaps, IsEmpty()) << "too early to say";
+    }
   }
   EXPECT_EQ(engine_.find(run)->head().stateReason, "");
   ASSERT_EQ(engine_.find(run)->head().gaps.size(), 1U);
