@@ -275,14 +275,16 @@ static __always_inline int fl_flow_before_faults(struct __sk_buff *skb)
 {
 	struct fl_flow_counters *c;
 	struct fl_segment s = {};
+	int is_segment;
 
 	/* On its second way, after a delay line: it was seen before. */
 	if (fl_mark_is_pass(skb->mark))
 		return TCX_NEXT;
+	is_segment = fl_segment_of(skb, &s, 0);
 	c = fl_flow_counts();
 	if (c)
-		c->to_pod_outside += fl_wire_packets(skb);
-	if (fl_segment_of(skb, &s, 0) && fl_flow_has_port(FL_FLOW_SERVER, s.key.pod_port))
+		c->to_pod_outside += fl_wire_packets(skb, s.payload);
+	if (is_segment && fl_flow_has_port(FL_FLOW_SERVER, s.key.pod_port))
 		fl_flow_from_client(skb, &s, FL_FLOW_SERVER);
 	return TCX_NEXT;
 }
@@ -316,11 +318,13 @@ int fl_flow_in_from(struct __sk_buff *skb)
 {
 	struct fl_flow_counters *c = fl_flow_count(skb, FL_FLOW_FROM);
 	struct fl_segment s = {};
+	int is_segment;
 
 	if (!c)
 		return TCX_NEXT;
-	c->to_pod_inside += fl_wire_packets(skb);
-	if (!fl_segment_of(skb, &s, 0)) {
+	is_segment = fl_segment_of(skb, &s, 0);
+	c->to_pod_inside += fl_wire_packets(skb, s.payload);
+	if (!is_segment) {
 		c->udp += fl_is_udp(skb);
 		return TCX_NEXT;
 	}

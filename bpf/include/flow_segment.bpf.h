@@ -77,12 +77,15 @@ found:
 	return 1;
 }
 
-/* How many packets of the wire this is. */
-static __always_inline __u32 fl_wire_packets(const struct __sk_buff *skb)
+/* How many packets of the wire this is. A GSO packet that user space made, as a delay line does, has not been counted by the
+ * kernel yet; `payload` is that of its TCP segment. */
+static __always_inline __u32 fl_wire_packets(const struct __sk_buff *skb, __u32 payload)
 {
-	__u32 segments = skb->gso_segs;
+	__u32 segments = skb->gso_segs, size = skb->gso_size;
 
-	return segments ? segments : 1;
+	if (segments)
+		return segments;
+	return size && payload ? (payload + size - 1) / size : 1;
 }
 
 /* 1: a packet of UDP, or a fragment of one. Asked only of what is no TCP segment. */

@@ -220,7 +220,7 @@ TEST_F(RoutesTest, AStartWithTheChoiceOfAPlanHitsThatOrNothing) {
   const auto agent_double = agent();
   const auto planned =
       boost::json::parse(house_->call("POST", "/api/v1/experiments?dryRun=true", body("")).body);
-  EXPECT_EQ(planned.at("leaseSeconds").to_number<double>(), 3);
+  EXPECT_EQ(planned.at("leaseSeconds").to_number<double>(), 0.7) << "that of this house";
   const std::string choice(planned.at("choice").as_string());
   EXPECT_THAT(refused(409, "POST", "/api/v1/experiments?choice=another", body("")),
               HasSubstr("nothing is hit that it did not show; it would be shop/payments-n1 on n1"));
