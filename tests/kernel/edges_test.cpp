@@ -207,6 +207,7 @@ TEST_P(Edges, ClosedLoopClientsAreSeenUnderTheFaultAndNotBesideIt) {
         << side;
   }
   EXPECT_NEAR(status_.armedSeconds.value_or(0), 4.0, 0.3);
+  EXPECT_EQ(status_.stalled, 0u) << "of " << status_.matched << " packets";
   EXPECT_EQ(status_.held, 0u);
   EXPECT_EQ(status_.lost, 0u);
   // What was flushed is no delay: none of what was measured is short.

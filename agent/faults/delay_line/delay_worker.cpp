@@ -249,8 +249,8 @@ void DelayWorker::depart(const HeldPacket& packet, KtimeNs now) {
 
 void DelayWorker::wait() {
   std::uint64_t now = now_ns().ns;
-  // While it injects, the hook wants to hear of us.
-  std::uint64_t until = now + (flush_until_.ns == 0 ? kStamp : kIdle);
+  // The hook wants to hear of us. A lease may begin at any time, and nobody wakes us for that.
+  std::uint64_t until = now + (flushing_.load(std::memory_order_acquire) ? kIdle : kStamp);
   // A full arena must not make us spin on a readable TAP.
   bool watch_tap = !full_;
   if (queue_.empty()) {
