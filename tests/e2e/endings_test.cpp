@@ -99,6 +99,9 @@ TEST_F(Endings, KilledControllerEndsTheFaultWithTheLeaseAndTellsTheTruthAfterwar
   Cluster both = cluster();
   Program run = both.command({"run", slow(), "--report", report_folder()});
   wait_for_fault(run);
+  // The agent tells that it has armed once it measures as well.
+  const std::string injecting = R"("state":"Injecting")";
+  ASSERT_TRUE(comes_true([&] { return audited(both, {injecting}) == 1; }, 5s));
   both.controller().signal(SIGKILL);
   EXPECT_EQ(both.controller().wait(), 128 + SIGKILL);
   std::this_thread::sleep_for(kLease + kSlack);
