@@ -50,6 +50,17 @@ int role_order(api::PodRole role) {
   return 2;
 }
 
+// Where answers are short, how long a request took in all is what its first byte took.
+bool repeats(const api::EffectReport& effect, const std::vector<const api::EffectReport*>& chosen) {
+  constexpr double kAlike = 0.1;
+  if (effect.metric != "request.duration" || !effect.fault || !effect.fault->p50) return false;
+  return std::ranges::any_of(chosen, [&](const api::EffectReport* other) {
+    return other->metric == "request.latency" && other->pod == effect.pod &&
+           other->labels == effect.labels && other->fault && other->fault->p50 &&
+           *effect.fault->p50 <= *other->fault->p50 * (1 + kAlike);
+  });
+}
+
 }  // namespace
 
 namespace {
@@ -142,12 +153,13 @@ std::vector<const api::EffectReport*> telling_effects(const api::Report& report,
     for (const api::EffectReport* effect : ranked) {
       if (effect->role != role || chosen.size() >= others || of_role >= most) continue;
       if (of_role > 0 && weight(*effect) == 0) continue;
+      if (repeats(*effect, chosen)) continue;
       chosen.push_back(effect);
       ++of_role;
     }
   }
   for (const api::EffectReport* effect : ranked)
-    if (is_control(effect) && chosen.size() < limit &&
+    if (is_control(effect) && chosen.size() < limit && !repeats(*effect, chosen) &&
         static_cast<std::size_t>(std::ranges::count_if(chosen, is_control)) < controls)
       chosen.push_back(effect);
   return chosen;
