@@ -40,9 +40,10 @@ constexpr std::uint64_t kMostUnread = 2 * kMs, kLeastUnread = 200 * kUs;
 // The hook is told so often that this thread runs.
 constexpr std::uint64_t kStamp = 4 * kMs;
 static_assert(kStamp * 10 == FL_DELAY_STALL_NS);
-// A packet that is read so long after it came says that more come than are read: until they are
-// read within the lesser time, the hook takes none, and the TAP's ring does not overflow.
-constexpr std::uint64_t kBehind = 8 * kMs, kCaughtUp = 4 * kMs;
+// So many packets in a row, and the last read so long after it came: more come than are read. Until
+// the TAP is empty, or packets are read within the lesser time, the hook takes none, and the TAP's
+// ring (16 384 packets) does not overflow. A thread that was late for once has not so many to read.
+constexpr std::uint64_t kBehind = 8 * kMs, kCaughtUp = 4 * kMs, kInARow = 4096;
 
 std::uint64_t unread_for(const HoldRule& rule) {
   const auto low = static_cast<std::uint64_t>(rule.low().count());
@@ -130,6 +131,7 @@ std::size_t DelayWorker::read_some() {
       if (size == 0 || errno == EAGAIN || errno == EINTR) {
         drained_ = now_ns();
         behind_ = false;
+        in_a_row_ = 0;
         break;
       }
       add(read_errors_, 1);
@@ -151,10 +153,8 @@ void DelayWorker::accept(std::byte* bytes, std::size_t size) {
     add(foreign_, 1);
     return;
   }
-  if (const std::uint64_t late = now_ns().ns - meta.ktime_ns; late > (behind_ ? kCaughtUp : kBehind))
-    behind_ = true;
-  else
-    behind_ = false;
+  const std::uint64_t late = now_ns().ns - meta.ktime_ns;
+  behind_ = ++in_a_row_ >= kInARow && late > (behind_ ? kCaughtUp : kBehind);
   VnetHeader vnet;
   std::memcpy(&vnet, bytes, kVnet);
   // Offsets count from the start of the packet, which moves.

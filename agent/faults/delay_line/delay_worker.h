@@ -94,6 +94,7 @@ class DelayWorker {
   KtimeNs flush_until_;                // while flushing: new packets are due then
   bool full_ = false;                  // no memory for one more packet
   bool behind_ = false;                // packets are read long after they came
+  std::uint64_t in_a_row_ = 0;         // packets read since the TAP was empty
   const std::uint64_t unread_;         // ns a packet may wait in the TAP without being late
   KtimeNs drained_;                    // the TAP was empty then
 
