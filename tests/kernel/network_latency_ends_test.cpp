@@ -161,6 +161,7 @@ TEST_F(NetworkLatencyEnds, DisarmLosesNoPacketAndIsDoneIn50Ms) {
 // With jitter it is the delay line on every kernel, whose packets wait in the process that is
 // stopped. Its lease is long: what lets packets pass here is that nobody is there to take them.
 TEST_F(NetworkLatencyEnds, AStoppedProcessIsNoOutage) {
+  FAULTLINE_NEEDS_REAL_TIME;
   auto spec = latency(milliseconds(50), api::Direction::both);
   spec.jitter.value = milliseconds(1);
   Child child = armed_elsewhere(spec, std::chrono::seconds(30));
