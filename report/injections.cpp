@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <boost/describe.hpp>
 
+#include "api/gap.h"
 #include "report/analysis.h"
 #include "report/format.h"
 #include "report/report.h"
@@ -77,7 +78,7 @@ std::string bypass_of(const api::Fault& fault, const api::NodeRecord& node,
   std::uint64_t missed = 0, of = 0;
   std::string words;
   for (const api::Gap& gap : node.gaps) {
-    if (gap.metric != "net.bypass" || gap.pod != status.pod.id()) continue;
+    if (gap.metric != api::kBypass || gap.pod != status.pod.id()) continue;
     if (!status.armedAt.set() || gap.to < status.armedAt) continue;
     if (status.disarmedAt.set() && !(gap.from < status.disarmedAt)) continue;
     if (gap.missed && gap.of && filter->direction == api::Direction::to) continue;

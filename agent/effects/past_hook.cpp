@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/kernel/link.h"
+#include "api/gap.h"
 
 namespace faultline::agent {
 namespace {
@@ -15,7 +16,7 @@ constexpr std::uint64_t kShare = 100;  // a hundredth
 
 api::Gap gap_of(std::string reason) {
   api::Gap gap;
-  gap.metric = PastHook::kMetric;
+  gap.metric = api::kBypass;
   gap.reason = std::move(reason);
   return gap;
 }

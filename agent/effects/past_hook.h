@@ -16,13 +16,11 @@ namespace faultline::agent {
 // Used from one thread, in the network namespace of the pod's host-side devices.
 class PastHook {
  public:
-  // Gap::metric of what is told here. The report makes a fault `partial` for it.
-  static constexpr const char* kMetric = "net.bypass";
-
   explicit PastHook(std::vector<PodInterface> interfaces) : interfaces_(std::move(interfaces)) {}
 
   // Totals of packets of the wire to the pod: those that passed the hook outside, before all
-  // faults, and those that came into the pod. Appends a gap for what grew since the call before.
+  // faults, and those that came into the pod. Appends a gap (api::kBypass), for which the report
+  // makes a fault `partial`, for what grew since the call before.
   void tell(std::uint64_t outside, std::uint64_t inside, std::vector<api::Gap>& gaps);
 
  private:

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/link/run.h"
+#include "api/gap.h"
 
 namespace faultline::agent {
 
@@ -85,7 +86,7 @@ void Run::cut(Place& place, std::optional<api::RunPhase> phase) {
       add_gap(std::move(gap));
       continue;
     }
-    gap.to = next->to;
+    api::go_on(gap, *next);
     window.gaps.erase(next);
     still.push_back(std::move(gap));
   }

@@ -153,8 +153,7 @@ void DelayWorker::accept(std::byte* bytes, std::size_t size) {
     add(foreign_, 1);
     return;
   }
-  const std::uint64_t late = now_ns().ns - meta.ktime_ns;
-  behind_ = ++in_a_row_ >= kInARow && late > (behind_ ? kCaughtUp : kBehind);
+  behind_ = ++in_a_row_ >= kInARow && now_ns().ns - meta.ktime_ns > (behind_ ? kCaughtUp : kBehind);
   VnetHeader vnet;
   std::memcpy(&vnet, bytes, kVnet);
   // Offsets count from the start of the packet, which moves.
