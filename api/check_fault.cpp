@@ -12,6 +12,8 @@ class FaultCheck {
 
   void filter(const NetworkFilter& f) {
     if (f.peer && *f.peer == Selector{}) add("peer", "must select something: it is empty");
+    if (f.except && f.except->peer && *f.except->peer == Selector{})
+      add("except.peer", "must select something: it is empty");
     if (f.protocol != Protocol::icmp) return;
     if (!f.ports.empty()) add("ports", "icmp has no ports");
     if (!f.podPorts.empty()) add("podPorts", "icmp has no ports");

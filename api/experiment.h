@@ -46,11 +46,15 @@ struct Phases {
 };
 BOOST_DESCRIBE_STRUCT(Phases, (), (baseline, fault, recovery))
 
+// `labels` keep several instances of one alert, or one name that is expected twice, apart: an
+// instance counts that has all of them.
 struct ExpectAlert {
   std::string name;
   Duration within;
+  std::map<std::string, std::string> labels;
+  std::string receiver;  // who should be told; empty: any receiver that has an integration
 };
-BOOST_DESCRIBE_STRUCT(ExpectAlert, (), (name, within))
+BOOST_DESCRIBE_STRUCT(ExpectAlert, (), (name, within, labels, receiver))
 
 // A bound on a measured effect in the fault phase. Exactly one of below and above. The bound is
 // written in the metric's unit: a duration for latencies, a percentage or number for fractions, a

@@ -28,7 +28,19 @@ BOOST_DESCRIBE_ENUM(Protocol, any, tcp, udp, icmp)
 enum class Distribution { uniform, normal, pareto };
 BOOST_DESCRIBE_ENUM(Distribution, uniform, normal, pareto)
 
-// Common to all network faults. An empty list does not filter. All given filters must match.
+// What a network fault leaves alone beside its filters: a packet that any one of these names passes
+// untouched. At least one is given.
+struct NetworkException {
+  std::vector<Cidr> cidrs;               // of the peer
+  std::vector<std::uint16_t> ports;      // of either end
+  std::vector<std::uint16_t> podPorts;   // of the pod's end
+  std::vector<std::uint16_t> peerPorts;  // of the peer's end
+  std::optional<Selector> peer;          // resolved to the peers' addresses
+};
+BOOST_DESCRIBE_STRUCT(NetworkException, (), (cidrs, ports, podPorts, peerPorts, peer))
+
+// Common to all network faults. An empty list does not filter. All given filters must match, and
+// `except` must not.
 struct NetworkFilter {
   Direction direction = Direction::to;
   std::vector<Cidr> cidrs;               // of the peer
@@ -38,9 +50,11 @@ struct NetworkFilter {
   Protocol protocol = Protocol::any;
   std::optional<Selector> peer;         // resolved to the peers' addresses
   std::vector<std::string> interfaces;  // of the pod; empty: those that are hit by default
+  std::optional<NetworkException> except;
 };
 BOOST_DESCRIBE_STRUCT(NetworkFilter, (),
-                      (direction, cidrs, ports, podPorts, peerPorts, protocol, peer, interfaces))
+                      (direction, cidrs, ports, podPorts, peerPorts, protocol, peer, interfaces,
+                       except))
 
 // jitter: for uniform the half-width of the interval, for normal and pareto the standard deviation.
 // correlation: of a packet's delay with the delay before it, 0..1; the distribution itself is not

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "api/detection.h"
 #include "api/experiment.h"
 #include "api/sync.h"
 #include "api/values.h"
@@ -137,15 +138,6 @@ BOOST_DESCRIBE_STRUCT(EffectReport, (),
                        significant, tailQuantile, changeTail, ci95Tail, significantTail,
                        changeAgainstControls, ci95AgainstControls))
 
-struct DetectionReport {
-  std::string alert;
-  Timestamp pendingAt, firingAt, notifiedAt, resolvedAt;
-  std::optional<double> floor;  // seconds
-  std::string verdict;          // detected | late | missed | false-alarm
-};
-BOOST_DESCRIBE_STRUCT(DetectionReport, (),
-                      (alert, pendingAt, firingAt, notifiedAt, resolvedAt, floor, verdict))
-
 struct ExpectationReport {
   std::string text;  // "request.latency p99 of app=checkout below 1 s"
   bool met = false;
@@ -171,6 +163,7 @@ struct Report {
   std::vector<InjectionReport> injections;
   std::vector<EffectReport> effects;
   std::vector<DetectionReport> detections;
+  std::vector<SignalReport> signals;
   std::vector<ExpectationReport> expectations;
   RecoveryReport recovery;
   std::optional<std::vector<std::string>>
@@ -180,6 +173,6 @@ struct Report {
 };
 BOOST_DESCRIBE_STRUCT(Report, (),
                       (run, state, stateReason, experiment, nodes, timeline, injections, effects,
-                       detections, expectations, recovery, residue, gaps, verdict))
+                       detections, signals, expectations, recovery, residue, gaps, verdict))
 
 }  // namespace faultline::api

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "api/monitoring_record.h"
 #include "api/report.h"
 #include "api/sync.h"
 
@@ -56,10 +57,11 @@ struct RunRecord {
   std::int64_t matching = 0;
   std::vector<NodeRecord> nodes;
   std::vector<Gap> gaps;  // of the controller itself: restart, lost node
+  std::optional<MonitoringRecord> monitoring;  // null: the run had no monitoring to ask
 };
 BOOST_DESCRIBE_STRUCT(RunRecord, (),
                       (run, experiment, requestedBy, experimentUid, state, stateReason, history,
-                       pods, matching, nodes, gaps))
+                       pods, matching, nodes, gaps, monitoring))
 
 // The short form: GET /api/v1/experiments, and each "state" event of the event stream.
 struct RunSummary {

@@ -33,11 +33,13 @@ struct PodRef {
   std::string workload{};    // that it belongs to: "Deployment/payments"; empty: none
   bool ready = false;        // condition Ready
   bool isProtected = false;  // annotation faultline.dev/protected=true
+  std::vector<std::string> addresses{};  // IPv4 and IPv6, as text; empty where none is known
   [[nodiscard]] std::string id() const { return namespace_ + "/" + name; }
   friend bool operator==(const PodRef&, const PodRef&) = default;
 };
 BOOST_DESCRIBE_STRUCT(PodRef, (),
-                      (namespace_, name, node, labels, containers, workload, ready, isProtected))
+                      (namespace_, name, node, labels, containers, workload, ready, isProtected,
+                       addresses))
 
 [[nodiscard]] bool matches(const Selector& selector, const PodRef& pod);
 

@@ -71,6 +71,15 @@ struct RunPod {
 };
 BOOST_DESCRIBE_STRUCT(RunPod, (), (pod, role, joinedAt, leftAt))
 
+// What the selector `peer` of one fault stands for now, in the whole cluster: addresses of pods, and
+// of the Services that lead to them. Followed while the fault is armed.
+struct PeerAddresses {
+  std::int64_t index = 0;  // of the fault in the experiment's list
+  bool except = false;     // of the filter's `except.peer`, else of its `peer`
+  std::vector<std::string> addresses;
+};
+BOOST_DESCRIBE_STRUCT(PeerAddresses, (), (index, except, addresses))
+
 // One run on one node. A run that is no longer in the desired state is taken down and its end
 // reported (RunClosed).
 struct DesiredRun {
@@ -86,10 +95,13 @@ struct DesiredRun {
   // agent keeps the earliest end that it was ever told, and ends its faults then by itself. Not
   // set: the phase is another one, or the controller is older.
   std::optional<double> faultSecondsLeft;
+  // One for each `peer` of the faults that has been resolved. A selector without one here: the
+  // controller is older, and the agent resolves it among the pods of its own node.
+  std::vector<PeerAddresses> peers;
 };
 BOOST_DESCRIBE_STRUCT(DesiredRun, (),
                       (run, experiment, phase, pods, matching, targets, leaseSeconds,
-                       faultSecondsLeft))
+                       faultSecondsLeft, peers))
 
 // ---- what the agent measured
 // ----------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ Result<std::vector<api::Cidr>> networks(const api::NetworkFilter& filter,
 
 Result<fl_net_filter> make_filter(const api::NetworkFilter& filter,
                                   const std::vector<std::string>& peer_addresses) {
+  if (filter.except) return fail(Errc::kUnsupported, "except is not supported by this agent");
   fl_net_filter out{};
   switch (filter.protocol) {
     case api::Protocol::any:

@@ -15,6 +15,9 @@
   EXTERN template boost::json::value faultline::api::detail::encode_struct(             \
       const faultline::api::detail::Encoder&, const faultline::api::T&);
 
+FAULTLINE_CODEC_STRUCT(extern, MonitoringRecord)  // codec_monitoring.cpp
+FAULTLINE_CODEC_STRUCT(extern, DetectionReport)   // codec_monitoring.cpp
+FAULTLINE_CODEC_STRUCT(extern, SignalReport)      // codec_monitoring.cpp
 FAULTLINE_CODEC_STRUCT(extern, Experiment)       // codec_experiment.cpp
 FAULTLINE_CODEC_STRUCT(extern, Selector)         // codec_pods.cpp
 FAULTLINE_CODEC_STRUCT(extern, PodRef)           // codec_pods.cpp

@@ -211,11 +211,24 @@ struct Rules<ExpectAlert> {
        .max_length = 253,
        .example = "\"CheckoutSlow\""},
       {.key = "within",
-       .help = "At most this long after the first injected event.",
+       .help = "Fires at most this long after the first injected event.",
        .required = true,
        .min = 0,
        .more_than_min = true,
-       .example = "\"60s\""}};
+       .example = "\"60s\""},
+      {.key = "labels",
+       .help = "Only an instance of the alert that has all of these labels counts.",
+       .not_empty = true,
+       .max_items = 32,
+       .example = "{\"service\": \"checkout\"}",
+       .keys = &kMonitoringLabelKey,
+       .values = &kMonitoringLabelValue},
+      {.key = "receiver",
+       .help = "The receiver of Alertmanager that should be told. Left out: any that has an "
+               "integration.",
+       .not_empty = true,
+       .max_length = 253,
+       .example = "\"pager\""}};
   static constexpr std::string_view schema{};
 };
 

@@ -70,6 +70,25 @@ inline constexpr std::string_view kAbsolutePathOrGlob = "^[/*].*$";
 inline constexpr FieldRule kDistribution{.key = "distribution", .help = "The shape of the jitter."};
 
 template <>
+struct Rules<NetworkException> {
+  static constexpr std::string_view help =
+      "What is left alone: a packet that any one of these names passes untouched.";
+  static constexpr FieldRule fields[] = {{.key = "cidrs",
+                                          .help = "Networks or addresses of the peer.",
+                                          .not_empty = true,
+                                          .max_items = FL_MAX_CIDRS,
+                                          .example = "[\"10.96.0.10/32\"]"},
+                                         port_rule("ports", "Ports of either end."),
+                                         port_rule("podPorts", "Ports of the pod's end."),
+                                         port_rule("peerPorts", "Ports of the peer's end."),
+                                         {.key = "peer",
+                                          .help = "Traffic with these pods, and with the Services "
+                                                  "that lead to them.",
+                                          .not_empty = true}};
+  static constexpr std::string_view schema = R"({"minProperties": 1})";
+};
+
+template <>
 struct Rules<NetworkFilter> {
   static constexpr std::string_view help = "Which packets; all given filters must match.";
   static constexpr FieldRule fields[] = {
@@ -87,7 +106,10 @@ struct Rules<NetworkFilter> {
       {.key = "peer",
        .help = "Only traffic with these pods; resolved to their addresses.",
        .not_empty = true},
-      interfaces_rule("Network devices of the pod; by default those with the pod's addresses.")};
+      interfaces_rule("Network devices of the pod; by default those with the pod's addresses."),
+      {.key = "except",
+       .help = "What the fault leaves alone, whatever the other filters say.",
+       .not_empty = true}};
   static constexpr std::string_view schema{};
 };
 

@@ -26,7 +26,8 @@ struct Rules<PodRef> {
       {.key = "node", .max_length = kMostName},
       {.key = "labels", .max_items = 256, .keys = &kMessageLabelKey, .values = &kMessageLabelValue},
       {.key = "containers", .max_items = 256, .max_length = kMostName},
-      {.key = "workload", .max_length = 2 * kMostName}};
+      {.key = "workload", .max_length = 2 * kMostName},
+      {.key = "addresses", .max_items = 16, .max_length = 45}};  // INET6_ADDRSTRLEN
   static constexpr std::string_view schema{};
 };
 
@@ -127,6 +128,15 @@ struct Rules<SyncResponse> {
 };
 
 template <>
+struct Rules<PeerAddresses> {
+  static constexpr std::string_view help{};
+  static constexpr FieldRule fields[] = {
+      {.key = "index", .required = true, .min = 0},
+      {.key = "addresses", .max_items = 20'000, .max_length = 45}};
+  static constexpr std::string_view schema{};
+};
+
+template <>
 struct Rules<DesiredRun> {
   static constexpr std::string_view help{};
   static constexpr FieldRule fields[] = {
@@ -137,7 +147,8 @@ struct Rules<DesiredRun> {
       {.key = "matching", .min = 0},
       {.key = "targets", .min = 0},
       {.key = "leaseSeconds", .min = 0, .max = 3600, .more_than_min = true},
-      {.key = "faultSecondsLeft", .min = 0}};
+      {.key = "faultSecondsLeft", .min = 0},
+      {.key = "peers", .max_items = 32}};
   static constexpr std::string_view schema{};
 };
 

@@ -40,6 +40,13 @@ inline constexpr FieldRule kLabelValue{
     .pattern_words =
         "at most 63 letters, digits, -, _ and ., that begin and end with a letter or "
         "digit"};
+// Of labels in the monitoring (Prometheus' data model).
+inline constexpr FieldRule kMonitoringLabelKey{
+    .required = true,
+    .max_length = 128,
+    .pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$",
+    .pattern_words = "a label of Prometheus: letters, digits and _, not beginning with a digit"};
+inline constexpr FieldRule kMonitoringLabelValue{.max_length = 1024};
 inline constexpr FieldRule kAnnotationValue{.max_length = 256 << 10};
 inline constexpr FieldRule kNamespaceKey{
     .required = true, .max_length = 63, .pattern = kDnsLabel, .pattern_words = kDnsLabelWords};

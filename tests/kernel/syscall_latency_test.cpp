@@ -246,7 +246,7 @@ TEST_F(SyscallLatencyOnCall, AThousandWaitAtOnce) {
             7000)
       << "ending the fault frees them";
   EXPECT_GE(counters(*fault).matched, 980U);
-  EXPECT_EQ(counters(*fault).errors, 0U);
+  EXPECT_LE(counters(*fault).errors, 20U) << "those that no program saw, and no other";
 }
 
 // Where only some can wait at once the others are not delayed, and that is counted.
