@@ -51,19 +51,24 @@ BOOST_DESCRIBE_STRUCT(DetectionHint, (), (text, promql, seconds))
 // One expected alert, or one that fired and was not expected. A time that is not set is not known
 // or did not come. All times are of the controller's clock.
 struct DetectionReport {
+  std::string source;  // MonitoringSource::name, and the rule's group; empty: there is no such rule
+  std::string group;
   std::string alert;
-  std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> labels;  // of the instance; of none, those that were asked
   DetectionVerdict verdict = DetectionVerdict::unknown;
   std::string reason;
   Timestamp firstScrapeAt, trueAt, pendingAt, firingAt, notifiedAt, resolvedAt, resolvedNotifiedAt;
-  std::optional<double> floor;  // seconds from the first injected event to the earliest firing
+  std::optional<double> within;        // the seconds that were asked; null: it was not expected
+  std::optional<double> seconds;       // from the first injected event to the firing
+  std::optional<double> floor;         // the same, the earliest that the settings allow
   std::vector<std::string> receivers;  // that were told
   std::vector<DetectionStep> steps;
   std::vector<DetectionHint> hints;
 };
 BOOST_DESCRIBE_STRUCT(DetectionReport, (),
-                      (alert, labels, verdict, reason, firstScrapeAt, trueAt, pendingAt, firingAt,
-                       notifiedAt, resolvedAt, resolvedNotifiedAt, floor, receivers, steps, hints))
+                      (source, group, alert, labels, verdict, reason, firstScrapeAt, trueAt,
+                       pendingAt, firingAt, notifiedAt, resolvedAt, resolvedNotifiedAt, within,
+                       seconds, floor, receivers, steps, hints))
 
 // too_coarse: the truth lies within one bucket of the histogram, between `low` and `high`. stale:
 // the newest sample is older than two scrapes.

@@ -22,10 +22,19 @@ struct MonitoringSource {
   std::string version;
   double clockOffset = 0;  // source minus controller
   double clockUncertainty = 0;
-  std::string problem;  // why it could not be asked, newest; empty: it could
+  Timestamp startedAt;  // when its process was started; later than the run: it was started anew
+  std::string problem;  // why it could not be asked when the record was closed; empty: it could
 };
 BOOST_DESCRIBE_STRUCT(MonitoringSource, (),
-                      (name, kind, url, version, clockOffset, clockUncertainty, problem))
+                      (name, kind, url, version, clockOffset, clockUncertainty, startedAt, problem))
+
+// A time in which a source could not be asked, or gave an answer that cannot be used.
+struct MonitoringGap {
+  std::string source;
+  Timestamp from, to;
+  std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(MonitoringGap, (), (source, from, to, reason))
 
 // One receiver that an alert's labels lead to through the routing tree.
 struct AlertRoute {
@@ -34,13 +43,15 @@ struct AlertRoute {
   std::vector<std::string> groupBy;
   double groupWait = 0, groupInterval = 0, repeatInterval = 0;
   bool groupExists = false;  // before the fault: then group_interval counts, not group_wait
+  bool observed = false;     // notifications of this receiver arrive at the controller too
   std::string muted;         // the silence, inhibition or time interval that holds; empty: none
 };
 BOOST_DESCRIBE_STRUCT(AlertRoute, (),
                       (receiver, integrations, groupBy, groupWait, groupInterval, repeatInterval,
-                       groupExists, muted))
+                       groupExists, observed, muted))
 
-// A rule as the monitoring had it when the run began.
+// An alert rule of an expected alert, or of one that fired, as the monitoring had it when the run
+// began.
 struct AlertRule {
   std::string source;  // MonitoringSource::name
   std::string group;
@@ -51,7 +62,7 @@ struct AlertRule {
   double longestWindow = 0;              // of the range selectors of the expression
   std::map<std::string, std::string> labels;
   std::vector<AlertRoute> routes;
-  Timestamp lastEvaluation;  // where the grid of its evaluations lies
+  Timestamp lastEvaluation;  // a time of its evaluation: where the grid of them lies
   std::string problem;       // why it cannot fire or could not be read; empty: nothing is known
 };
 BOOST_DESCRIBE_STRUCT(AlertRule, (),
@@ -72,15 +83,34 @@ struct AlertChange {
 };
 BOOST_DESCRIBE_STRUCT(AlertChange, (), (source, alert, labels, state, at))
 
-// What the rule's expression gave at one of its own evaluation times: how many series. Null: it
-// could not be asked.
+// What the expression of a rule gave at one time, asked after the run: of the series that have the
+// labels of spec.expect.alerts[expected], how many there were. Null: it could not be asked.
 struct AlertEvaluation {
   std::string source;
+  std::string group;
   std::string alert;
+  std::int64_t expected = 0;
   Timestamp at;
+  // False: a time between the rule's own evaluations, which tells when the expression was true
+  // first; the rule itself did not see it.
+  bool onGrid = true;
   std::optional<std::uint64_t> series;
 };
-BOOST_DESCRIBE_STRUCT(AlertEvaluation, (), (source, alert, at, series))
+BOOST_DESCRIBE_STRUCT(AlertEvaluation, (), (source, group, alert, expected, at, onGrid, series))
+
+// What Alertmanager said of an alert that it held; one for each time that this changed.
+struct AlertHeld {
+  std::string source;
+  std::string alert;
+  std::map<std::string, std::string> labels;
+  Timestamp at;        // it was seen first like this
+  Timestamp startsAt;  // it fires since, as Prometheus told Alertmanager
+  std::vector<std::string> receivers;
+  std::vector<std::string> mutedBy;  // silences, inhibiting alerts and time intervals, in words
+  bool gone = false;                 // Alertmanager no longer lists it
+};
+BOOST_DESCRIBE_STRUCT(AlertHeld, (),
+                      (source, alert, labels, at, startsAt, receivers, mutedBy, gone))
 
 // A notification that arrived at the controller's webhook receiver, or that Alertmanager recorded.
 struct AlertNotification {
@@ -102,26 +132,44 @@ struct ScrapeSample {
 };
 BOOST_DESCRIBE_STRUCT(ScrapeSample, (), (source, job, instance, pod, at, up))
 
-// One answer to the query of spec.expect.signals[index], or of spec.abortWhen.
+// One answer to the query of spec.expect.signals[index], or of spec.abortWhen[index].
 struct SignalSample {
   std::int64_t index = 0;
+  bool abortWhen = false;
   Timestamp at;
-  std::optional<double> value;    // null: no data
-  std::optional<double> newest;   // age of the newest sample behind it, seconds
+  std::optional<double> value;      // null: no data
+  std::optional<double> newest;     // age of the newest sample behind it, seconds
   std::optional<double> low, high;  // of a histogram_quantile: the bucket's edges
 };
-BOOST_DESCRIBE_STRUCT(SignalSample, (), (index, at, value, newest, low, high))
+BOOST_DESCRIBE_STRUCT(SignalSample, (), (index, abortWhen, at, value, newest, low, high))
+
+// A rule that the monitoring does not have, over metrics that it does have for a pod of the run,
+// checked by asking it over the run.
+struct AlertCandidate {
+  std::string source;
+  std::string pod;     // namespace/name
+  std::string metric;  // the measured effect that it would notice, a word of api/metrics.h
+  std::string promql;
+  Timestamp trueAt;         // first after the first injected event; not set: never
+  bool trueBefore = false;  // in the baseline: it would be a false alarm
+};
+BOOST_DESCRIBE_STRUCT(AlertCandidate, (), (source, pod, metric, promql, trueAt, trueBefore))
 
 struct MonitoringRecord {
   std::vector<MonitoringSource> sources;
+  std::vector<MonitoringGap> gaps;
   std::vector<AlertRule> rules;
+  std::vector<std::string> ruleNames;  // of all alert rules, to name the nearest of one that is not
   std::vector<AlertChange> changes;
   std::vector<AlertEvaluation> evaluations;
+  std::vector<AlertHeld> held;
   std::vector<AlertNotification> notifications;
   std::vector<ScrapeSample> scrapes;
   std::vector<SignalSample> signals;
+  std::vector<AlertCandidate> candidates;
 };
 BOOST_DESCRIBE_STRUCT(MonitoringRecord, (),
-                      (sources, rules, changes, evaluations, notifications, scrapes, signals))
+                      (sources, gaps, rules, ruleNames, changes, evaluations, held, notifications,
+                       scrapes, signals, candidates))
 
 }  // namespace faultline::api
