@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Did the monitoring notice? From the stored record of what was seen of it to a verdict for each
+// expected alert and each signal. docs/decisions/0030-did-anyone-notice.md says from what each time
+// is taken. Pure and thread-safe.
+#pragma once
+
+#include <vector>
+
+#include "api/detection.h"
+#include "api/run_record.h"
+
+namespace faultline::report {
+
+// Of the controller's clock. Not set: it did not come.
+struct DetectionTimes {
+  api::Timestamp first_injected;  // t2
+  api::Timestamp last_injected;   // t9
+  api::Timestamp end;             // the record was closed
+};
+
+// One for each of `expect.alerts`, in their order, then one for each instance of an alert that
+// fired after the first injected event and was not expected, at most kMostFalseAlarms. An empty
+// `record` (nothing could be asked) makes all unknown; so does a run without an injected event.
+[[nodiscard]] std::vector<api::DetectionReport> detections_of(const api::MonitoringRecord& record,
+                                                              const api::Expect& expect,
+                                                              const DetectionTimes& times);
+inline constexpr std::size_t kMostFalseAlarms = 50;
+
+// Whether an expectation of an alert is met: only by detected, flapping and still_firing, which
+// fired in time and did not stay untold.
+[[nodiscard]] bool noticed(api::DetectionVerdict verdict);
+
+// The kernel's measure and the monitoring's answers over the fault phase, for each of
+// `expect.signals`, in their order. Without monitoring: no_data.
+[[nodiscard]] std::vector<api::SignalReport> signals_of(const api::RunRecord& record,
+                                                        const DetectionTimes& times);
+
+}  // namespace faultline::report

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/not_told.h"
+
+#include <algorithm>
+#include <set>
+
+#include "report/format.h"
+#include "report/promql.h"
+
+namespace faultline::report {
+namespace {
+
+// Alertmanager tells times to the millisecond, and a clock's offset is known to some.
+constexpr double kSameStart = 1;  // seconds
+
+// Prometheus adds its external labels on the way, and relabelling may take others away: then the
+// same start tells that it is the same alert.
+template <class T>
+bool is_of(const T& told, const Instance& instance, const Episode& episode) {
+  if (told.alert != instance.alert) return false;
+  if (has_labels(told.labels, instance.labels)) return true;
+  if (!told.startsAt.set() || !episode.firing.set()) return false;
+  const double apart = seconds_between(episode.firing, told.startsAt);
+  return apart < kSameStart && apart > -kSameStart;
+}
+
+// Longest that Alertmanager waits before it tells of an alert that arrived.
+double wait_of(const api::AlertRoute& route) {
+  return route.groupExists ? route.groupInterval : route.groupWait;
+}
+std::string wait_words(const api::AlertRoute& route) {
+  return (route.groupExists ? "group_interval " : "group_wait ") +
+         promql_duration_words(wait_of(route));
+}
+
+// The silences, inhibitions and intervals that held while the alert fired; empty: at one look none
+// did.
+std::vector<std::string> muted_by(const api::MonitoringRecord& record, const Instance& instance,
+                                  const Episode& episode) {
+  std::set<std::string> words;
+  for (const api::AlertHeld& held : record.held) {
+    if (held.gone || held.at < episode.since() || !is_of(held, instance, episode)) continue;
+    if (episode.end.set() && episode.end < held.at) continue;
+    if (held.mutedBy.empty()) return {};
+    words.insert(held.mutedBy.begin(), held.mutedBy.end());
+  }
+  return {words.begin(), words.end()};
+}
+
+void take_notifications(Delivery& out, const api::MonitoringRecord& record,
+                        const Instance& instance, const Episode& episode,
+                        const std::string& receiver) {
+  for (const api::AlertNotification& one : record.notifications) {
+    if (!one.at.set() || !is_of(one, instance, episode)) continue;
+    if (!receiver.empty() && one.receiver != receiver) continue;
+    if (seconds_between(episode.firing, one.at) < -kSameStart) continue;
+    if (one.resolved) {
+      if (!out.resolved_notified.set() || one.at < out.resolved_notified)
+        out.resolved_notified = one.at;
+      continue;
+    }
+    if (!out.notified.set() || one.at < out.notified) out.notified = one.at;
+    if (std::ranges::find(out.receivers, one.receiver) == out.receivers.end())
+      out.receivers.push_back(one.receiver);
+  }
+}
+
+std::string routed_to_nobody(const std::vector<api::AlertRoute>& routes) {
+  std::vector<std::string> names;
+  for (const api::AlertRoute& route : routes) names.push_back(route.receiver);
+  if (names.size() == 1)
+    return "routed to nobody: receiver " + names.front() + " has no integration";
+  return "routed to nobody: none of the receivers " + join(names, ", ") + " has an integration";
+}
+
+}  // namespace
+
+Delivery delivery_of(const api::MonitoringRecord& record, const Instance& instance,
+                     const Episode& episode, const std::string& receiver,
+                     const DetectionTimes& times) {
+  Delivery out;
+  take_notifications(out, record, instance, episode, receiver);
+  std::vector<api::AlertRoute> none;
+  const std::vector<api::AlertRoute>& routes =
+      instance.rule != nullptr ? instance.rule->routes : none;
+  std::vector<const api::AlertRoute*> ways;  // to somebody who can be told, and is meant
+  bool leads_there = receiver.empty();
+  for (const api::AlertRoute& route : routes) {
+    if (!receiver.empty() && route.receiver != receiver) continue;
+    leads_there = true;
+    if (!route.integrations.empty()) ways.push_back(&route);
+  }
+  if (out.notified.set()) {
+    out.told = Told::told;
+    for (const api::AlertRoute* way : ways)
+      if (way->receiver == out.receivers.front()) out.route = way;
+    return out;
+  }
+  // The shortest way, and whether it is watched.
+  const auto observed = [&](const api::AlertRoute* way) {
+    return way->observed ||
+           std::ranges::any_of(record.notifications, [&](const api::AlertNotification& one) {
+             return one.receiver == way->receiver;
+           });
+  };
+  for (const api::AlertRoute* way : ways)
+    if (out.route == nullptr || wait_of(*way) < wait_of(*out.route)) out.route = way;
+
+  const auto not_told = [&](std::string reason) {
+    out.told = Told::not_told;
+    out.reason = std::move(reason);
+    return out;
+  };
+  if (!routes.empty() && !leads_there) {
+    std::vector<std::string> names;
+    for (const api::AlertRoute& route : routes) names.push_back(route.receiver);
+    return not_told("routed to " + join(names, ", ") + ", not to " + receiver);
+  }
+  if (!routes.empty() && ways.empty()) return not_told(routed_to_nobody(routes));
+  if (const auto muted = muted_by(record, instance, episode); !muted.empty())
+    return not_told(join(muted, "; "));
+  if (!ways.empty() &&
+      std::ranges::all_of(ways, [](const auto* way) { return !way->muted.empty(); }))
+    return not_told(ways.front()->muted);
+  if (out.route == nullptr) {
+    out.reason = "whether anybody was told is not known: the routes of Alertmanager are not";
+    return out;
+  }
+  const double wait = wait_of(*out.route);
+  if (episode.end.set()) {
+    const double fired = seconds_between(episode.firing, episode.end);
+    const bool watched = std::ranges::any_of(ways, observed);
+    // A group that exists may be told at any time of its interval.
+    if (fired < wait && (watched || !out.route->groupExists))
+      return not_told("resolved " + seconds_words(fired) + " after it fired, within " +
+                      wait_words(*out.route) + ": nobody was told");
+  } else if (seconds_between(episode.firing, times.end) < wait) {
+    out.told = Told::too_early;
+    out.reason = "the run ended " + seconds_words(seconds_between(episode.firing, times.end)) +
+                 " after it fired, before " + wait_words(*out.route) +
+                 " had passed: set phases.recovery";
+    return out;
+  }
+  if (std::ranges::any_of(ways, observed)) {
+    std::vector<std::string> names;
+    for (const api::AlertRoute* way : ways)
+      if (observed(way)) names.push_back(way->receiver);
+    return not_told("no notification of " + join(names, ", ") + " arrived");
+  }
+  std::vector<std::string> names;
+  for (const api::AlertRoute* way : ways) names.push_back(way->receiver);
+  out.reason = "whether " + join(names, ", ") +
+               " was told is not measured: its notifications do not come to Faultline";
+  return out;
+}
+
+}  // namespace faultline::report
