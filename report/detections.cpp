@@ -133,6 +133,17 @@ struct Judge {
     return join(words, "; ");
   }
 
+  // The times after the first injected event in which a source was away, in words.
+  [[nodiscard]] std::string gap_words(const std::string& source) const {
+    std::vector<std::string> words;
+    for (const api::MonitoringGap& gap : record.gaps)
+      if (gap.source == source && times.first_injected < gap.to && gap.from < times.end)
+        words.push_back(gap.source + " could not be asked from " + time_words(gap.from) + " to " +
+                        time_words(gap.to) + ": " + gap.reason);
+    if (words.size() > 3) words.resize(3);
+    return join(words, "; ");
+  }
+
   void judge_missed(api::DetectionReport& out, const api::ExpectAlert& expect,
                     std::int64_t index) const {
     const std::string away = asked_in_vain();
@@ -181,6 +192,12 @@ struct Judge {
       return;
     }
     out.reason = why_missed(*rule, seen, nearest, labels);
+    // It was away and did not stop: what it evaluated meanwhile is not known. One that was started
+    // anew evaluated nothing, which is known.
+    if (const std::string gap = gap_words(rule->source); !gap.empty()) {
+      if (restart_words(rule->source).empty()) out.verdict = DetectionVerdict::unknown;
+      out.reason += "; " + gap;
+    }
     // Nothing was seen of it at all: that it did not fire is not known.
     if (seen.asked == 0 && seen.unknown > 0) {
       out.verdict = DetectionVerdict::unknown;

@@ -317,6 +317,19 @@ TEST(Detections, NoDataIsNeverAPass) {
   EXPECT_EQ(unasked.first().verdict, DetectionVerdict::unknown);
 }
 
+TEST(Detections, AGapInMidRunMakesUnknownWhatDidNotFire) {
+  Made made;
+  made.evaluate(9.2, 59.2, [](double) { return false; });
+  made.record.gaps.push_back({"main", at(2), at(5), "before the fault"});
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::missed);
+  made.record.gaps.push_back({"main", at(12), at(30), "no answer within 5 s"});
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::unknown);
+  EXPECT_THAT(made.first().reason,
+              HasSubstr("main could not be asked from 10:15:12.000 to 10:15:30.000: no answer"));
+  made.fires();
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::detected);
+}
+
 TEST(Detections, ARuleThatIsNotThereAndTheNearest) {
   Made made;
   made.expect.alerts[0].name = "Slwo";

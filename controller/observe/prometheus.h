@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Read-only client of Prometheus' HTTP API, and of whatever answers it (Thanos, Mimir,
+// VictoriaMetrics). What parses an answer is a pure function of its own.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/json/value.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "controller/observe/source.h"
+
+namespace faultline::controller::observe {
+
+// Seconds since the epoch by the source's clock. The value may be NaN or infinite: what that means
+// is the caller's question, it is never a number to compare.
+struct Point {
+  double at = 0;
+  double value = 0;
+};
+struct Series {
+  Labels labels;
+  std::vector<Point> points;  // in order of time; of an instant query one
+};
+
+struct BuildInfo {
+  std::string version;
+  std::string program;     // "Prometheus"; others say who they are in other fields
+  api::Timestamp started;  // of its process, by its own clock; not set: not told
+};
+
+// One active alert, as /api/v1/alerts tells it.
+struct ActiveAlert {
+  std::string alert;
+  Labels labels;  // without alertname
+  bool firing = false;
+  double active_at = 0;  // pending since: a time of the rule's evaluations
+};
+
+struct Target {
+  Labels labels;  // after relabelling
+  std::string scrape_pool;
+  double scrape_interval = 0;  // seconds; 0: not told
+  bool up = false;
+  std::string last_error;
+};
+
+// The `data` of an answer. kUnavailable: it is no answer of Prometheus; kInvalid: it is an error
+// that Prometheus tells.
+[[nodiscard]] Result<boost::json::value> data_of(const boost::json::value& answer);
+// Vectors, matrices and scalars. kUnavailable: anything else, or a value that is no number. A
+// native histogram has no points.
+[[nodiscard]] Result<std::vector<Series>> parse_series(const boost::json::value& data);
+[[nodiscard]] Result<std::vector<ActiveAlert>> parse_alerts(const boost::json::value& data);
+[[nodiscard]] Result<std::vector<Target>> parse_targets(const boost::json::value& data);
+
+// Not thread-safe; one question at a time. Errors as Source::get().
+class Prometheus {
+ public:
+  template <class T>
+  using Task = boost::asio::awaitable<Result<T>>;
+
+  Prometheus(boost::asio::any_io_executor executor, SourceOptions options, const Clock& clock)
+      : source_(std::move(executor), std::move(options), clock) {}
+
+  // `at`: seconds since the epoch by the source's clock. A range selector as `promql` ("up[5m]")
+  // gives the stored samples with their own times.
+  [[nodiscard]] Task<std::vector<Series>> query(std::string promql, double at);
+  // `step` is made longer where the range would have more than kMostPoints of them.
+  [[nodiscard]] Task<std::vector<Series>> query_range(std::string promql, double from, double to,
+                                                      double step);
+  static constexpr double kMostPoints = 10'000;  // Prometheus takes 11 000
+
+  [[nodiscard]] Task<boost::json::value> rules();  // for parse_rules()
+  [[nodiscard]] Task<std::vector<ActiveAlert>> alerts();
+  [[nodiscard]] Task<std::vector<Target>> targets();
+  [[nodiscard]] Task<std::string> config();  // YAML, secrets left out by Prometheus
+  [[nodiscard]] Task<Labels> flags();
+  [[nodiscard]] Task<BuildInfo> build_info();
+  // How far its clock is from ours, by time() of a query; by the Date header where it has no
+  // time().
+  [[nodiscard]] Task<Offset> clock_offset();
+
+  [[nodiscard]] const SourceOptions& options() const { return source_.options(); }
+
+ private:
+  [[nodiscard]] Task<boost::json::value> data(std::string target);
+  Source source_;
+};
+
+}  // namespace faultline::controller::observe

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rules of a Prometheus as data. Pure and thread-safe.
+#pragma once
+
+#include <boost/json/value.hpp>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/monitoring_record.h"
+#include "controller/observe/prometheus.h"
+
+namespace faultline::controller::observe {
+
+struct RecordingRule {
+  std::string expr;
+  double interval = 0;  // seconds
+};
+
+struct Rules {
+  std::vector<api::AlertRule> alerts;  // without routes and scrapeInterval, see below
+  std::multimap<std::string, RecordingRule> recordings;  // by the name that they record
+  std::vector<std::string> told;  // fields that are not known, each once; rules that make no sense
+};
+
+// `data` of /api/v1/rules. A rule that makes no sense is left out and told. A rule whose last
+// evaluation failed has it as its problem. longestWindow counts the ranges of recording rules
+// behind the expression too. kUnavailable: it is no answer of Prometheus.
+[[nodiscard]] Result<Rules> parse_rules(const boost::json::value& data, const std::string& source,
+                                        const Offset& offset);
+
+// The names of the metrics that an expression reads, recording rules replaced by what they read.
+[[nodiscard]] std::vector<std::string> metrics_behind(std::string_view expr, const Rules& rules);
+
+// The longest interval of the targets of these jobs; empty: there is none.
+[[nodiscard]] std::optional<double> scrape_interval(const std::vector<std::string>& jobs,
+                                                    const std::vector<Target>& targets);
+
+}  // namespace faultline::controller::observe

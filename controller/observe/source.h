@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// What Prometheus and Alertmanager have in common as sources: where they are, how to be let in, one
+// GET of JSON. Nothing here ever writes to them.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/json/value.hpp>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/monitoring_record.h"
+#include "base/clock.h"
+#include "document/tree.h"
+#include "http/client.h"
+
+namespace faultline::controller::observe {
+
+using Labels = std::map<std::string, std::string>;
+
+struct SourceOptions {
+  std::string name;            // how people call it; of one kind each has its own
+  std::string url;             // http://127.0.0.1:9090, https://monitoring.example/prometheus
+  std::string bearer_token;    // or empty
+  std::string user, password;  // basic authentication, or both empty; not with a token
+  std::optional<http::ClientTls> tls;        // only with https; without it the CAs of the system
+  std::chrono::milliseconds timeout{5'000};  // of one question, 100 ms to 60 s
+  std::size_t max_body = 32 << 20;           // bytes of one answer
+};
+
+// kInvalid, with the field: an URL that is not http or https or holds a password, a token beside a
+// user, TLS without https, a time-out out of its range. Pure, thread-safe.
+[[nodiscard]] Result<> check(const SourceOptions& options);
+
+// The most that is read of one answer.
+inline constexpr document::Budget kAnswerBudget{32 << 20, 4'000'000, 32};
+
+struct Answer {
+  boost::json::value body;
+  std::optional<UtcTime> date;  // of the source's clock, whole seconds: the Date header
+  UtcTime asked, answered;      // of ours
+};
+
+// One source. Not thread-safe; one question at a time, on its executor.
+class Source {
+ public:
+  // `options` passed check(). `clock` must outlive this.
+  Source(boost::asio::any_io_executor executor, SourceOptions options, const Clock& clock);
+
+  // The JSON at `target` ("/api/v1/rules"). Errors, in words of one line that begin with the
+  // source's name: kUnavailable (no connection, time-out, 5xx, an answer that is no JSON or beyond
+  // the budget), kDenied (401, 403), kInvalid (400 and 422: what it says of the question),
+  // kNotFound (404: perhaps a wrong path in the URL).
+  [[nodiscard]] boost::asio::awaitable<Result<Answer>> get(std::string target);
+  [[nodiscard]] const SourceOptions& options() const { return options_; }
+  [[nodiscard]] const Clock& clock() const { return clock_; }
+
+ private:
+  SourceOptions options_;
+  http::Client client_;
+  const Clock& clock_;
+};
+
+// Source minus controller and half its width, seconds.
+struct Offset {
+  double offset = 0;
+  double uncertainty = 0;
+};
+// From an answer that told the source's time in `told` seconds since the epoch, exact to
+// `resolution` seconds (time() of a query: 0.001; a Date header, which cuts: 1). Pure.
+[[nodiscard]] Offset offset_of(UtcTime asked, UtcTime answered, double told, double resolution);
+
+// A time of the source as one of ours; an offset that cannot be told from zero moves nothing. Times
+// that no clock has (NaN, before 1970, beyond 2200) are "never". Pure.
+[[nodiscard]] api::Timestamp to_ours(double seconds, const Offset& offset);
+// The other way, for questions.
+[[nodiscard]] double to_theirs(UtcTime at, const Offset& offset);
+// RFC 3339 with any number of decimals and any zone, as Go writes it, in seconds since the epoch;
+// empty: it is none, or Go's zero time.
+[[nodiscard]] std::optional<double> parse_time(std::string_view text);
+
+}  // namespace faultline::controller::observe
