@@ -104,12 +104,13 @@ class Scanner {
   void matchers(bool named) {
     ++at_;
     bool found = named;
+    bool value = false;  // what stands in quotes is the value of a label, not a name
     while (at_ < text_.size() && next_char() != '}' && at_ < text_.size()) {
       const char c = text_[at_];
       if (c == '"' || c == '\'' || c == '`') {
         const std::string text = quoted();
         const char after = next_char();
-        if (after == ',' || after == '}') {  // {"a.name.in.utf8"}
+        if (!value && (after == ',' || after == '}')) {  // {"a.name.in.utf8"}
           add(text);
           found = true;
         }
@@ -122,6 +123,7 @@ class Scanner {
         add(quoted());
         found = true;
       } else {
+        if (c == '=' || c == '~' || c == ',') value = c != ',';
         ++at_;
       }
     }
