@@ -20,13 +20,15 @@ struct ArmOptions {
   std::uint64_t seed = 42;
   std::chrono::nanoseconds lease = std::chrono::minutes(2);
   std::vector<std::string> peer_addresses{};
+  const agent::FeatureProbe* features = nullptr;  // borrowed for the call; nullptr: this kernel's
 };
 
 inline Result<std::unique_ptr<agent::ArmedFault>> try_arm(api::FaultSpec spec,
                                                           const agent::Pod& pod,
                                                           const ArmOptions& options = {}) {
   static const SystemClock clock;
-  static const agent::FeatureProbe features;
+  static const agent::FeatureProbe own;
+  const agent::FeatureProbe& features = options.features != nullptr ? *options.features : own;
   const api::Fault fault{std::move(spec)};
   const agent::FaultType* type = agent::find_fault(fault.name());
   if (type == nullptr) throw std::runtime_error("no such fault");

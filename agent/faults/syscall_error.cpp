@@ -46,7 +46,7 @@ class ArmedSyscallError final : public ArmedFault {
     syscall_error_bpf& object = **skeleton;
     object.rodata->fl_config = *config;
     object.rodata->fl_seed = context.seed;
-    fill_stand_in(plan_.calls, object.rodata->fl_stand_in);
+    fill_hooks(plan_.calls, object.rodata->fl_hooks);
     choose_programs(object.obj, object.progs.fl_call, plan_.calls,
                     context.features.has(KernelFeature::kLsm));
     if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());

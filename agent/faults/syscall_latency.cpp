@@ -232,7 +232,7 @@ class ArmedSyscallLatency final : public ArmedFault {
     rodata.fl_seed = context.seed;
     rodata.fl_latency.pod = number(pod.cgroup);
     rodata.fl_latency.level = *level;
-    fill_stand_in(plan_.calls.calls, rodata.fl_stand_in);
+    fill_hooks(plan_.calls.calls, rodata.fl_hooks);
     if (plan_.way != Way::kSpin) return {};
     rodata.fl_latency.spins = 1;
     DelayModel model(as_latency(spec), context.seed);

@@ -143,4 +143,14 @@ const SecurityHook* security_hook(const api::Syscall& call) {
 
 const SecurityHook& security_hook(fl_hook_number number) { return kHooks[number]; }
 
+Transfer transfer(const api::Syscall& call) {
+  static constexpr std::array<std::string_view, 5> kReads{"read", "pread64", "readv", "preadv",
+                                                          "preadv2"};
+  static constexpr std::array<std::string_view, 5> kWrites{"write", "pwrite64", "writev", "pwritev",
+                                                           "pwritev2"};
+  if (std::ranges::find(kReads, call.name) != kReads.end()) return Transfer::kReads;
+  if (std::ranges::find(kWrites, call.name) != kWrites.end()) return Transfer::kWrites;
+  return Transfer::kNone;
+}
+
 }  // namespace faultline::agent

@@ -20,6 +20,9 @@ struct SecurityHook {
   HookSees sees;
 };
 
+// Which way a call moves data between a program and a file: what the mask of file_permission says.
+enum class Transfer { kNone, kReads, kWrites };
+
 // -1: this architecture has no such call.
 [[nodiscard]] int syscall_number(const api::Syscall& call);
 // The function whose return value is the call's: __x64_sys_openat.
@@ -27,5 +30,6 @@ struct SecurityHook {
 // nullptr: no security hook stands in the way of this call.
 [[nodiscard]] const SecurityHook* security_hook(const api::Syscall& call);
 [[nodiscard]] const SecurityHook& security_hook(fl_hook_number number);
+[[nodiscard]] Transfer transfer(const api::Syscall& call);
 
 }  // namespace faultline::agent

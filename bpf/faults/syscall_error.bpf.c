@@ -9,8 +9,6 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-const volatile __u8 fl_stand_in[FL_HOOKS]; /* by hook: the first call asked for that it serves, or FL_CALL_NONE */
-
 /* long, as the calls are: the upper half of the register counts. */
 SEC("fmod_ret")
 long BPF_PROG(fl_call, struct pt_regs *regs, int ret)
@@ -39,16 +37,12 @@ long BPF_PROG(fl_call, struct pt_regs *regs, int ret)
 
 static __always_inline int fl_hook(__u32 hook, const struct fl_object *object)
 {
-	struct file *file = object->file;
 	__u32 index;
 	__u64 now;
 
-	if (!fl_in_pod())
+	if (!fl_in_pod() || fl_is_kernels_own(object))
 		return 0;
-	/* The file below a file of an overlay: the call was seen with the one that the program knows. */
-	if (file && BPF_CORE_READ(file, f_mode) & (FMODE_BACKING | FMODE_NOACCOUNT))
-		return 0;
-	index = fl_call_now(fl_stand_in[hook]);
+	index = fl_call_at(hook, object);
 	if (index >= FL_CALLS || !fl_call_hit(index, object, &now))
 		return 0;
 	fl_call_done(index, now);

@@ -19,7 +19,6 @@
 char LICENSE[] SEC("license") = "GPL";
 
 const volatile struct fl_latency_config fl_latency;
-const volatile __u8 fl_stand_in[FL_HOOKS]; /* by hook: the first call asked for that it serves, or FL_CALL_NONE */
 
 struct fl_mark {
 	__u64 since; /* fl_call_mark: 0: nobody is to wait */
@@ -244,16 +243,12 @@ int BPF_PROG(fl_call_spin, struct pt_regs *regs)
 
 static __always_inline int fl_hook(__u32 hook, const struct fl_object *object)
 {
-	struct file *file = object->file;
 	__u32 index, page;
 	__u64 now;
 
-	if (!fl_in_pod_asleep())
+	if (!fl_in_pod_asleep() || fl_is_kernels_own(object))
 		return 0;
-	/* The file below a file of an overlay: the call was seen with the one that the program knows. */
-	if (file && BPF_CORE_READ(file, f_mode) & (FMODE_BACKING | FMODE_NOACCOUNT))
-		return 0;
-	index = fl_call_now(fl_stand_in[hook]);
+	index = fl_call_at(hook, object);
 	if (index >= FL_CALLS || !fl_call_hit(index, object, &now))
 		return 0;
 	if (fl_latency.spins) {

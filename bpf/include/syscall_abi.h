@@ -74,11 +74,22 @@ struct fl_call_config {
 	__s32 retval; /* -4095..-1, what the call returns; 0: nothing. Negative here, because the verifier loses track of a number that a program negates */
 	__u32 fd_kind;
 	__u8 comm_length; /* 0: every process */
-	__u8 _pad[7];
+	__u8 _pad[3];
+	__u32 node_mounts; /* number of the node's mount namespace; 0: processes of the pod may be in it, no container runtime is told apart */
 	char comm[16];
 	struct fl_path_filter path;
 	__u8 index_of[FL_CALL_NUMBERS]; /* by number of the call: index into fl_calls, or FL_CALL_NONE */
 	__s8 fd_arg[FL_CALLS];          /* by index: the argument with the descriptor, or -1 */
+};
+
+/* rodata fl_hooks[], by enum fl_hook_number. The stand-ins are what work is counted as that has no number of a call (io_uring, a
+ * 32-bit program): indices into fl_calls, or FL_CALL_NONE, and then such work is left alone. */
+struct fl_hook_calls {
+	__u64 serves;   /* bit n: the call of index n is hit at this hook */
+	__u8 stand_in;  /* at a hook that is not told what is to be done */
+	__u8 reading;   /* at a hook that is told so by its mask */
+	__u8 writing;
+	__u8 _pad[5];
 };
 
 /* per-CPU array fl_calls, FL_CALLS entries */
@@ -103,6 +114,8 @@ FL_STATIC_ASSERT(offsetof(struct fl_call_config, comm) == 48, "fl_call_config.co
 FL_STATIC_ASSERT(offsetof(struct fl_call_config, path) == 64, "fl_call_config.path");
 FL_STATIC_ASSERT(offsetof(struct fl_call_config, index_of) == 64 + sizeof(struct fl_path_filter), "fl_call_config.index_of");
 FL_STATIC_ASSERT(sizeof(struct fl_call_config) == 64 + sizeof(struct fl_path_filter) + FL_CALL_NUMBERS + FL_CALLS, "fl_call_config");
+FL_STATIC_ASSERT(offsetof(struct fl_call_config, node_mounts) == 44, "fl_call_config.node_mounts");
+FL_STATIC_ASSERT(sizeof(struct fl_hook_calls) == 16, "fl_hook_calls");
 FL_STATIC_ASSERT(sizeof(struct fl_call_counters) == 16, "fl_call_counters");
 
 #endif

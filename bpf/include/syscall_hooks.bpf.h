@@ -29,7 +29,8 @@ SEC(FL_LSM #hook) int BPF_PROG(fl_##hook, const struct path *dir, struct dentry 
 SEC(FL_LSM #hook) int BPF_PROG(fl_##hook, struct socket *sock, ##__VA_ARGS__) \
 { \
 	struct fl_object object = { .file = sock->file }; \
-	return ret ? ret : fl_hook(number, &object); \
+	/* The kernel's own sockets have no file. */ \
+	return ret || !object.file ? ret : fl_hook(number, &object); \
 }
 #define FL_ON_TASK(hook, number, ...) \
 SEC(FL_LSM #hook) int BPF_PROG(fl_##hook, ##__VA_ARGS__) \
@@ -39,7 +40,6 @@ SEC(FL_LSM #hook) int BPF_PROG(fl_##hook, ##__VA_ARGS__) \
 }
 
 FL_ON_FILE(file_open, FL_HOOK_FILE_OPEN, int ret)
-FL_ON_FILE(file_permission, FL_HOOK_FILE_PERMISSION, int mask, int ret)
 FL_ON_FILE(file_ioctl, FL_HOOK_FILE_IOCTL, unsigned int cmd, unsigned long arg, int ret)
 FL_ON_FILE(file_fcntl, FL_HOOK_FILE_FCNTL, unsigned int cmd, unsigned long arg, int ret)
 FL_ON_FILE(file_lock, FL_HOOK_FILE_LOCK, unsigned int cmd, int ret)
@@ -55,6 +55,14 @@ FL_ON_NAME(path_rmdir, FL_HOOK_PATH_RMDIR, int ret)
 FL_ON_NAME(path_unlink, FL_HOOK_PATH_UNLINK, int ret)
 FL_ON_NAME(path_symlink, FL_HOOK_PATH_SYMLINK, const char *old_name, int ret)
 FL_ON_NAME(path_rename, FL_HOOK_PATH_RENAME, const struct path *new_dir, struct dentry *new_dentry, unsigned int flags, int ret)
+
+SEC(FL_LSM "file_permission")
+int BPF_PROG(fl_file_permission, struct file *file, int mask, int ret)
+{
+	struct fl_object object = { .file = file, .mask = mask };
+
+	return ret ? ret : fl_hook(FL_HOOK_FILE_PERMISSION, &object);
+}
 
 /* Of link() the new name is the one that is made. */
 SEC(FL_LSM "path_link")

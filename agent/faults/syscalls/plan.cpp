@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "agent/faults/syscalls/pod_path.h"
+#include "agent/faults/syscalls/pod_processes.h"
 #include "agent/kernel/dice.h"
 
 namespace faultline::agent {
@@ -138,6 +139,9 @@ Result<fl_call_config> make_call_config(const api::SyscallFilter& spec, int erro
       config.fd_kind = FL_FD_PIPE;
       break;
   }
+  const auto node_mounts = node_mounts_for(pod);
+  if (!node_mounts) return fail(node_mounts.error());
+  config.node_mounts = *node_mounts;
   config.comm_length = static_cast<std::uint8_t>(spec.process.copy(config.comm, 15));
   if (!spec.path.empty()) {
     const auto path = find_in_pod(spec.path, pod);
@@ -152,11 +156,26 @@ Result<fl_call_config> make_call_config(const api::SyscallFilter& spec, int erro
   return config;
 }
 
-void fill_stand_in(const std::vector<PlannedCall>& calls, std::uint8_t (&stand_in)[FL_HOOKS]) {
-  std::memset(stand_in, FL_CALL_NONE, sizeof stand_in);
-  for (std::size_t i = calls.size(); i-- > 0;)
-    if (calls[i].rung == SyscallRung::kSecurity)
-      stand_in[calls[i].hook->number] = static_cast<std::uint8_t>(i);
+void fill_hooks(const std::vector<PlannedCall>& calls, fl_hook_calls (&hooks)[FL_HOOKS]) {
+  for (fl_hook_calls& hook : hooks)
+    hook = {.serves = 0, .stand_in = FL_CALL_NONE, .reading = FL_CALL_NONE, .writing = FL_CALL_NONE};
+  for (std::size_t i = calls.size(); i-- > 0;) {  // so that the first stands in
+    if (calls[i].rung != SyscallRung::kSecurity) continue;
+    fl_hook_calls& hook = hooks[calls[i].hook->number];
+    hook.serves |= std::uint64_t{1} << i;
+    const auto index = static_cast<std::uint8_t>(i);
+    switch (transfer(*calls[i].call)) {  // no default: a new kind must be thought about here
+      case Transfer::kNone:
+        hook.stand_in = index;
+        break;
+      case Transfer::kReads:
+        hook.reading = index;
+        break;
+      case Transfer::kWrites:
+        hook.writing = index;
+        break;
+    }
+  }
 }
 
 std::string describe_plan(const SyscallPlan& plan, const std::string& system_call_word,

@@ -47,12 +47,13 @@ struct SyscallPlan {
 Result<SyscallPlan> plan_calls(const api::SyscallFilter& spec, const RungReasons& reasons,
                                const KernelBtf* btf);
 
-// The filters and dice for the programs. `error`: 0 for none. Errors: of find_in_pod().
+// The filters and dice for the programs. `error`: 0 for none. Errors: of find_in_pod() and
+// node_mounts_for().
 Result<fl_call_config> make_call_config(const api::SyscallFilter& spec, int error,
                                         const std::vector<PlannedCall>& calls, const Pod& pod);
 
-// By hook: the first call that it serves (fl_stand_in).
-void fill_stand_in(const std::vector<PlannedCall>& calls, std::uint8_t (&stand_in)[FL_HOOKS]);
+// Which calls each security hook serves, and what io_uring's work counts as there.
+void fill_hooks(const std::vector<PlannedCall>& calls, fl_hook_calls (&hooks)[FL_HOOKS]);
 
 // "fmod_ret on openat, fsync; lsm on connect; left out: close": for the report.
 [[nodiscard]] std::string describe_plan(const SyscallPlan& plan,

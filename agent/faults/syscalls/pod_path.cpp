@@ -11,9 +11,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 #include <vector>
 
+#include "agent/faults/syscalls/pod_processes.h"
 #include "agent/kernel/fd.h"
 #include "api/syscalls.h"
 
@@ -27,24 +27,14 @@ namespace fs = std::filesystem;
 Result<std::vector<Fd>> roots_of(const Pod& pod) {
   std::vector<Fd> roots;
   std::vector<std::pair<dev_t, ino_t>> known;
-  const auto look_in = [&](const fs::path& cgroup) {
-    std::ifstream in(cgroup / "cgroup.procs");
-    for (pid_t pid = 0; in >> pid;) {
-      Fd root(::open(("/proc/" + std::to_string(pid) + "/root").c_str(), O_PATH | O_CLOEXEC));
-      struct stat is {};
-      if (!root.valid() || ::fstat(root.get(), &is) != 0) continue;  // it has ended
-      const std::pair id{is.st_dev, is.st_ino};
-      if (std::find(known.begin(), known.end(), id) != known.end()) continue;
-      known.push_back(id);
-      roots.push_back(std::move(root));
-    }
-  };
-  look_in(pod.cgroup_path);
-  std::error_code ec;
-  for (fs::recursive_directory_iterator it(pod.cgroup_path, ec), end; !ec && it != end;
-       it.increment(ec)) {
-    std::error_code gone;
-    if (it->is_directory(gone)) look_in(it->path());
+  for (const pid_t pid : processes_of(pod)) {
+    Fd root(::open(("/proc/" + std::to_string(pid) + "/root").c_str(), O_PATH | O_CLOEXEC));
+    struct stat is {};
+    if (!root.valid() || ::fstat(root.get(), &is) != 0) continue;  // it has ended
+    const std::pair id{is.st_dev, is.st_ino};
+    if (std::find(known.begin(), known.end(), id) != known.end()) continue;
+    known.push_back(id);
+    roots.push_back(std::move(root));
   }
   if (roots.empty())
     return fail(Errc::kUnavailable,
