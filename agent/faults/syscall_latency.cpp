@@ -13,8 +13,7 @@
 
 #include "agent/faults/page_delay/page_delay.h"
 #include "agent/faults/syscalls/attach.h"
-#include "agent/faults/syscalls/plan.h"
-#include "agent/kernel/feature_tries.h"
+#include "agent/faults/syscalls/latency_plan.h"
 #include "agent/kernel/lease.h"
 #include "agent/kernel/program_copy.h"
 #include "agent/kernel/skeleton.h"
@@ -27,91 +26,20 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-constexpr nanoseconds kLongestSpin = std::chrono::milliseconds(1);
 // Programs at the end of one call, each of which lets one task a CPU wait. Each costs every process
 // some ten nanoseconds a call, and the kernel takes 38 on one function.
 constexpr int kExits = 8;
 
-// How programs on the call itself make it wait.
-enum class Way { kTaskWork, kExit, kSpin };
-
-struct Ladder {
-  Way way;
-  RungReasons reasons;
-};
-
-std::string words(Way way) {
+std::uint32_t at_hook(LatencyWay way) {
   switch (way) {  // no default: a new way must be thought about here
-    case Way::kTaskWork:
-      return "fentry + task work";
-    case Way::kExit:
-      return "fentry + fexit.s";
-    case Way::kSpin:
-      return "spin by fentry";
+    case LatencyWay::kTaskWork:
+      return FL_AT_HOOK_WORK;
+    case LatencyWay::kExit:
+      return FL_AT_HOOK_SLEEP;
+    case LatencyWay::kSpin:
+      return FL_AT_HOOK_SPIN;
   }
-  return {};
-}
-
-std::string security_words(Way way) { return way == Way::kSpin ? "spin by lsm.s" : "lsm.s"; }
-
-Ladder waiting(const FeatureProbe& features) {
-  Ladder ladder{.way = Way::kTaskWork, .reasons = {}};
-  RungReasons& reasons = ladder.reasons;
-  reasons.cgroup = "a program there cannot wait";
-  for (const KernelFeature needed :
-       {KernelFeature::kReadKernel, KernelFeature::kTaskFromPid, KernelFeature::kFuse})
-    if (reasons.system_call.empty()) reasons.system_call = features.reason(needed);
-  reasons.security = reasons.system_call;
-  if (reasons.security.empty()) reasons.security = features.reason(KernelFeature::kSleepableLsm);
-  if (!reasons.system_call.empty()) return ladder;
-  if (features.has(KernelFeature::kTaskWork) && features.has(KernelFeature::kTrampoline))
-    return ladder;
-  ladder.way = Way::kExit;
-  reasons.system_call = features.reason(KernelFeature::kSleepableSyscall);
-  return ladder;
-}
-
-Ladder spinning(const FeatureProbe& features) {
-  const auto reason = [&](KernelFeature needed) {
-    const std::string read = features.reason(KernelFeature::kReadKernel);
-    return read.empty() ? features.reason(needed) : read;
-  };
-  return {.way = Way::kSpin,
-          .reasons = {.system_call = reason(KernelFeature::kTrampoline),
-                      .security = reason(KernelFeature::kSleepableLsm),
-                      .cgroup = "a program there cannot wait"}};
-}
-
-struct Plan {
-  Way way;
-  SyscallPlan calls;
-};
-
-Result<Plan> plan(const api::SyscallLatency& spec, const FeatureProbe& features) {
-  const KernelBtf* btf = nullptr;
-  const auto loaded = KernelBtf::load();
-  if (loaded) btf = &*loaded;
-  const auto attempt = [&](Ladder&& ladder) -> Result<Plan> {
-    ladder.reasons.hook = [btf](const SecurityHook& hook) -> std::string {
-      const int id = btf->function("bpf_lsm_" + std::string(hook.name));
-      if (tries::sleepable_hook(id)) return {};
-      return "a program at the security hook " + std::string(hook.name) + " may not sleep";
-    };
-    auto calls = plan_calls(spec, ladder.reasons, btf);
-    if (!calls) return fail(calls.error());
-    return Plan{ladder.way, std::move(*calls)};
-  };
-  auto planned = attempt(waiting(features));
-  if (planned || planned.error().code != Errc::kUnsupported) return planned;
-  if (!spec.spin) {
-    planned.error().message += "; `spin: true` would hold the CPU instead, for at most 1 ms";
-    return planned;
-  }
-  if (spec.latency.value + spec.jitter.value > kLongestSpin) {
-    planned.error().message += "; to spin it is too long: latency and jitter may be 1 ms together";
-    return planned;
-  }
-  return attempt(spinning(features));
+  return FL_AT_HOOK_SLEEP;
 }
 
 // The depth of the pod's cgroup: programs that sleep compare ids at that level.
@@ -156,9 +84,9 @@ Result<> call_schedule(bpf_program* program, const KernelBtf& btf) {
 
 class ArmedSyscallLatency final : public ArmedFault {
  public:
-  explicit ArmedSyscallLatency(Plan plan)
+  explicit ArmedSyscallLatency(LatencyPlan plan)
       : plan_(std::move(plan)),
-        mechanism_(describe_plan(plan_.calls, words(plan_.way), security_words(plan_.way))) {}
+        mechanism_(describe_plan(plan_.calls, call_words(plan_.way), security_words(plan_.way))) {}
 
   Result<> hang_up(const api::SyscallLatency& spec, const Pod& pod, const ArmContext& context) {
     auto skeleton = Skeleton<syscall_latency_bpf>::open("syscall_latency");
@@ -169,7 +97,7 @@ class ArmedSyscallLatency final : public ArmedFault {
     syscall_latency_bpf& object = **skeleton_;
     if (auto put = put_cgroup(bpf_map__fd(object.maps.fl_pod), pod.cgroup_path); !put) return put;
     arm_lease(object.bss->fl_lease, context.deadline);
-    if (plan_.way != Way::kSpin) {
+    if (plan_.way != LatencyWay::kSpin) {
       auto delay = PageDelay::start(object.bss->fl_waits, object.bss->fl_lease,
                                     DelayModel(as_latency(spec), context.seed));
       if (!delay) return fail(delay.error());
@@ -212,11 +140,11 @@ class ArmedSyscallLatency final : public ArmedFault {
   [[nodiscard]] bpf_program* on_call() const {
     const auto& programs = (*skeleton_)->progs;
     switch (plan_.way) {  // no default: a new way must be thought about here
-      case Way::kTaskWork:
+      case LatencyWay::kTaskWork:
         return programs.fl_call_work;
-      case Way::kExit:
+      case LatencyWay::kExit:
         return programs.fl_call_mark;
-      case Way::kSpin:
+      case LatencyWay::kSpin:
         return programs.fl_call_spin;
     }
     return nullptr;
@@ -233,8 +161,8 @@ class ArmedSyscallLatency final : public ArmedFault {
     rodata.fl_latency.pod = number(pod.cgroup);
     rodata.fl_latency.level = *level;
     fill_hooks(plan_.calls.calls, rodata.fl_hooks);
-    if (plan_.way != Way::kSpin) return {};
-    rodata.fl_latency.spins = 1;
+    rodata.fl_latency.at_hook = at_hook(plan_.way);
+    if (plan_.way != LatencyWay::kSpin) return {};
     DelayModel model(as_latency(spec), context.seed);
     for (auto& ns : rodata.fl_latency.spin_ns)
       ns = static_cast<std::uint32_t>(std::min(model.next(), kLongestSpin).count());
@@ -246,11 +174,11 @@ class ArmedSyscallLatency final : public ArmedFault {
   [[nodiscard]] std::vector<std::pair<bpf_program*, int>> at_end() const {
     const auto& programs = (*skeleton_)->progs;
     switch (plan_.way) {  // no default: a new way must be thought about here
-      case Way::kTaskWork:
+      case LatencyWay::kTaskWork:
         return {{programs.fl_late_work, 1}};
-      case Way::kExit:
+      case LatencyWay::kExit:
         return {{programs.fl_call_exit, kExits}, {programs.fl_late_mark, 1}};
-      case Way::kSpin:
+      case LatencyWay::kSpin:
         return {};
     }
     return {};
@@ -263,6 +191,7 @@ class ArmedSyscallLatency final : public ArmedFault {
           programs.fl_late_mark, programs.fl_call_exit, programs.fl_call_spin})
       bpf_program__set_autoload(program, false);
     choose_programs((*skeleton_)->obj, on_call(), plan_.calls.calls, true);
+    if (auto done = choose_hooks(); !done) return done;
     const auto first =
         std::ranges::find(plan_.calls.calls, SyscallRung::kSystemCall, &PlannedCall::rung);
     if (first == plan_.calls.calls.end()) return skeleton_->load();
@@ -270,13 +199,28 @@ class ArmedSyscallLatency final : public ArmedFault {
       bpf_program__set_autoload(program, true);
       bpf_program__set_attach_target(program, 0, syscall_function(*first->call).c_str());
     }
-    if (plan_.way == Way::kTaskWork) {
+    if (plan_.way == LatencyWay::kTaskWork) {
       const auto btf = KernelBtf::load();
       if (!btf) return fail(btf.error());
       for (bpf_program* program : {programs.fl_call_work, programs.fl_late_work})
         if (auto done = call_schedule(program, *btf); !done) return done;
     }
     return skeleton_->load();
+  }
+
+  // Before load: what the programs on security hooks need for how they delay a call.
+  Result<> choose_hooks() {
+    const auto btf = KernelBtf::load();
+    if (!btf) return fail(btf.error());
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, (*skeleton_)->obj) {
+      if (!bpf_program__autoload(program) || hook_of(program).empty()) continue;
+      if (plan_.way == LatencyWay::kExit)
+        bpf_program__set_flags(program, bpf_program__flags(program) | BPF_F_SLEEPABLE);
+      if (plan_.way != LatencyWay::kTaskWork) continue;
+      if (auto done = call_schedule(program, *btf); !done) return done;
+    }
+    return {};
   }
 
   Result<> attach() {
@@ -301,7 +245,7 @@ class ArmedSyscallLatency final : public ArmedFault {
     return {};
   }
 
-  const Plan plan_;
+  const LatencyPlan plan_;
   const std::string mechanism_;
   // In this order: links go first, then those who wait are freed, then the programs.
   std::optional<Skeleton<syscall_latency_bpf>> skeleton_;
@@ -313,7 +257,7 @@ class ArmedSyscallLatency final : public ArmedFault {
 
 Result<std::unique_ptr<ArmedFault>> arm_latency(const api::SyscallLatency& spec, const Pod& pod,
                                                 const ArmContext& context) {
-  auto planned = plan(spec, context.features);
+  auto planned = plan_latency(spec, context.features);
   if (!planned) return fail(planned.error());
   for (const std::string& call : planned->calls.left_out)
     spdlog::info("syscallLatency on {}: left out {}", pod.ref.id(), call);
@@ -341,8 +285,8 @@ api::FaultSupport support(const FeatureProbe& features) {
     else
       missing += (missing.empty() ? "" : "; ") + name + ": " + reason;
   };
-  const Ladder wait = waiting(features), spin = spinning(features);
-  rung(words(wait.way), wait.reasons.system_call);
+  const LatencyLadder wait = waiting_ladder(features), spin = spinning_ladder(features);
+  rung(call_words(wait.way), wait.reasons.system_call);
   rung(security_words(wait.way), wait.reasons.security);
   rung("spin (only when asked for)", spin.reasons.system_call);
   answer.supported = !answer.mechanism.empty();

@@ -18,6 +18,9 @@ struct SecurityHook {
   fl_hook_number number;
   std::string_view name;  // file_open: bpf_lsm_file_open, security_file_open
   HookSees sees;
+  // A lock for which others would wait if a program slept there ("the directory's lock"); empty:
+  // the kernel holds none, but for the opens that fl_open_holds_lock() tells.
+  std::string_view held{};
 };
 
 // Which way a call moves data between a program and a file: what the mask of file_permission says.

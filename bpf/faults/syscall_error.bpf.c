@@ -40,10 +40,10 @@ static __always_inline int fl_hook(__u32 hook, const struct fl_object *object)
 	__u32 index;
 	__u64 now;
 
-	if (!fl_in_pod() || fl_is_kernels_own(object))
+	if (!fl_in_pod())
 		return 0;
 	index = fl_call_at(hook, object);
-	if (index >= FL_CALLS || !fl_call_hit(index, object, &now))
+	if (index >= FL_CALLS || fl_is_kernels_own(object) || !fl_call_hit(index, object, &now))
 		return 0;
 	fl_call_done(index, now);
 	return fl_config.retval;

@@ -5,7 +5,9 @@
  *   fl_call_mark   fentry on the call, which marks the task, and
  *   fl_call_exit   fexit on it, which waits. Of a tracing program only one runs at a time on a CPU, also while it sleeps, so user
  *                  space attaches several; who finds none of them free goes on at once and is counted as an error
- *   fl_<hook>      a security hook, which waits there: LSM programs have no such bound
+ *   fl_<hook>      a security hook, which does what the first does, or waits there: LSM programs have no such bound. The kernel
+ *                  may hold a lock there for which others would wait, too: user space takes only hooks where it holds none
+ *                  (SecurityHook::held), and fl_open_holds_lock() tells the opens that are made under one
  *   fl_call_spin   fentry on the call, which holds the CPU
  *
  * The kernel does not run a tracing program where another task of this CPU was interrupted in it. Therefore fl_late_work and
@@ -111,26 +113,31 @@ static int fl_after_call(struct bpf_map *map, void *key, void *value)
 	return 0;
 }
 
-static __always_inline void fl_wait_by_work(struct pt_regs *regs, bool late)
+/* Has the task wait, when it leaves the kernel, for a call that was hit at `now`. */
+static __always_inline void fl_wait_after(__u32 index, __u64 now)
 {
 	struct fl_after *after;
-	struct fl_mark *mark;
-	__u32 page;
-	__u64 now;
+	__u32 page = fl_wait_page(now);
 
-	mark = fl_first_look(regs, late, &now);
-	if (!mark)
-		return;
-	page = fl_wait_page(now);
 	after = bpf_map_lookup_elem(&fl_afters, &page);
 	if (!after) /* there was no page */
 		return;
 	after->since = now;
-	after->index = mark->index;
+	after->index = index;
 	if (fl_schedule(bpf_get_current_task_btf(), &after->work, &fl_afters, fl_after_call, NULL)) {
 		fl_wait_release(page);
 		fl_wait_error();
 	}
+}
+
+static __always_inline void fl_wait_by_work(struct pt_regs *regs, bool late)
+{
+	struct fl_mark *mark;
+	__u64 now;
+
+	mark = fl_first_look(regs, late, &now);
+	if (mark)
+		fl_wait_after(mark->index, now);
 }
 
 SEC("fentry")
@@ -241,17 +248,60 @@ int BPF_PROG(fl_call_spin, struct pt_regs *regs)
 
 /* ---- at a security hook ---------------------------------------------------------------------------------------------- */
 
+#define O_TRUNC 01000 /* include/uapi/asm-generic/fcntl.h */
+#define O_TMPFILE_ONLY 020000000 /* __O_TMPFILE there */
+
+/* Kernel types, by CO-RE: only what is read. */
+struct inode_operations { void *atomic_open; } __attribute__((preserve_access_index));
+struct rw_semaphore { struct { long counter; } count; } __attribute__((preserve_access_index));
+struct inode___directory {
+	const struct inode_operations *i_op;
+	struct rw_semaphore i_rwsem;
+} __attribute__((preserve_access_index));
+
+/* Is a file opened under a lock for which others would wait? The kernel holds none at file_open but
+ *   - protection against freezing, where it truncates a file or makes one without a name: who freezes the file system waits, and
+ *     behind him everybody who writes to it, and
+ *   - the lock of the directory, where the file system makes a file and opens it in one step (NFS, FUSE). It may be another's
+ *     lock that is seen then: the open counts as not delayed without need. */
+static __always_inline bool fl_open_holds_lock(struct file *file)
+{
+	__u32 flags = BPF_CORE_READ(file, f_flags), type = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
+	struct inode___directory *directory;
+
+	if (flags & O_TMPFILE_ONLY || (flags & O_TRUNC && type == S_IFREG))
+		return true;
+	directory = (void *)BPF_CORE_READ(file, f_path.dentry, d_parent, d_inode);
+	if (!directory || !BPF_CORE_READ(directory, i_op, atomic_open))
+		return false;
+	if (!bpf_core_field_exists(directory->i_rwsem.count)) /* a kernel with other locks, PREEMPT_RT */
+		return true;
+	return BPF_CORE_READ(directory, i_rwsem.count.counter) != 0;
+}
+
 static __always_inline int fl_hook(__u32 hook, const struct fl_object *object)
 {
 	__u32 index, page;
 	__u64 now;
 
-	if (!fl_in_pod_asleep() || fl_is_kernels_own(object))
+	if (!fl_in_pod_asleep())
 		return 0;
 	index = fl_call_at(hook, object);
-	if (index >= FL_CALLS || !fl_call_hit(index, object, &now))
+	if (index >= FL_CALLS || fl_is_kernels_own(object) || !fl_call_hit(index, object, &now))
 		return 0;
-	if (fl_latency.spins) {
+	if (fl_latency.at_hook == FL_AT_HOOK_WORK) {
+		/* A worker of io_uring never leaves the kernel. */
+		if (((struct task_struct *)bpf_get_current_task_btf())->flags & PF_IO_WORKER)
+			fl_wait_error();
+		else
+			fl_wait_after(index, now);
+		return 0;
+	}
+	if (hook == FL_HOOK_FILE_OPEN && fl_open_holds_lock(object->file)) {
+		fl_wait_error();
+		return 0;
+	}
+	if (fl_latency.at_hook == FL_AT_HOOK_SPIN) {
 		fl_spin(index, now);
 		return 0;
 	}
@@ -261,5 +311,6 @@ static __always_inline int fl_hook(__u32 hook, const struct fl_object *object)
 	return 0;
 }
 
-#define FL_LSM "lsm.s/"
+/* User space sets BPF_F_SLEEPABLE where they are to sleep. */
+#define FL_LSM "lsm/"
 #include "syscall_hooks.bpf.h"

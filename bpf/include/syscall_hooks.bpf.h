@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The programs of a system-call fault on security hooks, fl_<hook>; user space loads those it needs. Include at the end, after
  *
- *   #define FL_LSM "lsm/"    the section's beginning; "lsm.s/" for programs that sleep
+ *   #define FL_LSM "lsm/"    the section's beginning
  *   int fl_hook(__u32 hook, const struct fl_object *object)    what is done there; its value is the hook's */
 #ifndef FAULTLINE_SYSCALL_HOOKS_BPF_H
 #define FAULTLINE_SYSCALL_HOOKS_BPF_H

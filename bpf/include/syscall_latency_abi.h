@@ -11,11 +11,15 @@
 
 #define FL_SPINS 1024u /* delays to choose from; a power of two */
 
+#define FL_AT_HOOK_SLEEP 0u /* FL_AT_HOOK_*: how a program on a security hook delays the call: it sleeps there, */
+#define FL_AT_HOOK_SPIN 1u  /* holds the CPU there, */
+#define FL_AT_HOOK_WORK 2u  /* or has a function of ours sleep when the task leaves the kernel */
+
 /* rodata fl_latency */
 struct fl_latency_config {
 	__u64 pod;   /* id of the pod's cgroup, for programs that sleep: they may not use the map fl_pod */
 	__u32 level; /* of that cgroup, the root's is 0 */
-	__u32 spins; /* 1: security hooks spin, too */
+	__u32 at_hook; /* FL_AT_HOOK_* */
 	__u32 spin_ns[FL_SPINS];
 };
 

@@ -186,7 +186,9 @@ class SyscallLatencyOnCall : public SyscallLatency {
 TEST_F(SyscallLatencyLsm, OpenOfAPathTakesLongerOnlyThereAndOnlyInThePod) {
   Child living = pod_.start([] { return ::pause(); });  // to look the path up through
   std::this_thread::sleep_for(100ms);
-  shows_the_delay(opens(50ms), opening(file()), "lsm.s on openat");
+  shows_the_delay(
+      opens(50ms), opening(file()),
+      features().has(KernelFeature::kTaskWork) ? "lsm + task work on openat" : "lsm.s on openat");
   const auto fault = arm(opens(50ms), pod_.pod());
   EXPECT_EQ(kept_by_helpers(), 1000) << "one helper, which keeps none";
   EXPECT_LT(median(in_pod(5, opening("/etc/passwd"))), 25);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The programs of a container are hit from their first call on, the container runtime's own calls in
-// the pod's cgroup never; what a process calls itself does not matter. A container is a pod's
-// process in a mount namespace of its own that runs a real program; what is done before that program
-// is run stands for the runtime.
+// The programs of a container are hit from their first call on, the container runtime's own calls
+// in the pod's cgroup never; what a process calls itself does not matter. A container is a pod's
+// process in a mount namespace of its own that runs a real program; what is done before that
+// program is run stands for the runtime.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -114,7 +114,8 @@ TEST_F(SyscallRuntime, AProgramOfTheNodeIsLeftAloneOutsideAndInsideTheContainer)
 
 TEST_F(SyscallRuntime, TheRuntimesSealedCopyStartsTheContainersProgram) {
   const auto fault = arm(error("execve", EACCES), pod_.pod());
-  // unshare(1), from memory as runc runs itself: goes to the container's namespace, then runs true(1).
+  // unshare(1), from memory as runc runs itself: goes to the container's namespace, then runs
+  // true(1).
   const auto sealed = [] {
     const int from = ::open("/usr/bin/unshare", O_RDONLY | O_CLOEXEC);
     const int copy = ::memfd_create("sealed", MFD_CLOEXEC);

@@ -29,9 +29,8 @@ auto first_on_call(const std::vector<PlannedCall>& calls) {
 
 std::string_view hook_of(const bpf_program* program) {
   const std::string_view section = bpf_program__section_name(program);
-  for (const std::string_view begins : {"lsm/", "lsm.s/"})
-    if (section.starts_with(begins)) return section.substr(begins.size());
-  return {};
+  constexpr std::string_view kBegins = "lsm/";
+  return section.starts_with(kBegins) ? section.substr(kBegins.size()) : std::string_view{};
 }
 
 const char* security_word(const FeatureProbe& features) {

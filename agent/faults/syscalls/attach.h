@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loading and attaching the programs of a system-call fault as its plan says: one program for the
 // calls' own functions, loaded once a call, and one program a security hook, in section
-// "lsm/<hook>" or "lsm.s/<hook>".
+// "lsm/<hook>".
 #pragma once
 
 #include <string>
@@ -18,7 +18,7 @@ struct bpf_program;
 
 namespace faultline::agent {
 
-// Of a program in section "lsm/<hook>" or "lsm.s/<hook>"; empty: it is none.
+// Of a program in section "lsm/<hook>"; empty: it is none.
 [[nodiscard]] std::string_view hook_of(const bpf_program* program);
 
 // How security hooks are reached on this kernel, for the report; why not at all, or empty.

@@ -158,7 +158,8 @@ Result<fl_call_config> make_call_config(const api::SyscallFilter& spec, int erro
 
 void fill_hooks(const std::vector<PlannedCall>& calls, fl_hook_calls (&hooks)[FL_HOOKS]) {
   for (fl_hook_calls& hook : hooks)
-    hook = {.serves = 0, .stand_in = FL_CALL_NONE, .reading = FL_CALL_NONE, .writing = FL_CALL_NONE};
+    hook = {
+        .serves = 0, .stand_in = FL_CALL_NONE, .reading = FL_CALL_NONE, .writing = FL_CALL_NONE};
   for (std::size_t i = calls.size(); i-- > 0;) {  // so that the first stands in
     if (calls[i].rung != SyscallRung::kSecurity) continue;
     fl_hook_calls& hook = hooks[calls[i].hook->number];

@@ -20,8 +20,8 @@ namespace faultline::agent {
 // The number of the node's mount namespace, which is that of process 1, for
 // fl_call_config.node_mounts: what comes from there is the container runtime's and is left alone. 0
 // where the pod is not made of containers: the API server knows nothing of it and none of its
-// processes has another mount namespace than process 1. Errors: the namespace of process 1 cannot be
-// read.
+// processes has another mount namespace than process 1. Errors: the namespace of process 1 cannot
+// be read.
 Result<std::uint32_t> node_mounts_for(const Pod& pod);
 
 }  // namespace faultline::agent

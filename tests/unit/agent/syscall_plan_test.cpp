@@ -82,5 +82,32 @@ TEST(SyscallPlan, PathsOfOpenAreForTheSecurityHookBecauseThereTheyAreResolved) {
   EXPECT_EQ(describe_plan(*plan_calls(filter, all, &*btf), "fmod_ret", "lsm"), "lsm on openat");
 }
 
+PlannedCall by_hook(const char* name) {
+  const api::Syscall* call = api::find_syscall(name);
+  return {.call = call, .rung = SyscallRung::kSecurity, .hook = security_hook(*call)};
+}
+
+TEST(SyscallPlan, ARingsWorkCountsAsTheFirstCallThatDoesTheSameWithTheFile) {
+  fl_hook_calls hooks[FL_HOOKS];
+  fill_hooks({by_hook("fallocate"), by_hook("pread64"), by_hook("read"), by_hook("openat"),
+              by_hook("open")},
+             hooks);
+  const fl_hook_calls& files = hooks[FL_HOOK_FILE_PERMISSION];
+  EXPECT_EQ(files.reading, 1);
+  EXPECT_EQ(files.writing, FL_CALL_NONE) << "no call that writes was asked for";
+  EXPECT_EQ(files.serves, 0b00111U);
+  EXPECT_EQ(hooks[FL_HOOK_FILE_OPEN].stand_in, 3);
+  EXPECT_EQ(hooks[FL_HOOK_FILE_OPEN].serves, 0b11000U);
+  EXPECT_EQ(hooks[FL_HOOK_SOCKET_SENDMSG].serves, 0U);
+  EXPECT_EQ(hooks[FL_HOOK_SOCKET_SENDMSG].stand_in, FL_CALL_NONE);
+}
+
+TEST(SyscallPlan, LocksAreNamedWhereTheKernelTakesThemBeforeTheHook) {
+  EXPECT_THAT(security_hook(FL_HOOK_PATH_RENAME).held, HasSubstr("s_vfs_rename_mutex"));
+  EXPECT_THAT(security_hook(FL_HOOK_FILE_MPROTECT).held, HasSubstr("mmap_lock"));
+  EXPECT_TRUE(security_hook(FL_HOOK_FILE_OPEN).held.empty());
+  EXPECT_TRUE(security_hook(FL_HOOK_SOCKET_CONNECT).held.empty());
+}
+
 }  // namespace
 }  // namespace faultline::agent
