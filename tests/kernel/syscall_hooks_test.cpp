@@ -106,13 +106,13 @@ TEST_F(SyscallHooks, FilesInMemoryAndEventsAreHit) {
             EIO);
 }
 
-// Allows every read of a file, as a scanner for viruses that finds none.
+// Allows what is done with a file (FAN_*_PERM), as a scanner for viruses that finds none.
 class Scanner {
  public:
-  explicit Scanner(const string& file)
+  Scanner(const string& file, std::uint64_t asked)
       : events_(::fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY)) {
     if (!events_.valid() ||
-        ::fanotify_mark(events_.get(), FAN_MARK_ADD, FAN_ACCESS_PERM, AT_FDCWD, file.c_str()) != 0)
+        ::fanotify_mark(events_.get(), FAN_MARK_ADD, asked, AT_FDCWD, file.c_str()) != 0)
       missing_ = std::strerror(errno);
     else
       thread_ = std::jthread([this](const std::stop_token& stop) {
@@ -138,11 +138,14 @@ class Scanner {
 };
 
 TEST_F(SyscallHooks, FilesThatFanotifyWatchesAreHit) {
-  const Scanner scanner(file());
-  if (!scanner.missing().empty()) GTEST_SKIP() << "needs: fanotify (" << scanner.missing() << ")";
-  const auto fault = by_hook({"pread64"});
-  EXPECT_EQ(program([&] { return long{::open(file().c_str(), O_RDONLY | O_CLOEXEC)}; }, one_byte),
-            EIO);
+  for (const std::uint64_t asked : {FAN_OPEN_PERM, FAN_ACCESS_PERM}) {
+    const Scanner scanner(file(), asked);
+    if (!scanner.missing().empty()) GTEST_SKIP() << "needs: fanotify (" << scanner.missing() << ")";
+    const auto fault = by_hook({"pread64"});
+    EXPECT_EQ(program([&] { return long{::open(file().c_str(), O_RDONLY | O_CLOEXEC)}; }, one_byte),
+              EIO)
+        << asked;
+  }
 }
 
 TEST_F(SyscallHooks, AFileOfAnOverlayIsSeenOnce) {
