@@ -20,6 +20,7 @@
 #include "agent/kernel/dice.h"
 #include "agent/kernel/lease.h"
 #include "agent/kernel/skeleton.h"
+#include "delay_abi.h"
 #include "network_latency.skel.h"
 #include "testbed/arm.h"
 #include "testbed/test_pod.h"
@@ -57,8 +58,8 @@ double packet_ns(bool armed, int rounds_wanted) {
   if (!skeleton) throw std::runtime_error(skeleton.error().message);
   auto& config = (*skeleton)->rodata->fl_config;
   config.threshold = FL_CERTAIN;
-  config.mark = FL_MARK_PASS;
   config.tap_ifindex = 1;
+  config.slots = FL_DELAY_LEAST_SLOTS;
   config.filter.n_ports = 2;
   config.filter.ports[0] = 8080;
   config.filter.ports[1] = 8443;

@@ -25,6 +25,13 @@ std::string packets(const api::NetworkFilter& f, const api::Probability& share) 
   return filter.empty() ? text : text + " (" + join(filter, "; ") + ")";
 }
 
+// Seconds from the end of the fault until nothing waits any more: as long as a packet waits, at
+// most 1 s (agent/faults/delay_line/delay_worker.h, kFlush).
+double longest_end(const api::NetworkLatency& f) {
+  const bool bounded = f.distribution == api::Distribution::uniform || f.jitter.seconds() == 0;
+  return bounded ? std::min(1.0, f.latency.seconds() + f.jitter.seconds()) : 1.0;
+}
+
 std::string explain(const api::NetworkLatency& f) {
   // Both directions: a request and its answer each cross the delay once. A new connection crosses
   // it once more, in the handshake.
@@ -35,7 +42,13 @@ std::string explain(const api::NetworkLatency& f) {
   return text + "about " + duration(round_trip) + " longer on a kept connection, about " +
          duration(2 * round_trip) +
          " where the caller connects anew. Packets wait beside the pod's interface and keep their "
-         "order; nothing inside the pod is touched.";
+         "order" +
+         (f.probability.value < 1 ? ": one that the dice spare goes behind those of its connection "
+                                    "that wait, so that a busy connection is late as a whole"
+                                  : std::string()) +
+         "; nothing inside the pod is touched. At the end what waits is let go at the pace it "
+         "came, within " +
+         duration(longest_end(f)) + ".";
 }
 std::string explain(const api::NetworkLoss& f) {
   std::string text =
@@ -70,7 +83,8 @@ std::string explain(const api::NetworkBandwidth& f) {
          seconds_words(queue) +
          ", and what finds the queue full is dropped, as by a router. TCP slows down to that rate; "
          "UDP loses what is above it. Packets wait beside the pod's interface and keep their "
-         "order; nothing inside the pod is touched.";
+         "order; nothing inside the pod is touched. At the end what waits is let go within " +
+         seconds_words(std::min(1.0, queue)) + ".";
 }
 std::string explain(const api::NetworkPartition& f) {
   return packets(f, api::Probability{1}) +

@@ -13,6 +13,7 @@
 #include "agent/effects/past_hook.h"
 #include "agent/kernel/counters.h"
 #include "agent/kernel/histogram_reader.h"
+#include "agent/kernel/passing.h"
 #include "agent/kernel/skeleton.h"
 #include "agent/kernel/tc.h"
 #include "packet_flow.skel.h"
@@ -97,8 +98,10 @@ std::string grouped(std::uint64_t number) {
 
 class PacketFlow final : public Collector {
  public:
-  PacketFlow(Skeleton<packet_flow_bpf> skeleton, Pod pod, TcMeans means)
-      : skeleton_(std::move(skeleton)),
+  PacketFlow(std::shared_ptr<const PassingTable> passing, Skeleton<packet_flow_bpf> skeleton,
+             Pod pod, TcMeans means)
+      : passing_(std::move(passing)),
+        skeleton_(std::move(skeleton)),
         pod_(std::move(pod)),
         means_(means),
         cut_(skeleton_->bss->fl_cut),
@@ -369,6 +372,7 @@ class PacketFlow final : public Collector {
     return now - std::exchange(last, now);
   }
 
+  std::shared_ptr<const PassingTable> passing_;
   Skeleton<packet_flow_bpf> skeleton_;
   Pod pod_;
   TcMeans means_;
@@ -390,8 +394,11 @@ Result<std::unique_ptr<Collector>> start_packet_flow(const Pod& pod,
     return fail(Errc::kUnsupported, "the pod has no network interface of its own");
   auto skeleton = Skeleton<packet_flow_bpf>::open("packet_flow");
   if (!skeleton) return fail(skeleton.error());
+  auto passing = PassingTable::of_process();
+  if (!passing) return fail(passing.error());
+  if (auto done = (*passing)->enter(**skeleton); !done) return fail(done.error());
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
-  auto flow = std::make_unique<PacketFlow>(std::move(*skeleton), pod, *means);
+  auto flow = std::make_unique<PacketFlow>(std::move(*passing), std::move(*skeleton), pod, *means);
   if (auto attached = flow->attach(); !attached) return fail(attached.error());
   if (auto entered = flow->enter_older(); !entered) return fail(entered.error());
   return flow;

@@ -49,9 +49,12 @@ Result<std::unique_ptr<ArmedFault>> arm_line(const api::NetworkBandwidth& spec,
   const auto means = tc_means(context.features);
   if (!means) return fail(means.error());
   const fl_link_config link = link_config(spec);
+  const std::chrono::nanoseconds queue(link.queue_ns);
   auto line = DelayLine::open({.filter = spec,
                                .rule = std::make_unique<LinkRule>(link),
                                .most_bytes = memory_for(link),
+                               .usual = queue,
+                               .longest = queue,
                                .packets = link_packets(spec),
                                .devices = devices,
                                .peers = context.peer_addresses,

@@ -32,7 +32,7 @@ class ArmedLatency final : public ArmedFault {
     DelayLineCounters counters;
     auto out = read_line(*line_, counters);
     if (!out) return out;
-    out->injected = counters.taken;
+    out->injected = counters.injected;
     out->first_injected = counters.first;
     out->last_injected = counters.last;
     return out;
@@ -61,6 +61,8 @@ Result<std::unique_ptr<ArmedFault>> arm_line(const api::NetworkLatency& spec,
                                .share = spec.probability,
                                .rule = std::make_unique<LatencyRule>(model),
                                .most_bytes = memory_for(model),
+                               .usual = model.high(),
+                               .longest = DelayModel::kMax,
                                .packets = FL_PACKETS_AS_TAKEN,
                                .devices = devices,
                                .peers = context.peer_addresses,

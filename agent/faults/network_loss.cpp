@@ -8,6 +8,7 @@
 #include "agent/kernel/dice.h"
 #include "agent/kernel/lease.h"
 #include "agent/kernel/net_filter.h"
+#include "agent/kernel/passing.h"
 #include "agent/kernel/skeleton.h"
 #include "agent/kernel/tc.h"
 #include "network_loss.skel.h"
@@ -17,8 +18,12 @@ namespace {
 
 class ArmedLoss final : public ArmedFault {
  public:
-  ArmedLoss(Skeleton<network_loss_bpf> skeleton, std::vector<Link> links, TcMeans means)
-      : skeleton_(std::move(skeleton)), links_(std::move(links)), means_(means) {}
+  ArmedLoss(std::shared_ptr<const PassingTable> passing, Skeleton<network_loss_bpf> skeleton,
+            std::vector<Link> links, TcMeans means)
+      : passing_(std::move(passing)),
+        skeleton_(std::move(skeleton)),
+        links_(std::move(links)),
+        means_(means) {}
 
   void renew(KtimeNs deadline) override { renew_lease(skeleton_->bss->fl_lease, deadline); }
 
@@ -42,6 +47,7 @@ class ArmedLoss final : public ArmedFault {
   std::string mechanism() const override { return name(means_); }
 
  private:
+  std::shared_ptr<const PassingTable> passing_;
   Skeleton<network_loss_bpf> skeleton_;
   std::vector<Link> links_;
   TcMeans means_;
@@ -91,6 +97,9 @@ Result<std::unique_ptr<ArmedFault>> arm_loss(const api::NetworkLoss& spec, const
 
   auto skeleton = Skeleton<network_loss_bpf>::open("network_loss");
   if (!skeleton) return fail(skeleton.error());
+  auto passing = PassingTable::of_process();
+  if (!passing) return fail(passing.error());
+  if (auto done = (*passing)->enter(**skeleton); !done) return fail(done.error());
   network_loss_bpf& object = **skeleton;
   object.rodata->fl_config = *config;
   object.rodata->fl_filter = *filter;
@@ -107,7 +116,8 @@ Result<std::unique_ptr<ArmedFault>> arm_loss(const api::NetworkLoss& spec, const
     if (auto attached = attach_from(*means, object, pod, links); !attached)
       return fail(attached.error());
   arm_lease(object.bss->fl_lease, context.deadline);
-  return std::make_unique<ArmedLoss>(std::move(*skeleton), std::move(links), *means);
+  return std::make_unique<ArmedLoss>(std::move(*passing), std::move(*skeleton), std::move(links),
+                                     *means);
 }
 
 Result<std::unique_ptr<ArmedFault>> arm(const api::Fault& fault, const Pod& pod,

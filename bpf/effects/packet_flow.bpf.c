@@ -12,6 +12,7 @@
  * requests are told apart: flow_kinds.bpf.h. A retransmission is no new data. */
 #include <linux/bpf.h>
 #include "flow_kinds.bpf.h"
+#include "passing.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -278,7 +279,7 @@ static __always_inline int fl_flow_before_faults(struct __sk_buff *skb)
 	int is_segment;
 
 	/* On its second way, after a delay line: it was seen before. */
-	if (fl_mark_is_pass(skb->mark))
+	if (fl_passing_of(skb))
 		return TCX_NEXT;
 	is_segment = fl_segment_of(skb, &s, 0);
 	c = fl_flow_counts();

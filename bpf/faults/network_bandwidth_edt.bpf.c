@@ -113,18 +113,21 @@ static __always_inline int fl_link_send(struct __sk_buff *skb, struct fl_link_st
 
 static __always_inline int fl_link_take(struct __sk_buff *skb, __u32 direction)
 {
+	struct fl_passing *passing = fl_passing_of(skb);
 	struct fl_link_state *link = &fl_links[direction];
 	struct fl_link_place place = {};
-	__u32 packets, more, behind = 0;
+	__u32 packets, more, spared, behind = 0;
+	struct fl_delay_slot *slot;
 	struct fl_packet p = {};
 	struct fl_counters *c;
 	__u64 now;
 
-	if (skb->mark == fl_config.mark) {
-		__sync_fetch_and_add(&link->in_line, -1);
-		return fl_returned(skb);
+	if (passing) {
+		if (passing->owner == fl_config.owner)
+			__sync_fetch_and_add(&link->in_line, -1);
+		return fl_returned(skb, passing);
 	}
-	c = fl_delay_wanted(skb, direction, &p, &now);
+	c = fl_delay_wanted(skb, direction, &p, &now, &spared);
 	if (!c)
 		return TCX_NEXT;
 	packets = fl_packets_of(skb, &p, &more);
@@ -141,7 +144,12 @@ static __always_inline int fl_link_take(struct __sk_buff *skb, __u32 direction)
 			return fl_edt_consume(skb, direction);
 		}
 	}
-	if (fl_edt_label(skb, now, fl_lane(skb, direction))) {
+	slot = fl_delay_slot_take(skb, now, 0, fl_lane(skb, direction), packets);
+	if (!slot)
+		return TCX_NEXT;
+	if (fl_edt_label(skb, slot)) {
+		slot->parts = 1;
+		fl_delay_slot_put(slot, now);
 		fl_failed(c);
 		return TCX_NEXT;
 	}
@@ -155,8 +163,7 @@ static __always_inline int fl_link_take(struct __sk_buff *skb, __u32 direction)
 		fl_injected(c, now);
 	return fl_edt_consume(skb, direction);
 failed:
-	bpf_skb_set_tstamp(skb, 0, 0);
-	fl_edt_no_longer_ours(skb);
+	fl_edt_undo(skb, slot, now);
 	fl_failed(c);
 	return TCX_NEXT;
 }
@@ -198,7 +205,7 @@ static __always_inline void fl_link_departs(struct __sk_buff *skb, struct fl_lin
 }
 
 /* Cut: it gets its place now. */
-static __always_inline int fl_link_place_part(struct __sk_buff *skb, __u64 now, __u32 lane)
+static __always_inline int fl_link_place_part(struct __sk_buff *skb, struct fl_delay_slot *slot, __u64 now, __u32 lane)
 {
 	struct fl_link_state *link = &fl_links[lane & 1];
 	struct fl_link_place place;
@@ -211,16 +218,16 @@ static __always_inline int fl_link_place_part(struct __sk_buff *skb, __u64 now, 
 	place = fl_link_claim(link, now, skb->len, &behind);
 	if (!place.due) {
 		__sync_fetch_and_add(&link->in_line, -1);
+		fl_delay_slot_put(slot, now);
 		fl_link_dropped(c, now, 0);
 		return TC_ACT_SHOT;
 	}
 	if (place.due == now)
-		return fl_edt_give_back(skb, lane);
+		return fl_edt_give_back(skb);
 	fl_injected(c, now);
-	if (fl_link_schedule(skb, now, place.due,
-			     fl_link_hash(fl_edt_arrived(skb, now), now, place.due, behind, lane & 1))) {
+	if (fl_link_schedule(skb, now, place.due, fl_link_hash(slot->arrived_ns, now, place.due, behind, lane & 1))) {
 		fl_failed(c);
-		return fl_edt_give_back(skb, lane);
+		return fl_edt_give_back(skb);
 	}
 	return bpf_redirect(fl_config.tap_ifindex, 0);
 }
@@ -228,8 +235,9 @@ static __always_inline int fl_link_place_part(struct __sk_buff *skb, __u64 now, 
 SEC("tc")
 int fl_edt_return(struct __sk_buff *skb)
 {
-	__u64 now, arrived, wait, due;
 	__u32 lane, hash = skb->hash;
+	struct fl_delay_slot *slot;
+	__u64 now, wait, due;
 	int armed;
 
 	if (!skb->vlan_present)
@@ -238,15 +246,18 @@ int fl_edt_return(struct __sk_buff *skb)
 	if (!armed)
 		now = bpf_ktime_get_ns();
 	lane = fl_edt_lane(skb);
+	slot = fl_delay_slot_of(fl_edt_number(skb));
+	if (!slot)
+		return fl_edt_give_back(skb);
 	if ((hash & FL_LINK_QUEUE_MASK) == FL_LINK_QUEUE_CUT)
-		return armed ? fl_link_place_part(skb, now, lane) : fl_edt_give_back(skb, lane);
-	arrived = fl_edt_arrived(skb, now);
+		return armed ? fl_link_place_part(skb, slot, now, lane) : fl_edt_give_back(skb);
 	wait = (__u64)(hash >> FL_LINK_WAIT_SHIFT) << FL_EDT_UNIT_SHIFT;
-	due = arrived + wait;
+	due = (slot->arrived_ns & ~((1ull << FL_EDT_UNIT_SHIFT) - 1)) + wait;
 	if (armed && (hash & FL_LINK_QUEUE_MASK) == FL_LINK_QUEUE_ROUND && due > now &&
 	    !fl_link_schedule(skb, now, due, hash))
 		return bpf_redirect(fl_config.tap_ifindex, 0);
 	if (wait)
-		fl_link_departs(skb, &fl_links[lane & 1], now, arrived, armed && (hash & FL_LINK_BEHIND), !armed && due > now);
-	return fl_edt_give_back(skb, lane);
+		fl_link_departs(skb, &fl_links[lane & 1], now, slot->arrived_ns, armed && (hash & FL_LINK_BEHIND),
+				!armed && due > now);
+	return fl_edt_give_back(skb);
 }

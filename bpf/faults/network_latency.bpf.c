@@ -3,17 +3,18 @@
  *
  *   fl_delay_to (tcx ingress of the pod's host-side veth: what the pod sends) or
  *   fl_delay_from (tcx egress of it: what the pod receives)
- *     -> struct fl_delay_meta is put in front of the packet, and it is redirected to our TAP
- *     -> user space reads it, holds it until it is due, and writes it back with a VLAN tag that names device and direction
- *     -> fl_delay_return (tcx ingress of the TAP) takes the tag off, marks the packet and redirects it to where it was taken
- *     -> fl_delay_to or fl_delay_from again, which knows the mark, clears it and lets the packet pass.
+ *     -> it gets a slot, where all stands that user space and its way back must know; its MAC addresses, kept there too, make
+ *        room for struct fl_delay_label, and it is redirected to our TAP
+ *     -> user space reads it, holds it until it is due, and writes it back as it was read
+ *     -> fl_delay_return (tcx ingress of the TAP) finds the slot by the label, puts the MAC addresses back, and redirects it to where
+ *        it was taken, as one on its second way (passing_abi.h)
+ *     -> fl_delay_to or fl_delay_from again, which puts mark, priority and the like back and lets the packet pass.
  *
- * injected counts what is taken; with FL_PACKETS_CUT the TAP cuts GSO packets, each with the metadata in front, and both counters
+ * injected counts what is taken; with FL_PACKETS_CUT the TAP cuts GSO packets, each with the label in front, and both counters
  * count what comes of it.
  *
- * A packet is only taken while user space says that it is alive: a stopped or starved agent must not become an outage of the pod.
- *
- * A packet with an offloaded VLAN tag is out of scope: the TAP would put that tag into the middle of the metadata. */
+ * A packet is only taken while user space says that it is alive: a stopped or starved agent must not become an outage of the pod. A
+ * packet with an offloaded VLAN tag is out of scope. */
 #include "delay.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -24,7 +25,7 @@ __u64 fl_delay_alive_ns; /* .bss, mmapped: ktime at which user space was ready t
 static __always_inline int fl_delay_is_alive(__u64 now)
 {
 	__u64 alive = *(volatile __u64 *)&fl_delay_alive_ns;
-	struct fl_delay_counters *c;
+	struct fl_line_counters *c;
 	__u32 zero = 0;
 
 	if (alive && now < alive + FL_DELAY_STALL_NS)
@@ -37,34 +38,46 @@ static __always_inline int fl_delay_is_alive(__u64 now)
 
 static __always_inline int fl_take(struct __sk_buff *skb, __u32 direction)
 {
-	struct fl_delay_meta meta = {};
+	struct fl_delay_label label = {.cookie = {(__u32)fl_config.cookie, fl_config.cookie >> 32}};
+	struct fl_passing *passing = fl_passing_of(skb);
+	__u32 packets = 1, more = 0, spared, flow;
+	struct fl_delay_slot *slot;
 	struct fl_packet p = {};
 	struct fl_counters *c;
-	__u32 packets = 1, more = 0;
 	__u64 now;
 
-	if (skb->mark == fl_config.mark)
-		return fl_returned(skb);
-	c = fl_delay_wanted(skb, direction, &p, &now);
-	if (!c || !fl_delay_is_alive(now))
+	if (passing)
+		return fl_returned(skb, passing);
+	c = fl_delay_wanted(skb, direction, &p, &now, &spared);
+	if (!c)
 		return TCX_NEXT;
-	meta.cookie = fl_config.cookie;
-	meta.ktime_ns = now;
-	meta.flow = fl_flow_hash(&p, direction);
-	meta.lane = fl_lane(skb, direction);
+	flow = fl_flow_hash(&p, direction);
+	if (spared && !fl_delay_flow_waits(flow, now))
+		return TCX_NEXT;
+	if (!fl_delay_is_alive(now))
+		return TCX_NEXT;
 	if (fl_config.packets != FL_PACKETS_AS_TAKEN)
 		packets = fl_packets_of(skb, &p, &more);
 	if (fl_config.packets == FL_PACKETS_CUT)
 		c->matched += packets - 1;
 	else
-		meta.more = more < 0xffff ? more : 0xffff;
-	if (bpf_skb_change_head(skb, sizeof(meta), 0)) {
+		packets = 1;
+	slot = fl_delay_slot_take(skb, now, flow, fl_lane(skb, direction), packets);
+	if (!slot)
+		return TCX_NEXT;
+	if (fl_config.packets == FL_PACKETS_WHOLE)
+		slot->more = more < 0xffff ? more : 0xffff;
+	if (spared)
+		slot->flags = FL_DELAY_SPARED;
+	label.number = slot->number;
+	if (bpf_skb_load_bytes(skb, 0, slot->macs, sizeof(slot->macs)) ||
+	    bpf_skb_store_bytes(skb, 0, &label, sizeof(label), 0)) {
+		slot->parts = 1;
+		fl_delay_slot_put(slot, now);
 		fl_failed(c);
 		return TCX_NEXT;
 	}
-	/* cannot fail: change_head has made these bytes, linear and ours */
-	bpf_skb_store_bytes(skb, 0, &meta, sizeof(meta), 0);
-	fl_injected(c, now);
+	fl_delay_taken(c, now, spared);
 	if (fl_config.packets == FL_PACKETS_CUT)
 		c->injected += packets - 1;
 	return bpf_redirect(fl_config.tap_ifindex, 0);
@@ -82,18 +95,24 @@ int fl_delay_from(struct __sk_buff *skb)
 	return fl_take(skb, FL_DELAY_FROM);
 }
 
-/* Only what our worker wrote carries the tag; a raw socket opened on the TAP gets nothing through. */
+/* Only what our worker wrote has the label of a slot of ours; a raw socket opened on the TAP gets nothing through. */
 SEC("tc")
 int fl_delay_return(struct __sk_buff *skb)
 {
-	__u32 lane = skb->vlan_tci & FL_DELAY_LANE_MASK;
-	__u32 ifindex;
+	struct fl_delay_label label;
+	struct fl_delay_slot *slot;
+	__u32 lane, ifindex;
 
-	if (!skb->vlan_present || (skb->vlan_tci & ~FL_DELAY_LANE_MASK) != FL_DELAY_LANE_TAG)
+	if (bpf_skb_load_bytes(skb, 0, &label, sizeof(label)) || label.cookie[0] != (__u32)fl_config.cookie ||
+	    label.cookie[1] != (__u32)(fl_config.cookie >> 32))
 		return TC_ACT_SHOT;
+	slot = fl_delay_slot_of(label.number);
+	if (!slot)
+		return TC_ACT_SHOT;
+	lane = slot->lane;
 	ifindex = fl_config.ifindex[(lane >> 1) & (FL_DELAY_MAX_DEVICES - 1)];
-	if (!ifindex || bpf_skb_vlan_pop(skb))
+	if (!ifindex || bpf_skb_store_bytes(skb, 0, slot->macs, sizeof(slot->macs), 0) ||
+	    fl_delay_send_back(skb, label.number))
 		return TC_ACT_SHOT;
-	skb->mark = fl_config.mark;
 	return bpf_redirect(ifindex, (lane & 1) == FL_DELAY_FROM ? 0 : BPF_F_INGRESS);
 }

@@ -9,6 +9,7 @@ const volatile __u64 fl_edt_delays[FL_EDT_DELAYS]; /* ns */
 
 __s64 fl_edt_bytes;  /* in the line */
 __u64 fl_edt_drawn;  /* delays so far */
+__u64 fl_edt_over_ns; /* ktime of the first packet that came round and found the lease ended; 0: it runs */
 
 /* When the last packet of a flow is due: flows that meet in a slot keep order between them too. */
 struct {
@@ -18,33 +19,28 @@ struct {
 	__type(value, __u64);
 } fl_edt_last SEC(".maps");
 
-static __always_inline __u64 fl_edt_up_to_grid(__u64 ns)
-{
-	return (ns + FL_EDT_GRID - 1) & ~(FL_EDT_GRID - 1);
-}
-
-static __always_inline __u64 fl_edt_due(__u64 now, __u32 flow)
+/* Return when a packet of the flow that came now is due. One that the dice spare is due at once, but not before its flow. No two of a
+ * flow are due at the same time: those that go round may come back to fq in any order. */
+static __always_inline __u64 fl_edt_due(__u64 now, __u32 flow, __u32 spared)
 {
 	__u32 slot = 0, mine = flow & (FL_EDT_FLOWS - 1);
-	__u64 due, *last, seen;
+	__u64 due = now, *last, seen;
 	int i;
 
-	if (fl_edt.delays > 1)
-		slot = __sync_fetch_and_add(&fl_edt_drawn, 1) & (FL_EDT_DELAYS - 1);
-	due = now + fl_edt_delays[slot];
+	if (!spared) {
+		if (fl_edt.delays > 1)
+			slot = __sync_fetch_and_add(&fl_edt_drawn, 1) & (FL_EDT_DELAYS - 1);
+		due += fl_edt_delays[slot];
+	}
 	if (fl_edt.order == FL_EDT_ORDER_NONE)
 		return due;
-	if (fl_edt.order == FL_EDT_ORDER_GRID)
-		due = fl_edt_up_to_grid(due - FL_EDT_GRID / 2);
-	if (due < now)
-		due = now;
 	last = bpf_map_lookup_elem(&fl_edt_last, &mine);
 	if (!last)
 		return due;
 	for (i = 0; i < 8; i++) { /* another CPU may be in between; eight in a row are not */
 		seen = *(volatile __u64 *)last;
 		if (due <= seen)
-			return seen;
+			due = seen + 1;
 		if (__sync_val_compare_and_swap(last, seen, due) == seen)
 			break;
 	}
@@ -67,47 +63,49 @@ static __always_inline int fl_edt_schedule(struct __sk_buff *skb, __u64 now, __u
 	return bpf_skb_set_tstamp(skb, due > round ? round : due, DELIVERY_MONO);
 }
 
-/* 0: a clone is on its way. */
-static __always_inline int fl_edt_send(struct __sk_buff *skb, __u64 now, __u64 due, __u32 flow, __u32 lane)
+/* Return 0: a clone is on its way. Else the packet and its slot are as if nothing had been. */
+static __always_inline int fl_edt_send(struct __sk_buff *skb, struct fl_delay_slot *slot, __u64 now)
 {
-	__u64 unit = now >> FL_EDT_UNIT_SHIFT;
-	__u32 delay = (due - (unit << FL_EDT_UNIT_SHIFT)) >> FL_EDT_DELAY_SHIFT; /* from what is known later */
-
-	if (__sync_fetch_and_add(&fl_edt_bytes, fl_edt_weight(skb)) > fl_edt.most_bytes)
-		goto back;
-	if (fl_edt_label(skb, now, lane))
-		goto back;
-	if (fl_edt_schedule(skb, now, due,
-			    (delay << FL_EDT_QUEUE_BITS) | (flow & ((1u << FL_EDT_QUEUE_BITS) - 1))) ||
-	    bpf_clone_redirect(skb, fl_config.tap_ifindex, 0)) {
-		bpf_skb_set_tstamp(skb, 0, 0);
-		fl_edt_no_longer_ours(skb);
-		goto back;
+	if (__sync_fetch_and_add(&fl_edt_bytes, fl_edt_weight(skb)) <= fl_edt.most_bytes && !fl_edt_label(skb, slot)) {
+		if (!fl_edt_schedule(skb, now, slot->due_ns, slot->flow << 1) &&
+		    !bpf_clone_redirect(skb, fl_config.tap_ifindex, 0))
+			return 0;
+		fl_edt_undo(skb, slot, now);
+	} else {
+		fl_delay_slot_put(slot, now);
 	}
-	return 0;
-back:
 	__sync_fetch_and_add(&fl_edt_bytes, -fl_edt_weight(skb));
 	return -1;
 }
 
 static __always_inline int fl_edt_take(struct __sk_buff *skb, __u32 direction)
 {
+	struct fl_passing *passing = fl_passing_of(skb);
+	struct fl_delay_slot *slot;
 	struct fl_packet p = {};
 	struct fl_counters *c;
-	__u32 flow;
+	__u32 flow, spared;
 	__u64 now;
 
-	if (skb->mark == fl_config.mark)
-		return fl_returned(skb);
-	c = fl_delay_wanted(skb, direction, &p, &now);
+	if (passing)
+		return fl_returned(skb, passing);
+	c = fl_delay_wanted(skb, direction, &p, &now, &spared);
 	if (!c)
 		return TCX_NEXT;
 	flow = fl_flow_hash(&p, direction);
-	if (fl_edt_send(skb, now, fl_edt_due(now, flow), flow, fl_lane(skb, direction))) {
+	if (spared && !fl_delay_flow_waits(flow, now))
+		return TCX_NEXT;
+	slot = fl_delay_slot_take(skb, now, flow, fl_lane(skb, direction), 1);
+	if (!slot)
+		return TCX_NEXT;
+	slot->due_ns = fl_edt_due(now, flow, spared);
+	if (spared)
+		slot->flags = FL_DELAY_SPARED;
+	if (fl_edt_send(skb, slot, now)) {
 		fl_failed(c);
 		return TCX_NEXT;
 	}
-	fl_injected(c, now);
+	fl_delay_taken(c, now, spared);
 	return fl_edt_consume(skb, direction);
 }
 
@@ -123,10 +121,23 @@ int fl_edt_from(struct __sk_buff *skb)
 	return fl_edt_take(skb, FL_DELAY_FROM);
 }
 
+/* Return when a packet that was due at `due` leaves, now that the lease has ended: at the pace it came, within FL_EDT_FLUSH_US. */
+static __always_inline __u64 fl_edt_due_at_end(__u64 now, __u64 due)
+{
+	__u64 over = __sync_val_compare_and_swap(&fl_edt_over_ns, 0, now);
+
+	if (!over)
+		over = now;
+	if (fl_edt.longest_us <= FL_EDT_FLUSH_US || due <= over)
+		return due;
+	return over + (due - over) / 1000 * FL_EDT_FLUSH_US / fl_edt.longest_us * 1000;
+}
+
 SEC("tc")
 int fl_edt_return(struct __sk_buff *skb)
 {
-	__u64 now, arrived, due;
+	struct fl_delay_slot *slot;
+	__u64 now, due = 0;
 	int armed;
 
 	if (!skb->vlan_present)
@@ -134,15 +145,19 @@ int fl_edt_return(struct __sk_buff *skb)
 	armed = fl_armed(&now);
 	if (!armed)
 		now = bpf_ktime_get_ns();
-	arrived = fl_edt_arrived(skb, now);
-	due = arrived + ((__u64)(skb->hash >> FL_EDT_QUEUE_BITS) << FL_EDT_DELAY_SHIFT);
-	due = fl_edt.order == FL_EDT_ORDER_GRID ? fl_edt_up_to_grid(due) : due + FL_EDT_GRID / 2;
-	if (armed && (skb->hash & 1) && due > now && !fl_edt_schedule(skb, now, due, skb->hash))
+	slot = fl_delay_slot_of(fl_edt_number(skb));
+	if (armed && fl_edt_over_ns)
+		fl_edt_over_ns = 0;
+	if (slot)
+		due = armed ? slot->due_ns : fl_edt_due_at_end(now, slot->due_ns);
+	if (due > now && !fl_edt_schedule(skb, now, due, slot->flow << 1))
 		return bpf_redirect(fl_config.tap_ifindex, 0);
 	__sync_fetch_and_add(&fl_edt_bytes, -fl_edt_weight(skb));
-	if (!armed && (skb->hash & 1) && due > now)
-		fl_edt_flushed();
-	else
-		fl_edt_measure(now - arrived);
-	return fl_edt_give_back(skb, fl_edt_lane(skb));
+	if (slot && !(slot->flags & FL_DELAY_SPARED)) {
+		if (!armed)
+			fl_edt_flushed();
+		else
+			fl_edt_measure(now - slot->arrived_ns);
+	}
+	return fl_edt_give_back(skb);
 }

@@ -9,7 +9,9 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include "fault_guard.bpf.h"
+#include "fragment.bpf.h"
 #include "packet.bpf.h"
+#include "passing.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -87,19 +89,27 @@ static __always_inline int fl_lose(struct __sk_buff *skb, __u32 direction)
 {
 	struct fl_packet packet = {};
 	struct fl_counters *c;
+	__u32 fate;
 	__u64 now;
 
 	/* It went through a delay line and comes by again: decided when it came first. */
-	if (fl_mark_is_pass(skb->mark))
+	if (fl_passing_of(skb))
 		return TCX_NEXT;
 	if (!fl_armed(&now))
 		return TCX_NEXT;
 	if (!fl_parse(skb, &packet) || fl_is_housekeeping(&packet))
 		return TCX_NEXT;
-	if (!fl_filter_match(&fl_filter, &packet, direction == FL_LOSS_TO))
+	fate = fl_fragment_match(&fl_filter, &packet, direction == FL_LOSS_TO);
+	if (fate == FL_FRAGMENT_NOT_MEANT)
 		return TCX_NEXT;
 	c = fl_matched();
-	if (!c || !fl_is_lost(direction))
+	if (!c)
+		return TCX_NEXT;
+	if (fate == FL_FRAGMENT_UNKNOWN) {
+		fate = fl_is_lost(direction) ? FL_FRAGMENT_HIT : FL_FRAGMENT_SPARED;
+		fl_fragment_remember(&packet, fate);
+	}
+	if (fate == FL_FRAGMENT_SPARED)
 		return TCX_NEXT;
 	fl_injected(c, now);
 	return TCX_DROP;

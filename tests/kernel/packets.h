@@ -46,6 +46,7 @@ struct IpPart {
   int protocol = IPPROTO_TCP;
   Bytes options{};         // IPv4, a multiple of 4
   unsigned fragment = 0;   // IPv4: flags and offset
+  unsigned id = 7;         // IPv4: of the datagram
   bool no_length = false;  // as BIG TCP writes it
   int version = 4;
 };
@@ -53,7 +54,7 @@ struct IpPart {
 inline Bytes ipv4(const IpPart& part, const Bytes& body) {
   const std::size_t header = 20 + part.options.size();
   return Bytes{static_cast<char>(0x40 | header / 4), 0} +
-         be16(part.no_length ? 0 : static_cast<unsigned>(header + body.size())) + be16(7) +
+         be16(part.no_length ? 0 : static_cast<unsigned>(header + body.size())) + be16(part.id) +
          be16(part.fragment) + Bytes{64, static_cast<char>(part.protocol)} + be16(0) + part.source +
          part.dest + part.options + body;
 }
@@ -71,8 +72,8 @@ inline Bytes ipv6(const Bytes& body, int next = IPPROTO_TCP, const Bytes& extens
 inline Bytes extension(int next, unsigned units = 1) {
   return Bytes{static_cast<char>(next), static_cast<char>(units - 1)} + Bytes(units * 8 - 2, '\0');
 }
-inline Bytes fragment_header(int next, unsigned offset, bool more) {
-  return Bytes{static_cast<char>(next), 0} + be16(offset << 3 | (more ? 1U : 0U)) + be32(1);
+inline Bytes fragment_header(int next, unsigned offset, bool more, std::uint32_t id = 1) {
+  return Bytes{static_cast<char>(next), 0} + be16(offset << 3 | (more ? 1U : 0U)) + be32(id);
 }
 
 // `tags`: what stands between the addresses and the packet's own type.

@@ -10,12 +10,13 @@
 #include <random>
 #include <thread>
 
-#include "agent/faults/delay_line/pass_mark.h"
+#include "agent/faults/delay_line/delay_slots.h"
 #include "agent/kernel/counters.h"
 #include "agent/kernel/dice.h"
 #include "agent/kernel/lease.h"
 #include "agent/kernel/net_filter.h"
 #include "agent/kernel/netlink.h"
+#include "agent/kernel/passing.h"
 #include "agent/kernel/skeleton.h"
 #include "network_latency.skel.h"
 
@@ -35,6 +36,7 @@ std::uint64_t random_cookie() {
 }  // namespace
 
 struct DelayLine::Programs {
+  std::shared_ptr<const PassingTable> passing;
   Skeleton<network_latency_bpf> skeleton;
 };
 
@@ -58,6 +60,7 @@ Result<std::unique_ptr<DelayLine>> DelayLine::open(DelayLineOrder order) {
   line->worker_ = std::make_unique<DelayWorker>(
       line->tap_, std::move(order.rule),
       DelayWorker::Options{.cookie = programs->rodata->fl_config.cookie,
+                           .slots = &line->slots_,
                            .lease = &programs->bss->fl_lease,
                            .alive_ns = &programs->bss->fl_delay_alive_ns,
                            .most_bytes = order.most_bytes});
@@ -77,12 +80,20 @@ Result<> DelayLine::load(const DelayLineOrder& order) {
   config.threshold = fl_threshold(order.share.value);
   config.packets = order.packets;
   config.tap_ifindex = tap_.index();
-  config.mark = next_pass_mark();
+  config.owner = PassingTable::next_owner();
   std::transform(order.devices.begin(), order.devices.end(), config.ifindex,
                  [](IfIndex device) { return number(device); });
   config.filter = *filter;
+  auto passing = PassingTable::of_process();
+  if (!passing) return fail(passing.error());
+  if (auto done = (*passing)->enter(**skeleton); !done) return done;
+  const std::uint32_t slots = delay_slots(order.usual);
+  if (auto done = set_delay_slots(**skeleton, slots, order.longest); !done) return done;
   if (auto done = skeleton->load(); !done) return done;
-  programs_.reset(new Programs{std::move(*skeleton)});
+  auto held = HeldSlots::map(bpf_map__fd((*skeleton)->maps.fl_delay_slots), slots);
+  if (!held) return fail(held.error());
+  slots_ = std::move(*held);
+  programs_.reset(new Programs{std::move(*passing), std::move(*skeleton)});
   return {};
 }
 
@@ -126,7 +137,7 @@ void DelayLine::renew(KtimeNs deadline) {
 // the way are known but for the kernel's own queues, for which there is the patience.
 Result<DelayLineCounters> DelayLine::wait_for_returns() const {
   constexpr auto kPatience = std::chrono::milliseconds(500);  // without one that comes back
-  constexpr auto kMost = std::chrono::milliseconds(1500);
+  constexpr auto kMost = DelayWorker::kFlush + std::chrono::milliseconds(1500);
   constexpr auto kStep = std::chrono::microseconds(500);
   const auto end = std::chrono::steady_clock::now() + kMost;
   auto patient_until = std::chrono::steady_clock::now() + kPatience;
@@ -134,7 +145,7 @@ Result<DelayLineCounters> DelayLine::wait_for_returns() const {
   Result<DelayLineCounters> counters = this->counters();
   while (counters && counters->gone() < counters->taken) {
     const auto now = std::chrono::steady_clock::now();
-    if (counters->returned > returned) patient_until = now + kPatience;
+    if (counters->returned > returned || !worker_->idle()) patient_until = now + kPatience;
     if (now > std::min(end, patient_until)) break;
     returned = counters->returned;
     std::this_thread::sleep_for(kStep);
@@ -184,17 +195,19 @@ Result<> DelayLine::close() {
 Result<DelayLineCounters> DelayLine::read_kernel() const {
   const auto& maps = programs_->skeleton->maps;
   // What came back before what was taken, so that the difference is never negative.
-  const auto back = read_per_cpu<fl_delay_counters>(bpf_map__fd(maps.fl_delay_counters));
+  const auto back = read_per_cpu<fl_line_counters>(bpf_map__fd(maps.fl_delay_counters));
   if (!back) return fail(back.error());
   const auto taken = read_counters(bpf_map__fd(maps.fl_counters));
   if (!taken) return fail(taken.error());
   DelayLineCounters sum{.matched = taken->matched,
+                        .injected = taken->injected,
                         .taken = taken->injected,
                         .errors = taken->errors,
                         .first = {taken->first_ns}};
-  for (const fl_delay_counters& cpu : *back) {
+  for (const fl_line_counters& cpu : *back) {
     sum.returned += cpu.returned;
     sum.stalled += cpu.stalled;
+    sum.taken += cpu.followed;
     sum.last.ns = std::max<std::uint64_t>(sum.last.ns, cpu.last_ns);
   }
   return sum;

@@ -4,6 +4,7 @@
 // from one thread.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -23,7 +24,8 @@ namespace faultline::agent {
 // Packets; added latency is DelayLine::added_latency().
 struct DelayLineCounters {
   std::uint64_t matched = 0;
-  std::uint64_t taken = 0;     // into the line
+  std::uint64_t injected = 0;  // chosen by the dice
+  std::uint64_t taken = 0;     // into the line: these, and those that follow them in order
   std::uint64_t returned = 0;  // given back and past the hook
   std::uint64_t errors = 0;    // could not be taken: passed without delay
   std::uint64_t stalled = 0;   // passed at once: the worker was stopped, late or full
@@ -38,8 +40,9 @@ struct DelayLineOrder {
   const api::NetworkFilter& filter;  // with its direction
   api::Probability share{1.0};       // of the matching packets, that is taken
   std::unique_ptr<HoldRule> rule;
-  std::size_t most_bytes;  // held at once
-  std::uint32_t packets;   // FL_PACKETS_*
+  std::size_t most_bytes;                   // held at once
+  std::chrono::nanoseconds usual, longest;  // a packet waits (delay_slots.h)
+  std::uint32_t packets;                    // FL_PACKETS_*
   // Host-side devices of the pod's interfaces, 1 .. FL_DELAY_MAX_DEVICES, in this thread's network
   // namespace.
   const std::vector<IfIndex>& devices;
@@ -80,6 +83,7 @@ class DelayLine {
 
   // In this order: links go first, then the worker, then programs and TAP.
   TapDevice tap_;
+  HeldSlots slots_;
   std::unique_ptr<Programs> programs_;
   std::unique_ptr<DelayWorker> worker_;
   std::vector<Link> links_;  // of the TAP first

@@ -28,22 +28,24 @@ HeldPacket DelayQueue::pop() {
   return packet;
 }
 
-void DelayQueue::hurry(KtimeNs now, std::chrono::nanoseconds within) {
-  if (empty()) return;
+KtimeNs DelayQueue::hurry(KtimeNs now, std::chrono::nanoseconds within) {
+  if (empty()) return now;
   KtimeNs last{};
   if (!line_.empty()) last = line_.back().due;
   for (const HeldPacket& packet : heap_) last = std::max(last, packet.due);
+  const KtimeNs first = std::max(next_due(), now);
+  const auto span = static_cast<double>(last.ns - std::min(last.ns, first.ns));
   const auto most = static_cast<double>(within.count());
-  if (last.ns <= now.ns + static_cast<std::uint64_t>(within.count())) return;
-  const double shrink = most / static_cast<double>(last.ns - now.ns);
+  const double scale = span > most ? most / span : 1;
   // Monotone, so that neither the line nor the heap needs sorting anew.
-  const auto sooner = [&](HeldPacket& packet) {
-    if (packet.due > now)
-      packet.due.ns =
-          now.ns + static_cast<std::uint64_t>(static_cast<double>(packet.due.ns - now.ns) * shrink);
+  const auto sooner = [&](KtimeNs due) {
+    if (due <= now) return due;
+    const auto behind = static_cast<double>(due.ns - std::min(due.ns, first.ns));
+    return KtimeNs{now.ns + static_cast<std::uint64_t>(behind * scale)};
   };
-  for (HeldPacket& packet : line_) sooner(packet);
-  for (HeldPacket& packet : heap_) sooner(packet);
+  for (HeldPacket& packet : line_) packet.due = sooner(packet.due);
+  for (HeldPacket& packet : heap_) packet.due = sooner(packet.due);
+  return std::max(now, sooner(last));
 }
 
 }  // namespace faultline::agent

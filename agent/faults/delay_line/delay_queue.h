@@ -36,9 +36,10 @@ class DelayQueue {
   // Of the packet that leaves next. Not when empty().
   [[nodiscard]] KtimeNs next_due() const { return first().due; }
   HeldPacket pop();
-  // Everything is to leave by `now` + `within`, in the order it would have left anyway: times left
-  // to wait are shortened in proportion. What is due sooner than that anyway stays as it is.
-  void hurry(KtimeNs now, std::chrono::nanoseconds within);
+  // The next packet is to leave `now`, and the others behind it at the pace at which they were due,
+  // but all by `now` + `within`: then times between them are shortened in proportion. What is due
+  // already stays as it is. Returns when the last one is due.
+  KtimeNs hurry(KtimeNs now, std::chrono::nanoseconds within);
 
  private:
   static bool later(const HeldPacket& a, const HeldPacket& b) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/faults/delay_line/delay_worker.h"
 
-#include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -18,18 +17,9 @@
 namespace faultline::agent {
 namespace {
 
-// <linux/virtio_net.h> is no C++: it has a member named class. virtio 1.0, 5.1.6; host byte order
-// on a TAP that was not told otherwise.
-struct VnetHeader {
-  std::uint8_t flags, gso_type;
-  std::uint16_t hdr_len, gso_size, csum_start, csum_offset;
-};
-constexpr std::uint8_t kNeedsChecksum = 1;  // VIRTIO_NET_HDR_F_NEEDS_CSUM
-
 constexpr std::size_t kReadBatch = 16, kWriteBatch = 32;
-constexpr std::size_t kMeta = sizeof(fl_delay_meta), kMacs = 2 * ETH_ALEN, kTag = 4;
 constexpr std::size_t kVnet = TapDevice::kVnetHeader;
-static_assert(kVnet == sizeof(VnetHeader));
+static_assert(sizeof(fl_delay_label) == std::size_t{2} * ETH_ALEN);
 constexpr std::uint64_t kUs = 1000, kMs = 1000 * kUs;
 constexpr std::uint64_t kIdle = 1000 * kMs;
 // Waits are not shorter, so that dense traffic moves in batches: what it is late at most.
@@ -113,9 +103,8 @@ void DelayWorker::tell_alive(KtimeNs now) {
 }
 
 void DelayWorker::begin_flush(KtimeNs now) {
-  queue_.hurry(now, kFlush);
+  flush_until_ = queue_.hurry(now, kFlush);
   rule_->forget();
-  flush_until_.ns = now.ns + static_cast<std::uint64_t>(std::chrono::nanoseconds(kFlush).count());
 }
 
 std::size_t DelayWorker::read_some() {
@@ -144,56 +133,44 @@ std::size_t DelayWorker::read_some() {
   return n;
 }
 
-// [vnet header][meta][MACs][type ...] becomes, without moving the payload,
-// [vnet header][MACs][VLAN tag: lane][type ...].
+// [vnet header][label][type ...]: the packet stays as it is, and what it was is in its slot.
 void DelayWorker::accept(std::byte* bytes, std::size_t size) {
-  fl_delay_meta meta{};
-  if (size >= kVnet + kMeta + ETH_HLEN) std::memcpy(&meta, bytes + kVnet, kMeta);
-  if (meta.cookie != options_.cookie || size < kVnet + kMeta + ETH_HLEN) {
+  fl_delay_label label{};
+  if (size >= kVnet + ETH_HLEN) std::memcpy(&label, bytes + kVnet, sizeof label);
+  const std::uint64_t cookie = (std::uint64_t{label.cookie[1]} << 32) | label.cookie[0];
+  fl_delay_slot* slot = options_.slots->of(label.number);
+  if (size < kVnet + ETH_HLEN || cookie != options_.cookie || slot == nullptr) {
     add(foreign_, 1);
     return;
   }
-  behind_ = ++in_a_row_ >= kInARow && now_ns().ns - meta.ktime_ns > (behind_ ? kCaughtUp : kBehind);
-  VnetHeader vnet;
-  std::memcpy(&vnet, bytes, kVnet);
-  // Offsets count from the start of the packet, which moves.
-  constexpr std::uint16_t kShift = kMeta - kTag;
-  if (vnet.flags & kNeedsChecksum)
-    vnet.csum_start = static_cast<std::uint16_t>(vnet.csum_start - kShift);
-  if (vnet.hdr_len > kShift) vnet.hdr_len = static_cast<std::uint16_t>(vnet.hdr_len - kShift);
-  const std::uint16_t tag[2] = {htons(ETH_P_8021Q),
-                                htons(static_cast<std::uint16_t>(FL_DELAY_LANE_TAG | meta.lane))};
-  static_assert(sizeof(tag) == kTag);
-  std::byte* start = bytes + kShift;
-  std::memmove(start + kVnet, bytes + kVnet + kMeta, kMacs);
-  std::memcpy(start + kVnet + kMacs, tag, kTag);
-  std::memcpy(start, &vnet, kVnet);
-
-  const auto bytes_on_wire = static_cast<std::uint32_t>(size - kVnet - kMeta + meta.more);
-  Place place{.due = std::max(flush_until_, now_ns())};
-  if (flush_until_.ns == 0) {
-    const auto placed = rule_->place(
-        {.at = {meta.ktime_ns}, .flow = meta.flow, .lane = meta.lane, .bytes = bytes_on_wire});
-    if (!placed) {
-      add(read_, 1);
-      add(dropped_, 1);
-      hit({meta.ktime_ns});
-      return;
-    }
-    place = *placed;
-  }
+  const KtimeNs arrived{slot->arrived_ns};
+  behind_ = ++in_a_row_ >= kInARow && now_ns().ns - arrived.ns > (behind_ ? kCaughtUp : kBehind);
+  const auto bytes_on_wire = static_cast<std::uint32_t>(size - kVnet + slot->more);
+  std::optional<Place> place = Place{.due = std::max(flush_until_, now_ns())};
+  if (flush_until_.ns == 0)
+    place = rule_->place({.at = arrived,
+                          .flow = slot->flow,
+                          .lane = slot->lane,
+                          .bytes = bytes_on_wire,
+                          .spared = (slot->flags & FL_DELAY_SPARED) != 0});
   add(read_, 1);
+  if (!place) {
+    HeldSlots::put(*slot);
+    add(dropped_, 1);
+    hit(arrived);
+    return;
+  }
   held_.store(queue_.size() + 1, std::memory_order_release);
-  if (place.waits) hit({meta.ktime_ns});
-  queue_.push({.due = place.due,
-               .arrived = {meta.ktime_ns},
-               .bytes = start,
+  if (place->waits) hit(arrived);
+  queue_.push({.due = place->due,
+               .arrived = arrived,
+               .bytes = bytes,
                .chunk = arena_.commit(size),
-               .size = static_cast<std::uint32_t>(size - kShift),
+               .size = static_cast<std::uint32_t>(size),
                .wire = bytes_on_wire,
-               .lane = meta.lane,
-               .waits = place.waits,
-               .behind = place.behind});
+               .lane = slot->lane,
+               .waits = place->waits,
+               .behind = place->behind});
 }
 
 std::size_t DelayWorker::release_due() {

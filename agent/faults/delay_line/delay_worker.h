@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "agent/faults/delay_line/delay_queue.h"
+#include "agent/faults/delay_line/held_slots.h"
 #include "agent/faults/delay_line/hold_rule.h"
 #include "agent/faults/delay_line/packet_arena.h"
 #include "agent/faults/delay_line/tap_device.h"
@@ -43,14 +44,16 @@ struct DelayLineStats {
 class DelayWorker {
  public:
   struct Options {
-    std::uint64_t cookie = 0;    // fl_delay_meta::cookie of our hook
+    std::uint64_t cookie = 0;    // fl_delay_label::cookie of our hook
+    HeldSlots* slots = nullptr;  // of our hook, as long as we run
     fl_lease* lease = nullptr;   // mapped as long as we run; only read
     __u64* alive_ns = nullptr;   // fl_delay_alive_ns of our hook, likewise; only written
     std::size_t most_bytes = 0;  // of packets held
   };
-  // On disarm and when the lease ends, what is held leaves within this time, in order. Not at
-  // once: a burst would overflow the receiver's buffer, and that loss would be ours.
-  static constexpr std::chrono::milliseconds kFlush{20};
+  // On disarm and when the lease ends, what is held leaves at the pace it came: a burst would
+  // overflow the receiver's buffer, and that loss would be ours. What would take longer than this
+  // leaves within this time, in order, as much faster (explain() says so).
+  static constexpr std::chrono::milliseconds kFlush{1000};
 
   DelayWorker(const TapDevice& tap, std::unique_ptr<HoldRule> rule, Options options);
   DelayWorker(const DelayWorker&) = delete;

@@ -14,9 +14,10 @@ namespace faultline::agent {
 
 struct Arrival {
   KtimeNs at;
-  std::uint32_t flow = 0;   // fl_delay_meta::flow
-  std::uint32_t lane = 0;   // fl_delay_meta::lane
+  std::uint32_t flow = 0;   // fl_delay_slot::flow
+  std::uint32_t lane = 0;   // fl_delay_slot::lane
   std::uint32_t bytes = 0;  // on a wire, with link-layer header
+  bool spared = false;      // FL_DELAY_SPARED: it goes on at once, but not before its flow
 };
 
 struct Place {
@@ -42,6 +43,7 @@ class LatencyRule final : public HoldRule {
  public:
   explicit LatencyRule(DelayModel model) : model_(model) {}
   std::optional<Place> place(const Arrival& packet) override {
+    if (packet.spared) return Place{.due = order_.in_order(packet.flow, packet.at), .waits = false};
     const KtimeNs due{packet.at.ns + static_cast<std::uint64_t>(model_.next().count())};
     return Place{.due = order_.in_order(packet.flow, due)};
   }

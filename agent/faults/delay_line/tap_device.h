@@ -15,8 +15,7 @@ namespace faultline::agent {
 
 class TapDevice {
  public:
-  // Largest packet a read gives: 64 KiB of segments to be, their headers, fl_delay_meta, and the
-  // vnet header.
+  // Largest packet a read gives: 64 KiB of segments to be, their headers, and the vnet header.
   static constexpr std::size_t kMaxPacket = 65536 + 512;
   static constexpr std::size_t kVnetHeader = 10;  // struct virtio_net_hdr
 

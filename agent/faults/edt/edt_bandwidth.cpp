@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/faults/delay_line/delay_slots.h"
 #include "agent/faults/edt/edt_line.h"
 #include "agent/faults/narrow_link/narrow_link.h"
 #include "agent/kernel/counters.h"
+#include "agent/kernel/passing.h"
 #include "agent/kernel/skeleton.h"
 #include "network_bandwidth_edt.skel.h"
 
@@ -31,8 +33,10 @@ Result<fl_link_counters> read_link(int map) {
 
 class ArmedEdtBandwidth final : public ArmedFault {
  public:
-  ArmedEdtBandwidth(EdtPair pair, Skeleton<network_bandwidth_edt_bpf> skeleton)
-      : skeleton_(std::move(skeleton)),
+  ArmedEdtBandwidth(std::shared_ptr<const PassingTable> passing, EdtPair pair,
+                    Skeleton<network_bandwidth_edt_bpf> skeleton)
+      : passing_(std::move(passing)),
+        skeleton_(std::move(skeleton)),
         link_map_(bpf_map__fd(skeleton_->maps.fl_link_counters)),
         line_(std::move(pair), edt_object(*skeleton_),
               [map = link_map_](const fl_counters&) -> Result<EdtLine::Taken> {
@@ -48,6 +52,7 @@ class ArmedEdtBandwidth final : public ArmedFault {
   std::string mechanism() const override { return kEdtMechanism; }
 
  private:
+  std::shared_ptr<const PassingTable> passing_;
   Skeleton<network_bandwidth_edt_bpf> skeleton_;
   int link_map_;
   EdtLine line_;
@@ -97,8 +102,15 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkBandwidth& spec,
   object.rodata->fl_config = *config;
   object.rodata->fl_link = link_config(spec);
   object.rodata->fl_link_hop_ns = longest_wait(object.rodata->fl_link);
+  const std::chrono::nanoseconds queue(object.rodata->fl_link.queue_ns);
+  if (auto done = set_delay_slots(object, delay_slots(queue), queue); !done)
+    return fail(done.error());
+  auto passing = PassingTable::of_process();
+  if (!passing) return fail(passing.error());
+  if (auto done = (*passing)->enter(object); !done) return fail(done.error());
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
-  auto armed = std::make_unique<ArmedEdtBandwidth>(std::move(*pair), std::move(*skeleton));
+  auto armed = std::make_unique<ArmedEdtBandwidth>(std::move(*passing), std::move(*pair),
+                                                   std::move(*skeleton));
   if (auto done = armed->line().attach(*means, spec.direction, devices, context.deadline); !done)
     return fail(done.error());
   return armed;

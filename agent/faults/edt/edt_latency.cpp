@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "agent/faults/delay_line/delay_line.h"
+#include "agent/faults/delay_line/delay_slots.h"
 #include "agent/faults/edt/edt_line.h"
 #include "agent/kernel/dice.h"
+#include "agent/kernel/passing.h"
 #include "agent/kernel/skeleton.h"
 #include "edt_abi.h"
 #include "network_latency_edt.skel.h"
@@ -18,8 +20,10 @@ constexpr std::uint32_t kFqPackets = 1U << 22;
 
 class ArmedEdt final : public ArmedFault {
  public:
-  ArmedEdt(EdtPair pair, Skeleton<network_latency_edt_bpf> skeleton)
-      : skeleton_(std::move(skeleton)),
+  ArmedEdt(std::shared_ptr<const PassingTable> passing, EdtPair pair,
+           Skeleton<network_latency_edt_bpf> skeleton)
+      : passing_(std::move(passing)),
+        skeleton_(std::move(skeleton)),
         line_(std::move(pair), edt_object(*skeleton_), [](const fl_counters& counters) {
           return Result<EdtLine::Taken>({.packets = counters.injected});
         }) {}
@@ -31,6 +35,7 @@ class ArmedEdt final : public ArmedFault {
   std::string mechanism() const override { return kEdtMechanism; }
 
  private:
+  std::shared_ptr<const PassingTable> passing_;
   Skeleton<network_latency_edt_bpf> skeleton_;
   EdtLine line_;
 };
@@ -43,13 +48,12 @@ void draw_delays(const api::NetworkLatency& spec, std::uint64_t seed, network_la
   o.rodata->fl_edt.delays = jitter ? FL_EDT_DELAYS : 1;
   std::uint64_t longest = 0;
   for (std::uint32_t i = 0; i < o.rodata->fl_edt.delays; ++i) {
-    const auto delay = static_cast<std::uint64_t>(model.next().count());
-    o.rodata->fl_edt_delays[i] = delay;
-    longest = std::max(longest, delay);
+    o.rodata->fl_edt_delays[i] = static_cast<std::uint64_t>(model.next().count());
+    longest = std::max<std::uint64_t>(longest, o.rodata->fl_edt_delays[i]);
   }
-  if (jitter)
-    o.rodata->fl_edt.order =
-        longest > o.rodata->fl_edt.hop_ns ? FL_EDT_ORDER_GRID : FL_EDT_ORDER_EXACT;
+  o.rodata->fl_edt.longest_us = longest / 1000 + 1;
+  // With a probability packets of one flow have different delays, too.
+  if (jitter || spec.probability.value < 1) o.rodata->fl_edt.order = FL_EDT_ORDER_KEPT;
 }
 
 }  // namespace
@@ -73,8 +77,15 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,
   edt.hop_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(kEdtHop).count());
   edt.most_bytes = static_cast<std::int64_t>(DelayLine::kMostBytes);
   draw_delays(spec, context.seed, object);
+  const auto slots = delay_slots(DelayModel(spec, context.seed).high());
+  if (auto done = set_delay_slots(object, slots, DelayModel::kMax); !done)
+    return fail(done.error());
+  auto passing = PassingTable::of_process();
+  if (!passing) return fail(passing.error());
+  if (auto done = (*passing)->enter(object); !done) return fail(done.error());
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
-  auto armed = std::make_unique<ArmedEdt>(std::move(*pair), std::move(*skeleton));
+  auto armed =
+      std::make_unique<ArmedEdt>(std::move(*passing), std::move(*pair), std::move(*skeleton));
   if (auto done = armed->line().attach(*means, spec.direction, devices, context.deadline); !done)
     return fail(done.error());
   return armed;

@@ -5,12 +5,12 @@
 #include <thread>
 #include <utility>
 
-#include "agent/faults/delay_line/pass_mark.h"
 #include "agent/kernel/counters.h"
 #include "agent/kernel/dice.h"
 #include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/lease.h"
 #include "agent/kernel/net_filter.h"
+#include "agent/kernel/passing.h"
 
 namespace faultline::agent {
 namespace {
@@ -60,7 +60,7 @@ std::uint64_t EdtLine::State::missing() const {
 
 Result<EdtLine::State> EdtLine::state() const {
   // What came back before what was taken, so that the difference is never negative.
-  const auto back = read_per_cpu<fl_delay_counters>(object_.given);
+  const auto back = read_per_cpu<fl_line_counters>(object_.given);
   if (!back) return fail(back.error());
   const auto counted = read_counters(object_.counters);
   if (!counted) return fail(counted.error());
@@ -71,8 +71,10 @@ Result<EdtLine::State> EdtLine::state() const {
   state.counters.injected = counted->injected;
   state.counters.errors = counted->errors;
   state.counters.first_injected = {counted->first_ns};
-  for (const fl_delay_counters& cpu : *back) {
+  for (const fl_line_counters& cpu : *back) {
     state.returned += cpu.returned;
+    state.taken.packets += cpu.followed;
+    state.counters.stalled += cpu.stalled;
     state.counters.flushed += cpu.flushed;
     state.counters.last_injected.ns =
         std::max<std::uint64_t>(state.counters.last_injected.ns, cpu.last_ns);
@@ -92,12 +94,13 @@ Result<FaultCounters> EdtLine::read() const {
 }
 
 Result<> EdtLine::disarm() {
-  constexpr auto kPatience = milliseconds(200);  // without one that comes back; above kEdtHop
+  // Without one that comes back: what waits leaves at the pace it came (FL_EDT_FLUSH_US).
+  constexpr auto kPatience = milliseconds(1200);
   disarm_lease(*object_.lease);
   auto state = this->state();
   std::uint64_t before = 0;
   auto patient_until = steady_clock::now() + kPatience;
-  const auto end = steady_clock::now() + milliseconds(1500);
+  const auto end = steady_clock::now() + milliseconds(2500);
   while (state && state->missing() > 0) {
     const auto now = steady_clock::now();
     if (state->returned > before) patient_until = now + kPatience;
@@ -117,14 +120,14 @@ Result<> EdtLine::disarm() {
   return {};
 }
 
-Result<fl_delay_config> edt_config(const EdtPair& pair, const api::NetworkFilter& filter,
-                                   const std::vector<IfIndex>& devices, const ArmContext& context) {
+Result<fl_line_config> edt_config(const EdtPair& pair, const api::NetworkFilter& filter,
+                                  const std::vector<IfIndex>& devices, const ArmContext& context) {
   const auto made = make_filter(filter, context.peer_addresses);
   if (!made) return fail(made.error());
-  fl_delay_config config{};
+  fl_line_config config{};
   config.threshold = FL_CERTAIN;
   config.tap_ifindex = number(pair.near_end());
-  config.mark = next_pass_mark();
+  config.owner = PassingTable::next_owner();
   std::transform(devices.begin(), devices.end(), config.ifindex,
                  [](IfIndex device) { return number(device); });
   config.filter = *made;

@@ -16,7 +16,7 @@
 #include "agent/faults/fault.h"
 #include "agent/kernel/link.h"
 #include "agent/kernel/tc.h"
-#include "fault_abi.h"
+#include "delay_abi.h"
 
 namespace faultline::agent {
 
@@ -92,8 +92,8 @@ class EdtLine {
 };
 
 // What every object's fl_config says. Errors: as make_filter().
-Result<fl_delay_config> edt_config(const EdtPair& pair, const api::NetworkFilter& filter,
-                                   const std::vector<IfIndex>& devices, const ArmContext& context);
+Result<fl_line_config> edt_config(const EdtPair& pair, const api::NetworkFilter& filter,
+                                  const std::vector<IfIndex>& devices, const ArmContext& context);
 
 // `devices`: as DelayLineOrder's. In the host's network namespace. Errors: what the kernel said.
 Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,

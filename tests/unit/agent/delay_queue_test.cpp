@@ -82,13 +82,15 @@ TEST(DelayQueue, HurryKeepsOrderAndEndsInTime) {
   EXPECT_EQ(ids, drain(calm));
 }
 
-TEST(DelayQueue, HurryDelaysNobodyWhoLeavesSoonAnyway) {
+TEST(DelayQueue, HurryLetsTheFirstGoAtOnceAndTheOthersAtTheirPace) {
   DelayQueue queue;
-  queue.push(packet(1'000'000, 1));
-  queue.hurry({0}, std::chrono::milliseconds(20));
-  EXPECT_EQ(queue.next_due().ns, 1'000'000u);
+  for (const std::uint64_t due : {8'000'000u, 9'000'000u, 11'000'000u}) queue.push(packet(due, 1));
+  EXPECT_EQ(queue.hurry({5'000'000}, std::chrono::milliseconds(20)).ns, 8'000'000u);
+  std::vector<std::uint64_t> due;
+  while (!queue.empty()) due.push_back(queue.pop().due.ns);
+  EXPECT_EQ(due, (std::vector<std::uint64_t>{5'000'000, 6'000'000, 8'000'000}));
   DelayQueue empty;
-  empty.hurry({0}, std::chrono::milliseconds(20));
+  EXPECT_EQ(empty.hurry({7}, std::chrono::milliseconds(20)).ns, 7u);
   EXPECT_TRUE(empty.empty());
 }
 

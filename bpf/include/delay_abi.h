@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* networkLatency and networkBandwidth: what their programs and user space share beside fault_abi.h. Numbers are host byte order. */
+#ifndef FAULTLINE_DELAY_ABI_H
+#define FAULTLINE_DELAY_ABI_H
+
+#include "fault_abi.h"
+
+/* ---- packets that wait: array fl_delay_slots -----------------------------------------------------------------------
+ * Each packet in a line has a number of FL_DELAY_NUMBER_BITS bits, given in turn; its slot is the number modulo the slots. The
+ * packet itself carries the number only. A slot whose parts are not all back is given to nobody else, unless it is so old that
+ * they must have been lost (fl_line_config.lost_after_ns). */
+#define FL_DELAY_NUMBER_BITS 28
+#define FL_DELAY_NUMBER_MASK ((1u << FL_DELAY_NUMBER_BITS) - 1)
+#define FL_DELAY_LEAST_SLOTS (1u << 15) /* twice what the TAP's ring holds */
+#define FL_DELAY_MOST_SLOTS (1u << 18)  /* 16 MiB */
+
+/* fl_delay_slot.flags */
+#define FL_DELAY_SPARED 1u /* the dice spared it, but its flow has packets in the line: it goes on behind them */
+
+struct fl_delay_slot {
+	__u64 arrived_ns; /* ktime at the hook */
+	__u64 due_ns;     /* ktime; only of networkLatency by EDT */
+	__u32 number;     /* whose slot this is */
+	__u32 parts;      /* packets not yet back: one, or what a GSO packet is cut into; hook and user space count it down */
+	__u32 flow;       /* hash, the same for all packets of one flow and direction */
+	__u32 mark;       /* of the skb, as the hook found it; likewise the next four */
+	__u32 priority;
+	__u32 hash;
+	__u16 tc_index;
+	__u16 queue_mapping;
+	__u16 lane; /* index into fl_line_config.ifindex * 2 + FL_DELAY_TO or _FROM */
+	__u16 more; /* bytes that cutting a GSO packet would add; only with FL_PACKETS_WHOLE */
+	__u16 flags;
+	__u8 macs[12]; /* the first bytes of the frame, in whose place struct fl_delay_label stands in the TAP */
+	__u8 _pad[2];
+};
+
+/* In place of the MAC addresses of a packet in the TAP, both ways. */
+struct fl_delay_label {
+	__u32 cookie[2]; /* of this armed fault: what lacks it did not come from our hook */
+	__u32 number;
+};
+
+/* ---- order within a flow: array fl_delay_flows, by the low bits of the flow's hash -----------------------------------
+ * Flows that meet in a slot keep order between them too. */
+#define FL_DELAY_FLOWS 8192u /* a power of two */
+#define FL_DELAY_SETTLE_NS 2000000ull
+
+struct fl_delay_flow {
+	__u64 last_back_ns; /* ktime: one that came back so recently may still be on its way through this CPU's queue */
+	__u32 waiting;      /* packets in the line */
+	__u32 _pad;
+};
+
+/* rodata fl_config */
+struct fl_line_config {
+	__u64 cookie;
+	__u64 threshold;     /* of FL_CERTAIN: the share of matched packets that is delayed */
+	__u64 lost_after_ns; /* a packet that was taken longer ago than this does not come back any more */
+	__u32 tap_ifindex;
+	__u32 owner;         /* struct fl_passing */
+	__u32 ifindex[FL_DELAY_MAX_DEVICES];
+	__u32 packets;       /* FL_PACKETS_* */
+	__u32 slots;         /* entries of fl_delay_slots; a power of two */
+	struct fl_net_filter filter;
+};
+
+/* per-CPU array fl_delay_counters, one entry */
+struct fl_line_counters {
+	__u64 returned; /* packets that passed the hook again after their delay */
+	__u64 last_ns;  /* ktime of the last of them on this CPU that was delayed */
+	__u64 stalled;  /* matched packets that passed at once, because the line could not take more */
+	__u64 flushed;  /* packets that left before they were due, because the fault had ended */
+	__u64 followed; /* packets that the dice spared and that went behind what their flow had in the line */
+};
+
+FL_STATIC_ASSERT(sizeof(struct fl_delay_slot) == 64, "fl_delay_slot");
+FL_STATIC_ASSERT(offsetof(struct fl_delay_slot, macs) == 50, "fl_delay_slot.macs");
+FL_STATIC_ASSERT(sizeof(struct fl_delay_label) == 12, "fl_delay_label");
+FL_STATIC_ASSERT(sizeof(struct fl_delay_flow) == 16, "fl_delay_flow");
+FL_STATIC_ASSERT(offsetof(struct fl_line_config, ifindex) == 32, "fl_line_config.ifindex");
+FL_STATIC_ASSERT(offsetof(struct fl_line_config, filter) == 40 + 4 * FL_DELAY_MAX_DEVICES, "fl_line_config.filter");
+FL_STATIC_ASSERT(sizeof(struct fl_line_counters) == 40, "fl_delay_counters");
+
+#endif
