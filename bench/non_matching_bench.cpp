@@ -19,6 +19,7 @@
 
 #include "agent/kernel/dice.h"
 #include "agent/kernel/lease.h"
+#include "agent/kernel/net_filter.h"
 #include "agent/kernel/skeleton.h"
 #include "delay_abi.h"
 #include "network_latency.skel.h"
@@ -60,9 +61,10 @@ double packet_ns(bool armed, int rounds_wanted) {
   config.threshold = FL_CERTAIN;
   config.tap_ifindex = 1;
   config.slots = FL_DELAY_LEAST_SLOTS;
-  config.filter.n_ports = 2;
-  config.filter.ports[0] = 8080;
-  config.filter.ports[1] = 8443;
+  auto& ports = (*skeleton)->rodata->fl_filter.only;
+  ports.n_ports = 2;
+  ports.ports[0] = 8080;
+  ports.ports[1] = 8443;
   if (auto done = skeleton->load(); !done) throw std::runtime_error(done.error().message);
   if (armed) agent::arm_lease((*skeleton)->bss->fl_lease, in(std::chrono::minutes(5)));
   auto packet = segment();

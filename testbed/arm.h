@@ -19,7 +19,7 @@ inline KtimeNs in(std::chrono::nanoseconds from_now) {
 struct ArmOptions {
   std::uint64_t seed = 42;
   std::chrono::nanoseconds lease = std::chrono::minutes(2);
-  std::vector<std::string> peer_addresses{};
+  agent::PeerSets peers{};
   const agent::FeatureProbe* features = nullptr;  // borrowed for the call; nullptr: this kernel's
 };
 
@@ -32,8 +32,7 @@ inline Result<std::unique_ptr<agent::ArmedFault>> try_arm(api::FaultSpec spec,
   const api::Fault fault{std::move(spec)};
   const agent::FaultType* type = agent::find_fault(fault.name());
   if (type == nullptr) throw std::runtime_error("no such fault");
-  return type->arm(fault, pod,
-                   {clock, features, options.seed, in(options.lease), options.peer_addresses});
+  return type->arm(fault, pod, {clock, features, options.seed, in(options.lease), options.peers});
 }
 
 // As try_arm(); throws when it is refused.

@@ -11,6 +11,10 @@ KtimeNs earliest(KtimeNs a, KtimeNs b) {
   return std::min(a, b);
 }
 
+Result<> ArmedFault::follow(const PeerSets&) {
+  return fail(Errc::kUnsupported, "its peers cannot change while it is armed");
+}
+
 const FaultType* find_fault(std::string_view name) {
   const auto faults = fault_registry();
   const auto found = std::ranges::find(faults, name, &FaultType::name);

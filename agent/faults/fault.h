@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/kernel/feature_probe.h"
+#include "agent/kernel/peer_sets.h"
 #include "agent/targets/pod.h"
 #include "api/fault.h"
 #include "api/sync.h"
@@ -24,7 +25,7 @@ struct ArmContext {
   const FeatureProbe& features;
   std::uint64_t seed;  // of this fault on this pod: derived from the run's seed, pod and index
   KtimeNs deadline;    // first lease; may be over: renew() begins it then
-  std::vector<std::string> peer_addresses;  // NetworkFilter::peer, resolved
+  PeerSets peers;      // what the selectors of its NetworkFilter stand for
 };
 
 // What a fault says of itself; the agent adds pod, index and times of arming.
@@ -53,6 +54,11 @@ class ArmedFault {
   virtual ~ArmedFault() = default;
   // Moves the kernel's deadline; a plain store.
   virtual void renew(KtimeNs deadline) = 0;
+  // The selectors of its NetworkFilter stand for these peers now. Changes the armed programs' sets
+  // in place: nothing is detached, no counter begins anew (FilterMaps::follow). Errors:
+  // kUnsupported when the fault has no sets to change, so that it must be armed anew; what the
+  // kernel said.
+  virtual Result<> follow(const PeerSets& peers);
   // Totals since arm().
   [[nodiscard]] virtual Result<FaultCounters> read() const = 0;
   // Ends injection, reports what went wrong; read() still works after it. Called once, before

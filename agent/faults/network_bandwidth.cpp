@@ -17,6 +17,7 @@ class ArmedBandwidth final : public ArmedFault {
   explicit ArmedBandwidth(std::unique_ptr<DelayLine> line) : line_(std::move(line)) {}
 
   void renew(KtimeNs deadline) override { line_->renew(deadline); }
+  Result<> follow(const PeerSets& peers) override { return line_->follow(peers); }
   Result<FaultCounters> read() const override {
     DelayLineCounters counters;
     auto out = read_line(*line_, counters);
@@ -57,7 +58,7 @@ Result<std::unique_ptr<ArmedFault>> arm_line(const api::NetworkBandwidth& spec,
                                .longest = queue,
                                .packets = link_packets(spec),
                                .devices = devices,
-                               .peers = context.peer_addresses,
+                               .peers = context.peers,
                                .seed = context.seed,
                                .deadline = context.deadline,
                                .means = *means});

@@ -28,6 +28,7 @@ class ArmedLatency final : public ArmedFault {
   explicit ArmedLatency(std::unique_ptr<DelayLine> line) : line_(std::move(line)) {}
 
   void renew(KtimeNs deadline) override { line_->renew(deadline); }
+  Result<> follow(const PeerSets& peers) override { return line_->follow(peers); }
   Result<FaultCounters> read() const override {
     DelayLineCounters counters;
     auto out = read_line(*line_, counters);
@@ -65,7 +66,7 @@ Result<std::unique_ptr<ArmedFault>> arm_line(const api::NetworkLatency& spec,
                                .longest = DelayModel::kMax,
                                .packets = FL_PACKETS_AS_TAKEN,
                                .devices = devices,
-                               .peers = context.peer_addresses,
+                               .peers = context.peers,
                                .seed = context.seed,
                                .deadline = context.deadline,
                                .means = *means});

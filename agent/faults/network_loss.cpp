@@ -19,13 +19,15 @@ namespace {
 class ArmedLoss final : public ArmedFault {
  public:
   ArmedLoss(std::shared_ptr<const PassingTable> passing, Skeleton<network_loss_bpf> skeleton,
-            std::vector<Link> links, TcMeans means)
+            FilterMaps addresses, std::vector<Link> links, TcMeans means)
       : passing_(std::move(passing)),
         skeleton_(std::move(skeleton)),
+        addresses_(std::move(addresses)),
         links_(std::move(links)),
         means_(means) {}
 
   void renew(KtimeNs deadline) override { renew_lease(skeleton_->bss->fl_lease, deadline); }
+  Result<> follow(const PeerSets& peers) override { return addresses_.follow(peers); }
 
   Result<FaultCounters> read() const override {
     const auto counters = read_counters(bpf_map__fd(skeleton_->maps.fl_counters));
@@ -49,6 +51,7 @@ class ArmedLoss final : public ArmedFault {
  private:
   std::shared_ptr<const PassingTable> passing_;
   Skeleton<network_loss_bpf> skeleton_;
+  FilterMaps addresses_;
   std::vector<Link> links_;
   TcMeans means_;
 };
@@ -88,7 +91,7 @@ Result<std::unique_ptr<ArmedFault>> arm_loss(const api::NetworkLoss& spec, const
     return fail(Errc::kUnsupported, "the pod has no network interface of its own");
   const auto config = make_loss_config(spec);
   if (!config) return fail(config.error());
-  const auto filter = make_filter(spec, context.peer_addresses);
+  const auto filter = make_filter(spec, context.peers);
   if (!filter) return fail(filter.error());
   const auto means = tc_means(context.features);
   if (!means) return fail(means.error());
@@ -102,11 +105,14 @@ Result<std::unique_ptr<ArmedFault>> arm_loss(const api::NetworkLoss& spec, const
   if (auto done = (*passing)->enter(**skeleton); !done) return fail(done.error());
   network_loss_bpf& object = **skeleton;
   object.rodata->fl_config = *config;
-  object.rodata->fl_filter = *filter;
+  object.rodata->fl_filter = filter->rules;
   object.rodata->fl_seed = context.seed;
   bpf_program__set_autoload(object.progs.fl_loss_to, to);
   bpf_program__set_autoload(object.progs.fl_loss_from, from);
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
+  auto addresses = FilterMaps::fill(spec, *filter, bpf_map__fd(object.maps.fl_peers),
+                                    bpf_map__fd(object.maps.fl_exceptions));
+  if (!addresses) return fail(addresses.error());
 
   std::vector<Link> links;
   if (to)
@@ -116,8 +122,8 @@ Result<std::unique_ptr<ArmedFault>> arm_loss(const api::NetworkLoss& spec, const
     if (auto attached = attach_from(*means, object, pod, links); !attached)
       return fail(attached.error());
   arm_lease(object.bss->fl_lease, context.deadline);
-  return std::make_unique<ArmedLoss>(std::move(*passing), std::move(*skeleton), std::move(links),
-                                     *means);
+  return std::make_unique<ArmedLoss>(std::move(*passing), std::move(*skeleton),
+                                     std::move(*addresses), std::move(links), *means);
 }
 
 Result<std::unique_ptr<ArmedFault>> arm(const api::Fault& fault, const Pod& pod,

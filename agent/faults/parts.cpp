@@ -13,6 +13,13 @@ void ArmedParts::renew(KtimeNs deadline) {
   for (const Part& part : parts_) part.fault->renew(deadline);
 }
 
+Result<> ArmedParts::follow(const PeerSets& peers) {
+  for (const Part& part : parts_)
+    if (auto followed = part.fault->follow(peers); !followed)
+      return fail(followed.error().with_context(part.name));
+  return {};
+}
+
 Result<FaultCounters> ArmedParts::read() const {
   FaultCounters total;
   for (const Part& part : parts_) {

@@ -17,6 +17,7 @@ class ArmedParts final : public ArmedFault {
   void add(std::string name, std::unique_ptr<ArmedFault> part);
 
   void renew(KtimeNs deadline) override;
+  Result<> follow(const PeerSets& peers) override;            // of all, until one fails
   [[nodiscard]] Result<FaultCounters> read() const override;  // of all together
   Result<> disarm() override;                                 // of all, whatever one of them says
   [[nodiscard]] std::string mechanism() const override;       // of each, what is the same once

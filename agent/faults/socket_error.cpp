@@ -103,18 +103,27 @@ std::vector<bpf_program*> programs_of(const socket_error_lsm_bpf& object,
   return {};
 }
 
-Result<> check_filters(const api::SocketError& spec, const Operation& op) {
-  const auto refuse = [&](const char* filter) {
-    return fail(Errc::kInvalid, std::string(filter) + ": " + op.name +
+// What the hook of the operation cannot see is refused: as a filter it would match nothing, as an
+// exception it would leave nobody alone. `T`: NetworkFilter or NetworkException; `where`: before
+// the names of its keys.
+template <class T>
+Result<> check_keys(const std::string& where, const T& keys, const Operation& op) {
+  const auto refuse = [&](const char* key) {
+    return fail(Errc::kInvalid, where + key + ": " + op.name +
                                     " has no such address to compare; give it a fault of its own");
   };
   const bool peer = op.sees == Sees::kPeer, pod_port = op.sees != Sees::kNothing;
-  if (!peer && !spec.cidrs.empty()) return refuse("cidrs");
-  if (!peer && spec.peer) return refuse("peer");
-  if (!peer && !spec.peerPorts.empty()) return refuse("peerPorts");
-  if (!pod_port && !spec.ports.empty()) return refuse("ports");
-  if (!pod_port && !spec.podPorts.empty()) return refuse("podPorts");
+  if (!peer && !keys.cidrs.empty()) return refuse("cidrs");
+  if (!peer && keys.peer) return refuse("peer");
+  if (!peer && !keys.peerPorts.empty()) return refuse("peerPorts");
+  if (!pod_port && !keys.ports.empty()) return refuse("ports");
+  if (!pod_port && !keys.podPorts.empty()) return refuse("podPorts");
   return {};
+}
+
+Result<> check_filters(const api::SocketError& spec, const Operation& op) {
+  if (auto r = check_keys("", spec, op); !r || !spec.except) return r;
+  return check_keys("except.", *spec.except, op);
 }
 
 // The rung that covers more, where the kernel has it.
@@ -161,14 +170,16 @@ Result<Plan> plan(const api::SocketError& spec, const FeatureProbe& features) {
 template <class Object>
 class ArmedSocketCalls final : public ArmedFault {
  public:
-  ArmedSocketCalls(Skeleton<Object> skeleton, std::vector<Link> links, std::string mechanism,
-                   std::string errno_name)
+  ArmedSocketCalls(Skeleton<Object> skeleton, FilterMaps addresses, std::vector<Link> links,
+                   std::string mechanism, std::string errno_name)
       : skeleton_(std::move(skeleton)),
+        addresses_(std::move(addresses)),
         links_(std::move(links)),
         mechanism_(std::move(mechanism)),
         errno_name_(std::move(errno_name)) {}
 
   void renew(KtimeNs deadline) override { renew_lease(skeleton_->bss->fl_lease, deadline); }
+  Result<> follow(const PeerSets& peers) override { return addresses_.follow(peers); }
 
   Result<FaultCounters> read() const override {
     const auto counters = read_counters(bpf_map__fd(skeleton_->maps.fl_counters));
@@ -192,6 +203,7 @@ class ArmedSocketCalls final : public ArmedFault {
 
  private:
   Skeleton<Object> skeleton_;
+  FilterMaps addresses_;
   std::vector<Link> links_;
   std::string mechanism_, errno_name_;
 };
@@ -210,14 +222,14 @@ Result<std::unique_ptr<ArmedFault>> arm_rung(const api::SocketError& spec,
                                              const Pod& pod, const ArmContext& context,
                                              const std::string& mechanism, auto prepare,
                                              auto place) {
-  const auto filter = make_filter(spec, context.peer_addresses);
+  const auto filter = make_filter(spec, context.peers);
   if (!filter) return fail(filter.error());
   auto skeleton = Skeleton<Object>::open("socket_error");
   if (!skeleton) return fail(skeleton.error());
   Object& object = **skeleton;
   object.rodata->fl_config.error = static_cast<__u32>(spec.errno_.value);
   object.rodata->fl_config.probability = fl_threshold(spec.probability.value);
-  object.rodata->fl_filter = *filter;
+  object.rodata->fl_filter = filter->rules;
   object.rodata->fl_seed = context.seed;
   std::vector<bpf_program*> wanted;
   for (const SocketOperation operation : operations)
@@ -228,6 +240,9 @@ Result<std::unique_ptr<ArmedFault>> arm_rung(const api::SocketError& spec,
   prepare(object, wanted);
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
   if (auto placed = place(object); !placed) return fail(placed.error());
+  auto addresses = FilterMaps::fill(spec, *filter, bpf_map__fd(object.maps.fl_peers),
+                                    bpf_map__fd(object.maps.fl_exceptions));
+  if (!addresses) return fail(addresses.error());
 
   std::vector<Link> links;
   for (const bpf_program* program : wanted) {
@@ -237,8 +252,9 @@ Result<std::unique_ptr<ArmedFault>> arm_rung(const api::SocketError& spec,
     links.push_back(std::move(*link));
   }
   arm_lease(object.bss->fl_lease, context.deadline);
-  return std::make_unique<ArmedSocketCalls<Object>>(std::move(*skeleton), std::move(links),
-                                                    mechanism, spec.errno_.format());
+  return std::make_unique<ArmedSocketCalls<Object>>(std::move(*skeleton), std::move(*addresses),
+                                                    std::move(links), mechanism,
+                                                    spec.errno_.format());
 }
 
 Result<std::unique_ptr<ArmedFault>> arm_cgroup(const api::SocketError& spec,

@@ -1,96 +1,211 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/kernel/net_filter.h"
 
+#include <bpf/bpf.h>
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <span>
+#include <cerrno>
+#include <cstring>
+#include <iterator>
 #include <string_view>
+#include <utility>
 
 namespace faultline::agent {
 namespace {
 
-Result<> set_ports(std::string_view key, const std::vector<std::uint16_t>& ports, __u16* to,
+using Keys = std::vector<fl_address_key>;
+
+bool before(const fl_address_key& a, const fl_address_key& b) {
+  return std::memcmp(&a, &b, sizeof a) < 0;  // there is no padding in it
+}
+
+void sort_once(Keys& keys) {
+  std::ranges::sort(keys, before);
+  const auto twice = std::ranges::unique(
+      keys, [](const auto& a, const auto& b) { return !before(a, b) && !before(b, a); });
+  keys.erase(twice.begin(), twice.end());
+}
+
+Result<> set_ports(const std::string& key, const std::vector<std::uint16_t>& ports, __u16* to,
                    __u32& count) {
   if (ports.size() > FL_MAX_PORTS)
-    return fail(Errc::kInvalid, std::string(key) + ": at most " + std::to_string(FL_MAX_PORTS) +
-                                    " ports, got " + std::to_string(ports.size()));
+    return fail(Errc::kInvalid, key + ": at most " + std::to_string(FL_MAX_PORTS) + " ports, got " +
+                                    std::to_string(ports.size()));
   std::ranges::copy(ports, to);
   count = static_cast<__u32>(ports.size());
   return {};
 }
 
-fl_cidr to_kernel(const api::Cidr& cidr) {
-  fl_cidr out{};
-  for (int i = 0; i < 16; ++i) {
-    const int bits = std::clamp(cidr.prefix - i * 8, 0, 8);
-    out.mask[i] = static_cast<std::uint8_t>(0xff00 >> bits);
-    out.addr[i] = static_cast<std::uint8_t>(cidr.address[i] & out.mask[i]);
-  }
-  return out;
+// `T`: NetworkFilter or NetworkException, whose keys are called alike.
+template <class T>
+Result<> set_port_lists(const std::string& where, const T& from, fl_port_lists& to) {
+  if (auto r = set_ports(where + "ports", from.ports, to.ports, to.n_ports); !r) return r;
+  if (auto r = set_ports(where + "podPorts", from.podPorts, to.pod_ports, to.n_pod_ports); !r)
+    return r;
+  return set_ports(where + "peerPorts", from.peerPorts, to.peer_ports, to.n_peer_ports);
+}
+
+// With the bits behind the prefix cleared, so that two ways to write a network are one key.
+fl_address_key to_key(const api::Cidr& cidr) {
+  fl_address_key key{};
+  key.prefix = static_cast<__u32>(FL_FAMILY_BITS + cidr.prefix);
+  constexpr std::uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  const bool v4 = cidr.prefix >= 96 && std::memcmp(cidr.address, kMapped, sizeof kMapped) == 0;
+  key.family = v4 ? 4 : 6;
+  for (int i = 0; i < 16; ++i)
+    key.addr[i] = static_cast<__u8>(
+        cidr.address[i] & static_cast<__u8>(0xff00 >> std::clamp(cidr.prefix - i * 8, 0, 8)));
+  return key;
 }
 
 bool contains(const api::Cidr& network, const api::Cidr& host) {
-  const fl_cidr n = to_kernel(network);
-  for (int i = 0; i < 16; ++i)
-    if ((host.address[i] & n.mask[i]) != n.addr[i]) return false;
-  return true;
+  const fl_address_key n = to_key(network);
+  api::Cidr part = host;
+  part.prefix = network.prefix;
+  fl_address_key h = to_key(part);
+  h.family = to_key(host).family;  // a short prefix does not tell it
+  return host.prefix >= network.prefix && !before(n, h) && !before(h, n);
 }
 
-Result<std::vector<api::Cidr>> networks(const api::NetworkFilter& filter,
-                                        const std::vector<std::string>& peer_addresses) {
-  if (!filter.peer) return filter.cidrs;
-  std::vector<api::Cidr> peers;
-  for (const std::string& text : peer_addresses) {
+Result<std::vector<api::Cidr>> hosts(const std::string& key,
+                                     const std::vector<std::string>& addresses) {
+  std::vector<api::Cidr> found;
+  for (const std::string& text : addresses) {
     const auto host = api::Cidr::parse(text);
-    if (!host) return fail(host.error().with_context("address of a peer"));
-    const bool wanted =
-        filter.cidrs.empty() || std::ranges::any_of(filter.cidrs, [&](const api::Cidr& network) {
-          return contains(network, *host);
-        });
-    if (wanted) peers.push_back(*host);
+    if (!host) return fail(host.error().with_context(key + ": address of a pod"));
+    found.push_back(*host);
   }
-  if (peers.empty())
-    return fail(Errc::kNotFound, peer_addresses.empty()
-                                     ? "peer: no pod with an address matches the selector"
-                                     : "peer: no address of the selected pods is within cidrs");
-  return peers;
+  return found;
+}
+
+Result<> within_bound(const std::string& key, const Keys& keys) {
+  if (keys.size() <= FL_MAX_ADDRESSES) return {};
+  return fail(Errc::kInvalid, key + ": at most " + std::to_string(FL_MAX_ADDRESSES) +
+                                  " addresses, got " + std::to_string(keys.size()) +
+                                  "; name networks in cidrs instead");
+}
+
+// Whose packets are meant. Empty with `peer`: nobody's.
+Result<Keys> peers_of(const api::NetworkFilter& filter, const PeerSets& sets) {
+  Keys keys;
+  if (!filter.peer) {
+    for (const api::Cidr& network : filter.cidrs) keys.push_back(to_key(network));
+  } else {
+    const auto found = hosts("peer", sets.only);
+    if (!found) return fail(found.error());
+    for (const api::Cidr& host : *found)
+      if (filter.cidrs.empty() ||
+          std::ranges::any_of(filter.cidrs, [&](const auto& n) { return contains(n, host); }))
+        keys.push_back(to_key(host));
+  }
+  sort_once(keys);
+  if (auto fits = within_bound(filter.peer ? "peer" : "cidrs", keys); !fits)
+    return fail(fits.error());
+  return keys;
+}
+
+Result<Keys> exceptions_of(const api::NetworkFilter& filter, const PeerSets& sets) {
+  Keys keys;
+  if (!filter.except) return keys;
+  for (const api::Cidr& network : filter.except->cidrs) keys.push_back(to_key(network));
+  if (filter.except->peer) {
+    const auto found = hosts("except.peer", sets.except);
+    if (!found) return fail(found.error());
+    for (const api::Cidr& host : *found) keys.push_back(to_key(host));
+  }
+  sort_once(keys);
+  if (auto fits = within_bound("except", keys); !fits) return fail(fits.error());
+  return keys;
+}
+
+__u32 protocol_of(api::Protocol protocol) {
+  switch (protocol) {  // no default: a new protocol must be thought about here
+    case api::Protocol::any:
+      return FL_PROTO_ANY;
+    case api::Protocol::tcp:
+      return IPPROTO_TCP;
+    case api::Protocol::udp:
+      return IPPROTO_UDP;
+    case api::Protocol::icmp:
+      return FL_PROTO_ICMP_ANY;
+  }
+  return FL_PROTO_ANY;
+}
+
+Keys without(const Keys& keys, const Keys& others) {
+  Keys rest;
+  std::ranges::set_difference(keys, others, std::back_inserter(rest), before);
+  return rest;
+}
+
+Result<> add(int map, const Keys& keys) {
+  constexpr __u32 kNothing = 0;
+  for (const fl_address_key& key : keys)
+    if (bpf_map_update_elem(map, &key, &kNothing, BPF_ANY) != 0)
+      return fail(from_errno(errno, "cannot add an address to a filter"));
+  return {};
+}
+
+Result<> remove(int map, const Keys& keys) {
+  for (const fl_address_key& key : keys)
+    if (bpf_map_delete_elem(map, &key) != 0 && errno != ENOENT)
+      return fail(from_errno(errno, "cannot take an address out of a filter"));
+  return {};
 }
 
 }  // namespace
 
-Result<fl_net_filter> make_filter(const api::NetworkFilter& filter,
-                                  const std::vector<std::string>& peer_addresses) {
-  if (filter.except) return fail(Errc::kUnsupported, "except is not supported by this agent");
-  fl_net_filter out{};
-  switch (filter.protocol) {
-    case api::Protocol::any:
-      out.protocol = FL_PROTO_ANY;
-      break;
-    case api::Protocol::tcp:
-      out.protocol = IPPROTO_TCP;
-      break;
-    case api::Protocol::udp:
-      out.protocol = IPPROTO_UDP;
-      break;
-    case api::Protocol::icmp:
-      out.protocol = FL_PROTO_ICMP_ANY;
-      break;
-  }
-  if (auto r = set_ports("ports", filter.ports, out.ports, out.n_ports); !r) return fail(r.error());
-  if (auto r = set_ports("podPorts", filter.podPorts, out.pod_ports, out.n_pod_ports); !r)
-    return fail(r.error());
-  if (auto r = set_ports("peerPorts", filter.peerPorts, out.peer_ports, out.n_peer_ports); !r)
-    return fail(r.error());
-  const auto cidrs = networks(filter, peer_addresses);
-  if (!cidrs) return fail(cidrs.error());
-  if (cidrs->size() > FL_MAX_CIDRS)
-    return fail(Errc::kInvalid, std::string(filter.peer ? "peer" : "cidrs") + ": at most " +
-                                    std::to_string(FL_MAX_CIDRS) + " addresses or networks, got " +
-                                    std::to_string(cidrs->size()));
-  for (std::size_t i = 0; i < cidrs->size(); ++i) out.cidrs[i] = to_kernel((*cidrs)[i]);
-  out.n_cidrs = static_cast<__u32>(cidrs->size());
+Result<NetFilter> make_filter(const api::NetworkFilter& filter, const PeerSets& peers) {
+  NetFilter out;
+  out.rules.protocol = protocol_of(filter.protocol);
+  if (auto r = set_port_lists("", filter, out.rules.only); !r) return fail(r.error());
+  if (filter.except)
+    if (auto r = set_port_lists("except.", *filter.except, out.rules.except); !r)
+      return fail(r.error());
+  auto keys = peers_of(filter, peers);
+  if (!keys) return fail(keys.error());
+  out.peers = std::move(*keys);
+  if (filter.peer && out.peers.empty())
+    return fail(Errc::kNotFound, peers.only.empty()
+                                     ? "peer: no pod with an address matches the selector"
+                                     : "peer: no address of the selected pods is within cidrs");
+  keys = exceptions_of(filter, peers);
+  if (!keys) return fail(keys.error());
+  out.exceptions = std::move(*keys);
+  if (filter.except && filter.except->peer && peers.except.empty())
+    return fail(Errc::kNotFound, "except.peer: no pod with an address matches the selector");
+  out.rules.by_peer = out.peers.empty() ? 0 : 1;
+  out.rules.except_by_peer = out.exceptions.empty() ? 0 : 1;
   return out;
+}
+
+Result<FilterMaps> FilterMaps::fill(const api::NetworkFilter& filter, const NetFilter& made,
+                                    int peers, int exceptions) {
+  FilterMaps maps;
+  maps.filter_ = filter;
+  maps.now_ = made;
+  maps.peers_ = peers;
+  maps.exceptions_ = exceptions;
+  if (auto done = add(exceptions, made.exceptions); !done) return fail(done.error());
+  if (auto done = add(peers, made.peers); !done) return fail(done.error());
+  return maps;
+}
+
+Result<> FilterMaps::follow(const PeerSets& sets) {
+  auto peers = peers_of(filter_, sets);
+  if (!peers) return fail(peers.error());
+  Keys exceptions = now_.exceptions;
+  if (filter_.except && filter_.except->peer && !sets.except.empty()) {
+    auto found = exceptions_of(filter_, sets);
+    if (!found) return fail(found.error());
+    exceptions = std::move(*found);
+  }
+  const NetFilter old = std::exchange(now_, {now_.rules, std::move(*peers), std::move(exceptions)});
+  if (auto done = add(exceptions_, without(now_.exceptions, old.exceptions)); !done) return done;
+  if (auto done = add(peers_, without(now_.peers, old.peers)); !done) return done;
+  if (auto done = remove(peers_, without(old.peers, now_.peers)); !done) return done;
+  return remove(exceptions_, without(old.exceptions, now_.exceptions));
 }
 
 }  // namespace faultline::agent

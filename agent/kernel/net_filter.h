@@ -1,21 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
-// NetworkFilter of the language as the kernel compares it.
+// NetworkFilter of the language as the kernel compares it: rules that are fixed when a program is
+// loaded, and two sets of addresses that may change while it is armed
+// (bpf/include/net_filter.bpf.h).
 #pragma once
 
-#include <string>
 #include <vector>
 
+#include "agent/kernel/peer_sets.h"
 #include "api/fault.h"
 #include "base/result.h"
-#include "fault_abi.h"
+#include "net_filter_abi.h"
 
 namespace faultline::agent {
 
-// `peer_addresses`: what `filter.peer` was resolved to; looked at only when it is set. A peer must
-// be in one of `cidrs` too when both are given. `direction` is not part of it: it chooses the
-// hooks. Errors: kNotFound when nobody could ever match (no peer address), kInvalid for more ports
-// or networks than FL_MAX_PORTS, FL_MAX_CIDRS.
-Result<fl_net_filter> make_filter(const api::NetworkFilter& filter,
-                                  const std::vector<std::string>& peer_addresses);
+// `direction` and `interfaces` are not part of it: they choose the hooks.
+struct NetFilter {
+  fl_filter_rules rules{};                        // rodata
+  std::vector<fl_address_key> peers, exceptions;  // for the tries; sorted, each once
+};
+
+// A peer must be in one of `cidrs` too when both are given; an exception need be in one of
+// `except.cidrs` and `except.peer` only. Errors: kNotFound when a selector has no address, so that
+// nobody could ever match, or nobody would be left alone; kInvalid for an address that is none, and
+// for more ports or addresses than FL_MAX_PORTS, FL_MAX_ADDRESSES.
+Result<NetFilter> make_filter(const api::NetworkFilter& filter, const PeerSets& peers);
+
+// The tries of one loaded object, whose descriptors must outlive it. Not thread-safe.
+class FilterMaps {
+ public:
+  // Puts the addresses of `made`, which is make_filter(filter, ...), into tries that are empty.
+  // `peers`, `exceptions`: descriptors of fl_peers and fl_exceptions, which stay the caller's.
+  // Errors: what the kernel said.
+  static Result<FilterMaps> fill(const api::NetworkFilter& filter, const NetFilter& made, int peers,
+                                 int exceptions);
+
+  // Changes the tries while programs ask them, so that a packet finds an address that is in the old
+  // set and in the new one at any time. New exceptions come before new peers, old peers go before
+  // old exceptions. No peers at all: nothing matches until there are some again. No exceptions any
+  // more: the last ones stay, because nobody may be hit whom the document leaves alone. Errors: as
+  // make_filter() but kNotFound, and what the kernel said; then the tries hold a part of both sets.
+  Result<> follow(const PeerSets& peers);
+
+ private:
+  api::NetworkFilter filter_;
+  NetFilter now_;
+  int peers_ = -1, exceptions_ = -1;
+};
 
 }  // namespace faultline::agent

@@ -18,6 +18,8 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr std::size_t kMostAddresses = 16;  // of a pod, as api/detail/rules_messages.h has it
+
 std::string random_instance() {
   static constexpr char kHex[] = "0123456789abcdef";
   std::random_device random;
@@ -175,7 +177,12 @@ void Agent::give_pods() {
   reconciler_.pods(source_.pods());
   if (observer_) observer_->pods(source_.pods());
   std::vector<api::PodRef> refs;
-  for (const Pod& pod : source_.pods()) refs.push_back(pod.ref);
+  for (const Pod& pod : source_.pods()) {
+    api::PodRef& ref = refs.emplace_back(pod.ref);
+    // By these the controller knows whom a `peer` stands for. The language takes so many.
+    ref.addresses = pod.addresses;
+    if (ref.addresses.size() > kMostAddresses) ref.addresses.resize(kMostAddresses);
+  }
   if (link_->conversation().pods(std::move(refs))) link_->wake();
 }
 

@@ -79,7 +79,8 @@ Result<> Injection::arm(const FaultType& type, const api::Fault& fault, const Po
                                   : arm_in_containers(type, fault, *here, containers, waiting);
   if (!armed) return fail(armed.error());
   armed_ = std::move(*armed);
-  peers_ = context.peer_addresses;
+  peers_ = context.peers;
+  alone_since_.reset();
   mechanism_ = armed_->mechanism();
   // A reader of the row sees what was left alone.
   if (by_device && !here->aside.empty() && mechanism_.size() + 20 < kLongestWords)
@@ -101,9 +102,22 @@ void Injection::begin(KtimeNs deadline) {
   changed_ = true;
 }
 
-bool Injection::block(std::string reason) {
+Result<> Injection::follow(const PeerSets& peers) {
+  if (!armed_ || peers == peers_) return {};
+  const bool was_alone = peers_.only.empty();
+  if (auto followed = armed_->follow(peers); !followed) return followed;
+  peers_ = peers;
+  if (!peers_.only.empty())
+    alone_since_.reset();
+  else if (!was_alone)
+    alone_since_ = clock_.steady();
+  return {};
+}
+
+bool Injection::block(std::string reason, bool for_peers) {
   if (state_ == State::kBlocked) return false;
   disarm();
+  blocked_for_peers_ = for_peers;
   state_ = State::kBlocked;
   reason_ = std::move(reason);
   changed_ = true;
@@ -150,6 +164,7 @@ void Injection::disarm(std::string why) {
   disarmed_at_ = {clock_.utc()};
   refresh();
   armed_.reset();
+  alone_since_.reset();
   current_.held = 0;  // what was in the line is out, or lost
   before_ = sum(before_, current_);
   current_ = {};

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,12 +39,15 @@ class Injection {
   // armed; the caller blocks then.
   Result<> arm(const FaultType& type, const api::Fault& fault, const Pod& place,
                const ArmContext& context, const std::vector<Container>& containers = {});
-  // False: it is blocked already.
-  bool block(std::string reason);
+  // False: it is blocked already. `for_peers`: because nobody is its peer, which may change.
+  bool block(std::string reason, bool for_peers = false);
   // Another place, another chance.
   void unblock();
   // What is armed acts from now on: a plain store. Nothing when it does already.
   void begin(KtimeNs deadline);
+  // The peers of what is armed are these from now on, without arming anew. An error leaves it
+  // armed; the caller blocks then. Nothing when it is not armed.
+  Result<> follow(const PeerSets& peers);
   // Moves the end of what has begun.
   void renew(KtimeNs deadline);
   // Ends injecting with a plain store; disarm() follows. `why`: in words, where the fault did not
@@ -67,7 +71,12 @@ class Injection {
   // How long the kernel let it act, over all armings: from begin() to its end or its deadline.
   [[nodiscard]] std::chrono::nanoseconds acted() const;
   // The peers' addresses it is armed with.
-  [[nodiscard]] const std::vector<std::string>& peers() const { return peers_; }
+  [[nodiscard]] const PeerSets& peers() const { return peers_; }
+  [[nodiscard]] bool blocked_for_peers() const {
+    return state_ == State::kBlocked && blocked_for_peers_;
+  }
+  // Since when it is armed and nobody is its peer; nothing: somebody is, or it has no peers.
+  [[nodiscard]] std::optional<SteadyTime> alone_since() const { return alone_since_; }
 
  private:
   api::PodRef pod_;
@@ -77,7 +86,9 @@ class Injection {
   State state_ = State::kIdle;
   std::string reason_, mechanism_;
   std::unique_ptr<ArmedFault> armed_;
-  std::vector<std::string> peers_;
+  PeerSets peers_;
+  bool blocked_for_peers_ = false;
+  std::optional<SteadyTime> alone_since_;
   FaultCounters before_;   // of the armings that are over
   FaultCounters current_;  // of this one
   std::uint64_t read_errors_ = 0;

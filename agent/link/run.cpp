@@ -45,6 +45,7 @@ Run::Run(const RunDeps& deps, api::DesiredRun desired, UtcTime unseen_since)
     idle_since_ = unseen_since;
     idle_reason_ = "the agent did not have the run: it was started, or reached, only now";
   }
+  peers_given_ = !desired_.peers.empty();
   deps_.ledger.begin(desired_.run);
   refusal_ = run_refusal(desired_);
   adopt_pods();
@@ -53,6 +54,7 @@ Run::Run(const RunDeps& deps, api::DesiredRun desired, UtcTime unseen_since)
 void Run::desire(api::DesiredRun desired) {
   if (closing_) return;
   desired_ = std::move(desired);
+  peers_given_ = peers_given_ || !desired_.peers.empty();
   if (desired_.phase != phase_) {
     if (desired_.phase != api::RunPhase::fault) {
       // Where faults acted their windows were cut when they ended, and the next phase begins there.
@@ -223,6 +225,7 @@ void Run::tick() {
     return;
   }
   check_lease();
+  block_the_alone();
   if (!suspended_ && armed() == 0 && now - last_answer_ >= kSuspendAfter) suspend();
   if (now < next_cut_) return;
   next_cut_ = std::max(next_cut_ + kWindow, now + kWindow / 2);

@@ -95,6 +95,7 @@ class Run {
 
   static constexpr std::chrono::seconds kWindow{1};
   static constexpr std::chrono::seconds kSuspendAfter{30};        // without an answer
+  static constexpr std::chrono::seconds kPeersAway{10};           // until a fault is blocked
   static constexpr std::chrono::milliseconds kResidueTime{1000};  // the kernel frees some later
 
  private:
@@ -141,7 +142,13 @@ class Run {
   void disarm_place(Place& place, std::string why = {});
   void tell_faults_changed(const std::string& pod);
   void claim();
-  void block(const Place& place, Injection& injection, std::string reason);
+  void block(const Place& place, Injection& injection, std::string reason, bool for_peers = false);
+  // Whom the selectors of the fault's filter stand for now.
+  [[nodiscard]] PeerSets peers_of(const Injection& injection, const api::NetworkFilter& filter,
+                                  const PodMap& pods) const;
+  void end_one(Place& place, Injection& injection, std::string reason, bool for_peers = false);
+  // Blocks what has been armed without any peer for kPeersAway.
+  void block_the_alone();
   void suspend();
   void cut(Place& place);
   void cut(Place& place, std::optional<api::RunPhase> phase);
@@ -168,6 +175,7 @@ class Run {
   bool measuring_told_ = false, armed_told_ = false, disarmed_told_ = false;
   bool unclaimed_ = false;  // the ledger does not know yet what was made
   bool suspended_ = false, wants_answer_ = false, closing_ = false, over_ = false, tell_ = true;
+  bool peers_given_ = false;  // the controller resolves them
   bool faults_over_ = false;  // for good: the lease or the phase ended them
   std::chrono::nanoseconds slept_{0};
   SteadyTime closing_since_;

@@ -193,18 +193,41 @@ std::optional<std::string> Run::refusal_of(const Place& place) const {
   return std::nullopt;
 }
 
+// As the controller says, which sees all nodes. Where it says nothing: one that has just begun to
+// lead does not know yet, and what the fault is armed with stays; an older one never says it, and
+// only the pods of this node are known.
+PeerSets Run::peers_of(const Injection& injection, const api::NetworkFilter& filter,
+                       const PodMap& pods) const {
+  const auto resolve = [&](const std::optional<api::Selector>& selector, bool except,
+                           const std::vector<std::string>& armed) -> std::vector<std::string> {
+    if (!selector) return {};
+    for (const api::PeerAddresses& known : desired_.peers)
+      if (known.index == static_cast<std::int64_t>(injection.index()) && known.except == except)
+        return known.addresses;
+    if (peers_given_ && injection.state() == Injection::State::kArmed) return armed;
+    return addresses_of(*selector, pods);
+  };
+  return {.only = resolve(filter.peer, false, injection.peers().only),
+          .except = resolve(filter.except ? filter.except->peer : std::nullopt, true,
+                            injection.peers().except)};
+}
+
 bool Run::arm_one(Place& place, Injection& injection, const PodMap& pods) {
+  const api::Fault& fault = desired_.experiment.spec.faults[injection.index()];
+  const api::NetworkFilter* filter = api::network_filter(fault);
+  const PeerSets peers = filter == nullptr ? PeerSets{} : peers_of(injection, *filter, pods);
+  const bool nobody = filter != nullptr && filter->peer && peers.only.empty();
+  const bool none_spared =
+      filter != nullptr && filter->except && filter->except->peer && peers.except.empty();
+  if (injection.blocked_for_peers() && !nobody && !none_spared) injection.unblock();
   if (injection.state() == Injection::State::kBlocked) return false;
   // It was armed, and will be when the pod comes back: not blocked.
   if (!place.here && injection.state() == Injection::State::kDisarmed) return false;
-  const api::Fault& fault = desired_.experiment.spec.faults[injection.index()];
-  const api::NetworkFilter* filter = api::network_filter(fault);
-  const bool by_peer = filter != nullptr && filter->peer;
-  std::vector<std::string> peers;
-  if (by_peer) peers = addresses_of(*filter->peer, pods);
   if (injection.state() == Injection::State::kArmed) {
     // A peer that restarted may have another address; one that is gone may come back.
-    if (!by_peer || peers.empty() || peers == injection.peers()) return false;
+    if (auto followed = injection.follow(peers); !followed)
+      end_one(place, injection, followed.error().message);
+    return false;
   }
   if (auto reason = refusal_of(place)) {
     block(place, injection, std::move(*reason));
@@ -225,17 +248,18 @@ bool Run::arm_one(Place& place, Injection& injection, const PodMap& pods) {
       return false;
     }
   }
-  // With no address the filter would let every peer through.
-  if (by_peer && peers.empty()) {
-    block(place, injection, "the peer selector matches no pod that this node sees");
+  if (nobody || none_spared) {
+    const std::string key = nobody ? "peer" : "except.peer";
+    block(place, injection,
+          key + (peers_given_ ? ": no pod of the cluster with an address matches the selector"
+                              : ": the selector matches no pod that this node sees"),
+          true);
     return false;
   }
   const ArmContext context{
       deps_.clock, deps_.features,
       injection_seed(desired_.experiment.spec.seed, place.pod.pod.id(), injection.index()),
-      lease_.kernel_deadline(), std::move(peers)};
-  // Its window ends with it. What else acts on the pod begins again with it.
-  if (injection.state() == Injection::State::kArmed) halt(place);
+      lease_.kernel_deadline(), peers};
   if (auto armed = injection.arm(*type, fault, *place.here, context, containers); !armed) {
     block(place, injection, armed.error().message);
     return false;
@@ -243,8 +267,28 @@ bool Run::arm_one(Place& place, Injection& injection, const PodMap& pods) {
   return true;
 }
 
-void Run::block(const Place& place, Injection& injection, std::string reason) {
-  if (!injection.block(std::move(reason))) return;
+// The end of one fault that acts, while the others of the pod go on: the window ends with it.
+void Run::end_one(Place& place, Injection& injection, std::string reason, bool for_peers) {
+  halt(place);
+  block(place, injection, std::move(reason), for_peers);
+  place.begins = true;
+  begin_faults();
+  tell_faults_changed(place.pod.pod.id());
+}
+
+void Run::block_the_alone() {
+  if (closing_) return;
+  const SteadyTime now = deps_.clock.steady();
+  for (auto& [id, place] : places_)
+    for (const auto& injection : place.injections)
+      if (const auto since = injection->alone_since(); since && now - *since >= kPeersAway)
+        end_one(place, *injection,
+                "peer: no pod with an address has matched the selector for " + seconds(kPeersAway),
+                true);
+}
+
+void Run::block(const Place& place, Injection& injection, std::string reason, bool for_peers) {
+  if (!injection.block(std::move(reason), for_peers)) return;
   spdlog::warn("{}: {} on {} is blocked: {}", id(), injection.fault(), place.pod.pod.id(),
                injection.reason());
   event(api::RunEventKind::blocked, place.pod.pod.id(),

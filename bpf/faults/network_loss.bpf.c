@@ -10,7 +10,7 @@
 #include <bpf/bpf_helpers.h>
 #include "fault_guard.bpf.h"
 #include "fragment.bpf.h"
-#include "packet.bpf.h"
+#include "net_filter.bpf.h"
 #include "passing.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -19,7 +19,6 @@ char LICENSE[] SEC("license") = "GPL";
 #define TCX_DROP 2
 
 const volatile struct fl_loss_config fl_config;
-const volatile struct fl_net_filter fl_filter;
 
 /* What a model remembers from packet to packet; one a direction. */
 struct fl_loss_state {
@@ -99,7 +98,7 @@ static __always_inline int fl_lose(struct __sk_buff *skb, __u32 direction)
 		return TCX_NEXT;
 	if (!fl_parse(skb, &packet) || fl_is_housekeeping(&packet))
 		return TCX_NEXT;
-	fate = fl_fragment_match(&fl_filter, &packet, direction == FL_LOSS_TO);
+	fate = fl_fragment_match(&packet, direction == FL_LOSS_TO);
 	if (fate == FL_FRAGMENT_NOT_MEANT)
 		return TCX_NEXT;
 	c = fl_matched();

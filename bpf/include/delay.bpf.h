@@ -10,7 +10,7 @@
 #include "delay_abi.h"
 #include "fault_guard.bpf.h"
 #include "fragment.bpf.h"
-#include "packet.bpf.h"
+#include "net_filter.bpf.h"
 #include "passing.bpf.h"
 
 #define TCX_NEXT (-1)
@@ -288,7 +288,7 @@ static __always_inline struct fl_counters *fl_delay_wanted(struct __sk_buff *skb
 	if (!fl_parse_plain(skb, p) && (!fl_parse(skb, p) || fl_is_neighbour_discovery(p)))
 		return NULL;
 	/* The filter before the deadline: reading the clock costs more than most filters. */
-	known = fl_fragment_match(&fl_config.filter, p, direction == FL_DELAY_TO);
+	known = fl_fragment_match(p, direction == FL_DELAY_TO);
 	if (known == FL_FRAGMENT_NOT_MEANT || !fl_armed(now))
 		return NULL;
 	c = fl_matched();

@@ -62,7 +62,6 @@ struct fl_line_config {
 	__u32 ifindex[FL_DELAY_MAX_DEVICES];
 	__u32 packets;       /* FL_PACKETS_* */
 	__u32 slots;         /* entries of fl_delay_slots; a power of two */
-	struct fl_net_filter filter;
 };
 
 /* per-CPU array fl_delay_counters, one entry */
@@ -79,7 +78,7 @@ FL_STATIC_ASSERT(offsetof(struct fl_delay_slot, macs) == 50, "fl_delay_slot.macs
 FL_STATIC_ASSERT(sizeof(struct fl_delay_label) == 12, "fl_delay_label");
 FL_STATIC_ASSERT(sizeof(struct fl_delay_flow) == 16, "fl_delay_flow");
 FL_STATIC_ASSERT(offsetof(struct fl_line_config, ifindex) == 32, "fl_line_config.ifindex");
-FL_STATIC_ASSERT(offsetof(struct fl_line_config, filter) == 40 + 4 * FL_DELAY_MAX_DEVICES, "fl_line_config.filter");
+FL_STATIC_ASSERT(sizeof(struct fl_line_config) == 40 + 4 * FL_DELAY_MAX_DEVICES, "fl_line_config");
 FL_STATIC_ASSERT(sizeof(struct fl_line_counters) == 40, "fl_delay_counters");
 
 #endif

@@ -7,7 +7,7 @@
 #ifndef FAULTLINE_FRAGMENT_BPF_H
 #define FAULTLINE_FRAGMENT_BPF_H
 
-#include "packet.bpf.h"
+#include "net_filter.bpf.h"
 
 #define FL_FRAGMENT_UNKNOWN 0u
 #define FL_FRAGMENT_NOT_MEANT 1u
@@ -77,12 +77,11 @@ static __always_inline void fl_fragment_remember(const struct fl_packet *p, __u3
 
 /* Is the packet meant? Return FL_FRAGMENT_NOT_MEANT; FL_FRAGMENT_SPARED or FL_FRAGMENT_HIT when that was decided for its datagram;
  * else FL_FRAGMENT_UNKNOWN: it is meant, and the caller decides and remembers. */
-static __always_inline __u32 fl_fragment_match(const volatile struct fl_net_filter *f, const struct fl_packet *p,
-					       int pod_is_source)
+static __always_inline __u32 fl_fragment_match(const struct fl_packet *p, int pod_is_source)
 {
 	__u32 known = fl_fragment_recall(p);
 
-	if (known != FL_FRAGMENT_UNKNOWN || fl_filter_match(f, p, pod_is_source))
+	if (known != FL_FRAGMENT_UNKNOWN || fl_filter_match(p, pod_is_source))
 		return known;
 	if (!p->later)
 		fl_fragment_remember(p, FL_FRAGMENT_NOT_MEANT);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A packet at a tc hook, as far as filters look: addresses, protocol, ports. And does it pass a fl_net_filter?
+/* A packet at a tc hook, as far as filters look: addresses, protocol, ports. net_filter.bpf.h compares it.
  *
  * Out of scope of every network fault, whatever the filter says: what is neither IPv4 nor IPv6 (ARP), IPv6 neighbour
  * discovery, and multicast membership (MLD, IGMP). A path that is bad for data need not make neighbours unknown to each
@@ -174,59 +174,6 @@ static __always_inline int fl_is_housekeeping(const struct fl_packet *p)
 static __always_inline int fl_is_neighbour_discovery(const struct fl_packet *p)
 {
 	return fl_is_housekeeping(p);
-}
-
-static __always_inline int fl_has_port(const volatile __u16 *list, __u32 n, __u16 a, __u16 b)
-{
-	__u32 i;
-
-	for (i = 0; i < FL_MAX_PORTS && i < n; i++) {
-		__u16 port = list[i];
-
-		if (port == a || port == b)
-			return 1;
-	}
-	return 0;
-}
-
-static __always_inline int fl_in_cidrs(const volatile struct fl_net_filter *f, const __u64 *peer)
-{
-	__u32 i;
-
-	for (i = 0; i < FL_MAX_CIDRS && i < f->n_cidrs; i++) {
-		const volatile __u64 *addr = (const volatile __u64 *)f->cidrs[i].addr;
-		const volatile __u64 *mask = (const volatile __u64 *)f->cidrs[i].mask;
-
-		if ((peer[0] & mask[0]) == addr[0] && (peer[1] & mask[1]) == addr[1])
-			return 1;
-	}
-	return 0;
-}
-
-/* All given parts must match; a later fragment has no ports and so matches no port filter (fragment.bpf.h). */
-static __always_inline int fl_filter_match(const volatile struct fl_net_filter *f, const struct fl_packet *p,
-					   int pod_is_source)
-{
-	__u16 pod = pod_is_source ? p->sport : p->dport;
-	__u16 peer = pod_is_source ? p->dport : p->sport;
-
-	if (f->protocol == FL_PROTO_ICMP_ANY) {
-		if (p->protocol != IPPROTO_ICMP && p->protocol != FL_ICMPV6)
-			return 0;
-	} else if (f->protocol != FL_PROTO_ANY && f->protocol != p->protocol) {
-		return 0;
-	}
-	if ((f->n_ports || f->n_pod_ports || f->n_peer_ports) && !p->has_ports)
-		return 0;
-	if (f->n_ports && !fl_has_port(f->ports, f->n_ports, pod, peer))
-		return 0;
-	if (f->n_pod_ports && !fl_has_port(f->pod_ports, f->n_pod_ports, pod, pod))
-		return 0;
-	if (f->n_peer_ports && !fl_has_port(f->peer_ports, f->n_peer_ports, peer, peer))
-		return 0;
-	if (f->n_cidrs && !fl_in_cidrs(f, pod_is_source ? p->daddr : p->saddr))
-		return 0;
-	return 1;
 }
 
 #endif

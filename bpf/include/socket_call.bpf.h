@@ -7,13 +7,12 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include "fault_guard.bpf.h"
-#include "packet.bpf.h"
+#include "net_filter.bpf.h"
 
 #define AF_INET 2
 #define AF_INET6 10
 
 const volatile struct fl_sock_config fl_config;
-const volatile struct fl_net_filter fl_filter;
 
 static __always_inline void fl_describe(struct fl_packet *call, __u32 protocol)
 {
@@ -27,7 +26,7 @@ static __always_inline struct fl_counters *fl_call_hit(const struct fl_packet *c
 {
 	struct fl_counters *c;
 
-	if (!fl_filter_match(&fl_filter, call, 1))
+	if (!fl_filter_match(call, 1))
 		return NULL;
 	c = fl_matched_shared();
 	return c && fl_roll(stream, fl_config.probability) ? c : NULL;

@@ -38,6 +38,7 @@ class Ending : public testing::Test {
       api::NetworkLoss loss;
       loss.loss = {1.0};
       loss.direction = api::Direction::both;
+      loss.except.emplace().cidrs = {api::Cidr::parse("192.0.2.0/24").value()};  // fills a map
       api::SocketError error;
       error.operations = {api::SocketOperation::connect, api::SocketOperation::setsockopt};
       error.errno_ = {EIO};

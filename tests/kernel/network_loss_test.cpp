@@ -10,6 +10,7 @@
 #include "testbed/needs.h"
 #include "testbed/residue.h"
 #include "testbed/stats.h"
+#include "testbed/tcp.h"
 #include "testbed/test_pod.h"
 #include "testbed/udp.h"
 
@@ -234,13 +235,46 @@ TEST_F(NetworkLoss, PeerIsItsAddressesWithinTheCidrs) {
   auto spec = loss(1);
   spec.peer = api::Selector{.namespaces = {"x"}};
   {
-    const auto fault = arm(spec, a_.pod(), {.peer_addresses = {net_.host6()}});
+    const auto fault = arm(spec, a_.pod(), {.peers = {.only = {net_.host6()}}});
     EXPECT_EQ(pod_to_host(100, a_, true).lost(), 100U);
     EXPECT_EQ(pod_to_host(100, a_).lost(), 0U);
   }
   const auto none = try_arm(spec, a_.pod());
   ASSERT_FALSE(none);
   EXPECT_THAT(none.error().message, testing::HasSubstr("no pod with an address"));
+}
+
+// "All but SSH": what is left alone lives for as long as the fault does, connections that were open
+// before it and those that are made under it.
+TEST_F(NetworkLoss, AnExceptionsConnectionsLiveOnUnderATotalLoss) {
+  TestPod b(net_, "b");
+  const EchoServer shell(a_, 22), web(a_, 80), neighbour(b, 80);
+  KeptConnection kept(b, {a_.ip4(), 22}), kept6(b, {a_.ip6(), 22});
+  auto spec = loss(1, api::Direction::both);
+  spec.except.emplace().podPorts = {22};
+  const auto fault = arm(spec, a_.pod());
+  for (int i = 0; i < 20; ++i) {
+    kept.echo(10);
+    kept6.echo(10);
+  }
+  KeptConnection made_under_it(b, {a_.ip4(), 22});
+  made_under_it.echo(10);
+  EXPECT_EQ(host_to_pod(200, a_).lost(), 200U) << "everything else is lost";
+  EXPECT_EQ(host_to_pod(200, b).lost(), 0U) << "the neighbour is not touched";
+  EXPECT_GT(counters(*fault).matched, 0U);
+}
+
+TEST_F(NetworkLoss, APeerIsFollowedWhileItIsArmed) {
+  auto spec = loss(1);
+  spec.peer = api::Selector{.namespaces = {"x"}};
+  const auto fault = arm(spec, a_.pod(), {.peers = {.only = {"192.0.2.1"}}});
+  EXPECT_EQ(pod_to_host(100, a_).lost(), 0U);
+  ASSERT_TRUE(fault->follow({.only = {net_.host4(), net_.host6()}}));
+  EXPECT_EQ(pod_to_host(100, a_).lost(), 100U);
+  EXPECT_EQ(pod_to_host(100, a_, true).lost(), 100U);
+  ASSERT_TRUE(fault->follow({}));
+  EXPECT_EQ(pod_to_host(100, a_).lost(), 0U) << "nobody is not everybody";
+  EXPECT_EQ(counters(*fault).injected, 200U) << "one arming, its counters go on";
 }
 
 TEST_F(NetworkLoss, PingIsLostButNeighboursStillFindEachOther) {

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "fault_abi.h"
+#include "net_filter_abi.h"
 #include "network_loss.skel.h"
 #include "tests/kernel/packets.h"
 
@@ -116,8 +116,8 @@ TEST(PacketTable, TheParserOfTheFaults) {
   loss->rodata->fl_config.model = FL_LOSS_INDEPENDENT;
   loss->rodata->fl_config.loss = FL_CERTAIN;
   loss->rodata->fl_filter.protocol = IPPROTO_TCP;
-  loss->rodata->fl_filter.n_pod_ports = 1;
-  loss->rodata->fl_filter.pod_ports[0] = 8080;
+  loss->rodata->fl_filter.only.n_pod_ports = 1;
+  loss->rodata->fl_filter.only.pod_ports[0] = 8080;
   ASSERT_TRUE(loss.load());
   loss->bss->fl_lease.deadline_ns = ~0ULL;
   loss->bss->fl_lease.armed = 1;

@@ -281,6 +281,16 @@ TEST_F(SocketError, FiltersHitAndMiss) {
   EXPECT_FALSE(seen(
       SocketOperation::socket, [](auto& f) { f.protocol = api::Protocol::tcp; },
       [] { return try_socket(AF_INET, SOCK_DGRAM); }));
+  EXPECT_FALSE(seen(
+      connect, [](auto& f) { f.except.emplace().peerPorts = {9}; }, connect4));
+  EXPECT_TRUE(seen(
+      connect, [](auto& f) { f.except.emplace().peerPorts = {10}; }, connect4));
+  EXPECT_FALSE(seen(
+      connect, [&](auto& f) { f.except.emplace().cidrs = {cidr(net_.host4())}; }, connect4));
+  EXPECT_TRUE(seen(
+      connect, [&](auto& f) { f.except.emplace().cidrs = {cidr(net_.host4())}; }, connect6));
+  EXPECT_FALSE(seen(
+      SocketOperation::bind, [](auto& f) { f.except.emplace().podPorts = {80}; }, bind80));
 }
 
 TEST_F(SocketError, WhatTheKernelCannotDoIsRefusedWithTheReason) {
@@ -291,6 +301,9 @@ TEST_F(SocketError, WhatTheKernelCannotDoIsRefusedWithTheReason) {
   auto cidr = error({SocketOperation::connect, SocketOperation::bind}, EIO);
   cidr.cidrs = {api::Cidr::parse("10.0.0.0/8").value()};
   EXPECT_THAT(refusal(cidr), testing::HasSubstr("cidrs: bind has no such address"));
+  auto spared = error({SocketOperation::connect, SocketOperation::bind}, EIO);
+  spared.except.emplace().cidrs = {api::Cidr::parse("10.0.0.0/8").value()};
+  EXPECT_THAT(refusal(spared), testing::HasSubstr("except.cidrs: bind has no such address"));
   EXPECT_THAT(refusal(error({SocketOperation::connect}, 4096)), testing::HasSubstr("1 to 4095"));
   EXPECT_THAT(residue_.left(), testing::IsEmpty());
 }

@@ -38,6 +38,7 @@ std::uint64_t random_cookie() {
 struct DelayLine::Programs {
   std::shared_ptr<const PassingTable> passing;
   Skeleton<network_latency_bpf> skeleton;
+  FilterMaps addresses;
 };
 
 DelayLine::DelayLine(TapDevice tap) : tap_(std::move(tap)) {}
@@ -83,17 +84,20 @@ Result<> DelayLine::load(const DelayLineOrder& order) {
   config.owner = PassingTable::next_owner();
   std::transform(order.devices.begin(), order.devices.end(), config.ifindex,
                  [](IfIndex device) { return number(device); });
-  config.filter = *filter;
+  (*skeleton)->rodata->fl_filter = filter->rules;
   auto passing = PassingTable::of_process();
   if (!passing) return fail(passing.error());
   if (auto done = (*passing)->enter(**skeleton); !done) return done;
   const std::uint32_t slots = delay_slots(order.usual);
   if (auto done = set_delay_slots(**skeleton, slots, order.longest); !done) return done;
   if (auto done = skeleton->load(); !done) return done;
+  auto addresses = FilterMaps::fill(order.filter, *filter, bpf_map__fd((*skeleton)->maps.fl_peers),
+                                    bpf_map__fd((*skeleton)->maps.fl_exceptions));
+  if (!addresses) return fail(addresses.error());
   auto held = HeldSlots::map(bpf_map__fd((*skeleton)->maps.fl_delay_slots), slots);
   if (!held) return fail(held.error());
   slots_ = std::move(*held);
-  programs_.reset(new Programs{std::move(*passing), std::move(*skeleton)});
+  programs_.reset(new Programs{std::move(*passing), std::move(*skeleton), std::move(*addresses)});
   return {};
 }
 
@@ -131,6 +135,10 @@ DelayLine::~DelayLine() {
 
 void DelayLine::renew(KtimeNs deadline) {
   if (!closed_) renew_lease(programs_->skeleton->bss->fl_lease, deadline);
+}
+
+Result<> DelayLine::follow(const PeerSets& peers) {
+  return closed_ ? Result<>{} : programs_->addresses.follow(peers);
 }
 
 // All taken packets have come back when they have passed the hook again; those that were lost on

@@ -14,6 +14,7 @@
 #include "agent/faults/delay_line/delay_worker.h"
 #include "agent/faults/delay_line/tap_device.h"
 #include "agent/kernel/ids.h"
+#include "agent/kernel/peer_sets.h"
 #include "agent/kernel/tc.h"
 #include "api/fault.h"
 #include "base/clock.h"
@@ -46,7 +47,7 @@ struct DelayLineOrder {
   // Host-side devices of the pod's interfaces, 1 .. FL_DELAY_MAX_DEVICES, in this thread's network
   // namespace.
   const std::vector<IfIndex>& devices;
-  const std::vector<std::string>& peers;
+  const PeerSets& peers;
   std::uint64_t seed;
   KtimeNs deadline;
   TcMeans means;
@@ -62,6 +63,8 @@ class DelayLine {
   ~DelayLine();
 
   void renew(KtimeNs deadline);
+  // As ArmedFault::follow().
+  Result<> follow(const PeerSets& peers);
   // Takes no more packets; gives back those it has within DelayWorker::kFlush (longer only if there
   // are more than can be written in that time); then detaches. Errors: packets that did not come
   // back, with their number. Counters stay readable.

@@ -47,6 +47,7 @@ class ArmedEdtBandwidth final : public ArmedFault {
 
   EdtLine& line() { return line_; }
   void renew(KtimeNs deadline) override { line_.renew(deadline); }
+  Result<> follow(const PeerSets& peers) override { return line_.follow(peers); }
   Result<FaultCounters> read() const override;
   Result<> disarm() override { return line_.disarm(); }
   std::string mechanism() const override { return kEdtMechanism; }
@@ -92,14 +93,16 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkBandwidth& spec,
   auto pair = EdtPair::create(
       {.packets = kFqPackets, .queue_bits = FL_LINK_QUEUE_BITS, .take_no_gso = cut});
   if (!pair) return fail(pair.error());
-  auto config = edt_config(*pair, spec, devices, context);
-  if (!config) return fail(config.error());
-  config->packets = link_packets(spec);
+  const auto filter = make_filter(spec, context.peers);
+  if (!filter) return fail(filter.error());
+  fl_line_config config = edt_config(*pair, devices);
+  config.packets = link_packets(spec);
   auto skeleton = Skeleton<network_bandwidth_edt_bpf>::open("network_bandwidth_edt");
   if (!skeleton) return fail(skeleton.error());
   network_bandwidth_edt_bpf& object = **skeleton;
   object.rodata->fl_seed = context.seed;
-  object.rodata->fl_config = *config;
+  object.rodata->fl_config = config;
+  object.rodata->fl_filter = filter->rules;
   object.rodata->fl_link = link_config(spec);
   object.rodata->fl_link_hop_ns = longest_wait(object.rodata->fl_link);
   const std::chrono::nanoseconds queue(object.rodata->fl_link.queue_ns);
@@ -111,6 +114,7 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkBandwidth& spec,
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
   auto armed = std::make_unique<ArmedEdtBandwidth>(std::move(*passing), std::move(*pair),
                                                    std::move(*skeleton));
+  if (auto done = armed->line().fill(spec, *filter); !done) return fail(done.error());
   if (auto done = armed->line().attach(*means, spec.direction, devices, context.deadline); !done)
     return fail(done.error());
   return armed;

@@ -30,6 +30,7 @@ class ArmedEdt final : public ArmedFault {
 
   EdtLine& line() { return line_; }
   void renew(KtimeNs deadline) override { line_.renew(deadline); }
+  Result<> follow(const PeerSets& peers) override { return line_.follow(peers); }
   Result<FaultCounters> read() const override { return line_.read(); }
   Result<> disarm() override { return line_.disarm(); }
   std::string mechanism() const override { return kEdtMechanism; }
@@ -65,14 +66,16 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,
   if (!means) return fail(means.error());
   auto pair = EdtPair::create({.packets = kFqPackets, .queue_bits = FL_EDT_QUEUE_BITS});
   if (!pair) return fail(pair.error());
-  auto config = edt_config(*pair, spec, devices, context);
-  if (!config) return fail(config.error());
-  config->threshold = fl_threshold(spec.probability.value);
+  const auto filter = make_filter(spec, context.peers);
+  if (!filter) return fail(filter.error());
+  fl_line_config config = edt_config(*pair, devices);
+  config.threshold = fl_threshold(spec.probability.value);
   auto skeleton = Skeleton<network_latency_edt_bpf>::open("network_latency_edt");
   if (!skeleton) return fail(skeleton.error());
   network_latency_edt_bpf& object = **skeleton;
   object.rodata->fl_seed = context.seed;
-  object.rodata->fl_config = *config;
+  object.rodata->fl_config = config;
+  object.rodata->fl_filter = filter->rules;
   auto& edt = object.rodata->fl_edt;
   edt.hop_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(kEdtHop).count());
   edt.most_bytes = static_cast<std::int64_t>(DelayLine::kMostBytes);
@@ -86,6 +89,7 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
   auto armed =
       std::make_unique<ArmedEdt>(std::move(*passing), std::move(*pair), std::move(*skeleton));
+  if (auto done = armed->line().fill(spec, *filter); !done) return fail(done.error());
   if (auto done = armed->line().attach(*means, spec.direction, devices, context.deadline); !done)
     return fail(done.error());
   return armed;

@@ -9,7 +9,6 @@
 #include "agent/kernel/dice.h"
 #include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/lease.h"
-#include "agent/kernel/net_filter.h"
 #include "agent/kernel/passing.h"
 
 namespace faultline::agent {
@@ -19,6 +18,13 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 }  // namespace
+
+Result<> EdtLine::fill(const api::NetworkFilter& filter, const NetFilter& made) {
+  auto addresses = FilterMaps::fill(filter, made, object_.peers, object_.exceptions);
+  if (!addresses) return fail(addresses.error());
+  addresses_ = std::move(*addresses);
+  return {};
+}
 
 Result<> EdtLine::attach(TcMeans means, api::Direction direction,
                          const std::vector<IfIndex>& devices, KtimeNs deadline) {
@@ -120,17 +126,13 @@ Result<> EdtLine::disarm() {
   return {};
 }
 
-Result<fl_line_config> edt_config(const EdtPair& pair, const api::NetworkFilter& filter,
-                                  const std::vector<IfIndex>& devices, const ArmContext& context) {
-  const auto made = make_filter(filter, context.peer_addresses);
-  if (!made) return fail(made.error());
+fl_line_config edt_config(const EdtPair& pair, const std::vector<IfIndex>& devices) {
   fl_line_config config{};
   config.threshold = FL_CERTAIN;
   config.tap_ifindex = number(pair.near_end());
   config.owner = PassingTable::next_owner();
   std::transform(devices.begin(), devices.end(), config.ifindex,
                  [](IfIndex device) { return number(device); });
-  config.filter = *made;
   return config;
 }
 

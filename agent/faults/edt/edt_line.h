@@ -15,6 +15,7 @@
 #include "agent/faults/edt/edt_pair.h"
 #include "agent/faults/fault.h"
 #include "agent/kernel/link.h"
+#include "agent/kernel/net_filter.h"
 #include "agent/kernel/tc.h"
 #include "delay_abi.h"
 
@@ -31,6 +32,7 @@ inline constexpr std::chrono::milliseconds kEdtLongestLink{150};
 struct EdtObject {
   int to, from, turn, back;    // programs
   int counters, given, added;  // maps fl_counters, fl_delay_counters, fl_edt_added
+  int peers, exceptions;       // maps fl_peers, fl_exceptions
   fl_lease* lease;             // mapped
 };
 
@@ -44,6 +46,8 @@ EdtObject edt_object(T& skeleton) {
           .counters = bpf_map__fd(skeleton.maps.fl_counters),
           .given = bpf_map__fd(skeleton.maps.fl_delay_counters),
           .added = bpf_map__fd(skeleton.maps.fl_edt_added),
+          .peers = bpf_map__fd(skeleton.maps.fl_peers),
+          .exceptions = bpf_map__fd(skeleton.maps.fl_exceptions),
           .lease = &skeleton.bss->fl_lease};
 }
 
@@ -63,6 +67,11 @@ class EdtLine {
   EdtLine& operator=(EdtLine&&) = delete;
   ~EdtLine() { detach(); }  // before the device
 
+  // Puts the filter's addresses into the object's tries; before attach(). `made`: as
+  // FilterMaps::fill().
+  Result<> fill(const api::NetworkFilter& filter, const NetFilter& made);
+  // As ArmedFault::follow().
+  Result<> follow(const PeerSets& peers) { return addresses_.follow(peers); }
   // Arms until `deadline`. `devices`: as DelayLineOrder's.
   Result<> attach(TcMeans means, api::Direction direction, const std::vector<IfIndex>& devices,
                   KtimeNs deadline);
@@ -87,13 +96,13 @@ class EdtLine {
   EdtPair pair_;
   EdtObject object_;
   ReadTaken taken_;
+  FilterMaps addresses_;
   std::vector<Link> links_;
   std::uint64_t lost_ = 0;
 };
 
-// What every object's fl_config says. Errors: as make_filter().
-Result<fl_line_config> edt_config(const EdtPair& pair, const api::NetworkFilter& filter,
-                                  const std::vector<IfIndex>& devices, const ArmContext& context);
+// What every object's fl_config says.
+fl_line_config edt_config(const EdtPair& pair, const std::vector<IfIndex>& devices);
 
 // `devices`: as DelayLineOrder's. In the host's network namespace. Errors: what the kernel said.
 Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,

@@ -45,7 +45,7 @@ struct World {
     CgroupId cgroup;
     std::uint64_t seed;
     KtimeNs deadline;
-    std::vector<std::string> peers;
+    PeerSets peers;
     FaultCounters counters;
     bool alive = true, disarmed = false;
   };
@@ -53,6 +53,7 @@ struct World {
   std::vector<std::string> log;               // "arm shop/a networkLatency", "take shop/a" ...
   std::string refuse;                         // arming fails with these words
   bool unreadable = false;                    // counters cannot be read
+  bool unfollowed = false;                    // peers cannot be changed
   std::string no_collector;                   // starting it fails with these words
   int late = 0;  // faults that still injected while another was being taken down
   std::map<std::string, double> packets;            // by pod: what the next take() reports
@@ -79,6 +80,11 @@ class NotedFault final : public ArmedFault {
   explicit NotedFault(World::Armed* note) : note_(note) {}
   ~NotedFault() override { note_->alive = false; }
   void renew(KtimeNs deadline) override { note_->deadline = deadline; }
+  Result<> follow(const PeerSets& peers) override {
+    if (World::now->unfollowed) return fail(Errc::kInternal, "no room in the map");
+    note_->peers = peers;
+    return {};
+  }
   [[nodiscard]] Result<FaultCounters> read() const override {
     if (World::now->unreadable) return fail(Errc::kInternal, "no counters");
     return note_->counters;
@@ -106,7 +112,7 @@ inline Result<std::unique_ptr<ArmedFault>> arm_noted(const api::Fault& fault, co
                                                                           pod.cgroup,
                                                                           context.seed,
                                                                           context.deadline,
-                                                                          context.peer_addresses,
+                                                                          context.peers,
                                                                           {}}));
   World::now->log.push_back("arm " + pod.ref.id() + " " + std::string(fault.name()));
   return std::make_unique<NotedFault>(World::now->armed.back().get());

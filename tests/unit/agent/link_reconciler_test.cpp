@@ -354,12 +354,12 @@ TEST(Reconciler, PeersAreResolvedAndFollowed) {
   Node node;
   node.begin(RunPhase::baseline, e);
   node.answer({Node::run(RunPhase::fault, e)});
-  EXPECT_THAT(node.world.alive()[0]->peers, ElementsAre("10.0.0.2"));
+  EXPECT_THAT(node.world.alive()[0]->peers.only, ElementsAre("10.0.0.2"));
   node.world.armed[0]->counters.injected = 3;
   node.pods[1] = pod("b", 6);
   node.give();
   ASSERT_THAT(node.world.alive(), SizeIs(1));
-  EXPECT_THAT(node.world.alive()[0]->peers, ElementsAre("10.0.0.6"));
+  EXPECT_THAT(node.world.alive()[0]->peers.only, ElementsAre("10.0.0.6"));
   EXPECT_EQ(node.status().injected, 3u);
 }
 
@@ -369,7 +369,78 @@ TEST(Reconciler, APeerSelectorThatMatchesNobodyBlocks) {
   node.begin(RunPhase::baseline, e);
   node.answer({Node::run(RunPhase::fault, e)});
   EXPECT_THAT(node.world.armed, IsEmpty());
-  EXPECT_THAT(node.status().reason, HasSubstr("peer selector matches no pod"));
+  EXPECT_THAT(node.status().reason,
+              HasSubstr("peer: the selector matches no pod that this node sees"));
+}
+
+// What the controller says of peers counts, and it is followed without arming anew.
+TEST(Reconciler, PeersThatTheControllerResolvedAreFollowedInPlace) {
+  const auto e = experiment("[{networkLoss: {loss: 10%, peer: {pods: {shop: [b]}}}}]");
+  const auto with = [&](std::vector<std::string> addresses) {
+    api::DesiredRun run = Node::run(RunPhase::fault, e);
+    run.peers = {{.index = 0, .addresses = std::move(addresses)}};
+    return run;
+  };
+  Node node;
+  node.begin(RunPhase::baseline, e);
+  node.answer({with({"10.9.0.1", "10.9.0.2"})});
+  ASSERT_THAT(node.world.alive(), SizeIs(1));
+  EXPECT_THAT(node.world.alive()[0]->peers.only, ElementsAre("10.9.0.1", "10.9.0.2"))
+      << "of other nodes, too";
+  node.answer({with({"10.9.0.3"})});
+  EXPECT_THAT(node.world.alive()[0]->peers.only, ElementsAre("10.9.0.3"));
+  // One that has just begun to lead says nothing of them yet.
+  node.answer({Node::run(RunPhase::fault, e)});
+  EXPECT_THAT(node.world.alive()[0]->peers.only, ElementsAre("10.9.0.3"));
+  EXPECT_THAT(node.world.armed, SizeIs(1)) << "never armed anew";
+}
+
+TEST(Reconciler, APeerThatIsAwayIsWaitedForAndThenBlocksUntilItIsBack) {
+  const auto e = experiment(
+      "[{networkLoss: {loss: 10%, peer: {pods: {shop: [b]}}}}, {networkLatency: {latency: 1ms}}]");
+  const auto with = [&](std::vector<std::string> addresses) {
+    api::DesiredRun run = Node::run(RunPhase::fault, e);
+    run.peers = {{.index = 0, .addresses = std::move(addresses)}};
+    return run;
+  };
+  Node node;
+  node.begin(RunPhase::baseline, e);
+  node.answer({with({"10.9.0.1"})});
+  node.answer({with({})});
+  node.pass(9000ms, {with({})});
+  ASSERT_THAT(node.world.alive(), SizeIs(2));
+  EXPECT_THAT(node.world.alive()[0]->peers.only, IsEmpty()) << "nobody is hit meanwhile";
+  node.pass(2000ms, {with({})});
+  ASSERT_THAT(node.world.alive(), SizeIs(1));
+  EXPECT_EQ(node.world.alive()[0]->fault, "networkLatency");
+  EXPECT_GT(node.world.alive()[0]->deadline.ns, 1u) << "the other fault goes on";
+  EXPECT_THAT(node.events(), Contains("blocked"));
+  node.answer({with({"10.9.0.4"})});
+  ASSERT_THAT(node.world.alive(), SizeIs(2));
+  EXPECT_THAT(node.world.alive()[1]->peers.only, ElementsAre("10.9.0.4"));
+  EXPECT_GT(node.world.alive()[1]->deadline.ns, 1u);
+}
+
+TEST(Reconciler, PeersThatCannotBeFollowedBlockTheFault) {
+  const auto e = experiment("[{networkLoss: {loss: 10%, peer: {pods: {shop: [b]}}}}]");
+  Node node;
+  node.begin(RunPhase::baseline, e);
+  node.answer({Node::run(RunPhase::fault, e)});
+  node.world.unfollowed = true;
+  node.pods[1] = pod("b", 6);
+  node.give();
+  EXPECT_THAT(node.world.alive(), IsEmpty());
+  EXPECT_THAT(node.status().reason, HasSubstr("no room in the map"));
+}
+
+// A misspelt exception must not hit those whom it was to leave alone.
+TEST(Reconciler, AnExceptionThatMatchesNobodyBlocksBeforeAnythingIsHit) {
+  const auto e = experiment("[{networkLoss: {loss: 10%, except: {peer: {pods: {shop: [zz]}}}}}]");
+  Node node;
+  node.begin(RunPhase::baseline, e);
+  node.answer({Node::run(RunPhase::fault, e)});
+  EXPECT_THAT(node.world.armed, IsEmpty());
+  EXPECT_THAT(node.status().reason, HasSubstr("except.peer: "));
 }
 
 TEST(Reconciler, TheAgentsEndDisarmsWithoutClosingTheRun) {
