@@ -215,6 +215,9 @@ class Controller {
       rules_.knows_namespaces = true;
       service_->rules(rules_);
     };
+    cluster.services = [this](std::vector<KnownService> services) {
+      service_->services(std::move(services));
+    };
     cluster_.emplace(loop_.get_executor(), std::move(*config), clock_, std::move(cluster));
     options.tls = cluster_->tls();
     server_.emplace(loop_.get_executor(), std::move(options));

@@ -52,6 +52,7 @@ Cluster Engine::cluster(const api::Experiment& experiment, Instant now) const {
   }
   for (const auto& [name, node] : nodes_)
     if (is_connected(*node, now)) cluster.nodes.push_back({name, node->info, node->pods});
+  cluster.services = services_;
   cluster.hits = hits();
   return cluster;
 }
@@ -143,6 +144,7 @@ void Engine::begin(const std::string& run, Instant now) {
   entry->second.prepared.reset();
   entry->second.head_saved = entry->second.run->head_version();
   entry->second.abort_check = now.steady;
+  resolve_peers_of(entry->second, now);
   settle(entry->second);
   hits_changed_ = true;
   tell_hits(now);
@@ -157,6 +159,7 @@ void Engine::adopt(Run run) {
   const std::string id = run.head().run;
   Entry& entry = runs_[id];
   entry.run = std::make_unique<Run>(std::move(run));
+  entry.peers_from = SteadyTime::max();
   settle(entry);
   hits_changed_ = true;
 }
@@ -225,6 +228,7 @@ void Engine::tick(Instant now) {
     if (!entry.run || entry.run->over()) continue;
     entry.run->tick(now);
     follow(entry, now);
+    if (now.steady >= entry.peers_check) resolve_peers_of(entry, now);
     const bool watched = entry.run->step() == RunStep::kFault &&
                          !entry.run->head().experiment.spec.abortWhen.empty();
     if (watched && now.steady >= entry.abort_check + kAbortEvery) {
@@ -291,6 +295,8 @@ SteadyTime Engine::next_deadline() const {
     if (!entry.run) continue;
     next = std::min(next, entry.run->next_deadline());
     if (follows(*entry.run)) next = std::min(next, entry.follow_check);
+    if (names_peers(entry.run->head().experiment.spec) && !entry.run->over())
+      next = std::min(next, entry.peers_check);
     if (entry.run->step() == RunStep::kFault &&
         !entry.run->head().experiment.spec.abortWhen.empty())
       next = std::min<SteadyTime>(next, entry.abort_check + kAbortEvery);

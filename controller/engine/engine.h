@@ -69,6 +69,8 @@ class Engine {
   // What holds for experiments from now on; those under way go on.
   void rules(Rules rules) { rules_ = std::move(rules); }
   [[nodiscard]] const Rules& rules() const { return rules_; }
+  // The cluster's Services, by which peers are reached, too; again after each change.
+  void services(std::vector<KnownService> services, Instant now);
   // Errors: those of resolve(). Seed 0 is replaced by one that is chosen now.
   [[nodiscard]] Result<api::RunPlan> plan(api::Experiment experiment, Instant now) const;
   // Why an experiment can never run here, whatever pods there are: kDenied (the policy),
@@ -116,7 +118,9 @@ class Engine {
     std::optional<api::RunRecord> prepared;  // until begin()
     std::unique_ptr<Run> run;
     std::uint64_t desired_seen = 0, head_seen = 0, head_saved = 0;
-    SteadyTime abort_check, follow_check;
+    SteadyTime abort_check, follow_check, peers_check;
+    // From when on this controller resolves peers. max(): it took the run over, and has not ticked.
+    SteadyTime peers_from = SteadyTime::min();
     std::string follow_refusal;  // as told last
     bool over_seen = false;
     std::unique_ptr<WriteGuard> guard;  // from the first batch on
@@ -132,11 +136,15 @@ class Engine {
   [[nodiscard]] std::string new_run_id(const std::string& name, UtcTime now) const;
   Entry* active_entry(const std::string& run);
   void follow(Entry& entry, Instant now);
+  void resolve_peers_of(Entry& entry, Instant now);
+  void resolve_all_peers(Instant now);
   void settle(Entry& entry);
   void settle_all();
 
   EngineOptions options_;
   Rules rules_;
+  std::vector<KnownService> services_;
+  bool services_known_ = false;
   std::uint64_t last_revision_;
   std::map<std::string, std::unique_ptr<Node>> nodes_;
   std::map<std::string, std::uint64_t> revisions_;  // by node

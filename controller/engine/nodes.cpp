@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine's side that faces agents.
 #include <algorithm>
+#include <utility>
 
 #include "controller/engine/node.h"
 
@@ -53,9 +54,11 @@ Result<bool> Engine::hello(const std::string& name, const api::SyncRequest& requ
     node.info = *request.info;
     node.info.name = name;
   }
+  bool pods_changed = false;
   if (request.pods) {
-    node.pods = *request.pods;
+    const std::vector<api::PodRef> before = std::exchange(node.pods, *request.pods);
     for (api::PodRef& pod : node.pods) pod.node = name;
+    pods_changed = node.pods != before;
   }
   if (request.info && request.pods) node.described = true;
   node.clock.add(request, now);
@@ -63,6 +66,7 @@ Result<bool> Engine::hello(const std::string& name, const api::SyncRequest& requ
   node.last_seen_utc = now.utc;
   for (auto& [id, entry] : runs_)
     if (entry.run) entry.run->contact(name, request.instance, now);
+  if (pods_changed) resolve_all_peers(now);
   settle_all();
   return !node.described;
 }

@@ -226,6 +226,15 @@ void Run::refused(const std::string& node, const Refused& refused, Instant now) 
   ++head_version_;
 }
 
+void Run::peers(std::vector<api::PeerAddresses> now) {
+  const auto same = [](const api::PeerAddresses& a, const api::PeerAddresses& b) {
+    return a.index == b.index && a.except == b.except && a.addresses == b.addresses;
+  };
+  if (over() || std::ranges::equal(peers_, now, same)) return;
+  peers_ = std::move(now);
+  ++desired_version_;
+}
+
 void Run::leave(const std::string& pod, Instant now) {
   for (api::RunPod& known : head_.pods)
     if (known.pod.id() == pod && !known.leftAt.set()) known.leftAt = {now.utc};
@@ -236,6 +245,7 @@ void Run::leave(const std::string& pod, Instant now) {
 void Run::join(const api::PodRef& pod, const api::NodeInfo& info, std::int64_t matching,
                Instant now) {
   head_.pods.push_back({pod, api::PodRole::target, {now.utc}, {}});
+  head_.pods.back().pod.addresses.clear();  // as run_pods()
   head_.matching = matching;
   if (!members_.contains(pod.node)) {
     head_.nodes.push_back({.node = pod.node, .info = info});

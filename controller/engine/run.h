@@ -105,6 +105,8 @@ class Run {
   // What other runs hit now, by pod. A control pod of this run that is hit is no control pod any
   // more; an observed one stays and is remarked.
   void others_hit(const std::map<std::string, std::string>& runs, Instant now);
+  // Whom the faults' selectors of peers stand for now. Nodes are told when that has changed.
+  void peers(std::vector<api::PeerAddresses> now);
   // The offset by which the node's timestamps are moved: the first that is known holds for the
   // whole run, unless it turns out to be wrong, which is a gap.
   double clock_offset(const std::string& node, const ClockOffset& known, Instant now);
@@ -191,6 +193,7 @@ class Run {
   std::optional<api::RunState> ending_;
   EndedBy ended_by_ = EndedBy::kPhases;
   std::map<std::string, Member> members_;
+  std::vector<api::PeerAddresses> peers_;  // empty: not known yet, or there are no selectors
   std::map<InjectionKey, api::InjectionStatus> injections_;
   std::map<std::string, api::EffectWindow> newest_;                      // by pod
   std::map<std::string, std::vector<api::EffectWindow>> fault_windows_;  // by node, recent

@@ -20,7 +20,8 @@ std::optional<api::DesiredRun> Run::desired(const std::string& node, const std::
   api::DesiredRun desired{.run = head_.run,
                           .experiment = head_.experiment,
                           .matching = head_.matching,
-                          .leaseSeconds = seconds(times_.lease)};
+                          .leaseSeconds = seconds(times_.lease),
+                          .peers = peers_};
   if (in(RunStep::kArming, RunStep::kFault)) {
     desired.phase = api::RunPhase::fault;
     // While some node is still arming, the phase itself has not begun.

@@ -23,8 +23,10 @@ api::Experiment in_own_namespace(api::Experiment experiment) {
   for (api::Fault& fault : spec.faults)
     std::visit(
         [&]<class T>(T& spec_of) {
-          if constexpr (std::is_base_of_v<api::NetworkFilter, T>)
+          if constexpr (std::is_base_of_v<api::NetworkFilter, T>) {
             if (spec_of.peer) settle(*spec_of.peer, own);
+            if (spec_of.except && spec_of.except->peer) settle(*spec_of.except->peer, own);
+          }
         },
         fault.spec);
   return experiment;
@@ -35,8 +37,10 @@ Scope scope_of(const api::Experiment& experiment) {
   add(experiment.spec.target.selector, scope.hit);
   for (const api::Selector& selector : experiment.spec.observe) add(selector, scope.seen);
   for (const api::Fault& fault : experiment.spec.faults)
-    if (const api::NetworkFilter* filter = api::network_filter(fault); filter && filter->peer)
-      add(*filter->peer, scope.seen);
+    if (const api::NetworkFilter* filter = api::network_filter(fault)) {
+      if (filter->peer) add(*filter->peer, scope.seen);
+      if (filter->except && filter->except->peer) add(*filter->except->peer, scope.seen);
+    }
   return scope;
 }
 

@@ -176,6 +176,14 @@ Result<> have_containers(const std::vector<std::string>& names, const Pods& targ
   return {};
 }
 
+// A filter that stands for nobody would hit nothing, or leave nobody alone.
+Result<> have_peers(const api::ExperimentSpec& spec, const Cluster& cluster) {
+  if (!names_peers(spec)) return {};
+  PodLists pods;
+  for (const KnownNode& node : cluster.nodes) pods.push_back(&node.pods);
+  return peers_are_known(spec, pods, resolve_peers(spec, pods, cluster.services));
+}
+
 // Faults of two runs on one pod could not be told apart. To observe it is free to everybody.
 Result<> hit_by_nobody(const Pods& targets, const Cluster& cluster) {
   for (const api::PodRef& pod : targets) {
@@ -285,6 +293,7 @@ Result<api::RunPlan> resolve(const api::Experiment& experiment, const Cluster& c
     return fail(std::move(fine.error()));
   if (auto fine = have_containers(spec.target.containerNames, plan.targets); !fine)
     return fail(std::move(fine.error()));
+  if (auto fine = have_peers(spec, cluster); !fine) return fail(std::move(fine.error()));
   add_watched(spec, cluster, dice, plan);
   add_unsupported(spec, cluster, plan);
   return plan;
@@ -378,9 +387,16 @@ Result<> require_supported(const api::RunPlan& plan) {
 
 std::vector<api::RunPod> run_pods(const api::RunPlan& plan) {
   std::vector<api::RunPod> pods;
-  for (const api::PodRef& pod : plan.targets) pods.push_back({pod, api::PodRole::target});
-  for (const api::PodRef& pod : plan.observed) pods.push_back({pod, api::PodRole::observed});
-  for (const api::PodRef& pod : plan.control) pods.push_back({pod, api::PodRole::control});
+  const auto add = [&](const std::vector<api::PodRef>& of, api::PodRole role) {
+    for (const api::PodRef& pod : of) {
+      // Addresses change while a run goes on, and nobody looks for them in its record.
+      pods.push_back({pod, role});
+      pods.back().pod.addresses.clear();
+    }
+  };
+  add(plan.targets, api::PodRole::target);
+  add(plan.observed, api::PodRole::observed);
+  add(plan.control, api::PodRole::control);
   return pods;
 }
 

@@ -13,6 +13,7 @@
 #include "api/run_record.h"
 #include "api/sync.h"
 #include "base/result.h"
+#include "controller/engine/peers.h"
 #include "controller/engine/policy.h"
 
 namespace faultline::controller {
@@ -26,7 +27,8 @@ struct KnownNode {
 
 struct Cluster {
   std::vector<KnownNode> nodes;  // connected ones only
-  Hits hits;                     // of all runs under way
+  std::vector<KnownService> services;
+  Hits hits;  // of all runs under way
   Rules rules;
   // Whose pods may be compared with; empty: everybody's. Who asks must not see other people's pods.
   std::optional<std::set<std::string>> comparable;
@@ -36,10 +38,10 @@ inline constexpr std::size_t kMaxControlPods = 3;
 
 // The plan; `experiment` is valid and its seed is chosen (not 0). What no agent can do is in
 // RunPlan::unsupported, not an error. Errors name the rule, the value and what to change:
-// kUnavailable (no agent connected), kNotFound (nothing matches, no such container), kInvalid (the
-// mode's value does not fit the pods), kDenied (protected namespace, limits), kConflict (a
-// target is one of another run already), kUnsupported (what this controller cannot do at all:
-// alerts, signals, promql).
+// kUnavailable (no agent connected), kNotFound (nothing matches, no such container, a peer that
+// stands for nobody), kInvalid (the mode's value does not fit the pods), kDenied (protected
+// namespace, limits), kConflict (a target is one of another run already), kUnsupported (what this
+// controller cannot do at all: alerts, signals, promql).
 [[nodiscard]] Result<api::RunPlan> resolve(const api::Experiment& experiment,
                                            const Cluster& cluster);
 

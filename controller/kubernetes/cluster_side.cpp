@@ -84,6 +84,7 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
                    .modified = [this](const auto&, const auto&) { tell_namespaces(); },
                    .deleted = [this](const auto&) { tell_namespaces(); },
                    .synced = [this] { tell_namespaces(); }}),
+      services_(executor, client_, clock, options_.services),
       elector_(executor, client_.config(), clock, election_of(options_),
                {.started =
                     [this] {
@@ -147,6 +148,7 @@ Result<> ClusterSide::start(RunControl& runs, std::function<void(End)> ended) {
   runs_ = &runs;
   ended_ = std::move(ended);
   namespaces_.start();
+  services_.start();
   boost::asio::co_spawn(executor_, certificate_loop(), boost::asio::detached);
   return elector_.start();
 }
@@ -241,6 +243,7 @@ awaitable<void> ClusterSide::stop() {
   stopping_ = true;
   certificate_timer_.cancel();
   namespaces_.stop();
+  services_.stop();
   if (operator_) operator_->stop();
   if (run_events_) run_events_->stop();
   const auto told = co_await elector_.stop();

@@ -21,6 +21,7 @@
 #include "controller/kubernetes/proofs.h"
 #include "controller/kubernetes/run_control.h"
 #include "controller/kubernetes/run_events.h"
+#include "controller/kubernetes/services.h"
 #include "http/server.h"
 #include "kube/config.h"
 #include "kube/informer.h"
@@ -41,6 +42,7 @@ struct ClusterOptions {
   std::function<std::optional<std::chrono::seconds>()> kept_for;
   // Labels of all namespaces, again after each change.
   std::function<void(const std::map<std::string, std::map<std::string, std::string>>&)> namespaces;
+  Services::Changed services;
 };
 
 class ClusterSide {
@@ -95,6 +97,7 @@ class ClusterSide {
   Certificates certificates_;
   ClientAuthority client_authority_;
   kube::Informer namespaces_;
+  Services services_;
   kube::LeaderElector elector_;
   std::unique_ptr<Operator> operator_;
   std::unique_ptr<RunEvents> run_events_;

@@ -195,6 +195,11 @@ Signal& Service::node_signal(const std::string& node) {
   return *signal;
 }
 
+void Service::services(std::vector<KnownService> services) {
+  engine_.services(std::move(services), now());
+  publish();
+}
+
 void Service::publish() {
   if (options_.audit != nullptr && !options_.audit->works()) (void)options_.audit->flush();
   const Changes changes = engine_.take_changes();

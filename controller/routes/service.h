@@ -69,6 +69,8 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   void readiness(std::function<std::string()> not_ready) { not_ready_ = std::move(not_ready); }
   // What holds for experiments from now on.
   void rules(Rules rules) { engine_.rules(std::move(rules)); }
+  // As Engine::services(); nodes are told at once.
+  void services(std::vector<KnownService> services);
   // What keeps an experiment from running on this controller as things are now, one sentence each.
   // Empty: nothing that is known, also where no agent is connected.
   [[nodiscard]] std::vector<std::string> obstacles(const api::Experiment& experiment) const;
