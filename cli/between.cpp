@@ -12,7 +12,12 @@ namespace {
 // Whether a packet between two pods matches at the one as it does at the other. A port of one end
 // is the other's for the other pod, and addresses are not known here.
 bool is_of_both_ends(const api::NetworkFilter& filter) {
-  return filter.cidrs.empty() && filter.podPorts.empty() && filter.peerPorts.empty();
+  return filter.cidrs.empty() && filter.podPorts.empty() && filter.peerPorts.empty() &&
+         (!filter.except || filter.except->cidrs.empty());
+}
+
+const api::Selector* excepted(const api::NetworkFilter& filter) {
+  return filter.except && filter.except->peer ? &*filter.except->peer : nullptr;
 }
 
 std::string of_packets(const api::NetworkFilter& filter, double chance, const std::string& what) {
@@ -88,7 +93,9 @@ std::string between_words(const api::Fault& fault, const std::vector<api::PodRef
   const api::NetworkFilter* filter = api::network_filter(fault);
   if (filter == nullptr || !is_of_both_ends(*filter)) return {};
   const auto peers = std::ranges::count_if(targets, [&](const api::PodRef& pod) {
-    return !filter->peer || api::matches(*filter->peer, pod);
+    const api::Selector* spared = excepted(*filter);
+    return (!filter->peer || api::matches(*filter->peer, pod)) &&
+           (spared == nullptr || !api::matches(*spared, pod));
   });
   return peers < 2 ? "" : words(fault);
 }
@@ -96,7 +103,9 @@ std::string between_words(const api::Fault& fault, const std::vector<api::PodRef
 std::string between_words(const api::Fault& fault, const api::ExperimentSpec& spec) {
   const api::NetworkFilter* filter = api::network_filter(fault);
   if (filter == nullptr || !is_of_both_ends(*filter) || !may_be_two(spec)) return {};
-  return filter->peer && !covers(*filter->peer, spec.target.selector) ? "" : words(fault);
+  if (filter->peer && !covers(*filter->peer, spec.target.selector)) return {};
+  const api::Selector* spared = excepted(*filter);
+  return spared != nullptr && covers(*spared, spec.target.selector) ? "" : words(fault);
 }
 
 }  // namespace faultline::cli

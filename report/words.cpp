@@ -161,20 +161,35 @@ std::string direction_words(api::Direction direction) {
   return "both directions";
 }
 
-std::vector<std::string> filter_words(const api::NetworkFilter& f) {
+namespace {
+
+std::string network_list(const std::vector<api::Cidr>& cidrs) {
+  Parts list;
+  for (const api::Cidr& cidr : cidrs) list.push_back(cidr.format());
+  return join(list, ", ");
+}
+
+// Ports and addresses, whose keys a filter and its exception have in common. `T`: NetworkFilter or
+// NetworkException.
+template <class T>
+Parts where_words(const T& f) {
   Parts parts;
   if (!f.ports.empty()) parts.push_back(port_list(f.ports, ""));
   if (!f.podPorts.empty()) parts.push_back(port_list(f.podPorts, "its own "));
   if (!f.peerPorts.empty()) parts.push_back(port_list(f.peerPorts, "the peer's "));
+  if (!f.cidrs.empty()) parts.push_back("peers in " + network_list(f.cidrs));
+  if (f.peer) parts.push_back("peers " + selector_words(*f.peer));
+  return parts;
+}
+
+}  // namespace
+
+std::vector<std::string> filter_words(const api::NetworkFilter& f) {
+  Parts parts = where_words(f);
   if (f.protocol != api::Protocol::any)
     parts.push_back(std::string(boost::describe::enum_to_string(f.protocol, "?")) + " only");
-  if (!f.cidrs.empty()) {
-    Parts list;
-    for (const api::Cidr& cidr : f.cidrs) list.push_back(cidr.format());
-    parts.push_back("peers in " + join(list, ", "));
-  }
-  if (f.peer) parts.push_back("peers " + selector_words(*f.peer));
   if (!f.interfaces.empty()) parts.push_back("on " + join(f.interfaces, ", "));
+  if (f.except) parts.push_back("all but " + join(where_words(*f.except), ", "));
   return parts;
 }
 

@@ -70,6 +70,10 @@ TEST(Between, NothingIsSaidWhereItDoesNotHappenOrCannotBeKnown) {
   EXPECT_EQ(planned(latency + ", podPorts: [80]}", two), "") << "the other's port is another";
   EXPECT_EQ(planned(latency + ", peerPorts: [80]}", two), "");
   EXPECT_EQ(planned(latency + ", cidrs: [10.0.0.0/8]}", two), "");
+  EXPECT_EQ(planned(latency + ", except: {cidrs: [10.0.0.0/8]}}", two), "");
+  EXPECT_EQ(planned(latency + ", except: {peer: {labelSelectors: {app: db}}}}", two), "")
+      << "what goes between them is left alone at one of them";
+  EXPECT_NE(planned(latency + ", except: {ports: [22], peer: {namespaces: [ops]}}}", two), "");
 }
 
 TEST(Between, WithoutAPlanTheSelectorsTell) {
@@ -82,6 +86,8 @@ TEST(Between, WithoutAPlanTheSelectorsTell) {
   EXPECT_NE(before(latency + ", peer: {namespaces: [shop], labelSelectors: {app: web}}}"), "");
   EXPECT_EQ(before(latency + ", peer: {labelSelectors: {app: db}}}"), "");
   EXPECT_EQ(before(latency + ", peer: {namespaces: [db]}}"), "");
+  EXPECT_EQ(before(latency + ", except: {peer: {namespaces: [shop]}}}"), "");
+  EXPECT_NE(before(latency + ", except: {peer: {namespaces: [ops]}}}"), "");
   EXPECT_EQ(before(latency + ", peer: {pods: {shop: [web-0]}}}"), "");
 }
 

@@ -64,6 +64,11 @@ TEST(AskedWords, SayWhatAFaultAsks) {
   loss.protocol = api::Protocol::udp;
   EXPECT_EQ(asked_words({loss}),
             "10 % of packets lost, in bursts of 8 on average, on what it sends, udp only");
+  loss.except.emplace().ports = {22};
+  loss.except->peer = api::Selector{.namespaces = {"monitoring"}};
+  EXPECT_TRUE(asked_words({loss}).ends_with("udp only, all but port 22, peers " +
+                                            selector_words(*loss.except->peer)))
+      << asked_words({loss});
   api::SocketError error;
   error.operations = {api::SocketOperation::connect};
   error.errno_ = {ECONNREFUSED};
