@@ -36,29 +36,11 @@ struct fl_counters {
 	__u64 last_ns;     /* ktime of the last injected event on this CPU, 0: none */
 };
 
-/* ---- network filter: rodata of every network fault -------------------------------------------------------------- */
-#define FL_MAX_PORTS 16
-#define FL_MAX_CIDRS 32
+/* ---- network filter: its rules and addresses are in net_filter_abi.h ------------------------------------------- */
+#define FL_MAX_PORTS 16   /* in one list */
+#define FL_MAX_CIDRS 1000 /* networks that a document may name in one list; FL_MAX_ADDRESSES is above it */
 #define FL_PROTO_ANY 0
 #define FL_PROTO_ICMP_ANY 1 /* ICMP or ICMPv6; others are the IP protocol number */
-
-struct fl_cidr {
-	__u8 addr[16]; /* IPv4 as ::ffff:a.b.c.d, network byte order */
-	__u8 mask[16];
-};
-
-struct fl_net_filter {
-	__u32 n_cidrs;
-	__u32 protocol;    /* FL_PROTO_* or IPPROTO_TCP, IPPROTO_UDP */
-	__u32 n_ports;     /* either end */
-	__u32 n_pod_ports;
-	__u32 n_peer_ports;
-	__u32 _pad;
-	__u16 ports[FL_MAX_PORTS];
-	__u16 pod_ports[FL_MAX_PORTS];
-	__u16 peer_ports[FL_MAX_PORTS];
-	struct fl_cidr cidrs[FL_MAX_CIDRS];
-};
 
 /* ---- dice: the nth event of a stream is decided by fl_random(seed, stream, n) ------------------------------------- */
 #define FL_MAX_STREAMS 8              /* independent sequences of one object, e.g. one a direction; a power of two */
@@ -149,7 +131,6 @@ struct fl_delay_config {
 	__u32 ifindex[FL_DELAY_MAX_DEVICES];
 	__u32 packets;    /* FL_PACKETS_* */
 	__u32 _pad;
-	struct fl_net_filter filter;
 };
 
 /* per-CPU array fl_delay_counters, one entry */
@@ -214,17 +195,13 @@ static inline __attribute__((always_inline)) __u32 fl_hist_bucket(__u64 ns)
 
 FL_STATIC_ASSERT(sizeof(struct fl_lease) == 16, "fl_lease");
 FL_STATIC_ASSERT(sizeof(struct fl_counters) == 48, "fl_counters");
-FL_STATIC_ASSERT(sizeof(struct fl_cidr) == 32, "fl_cidr");
-FL_STATIC_ASSERT(offsetof(struct fl_net_filter, ports) == 24, "fl_net_filter.ports");
-FL_STATIC_ASSERT(offsetof(struct fl_net_filter, cidrs) == 24 + 3 * 2 * FL_MAX_PORTS, "fl_net_filter.cidrs");
-FL_STATIC_ASSERT(sizeof(struct fl_net_filter) == 24 + 6 * FL_MAX_PORTS + 32 * FL_MAX_CIDRS, "fl_net_filter");
 FL_STATIC_ASSERT(sizeof(struct fl_loss_config) == 64, "fl_loss_config");
 FL_STATIC_ASSERT(offsetof(struct fl_loss_config, loss) == 8, "fl_loss_config.loss");
 FL_STATIC_ASSERT(sizeof(struct fl_sock_config) == 16, "fl_sock_config");
 FL_STATIC_ASSERT(sizeof(struct fl_delay_meta) == 24, "fl_delay_meta");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_meta, flow) == 16, "fl_delay_meta.flow");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_config, ifindex) == 24, "fl_delay_config.ifindex");
-FL_STATIC_ASSERT(offsetof(struct fl_delay_config, filter) == 32 + 4 * FL_DELAY_MAX_DEVICES, "fl_delay_config.filter");
+FL_STATIC_ASSERT(sizeof(struct fl_delay_config) == 32 + 4 * FL_DELAY_MAX_DEVICES, "fl_delay_config");
 FL_STATIC_ASSERT(sizeof(struct fl_delay_counters) == 32, "fl_delay_counters");
 FL_STATIC_ASSERT(FL_HIST_BUCKETS == 866, "fl_hist buckets");
 FL_STATIC_ASSERT(sizeof(struct fl_cut) == 8, "fl_cut");
