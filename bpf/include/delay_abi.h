@@ -5,6 +5,15 @@
 
 #include "fault_abi.h"
 
+#define FL_DELAY_MAX_DEVICES 8 /* interfaces of one pod; a power of two */
+#define FL_DELAY_TO 0u         /* what the pod sends: taken and given back at its host-side device's ingress */
+#define FL_DELAY_FROM 1u       /* what the pod receives: at its egress */
+
+/* How packets are counted and measured: fl_delay_config.packets. */
+#define FL_PACKETS_AS_TAKEN 0u /* a GSO packet is one, its length is its own */
+#define FL_PACKETS_CUT 1u      /* our device cuts GSO packets into what goes over a wire: these are counted */
+#define FL_PACKETS_WHOLE 2u    /* a GSO packet is one, its length is that of what it would be cut into */
+
 /* ---- packets that wait: array fl_delay_slots -----------------------------------------------------------------------
  * Each packet in a line has a number of FL_DELAY_NUMBER_BITS bits, given in turn; its slot is the number modulo the slots. The
  * packet itself carries the number only. A slot whose parts are not all back is given to nobody else, unless it is so old that
@@ -72,6 +81,11 @@ struct fl_line_counters {
 	__u64 flushed;  /* packets that left before they were due, because the fault had ended */
 	__u64 followed; /* packets that the dice spared and that went behind what their flow had in the line */
 };
+
+/* The thread behind a delay line writes the time into fl_delay_alive_ns, in .bss, every few milliseconds while it can take
+ * packets, and 0 when it cannot. The hook takes nothing when that is older than this. 40 ms is ten times the longest pause between two
+ * stamps: a thread that is late for once is not taken for one that is stopped. */
+#define FL_DELAY_STALL_NS 40000000ull
 
 FL_STATIC_ASSERT(sizeof(struct fl_delay_slot) == 64, "fl_delay_slot");
 FL_STATIC_ASSERT(offsetof(struct fl_delay_slot, macs) == 50, "fl_delay_slot.macs");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The only header that BPF programs and user space share. Every struct has explicit padding and its size and offsets are
- * asserted at the bottom, in both compilers. Numbers are host byte order unless a name says _be. */
+/* What all BPF programs and user space share; what one family of programs needs beside it is in an *_abi.h of its own. Every struct
+ * has explicit padding and its size and offsets are asserted at the bottom, in both compilers. Numbers are host byte order unless a
+ * name says _be. */
 #ifndef FAULTLINE_FAULT_ABI_H
 #define FAULTLINE_FAULT_ABI_H
 
@@ -14,9 +15,6 @@
 #undef offsetof
 #define offsetof(type, member) __builtin_offsetof(type, member)
 #endif
-
-/* skb->mark of a packet that went through one of our devices and must pass our hooks once; cleared there. */
-#define FL_MARK_PASS 0x0fa17001u
 
 /* ---- lease: one per loaded object, in an mmapped global named fl_lease -------------------------------------------
  * Injection happens only while armed != 0 and bpf_ktime_get_ns() < deadline_ns. User space renews with a plain store. */
@@ -95,57 +93,6 @@ struct fl_sock_config {
 	__u64 probability; /* of FL_CERTAIN */
 };
 
-/* ---- delay line (networkLatency, networkBandwidth): the packet's companion on its way through our TAP -------------- */
-#define FL_DELAY_MAX_DEVICES 8 /* interfaces of one pod; a power of two */
-#define FL_DELAY_TO 0u         /* what the pod sends: taken and given back at its host-side device's ingress */
-#define FL_DELAY_FROM 1u       /* what the pod receives: at its egress */
-#define FL_DELAY_LANE_TAG 0x0f0u /* VLAN TCI of what user space writes back is this | lane */
-#define FL_DELAY_LANE_MASK 0x00fu
-
-/* How packets are counted and measured: fl_delay_config.packets. */
-#define FL_PACKETS_AS_TAKEN 0u /* a GSO packet is one, its length is its own */
-#define FL_PACKETS_CUT 1u      /* our device cuts GSO packets into what goes over a wire: these are counted */
-#define FL_PACKETS_WHOLE 2u    /* a GSO packet is one, its length is that of what it would be cut into */
-
-/* The low 12 bits of a mark say whose it is: a hook clears its own, and leaves a packet with another's alone. */
-static inline __attribute__((always_inline)) int fl_mark_is_pass(__u32 mark)
-{
-	return (mark & 0xfffff000u) == (FL_MARK_PASS & 0xfffff000u);
-}
-
-/* In front of each packet that is read from the TAP. */
-struct fl_delay_meta {
-	__u64 cookie;   /* of this armed fault: what lacks it did not come from our hook */
-	__u64 ktime_ns; /* arrival at the hook */
-	__u32 flow;     /* hash, the same for all packets of one flow and direction */
-	__u16 lane;     /* index into fl_delay_config.ifindex * 2 + FL_DELAY_TO or _FROM */
-	__u16 more;     /* bytes that cutting a GSO packet would add; only with FL_PACKETS_WHOLE */
-};
-
-/* rodata fl_config */
-struct fl_delay_config {
-	__u64 cookie;
-	__u64 threshold; /* of FL_CERTAIN: the share of matched packets that is delayed */
-	__u32 tap_ifindex;
-	__u32 mark;       /* fl_mark_is_pass(mark) */
-	__u32 ifindex[FL_DELAY_MAX_DEVICES];
-	__u32 packets;    /* FL_PACKETS_* */
-	__u32 _pad;
-};
-
-/* per-CPU array fl_delay_counters, one entry */
-struct fl_delay_counters {
-	__u64 returned; /* packets that passed the hook again after their delay */
-	__u64 last_ns;  /* ktime of the last of them on this CPU */
-	__u64 stalled;  /* matched packets that passed at once, because user space could not take more */
-	__u64 flushed;  /* packets that left before they were due, because the fault had ended */
-};
-
-/* The thread behind a delay line writes the time into fl_delay_alive_ns, in .bss, every few milliseconds while it can take
- * packets, and 0 when it cannot. The hook takes nothing when that is older than this. 40 ms is ten times the longest pause between two
- * stamps: a thread that is late for once is not taken for one that is stopped. */
-#define FL_DELAY_STALL_NS 40000000ull
-
 /* ---- histograms: 32 steps to each power of two from 1.024 us, one underflow bucket (0) --------------------------- */
 #define FL_HIST_SUB_BITS 5
 #define FL_HIST_SUB (1u << FL_HIST_SUB_BITS)
@@ -198,11 +145,6 @@ FL_STATIC_ASSERT(sizeof(struct fl_counters) == 48, "fl_counters");
 FL_STATIC_ASSERT(sizeof(struct fl_loss_config) == 64, "fl_loss_config");
 FL_STATIC_ASSERT(offsetof(struct fl_loss_config, loss) == 8, "fl_loss_config.loss");
 FL_STATIC_ASSERT(sizeof(struct fl_sock_config) == 16, "fl_sock_config");
-FL_STATIC_ASSERT(sizeof(struct fl_delay_meta) == 24, "fl_delay_meta");
-FL_STATIC_ASSERT(offsetof(struct fl_delay_meta, flow) == 16, "fl_delay_meta.flow");
-FL_STATIC_ASSERT(offsetof(struct fl_delay_config, ifindex) == 24, "fl_delay_config.ifindex");
-FL_STATIC_ASSERT(sizeof(struct fl_delay_config) == 32 + 4 * FL_DELAY_MAX_DEVICES, "fl_delay_config");
-FL_STATIC_ASSERT(sizeof(struct fl_delay_counters) == 32, "fl_delay_counters");
 FL_STATIC_ASSERT(FL_HIST_BUCKETS == 866, "fl_hist buckets");
 FL_STATIC_ASSERT(sizeof(struct fl_cut) == 8, "fl_cut");
 FL_STATIC_ASSERT(sizeof(struct fl_hist) == 24 + 4 * FL_HIST_BUCKETS, "fl_hist");

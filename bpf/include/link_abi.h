@@ -7,7 +7,7 @@
 #ifndef FAULTLINE_LINK_ABI_H
 #define FAULTLINE_LINK_ABI_H
 
-#include "fault_abi.h"
+#include "delay_abi.h"
 
 /* rodata fl_link */
 struct fl_link_config {
