@@ -9,6 +9,7 @@
 #include <cmath>
 #include <functional>
 
+#include "report/alert_episodes.h"
 #include "report/floor.h"
 #include "report/promql.h"
 #include "tests/unit/report/synthetic.h"
