@@ -6,6 +6,8 @@
 #include <boost/describe.hpp>
 #include <cmath>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +25,21 @@ struct UnsupportedFault {
 };
 BOOST_DESCRIBE_STRUCT(UnsupportedFault, (), (node, fault, reason))
 
+// Whether an expected alert could fire during the fault, by the rules and routes that the monitoring
+// has now.
+struct PlannedAlert {
+  std::string alert;
+  std::map<std::string, std::string> labels;  // as expected
+  // False: it cannot fire in time, or nobody would be told. Null: the monitoring could not say.
+  std::optional<bool> possible;
+  std::optional<double> floor;  // seconds from the first injected event to the earliest firing
+  std::string reason;           // why it is not possible, or not known; empty: it is possible
+  std::vector<std::string> receivers;  // whom its labels lead to, with the kind of integration
+  std::vector<std::string> notes;      // silences, a group that is there already, ...
+};
+BOOST_DESCRIBE_STRUCT(PlannedAlert, (),
+                      (alert, labels, possible, floor, reason, receivers, notes))
+
 // How many of `matching` pods the limits let be targets (docs/decisions/0002): the controller and
 // the agent both ask here. The epsilon is for percentages that have no exact binary form, so that
 // 58 % of 50 are 29.
@@ -33,6 +50,8 @@ BOOST_DESCRIBE_STRUCT(UnsupportedFault, (), (node, fault, reason))
 
 // Of an Experiment: RunPlan::choice of the plan that a person agreed to.
 inline constexpr std::string_view kChoiceNote = "faultline.dev/choice";
+// Of an Experiment, "true": it runs although an alert it expects could not fire (run --anyway).
+inline constexpr std::string_view kAnywayNote = "faultline.dev/anyway";
 // The lease of a controller that was not told another one (--lease).
 inline constexpr double kDefaultLeaseSeconds = 3;
 
@@ -51,9 +70,10 @@ struct RunPlan {
   std::string choice;
   // How long faults go on at most when an agent loses touch with this controller. 0: it is older.
   double leaseSeconds = 0;
+  std::vector<PlannedAlert> alerts;  // of spec.expect.alerts, in their order
 };
 BOOST_DESCRIBE_STRUCT(RunPlan, (),
                       (matching, allowed, targets, observed, control, mode, limit, unsupported,
-                       seed, choice, leaseSeconds))
+                       seed, choice, leaseSeconds, alerts))
 
 }  // namespace faultline::api
