@@ -19,7 +19,7 @@ namespace faultline::report {
 struct JudgedPlace {
   std::optional<double> phase_seconds;  // how long the fault was to act on this pod
   bool end_untold = false;  // the agent ended, or was not heard of again, with the fault armed
-  std::string bypass;  // of network faults: what was not led by our hooks while it was armed
+  std::string bypass;       // of network faults: what was not led by our hooks while it was armed
 };
 // Verdict and reason of one row from the fault that was asked and what was measured.
 void judge(const api::Fault& fault, const api::InjectionStatus& status, api::InjectionReport& row,
@@ -58,6 +58,11 @@ struct BandResult {
 [[nodiscard]] std::vector<api::Gap> gaps_of(const api::RunRecord& record);
 [[nodiscard]] std::vector<api::ExpectationReport> expectations_of(
     const api::RunRecord& record, const std::vector<api::Gap>& gaps);
+
+// t4 pending, t5 firing, t6 notified, t11 resolved of each expected alert, into a timeline that is
+// in order and stays so.
+void add_detections(const std::vector<api::DetectionReport>& detections,
+                    std::vector<api::TimelineEntry>& timeline);
 
 // A bound on an effect, with all that was not measured on the wrong side of it: no data is never a
 // pass. `measured`: the value, or first why there is none.

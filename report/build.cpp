@@ -3,7 +3,9 @@
 #include <set>
 
 #include "report/analysis.h"
+#include "report/detections.h"
 #include "report/format.h"
+#include "report/noticed.h"
 #include "report/report.h"
 #include "report/spans.h"
 
@@ -139,15 +141,53 @@ std::vector<api::ExpectationReport> expectations_of(const api::RunRecord& record
   std::vector<api::ExpectationReport> out;
   for (const api::ExpectEffect& expect : record.experiment.spec.expect.effects)
     out.push_back(judge_effect(record, gaps, expect));
-  // Never counted as met: nobody has looked.
-  for (const api::ExpectAlert& expect : record.experiment.spec.expect.alerts)
-    out.push_back({"alert " + expect.name + " within " + seconds_words(expect.within.seconds()),
-                   false, "not measured: no monitoring is connected"});
-  for (const api::ExpectSignal& expect : record.experiment.spec.expect.signals)
-    out.push_back({expect.promql + " equals " + expect.equals, false,
-                   "not measured: no monitoring is connected"});
   return out;
 }
+
+namespace {
+
+std::vector<api::ExpectationReport> monitoring_expectations(
+    const api::RunRecord& record, const std::vector<api::DetectionReport>& detections,
+    const std::vector<api::SignalReport>& signals) {
+  const api::Expect& expect = record.experiment.spec.expect;
+  const std::string unasked = "not measured: no monitoring was asked";
+  std::vector<api::ExpectationReport> out;
+  for (std::size_t i = 0; i < expect.alerts.size(); ++i) {
+    const std::string text = "alert " + expect.alerts[i].name + " within " +
+                             seconds_words(expect.alerts[i].within.seconds());
+    if (!record.monitoring || i >= detections.size()) {
+      out.push_back({text, false, unasked});
+      continue;
+    }
+    const std::string words = detection_words(detections[i]);
+    out.push_back(
+        {text, noticed(detections[i].verdict),
+         std::string(detection_word(detections[i].verdict)) + (words.empty() ? "" : ": " + words)});
+  }
+  for (std::size_t i = 0; i < expect.signals.size(); ++i) {
+    const std::string text = expect.signals[i].promql + " equals " + expect.signals[i].equals;
+    if (!record.monitoring || i >= signals.size())
+      out.push_back({text, false, unasked});
+    else
+      out.push_back(
+          {text, signals[i].verdict == api::SignalVerdict::agrees,
+           std::string(signal_word(signals[i].verdict)) + ": " + signal_words(signals[i])});
+  }
+  return out;
+}
+
+// What of the monitoring could not be asked is a gap as any other.
+void add_monitoring_gaps(const api::MonitoringRecord& monitoring, std::vector<api::Gap>& gaps) {
+  constexpr std::size_t kMostGaps = 50;
+  for (std::size_t i = 0; i < monitoring.gaps.size() && i < kMostGaps; ++i) {
+    const api::MonitoringGap& gap = monitoring.gaps[i];
+    gaps.push_back({.from = gap.from,
+                    .to = gap.to,
+                    .reason = "the monitoring's source " + gap.source + ": " + gap.reason});
+  }
+}
+
+}  // namespace
 
 api::Report build(const api::RunRecord& record) {
   const std::vector<Series> all = all_series(record);
@@ -166,6 +206,19 @@ api::Report build(const api::RunRecord& record) {
   report.recovery = recovery_of(bands, !record.experiment.spec.faults.empty(), last,
                                 unseen_words(record, report.gaps));
   report.expectations = expectations_of(record, report.gaps);
+  const DetectionTimes times{
+      .first_injected = {first.value_or(UtcTime{})},
+      .last_injected = {last.value_or(UtcTime{})},
+      .end = record.history.empty() ? api::Timestamp{} : record.history.back().at};
+  if (record.monitoring) {
+    report.detections = detections_of(*record.monitoring, record.experiment.spec.expect, times);
+    report.signals = signals_of(record, times);
+    add_monitoring_gaps(*record.monitoring, report.gaps);
+    add_detections(report.detections, report.timeline);
+  }
+  for (api::ExpectationReport& e :
+       monitoring_expectations(record, report.detections, report.signals))
+    report.expectations.push_back(std::move(e));
   report.residue = residue_of(record);
   report.verdict = verdict_of(record, report, measured_anything(all));
   return report;

@@ -87,6 +87,16 @@ std::string expectations(const api::Report& report) {
       html_table("Expectations", {{""}, {"expected"}, {"measured", true}}, rows));
 }
 
+std::string did_anyone_notice(const api::Report& report) {
+  const std::string parts = noticed_parts(report);
+  if (parts.empty()) return "";
+  return section("noticed", "Did anyone notice?",
+                 "Seconds count from the first injected event. <em>Floor</em> is the earliest that "
+                 "the settings of the monitoring allow. The bars have the time axis of the run; "
+                 "the fault is shaded.",
+                 parts);
+}
+
 std::string injections(const api::Report& report) {
   if (report.injections.empty())
     return section("injected", "Asked against injected", "",
@@ -293,8 +303,8 @@ std::string to_html(const api::Report& foreign, const api::RunRecord& record) {
   out += web::kUplotCss;
   out += web::kReportCss;
   out += "</style>\n</head>\n<body>\n<main>\n";
-  out += header(report) + expectations(report) + injections(report) + effects(report) +
-         shapes(report) + timeline(report) + honesty(report) +
+  out += header(report) + did_anyone_notice(report) + expectations(report) + injections(report) +
+         effects(report) + shapes(report) + timeline(report) + honesty(report) +
          where(report, api::to_yaml(foreign.experiment));
   out += "</main>\n<script type=\"application/json\" id=\"data\">" + html_data(foreign, record) +
          "</script>\n<script>";

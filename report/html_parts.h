@@ -30,6 +30,10 @@ struct Column {
 // figures in words below it.
 [[nodiscard]] std::string injection_card(const api::InjectionReport& row, const api::Fault* fault);
 
+// "Did anyone notice?": a bar for each alert on the time axis of the run, and every figure as a
+// table. Empty: nothing was expected of the monitoring.
+[[nodiscard]] std::string noticed_parts(const api::Report& report);
+
 // The data behind the charts and the report itself as JSON that is safe inside <script>.
 [[nodiscard]] std::string html_data(const api::Report& report, const api::RunRecord& record);
 

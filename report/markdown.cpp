@@ -3,6 +3,7 @@
 
 #include "api/codec.h"
 #include "report/format.h"
+#include "report/noticed.h"
 #include "report/report.h"
 #include "report/shown.h"
 #include "report/story.h"
@@ -89,6 +90,41 @@ void expectations(const api::Report& report, std::string& out) {
   for (const api::ExpectationReport& e : report.expectations)
     rows.push_back({e.met ? "met" : "missed", e.text, e.measured});
   table(out, {"", "expected", ">measured"}, rows);
+}
+
+std::string after(const std::optional<double>& seconds) {
+  return seconds ? seconds_words(*seconds) : "";
+}
+
+void did_anyone_notice(const api::Report& report, std::string& out) {
+  if (report.detections.empty() && report.signals.empty()) return;
+  out += "## Did anyone notice?\n\n";
+  if (!report.detections.empty()) {
+    out +=
+        "Seconds count from the first injected event. *Floor* is the earliest that the settings of "
+        "the monitoring allow.\n\n";
+    std::vector<Row> rows, steps;
+    for (const api::DetectionReport& d : report.detections) {
+      rows.push_back({std::string(detection_word(d.verdict)), alert_words(d),
+                      after(after_injection(report, d.pendingAt)), after(d.seconds), after(d.floor),
+                      after(after_injection(report, d.notifiedAt)), join(d.receivers, ", "),
+                      after(after_injection(report, d.resolvedAt)), d.reason});
+      for (const api::DetectionStep& step : d.steps)
+        steps.push_back(
+            {alert_words(d), step.name, after(step.seconds), after(step.floor), step.cause});
+    }
+    table(out, {"", "alert", ">pending", ">firing", ">floor", ">told", "whom", ">resolved", "why"},
+          rows);
+    if (!steps.empty()) table(out, {"alert", "step", ">took", ">floor", "because of"}, steps);
+    for (const api::DetectionReport& d : report.detections)
+      for (const std::string& hint : hint_words(d))
+        out += "- " + cell(alert_words(d)) + ": " + cell(hint) + ".\n";
+    out += "\n";
+  }
+  std::vector<Row> rows;
+  for (const api::SignalReport& s : report.signals)
+    rows.push_back({std::string(signal_word(s.verdict)), signal_words(s)});
+  if (!rows.empty()) table(out, {"", "signal"}, rows);
 }
 
 void injections(const api::Report& report, std::string& out) {
@@ -269,6 +305,7 @@ std::string to_markdown(const api::Report& foreign) {
   const api::Report report = shown(foreign);
   std::string out;
   head(report, out);
+  did_anyone_notice(report, out);
   expectations(report, out);
   injections(report, out);
   effects(report, out);

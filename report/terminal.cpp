@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <map>
 
+#include "report/detections.h"
 #include "report/format.h"
+#include "report/noticed.h"
 #include "report/report.h"
 #include "report/shown.h"
 #include "report/story.h"
@@ -175,6 +177,20 @@ void gaps(const api::Report& report, Page& page) {
               count_words(reasons.size() - kReasons) + " other reasons in the report");
 }
 
+// A line for each alert and signal.
+void did_anyone_notice(const api::Report& report, Page& page) {
+  for (const api::DetectionReport& d : report.detections) {
+    const std::string words = detection_words(d);
+    page.prose("alert", detection_word(d.verdict), noticed(d.verdict) ? Paint::kGood : Paint::kWarn,
+               alert_words(d) + (words.empty() ? "" : ": " + words));
+    for (const std::string& hint : hint_words(d)) page.prose("", "hint", Paint::kDim, hint);
+  }
+  for (const api::SignalReport& s : report.signals)
+    page.prose("signal", signal_word(s.verdict),
+               s.verdict == api::SignalVerdict::agrees ? Paint::kGood : Paint::kWarn,
+               signal_words(s));
+}
+
 }  // namespace
 
 std::string to_terminal(const api::Report& foreign, bool color) {
@@ -194,6 +210,7 @@ std::string to_terminal(const api::Report& foreign, bool color) {
   page.line("residue", residue_words(report), clean ? Paint::kGood : Paint::kBad, "");
   gaps(report, page);
   page.prose("verdict", headline(report), paint_of(report), verdict_reason(report));
+  did_anyone_notice(report, page);
   return page.take();
 }
 

@@ -4,6 +4,7 @@
 
 #include "report/analysis.h"
 #include "report/format.h"
+#include "report/noticed.h"
 
 namespace faultline::report {
 namespace {
@@ -87,6 +88,16 @@ const api::InjectionReport* row_at(const std::vector<api::InjectionReport>& rows
   return row == rows.end() ? nullptr : &*row;
 }
 
+// By time, with the seconds since the run was asked for.
+void put_in_order(Entries& entries) {
+  std::ranges::stable_sort(entries, {}, &api::TimelineEntry::at);
+  const auto zero = std::ranges::find(entries, "t0", &api::TimelineEntry::key);
+  if (zero == entries.end()) return;
+  const UtcTime start = zero->at.value;
+  for (api::TimelineEntry& entry : entries)
+    entry.monotonic = std::chrono::duration<double>(entry.at.value - start).count();
+}
+
 }  // namespace
 
 Entries timeline_of(const api::RunRecord& record,
@@ -113,14 +124,21 @@ Entries timeline_of(const api::RunRecord& record,
         bands.last_what + " was the last");
   add_events(entries, record);
 
-  std::ranges::stable_sort(entries, {}, &api::TimelineEntry::at);
-  const auto zero = std::ranges::find(entries, "t0", &api::TimelineEntry::key);
-  if (zero != entries.end()) {
-    const UtcTime start = zero->at.value;
-    for (api::TimelineEntry& entry : entries)
-      entry.monotonic = std::chrono::duration<double>(entry.at.value - start).count();
-  }
+  put_in_order(entries);
   return entries;
+}
+
+void add_detections(const std::vector<api::DetectionReport>& detections, Entries& timeline) {
+  for (const api::DetectionReport& detection : detections) {
+    if (!detection.within) continue;  // it was not expected
+    const std::string who = alert_words(detection);
+    add(timeline, "t4", "alert pending", detection.pendingAt.value, who);
+    add(timeline, "t5", "alert firing", detection.firingAt.value, who);
+    add(timeline, "t6", "somebody was told", detection.notifiedAt.value,
+        who + (detection.receivers.empty() ? "" : ": " + join(detection.receivers, ", ")));
+    add(timeline, "t11", "alert resolved", detection.resolvedAt.value, who);
+  }
+  put_in_order(timeline);
 }
 
 }  // namespace faultline::report
