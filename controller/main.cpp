@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -22,6 +23,7 @@
 #include "controller/audit.h"
 #include "controller/kubernetes/cluster_side.h"
 #include "controller/kubernetes/run_log_store.h"
+#include "controller/monitoring_file.h"
 #include "controller/options.h"
 #include "controller/policy_file.h"
 #include "controller/routes/service.h"
@@ -32,8 +34,22 @@ namespace faultline::controller {
 namespace {
 
 constexpr int kOk = 0, kBadInput = 3, kCouldNotRun = 5;
-constexpr std::chrono::seconds kEndRuns{5}, kPatience{60}, kLookAtPolicy{2}, kHandOver{2};
+constexpr std::chrono::seconds kEndRuns{5}, kPatience{60}, kLookAtFiles{2}, kHandOver{2};
 constexpr std::chrono::milliseconds kEndRequests{300};
+
+// Who shows the token of notifications is Alertmanager; whoever else `others` say.
+http::Authenticator with_notifier(std::string notifier, http::Authenticator others) {
+  if (notifier.empty()) return others;
+  return [notifier = std::move(notifier), others = std::move(others)](
+             const http::Request& request) -> boost::asio::awaitable<Result<http::Identity>> {
+    http::Identity who;
+    if (http::same_token(http::bearer(request), notifier)) {
+      who.role = "notifier";
+      co_return who;
+    }
+    co_return co_await others(request);
+  };
+}
 
 http::Authenticator authenticator(std::string agent, std::string person) {
   return [agent = std::move(agent), person = std::move(person)](
@@ -63,7 +79,8 @@ class Controller {
         signals_(loop, SIGTERM, SIGINT),
         hang_up_(loop),
         policy_file_(options.policy),
-        policy_timer_(loop) {}
+        monitoring_file_(options.monitoring),
+        file_timer_(loop) {}
 
   Result<> open() {
     auto state = StateDir::open(options_.state_dir);
@@ -74,6 +91,7 @@ class Controller {
       if (!audit) return fail(std::move(audit.error()));
       audit_ = std::move(*audit);
     }
+    if (auto token = read_notifier(); !token) return token;
     auto service = Service::open(loop_.get_executor(), clock_,
                                  {.store_path = state_->file("store.db"),
                                   .max_store_pages = options_.max_store_pages,
@@ -81,10 +99,13 @@ class Controller {
                                   .retention = options_.retention,
                                   .times = {.lease = options_.lease},
                                   .journaled = options_.journaled,
-                                  .audit = audit_.get()});
+                                  .audit = audit_.get(),
+                                  .notifications_token_file = notifier_file_});
     if (!service) return fail(std::move(service.error()));
     service_ = std::move(*service);
     if (auto ruled = read_policy(); !ruled) return ruled;
+    monitor(options_.endpoints);
+    if (auto found = read_monitoring(); !found) return found;
     http::ServerOptions server{.address = options_.address, .port = options_.port};
     server.max_connections = options_.max_connections;
     if (!options_.tls_certificate.empty())
@@ -162,17 +183,55 @@ class Controller {
     audit({.via = "policy", .verb = "load", .allowed = true, .reason = rules_.origin});
     return {};
   }
-  awaitable<void> watch_policy() {
+  // Without --notifications-token there is a token of our own making where there is a monitoring
+  // and no cluster: nothing outside could be told of it in a cluster.
+  Result<> read_notifier() {
+    const bool given = !options_.notifications_token.empty();
+    if (!given &&
+        (options_.kubernetes || (options_.endpoints.empty() && options_.monitoring.empty())))
+      return {};
+    notifier_file_ = given ? options_.notifications_token : state_->file("notifications.token");
+    auto token =
+        given ? http::load_token(notifier_file_) : http::load_or_create_token(notifier_file_);
+    if (!token) return fail(std::move(token.error()));
+    notifier_ = std::move(*token);
+    return {};
+  }
+
+  void monitor(std::vector<api::MonitoringEndpoint> endpoints) {
+    rules_.has_prometheus = std::ranges::any_of(endpoints, [](const auto& endpoint) {
+      return endpoint.kind == api::SourceKind::prometheus;
+    });
+    service_->rules(rules_);
+    service_->monitoring(std::move(endpoints));
+  }
+  // As read_policy(): a file that is wrong is an error at start, later the last good one holds.
+  Result<> read_monitoring() {
+    if (options_.monitoring.empty()) return {};
+    auto config = monitoring_file_.look();
+    if (!config) return fail(std::move(config.error()));
+    if (!*config) return {};
+    std::vector<api::MonitoringEndpoint> all = options_.endpoints;
+    all.insert(all.end(), (*config)->monitoring.begin(), (*config)->monitoring.end());
+    if (auto good = api::names_differ(all); !good) return good;
+    monitor(std::move(all));
+    audit({.via = "monitoring", .verb = "load", .allowed = true, .reason = options_.monitoring});
+    return {};
+  }
+  void reload(const char* what, Result<> read) {
+    if (read) return;
+    spdlog::error("the {} stays as it was: {}", what, read.error().message);
+    audit({.via = what, .verb = "load", .allowed = false, .reason = read.error().message});
+  }
+  awaitable<void> watch_files() {
     while (!ending_) {
-      policy_timer_.expires_after(kLookAtPolicy);
+      file_timer_.expires_after(kLookAtFiles);
       boost::system::error_code error;
-      co_await policy_timer_.async_wait(
+      co_await file_timer_.async_wait(
           boost::asio::redirect_error(boost::asio::use_awaitable, error));
       if (error || ending_) co_return;
-      const auto read = read_policy();
-      if (read) continue;
-      spdlog::error("the policy stays as it was: {}", read.error().message);
-      audit({.via = "policy", .verb = "load", .allowed = false, .reason = read.error().message});
+      reload("policy", read_policy());
+      reload("monitoring", read_monitoring());
     }
   }
 
@@ -182,7 +241,8 @@ class Controller {
     auto person = http::load_or_create_token(state_->file("person.token"));
     if (!person) return fail(std::move(person.error()));
     server_.emplace(loop_.get_executor(), std::move(options));
-    server_->authenticator(authenticator(std::move(*agent), std::move(*person)));
+    server_->authenticator(
+        with_notifier(notifier_, authenticator(std::move(*agent), std::move(*person))));
     service_->add_routes(*server_);
     return {};
   }
@@ -221,7 +281,7 @@ class Controller {
     cluster_.emplace(loop_.get_executor(), std::move(*config), clock_, std::move(cluster));
     options.tls = cluster_->tls();
     server_.emplace(loop_.get_executor(), std::move(options));
-    server_->authenticator(cluster_->authenticator());
+    server_->authenticator(with_notifier(notifier_, cluster_->authenticator()));
     service_->authority(
         [this](http::Identity who, std::string verb, std::set<std::string> namespaces) {
           return cluster_->access().may(std::move(who), std::move(verb), std::move(namespaces));
@@ -248,7 +308,7 @@ class Controller {
     if (ending_) co_return;
     if (auto started = server_->start(); !started) co_return give_up(started.error());
     service_->start();
-    if (!options_.policy.empty()) spawn(watch_policy());
+    if (!options_.policy.empty() || !options_.monitoring.empty()) spawn(watch_files());
     if (cluster_) {
       auto started = cluster_->start(*service_, [this](ClusterSide::End why) { leave(why); });
       if (!started) co_return give_up(started.error());
@@ -305,7 +365,7 @@ class Controller {
     if (cluster_) co_await cluster_->stop();
     co_await server_->stop(kEndRequests);
     service_->close();
-    policy_timer_.cancel();
+    file_timer_.cancel();
     signals_.cancel();
     hang_up_.cancel();
   }
@@ -315,7 +375,9 @@ class Controller {
   const SystemClock clock_;
   boost::asio::signal_set signals_, hang_up_;
   PolicyFile policy_file_;
-  boost::asio::steady_timer policy_timer_;
+  MonitoringFile monitoring_file_;
+  std::string notifier_, notifier_file_;  // the token of notifications; empty: the door is closed
+  boost::asio::steady_timer file_timer_;
   Rules rules_;
   AuditBudget webhook_lines_{{.burst = 100, .per_second = 5}, {.burst = 400, .per_second = 20}};
   Worker webhook_worker_{"fl-webhook"};

@@ -46,6 +46,18 @@ cxxopts::Options description() {
       cxxopts::value<std::string>()->default_value("64Mi"), "SIZE");
   add("policy", "what is allowed, whoever asks (docs/policy.md); read again when it changes",
       cxxopts::value<std::string>(), "POLICY.yaml");
+  add("prometheus", "a Prometheus to ask (docs/monitoring.md); once for each, NAME=URL",
+      cxxopts::value<std::vector<std::string>>(), "URL");
+  add("alertmanager", "an Alertmanager to ask; once for each, NAME=URL",
+      cxxopts::value<std::vector<std::string>>(), "URL");
+  add("monitoring",
+      "both with tokens and certificates in a file (docs/monitoring.md); read again when it "
+      "changes",
+      cxxopts::value<std::string>(), "MONITORING.yaml");
+  add("notifications-token",
+      "file of the token by which Alertmanager's webhook is let in; without it "
+      "notifications.token in the state folder, in a cluster nobody",
+      cxxopts::value<std::string>(), "FILE");
   add("audit-log",
       "file that gets a line for each decision and change of state (docs/audit.md), opened again "
       "on "
@@ -81,6 +93,18 @@ cxxopts::Options description() {
 std::string host_name() {
   char name[256] = {};
   return gethostname(name, sizeof name - 1) == 0 ? name : "controller";
+}
+
+// --prometheus and --alertmanager, which may be given several times.
+Result<> add_endpoints(const cxxopts::ParseResult& given, const char* option, api::SourceKind kind,
+                       std::vector<api::MonitoringEndpoint>& endpoints) {
+  if (given.count(option) == 0) return {};
+  for (const std::string& text : given[option].as<std::vector<std::string>>()) {
+    auto endpoint = api::parse_endpoint(kind, text);
+    if (!endpoint) return fail(endpoint.error().with_context("--" + std::string(option)));
+    endpoints.push_back(std::move(*endpoint));
+  }
+  return {};
 }
 
 }  // namespace
@@ -132,6 +156,15 @@ Result<std::optional<Options>> parse_options(int argc, char** argv) {
     if (options.max_run_bytes < (1 << 20) || options.max_run_bytes > (1 << 30))
       return fail(Errc::kInvalid, "--max-run must be between 1Mi and 1Gi");
     if (given.count("policy") != 0) options.policy = given["policy"].as<std::string>();
+    for (const auto& [option, kind] : {std::pair{"prometheus", api::SourceKind::prometheus},
+                                       std::pair{"alertmanager", api::SourceKind::alertmanager}})
+      if (auto added = add_endpoints(given, option, kind, options.endpoints); !added)
+        return fail(std::move(added.error()));
+    if (auto good = api::names_differ(options.endpoints); !good)
+      return fail(std::move(good.error()));
+    if (given.count("monitoring") != 0) options.monitoring = given["monitoring"].as<std::string>();
+    if (given.count("notifications-token") != 0)
+      options.notifications_token = given["notifications-token"].as<std::string>();
     options.kubernetes = given.count("kubernetes") != 0;
     if (options.kubernetes) options.audit_log = "-";
     if (given.count("audit-log") != 0) options.audit_log = given["audit-log"].as<std::string>();

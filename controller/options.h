@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "api/monitoring_config.h"
 #include "base/result.h"
 #include "controller/store/store.h"
 
@@ -18,10 +20,15 @@ struct Options {
   std::string port_file;
   std::string log_level;
   Retention retention;
-  std::int64_t max_store_pages = 0;           // of SQLite; 0: no bound
-  std::int64_t max_run_bytes = kMaxRunBytes;  // of one run in the store
-  std::string audit_log;                      // file; "-": standard output; empty: none
-  std::string policy;                         // file; empty: the default policy
+  std::int64_t max_store_pages = 0;                // of SQLite; 0: no bound
+  std::int64_t max_run_bytes = kMaxRunBytes;       // of one run in the store
+  std::string audit_log;                           // file; "-": standard output; empty: none
+  std::string policy;                              // file; empty: the default policy
+  std::string monitoring;                          // file; empty: none
+  std::vector<api::MonitoringEndpoint> endpoints;  // of --prometheus and --alertmanager
+  // File of the token by which Alertmanager's webhook is let in; empty: in a cluster nobody, else
+  // notifications.token of the state folder.
+  std::string notifications_token;
   std::chrono::milliseconds lease{3000};  // how long a fault goes on without word of a controller
   bool journaled = false;                 // --store kubernetes
   bool kubernetes = false;

@@ -2,6 +2,8 @@
 #include "controller/engine/abort.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 
 #include "api/metrics.h"
 #include "controller/engine/run.h"
@@ -25,6 +27,15 @@ std::string words_of(const api::AbortCondition& condition, const api::Metric& me
 Result<double> bound_of(const api::AbortCondition& condition) {
   return report::parse_bound(condition.effect,
                              condition.above.empty() ? condition.below : condition.above);
+}
+
+// The bound of a query: a number, also below zero.
+std::optional<double> number_of(const std::string& text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value))
+    return std::nullopt;
+  return value;
 }
 
 std::optional<double> value_of(const api::RunRecord& recent, const api::AbortCondition& condition) {
@@ -69,6 +80,33 @@ std::vector<api::Gap> unmeasured_conditions(const api::RunRecord& recent, UtcTim
     out.push_back(std::move(gap));
   }
   return out;
+}
+
+std::optional<std::string> query_abort_reason(const std::vector<api::AbortCondition>& conditions,
+                                              const std::vector<api::SignalSample>& samples,
+                                              UtcTime since, UtcTime now) {
+  for (std::size_t i = 0; i < conditions.size(); ++i) {
+    const api::AbortCondition& condition = conditions[i];
+    if (condition.promql.empty()) continue;
+    const bool above = !condition.above.empty();
+    const std::optional<double> bound = number_of(above ? condition.above : condition.below);
+    if (!bound) continue;  // refused at start
+    const std::string what = "abortWhen " + condition.promql + (above ? " above " : " below ") +
+                             (above ? condition.above : condition.below) + ": ";
+    const auto newest = std::find_if(samples.rbegin(), samples.rend(), [&](const auto& sample) {
+      return sample.abortWhen && sample.index == static_cast<std::int64_t>(i) && sample.value &&
+             std::isfinite(*sample.value);
+    });
+    const bool answered = newest != samples.rend();
+    const UtcTime last = answered ? std::max(since, newest->at.value) : since;
+    if (now - last >= kUnasked)
+      return what + "the monitoring had no answer to it for " + std::to_string(kUnasked.count()) +
+             " s";
+    if (!answered || newest->at.value < since) continue;
+    if (above ? *newest->value >= *bound : *newest->value <= *bound)
+      return what + "it was " + report::number_words(*newest->value);
+  }
+  return std::nullopt;
 }
 
 }  // namespace faultline::controller

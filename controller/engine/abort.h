@@ -3,11 +3,13 @@
 // seconds of the fault, over all target and observed pods.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "api/run_record.h"
+#include "base/clock.h"
 
 namespace faultline::controller {
 
@@ -19,5 +21,15 @@ namespace faultline::controller {
 // `now`. None while the fault is younger than the seconds that conditions look at.
 [[nodiscard]] std::vector<api::Gap> unmeasured_conditions(const api::RunRecord& recent,
                                                           UtcTime now);
+
+// Without an answer for so long, nobody knows whether a condition on a query holds.
+inline constexpr std::chrono::seconds kUnasked{5};
+
+// The first condition on a query of the monitoring that holds by the newest answer, or that has had
+// none with data for kUnasked, in words. `samples` are in the order of their times; `since` is when
+// the fault began: what came before does not count, nor does it have to be there.
+[[nodiscard]] std::optional<std::string> query_abort_reason(
+    const std::vector<api::AbortCondition>& conditions,
+    const std::vector<api::SignalSample>& samples, UtcTime since, UtcTime now);
 
 }  // namespace faultline::controller

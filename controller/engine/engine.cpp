@@ -136,13 +136,15 @@ Result<api::RunRecord> Engine::prepare(api::Experiment experiment, const std::st
   return head;
 }
 
-void Engine::begin(const std::string& run, Instant now) {
+void Engine::begin(const std::string& run, Instant now,
+                   std::optional<api::MonitoringRecord> monitoring) {
   const auto entry = runs_.find(run);
   if (entry == runs_.end() || !entry->second.prepared) return;
   entry->second.run =
       std::make_unique<Run>(std::move(*entry->second.prepared), options_.times, now);
   entry->second.prepared.reset();
   entry->second.head_saved = entry->second.run->head_version();
+  if (monitoring) entry->second.run->follow_monitoring(std::move(*monitoring));
   entry->second.abort_check = now.steady;
   resolve_peers_of(entry->second, now);
   settle(entry->second);
@@ -221,6 +223,13 @@ void Engine::fail_all(const std::string& reason, Instant now) {
     entry.run->fail(reason, Recovery::kNone, now);
     settle(entry);
   }
+}
+
+void Engine::followed(const std::string& run, api::MonitoringRecord seen, Instant now) {
+  const auto entry = runs_.find(run);
+  if (entry == runs_.end() || !entry->second.run) return;
+  entry->second.run->followed(std::move(seen), now);
+  settle(entry->second);
 }
 
 void Engine::tick(Instant now) {

@@ -81,7 +81,9 @@ class Engine {
   // kUnsupported and kConflict: see require_supported() and as_agreed().
   Result<api::RunRecord> prepare(api::Experiment experiment, const std::string& requested_by,
                                  Instant now, const std::string& uid = {});
-  void begin(const std::string& run, Instant now);
+  // `monitoring`: what was seen of it before, when it is followed (Run::follow_monitoring()).
+  void begin(const std::string& run, Instant now,
+             std::optional<api::MonitoringRecord> monitoring = {});
   void drop(const std::string& run);
   void adopt(Run run);  // of an earlier controller
   // This controller leads from now on: revisions go on above those of the one before.
@@ -92,6 +94,8 @@ class Engine {
                                Instant now);
   std::vector<api::RunSummary> stop_all(const std::string& reason, Recovery recovery, Instant now);
   void fail_all(const std::string& reason, Instant now);
+  // All that was seen of the monitoring; a run that is over is left as it is.
+  void followed(const std::string& run, api::MonitoringRecord seen, Instant now);
   void tick(Instant now);
   [[nodiscard]] SteadyTime next_deadline() const;
 

@@ -26,6 +26,8 @@ struct Rules {
   std::map<std::string, Labels> namespaces;
   bool in_cluster = false;
   bool knows_namespaces = false;
+  // A Prometheus is configured: alerts, signals and promql can be asked for.
+  bool has_prometheus = false;
 };
 
 // Why no pod of the namespace is ever a target; empty: they may be.

@@ -206,6 +206,31 @@ void Run::remark(api::Gap gap) {
   ++head_version_;
 }
 
+void Run::follow_monitoring(api::MonitoringRecord known) {
+  head_.monitoring = std::move(known);
+  awaits_monitoring_ = true;
+  ++head_version_;
+}
+
+void Run::followed(api::MonitoringRecord seen, Instant now) {
+  if (over() || !awaits_monitoring_) return;
+  head_.monitoring = std::move(seen);
+  awaits_monitoring_ = false;
+  ++head_version_;
+  advance(now);
+}
+
+void Run::lose_monitoring(const std::string& successor, UtcTime since, Instant now) {
+  if (!head_.monitoring) return;
+  const std::string why = successor + ": the monitoring was not followed any more";
+  for (api::MonitoringSource& source : head_.monitoring->sources) {
+    source.problem = why;
+    head_.monitoring->gaps.push_back(
+        {source.name, {std::min(since, now.utc)}, {std::max(since, now.utc)}, why});
+  }
+  remark({.from = {std::min(since, now.utc)}, .to = {std::max(since, now.utc)}, .reason = why});
+}
+
 void Run::refused(const std::string& node, const Refused& refused, Instant now) {
   const auto found = members_.find(node);
   if (found == members_.end() || over() || refused.entries == 0) return;
@@ -351,6 +376,14 @@ bool Run::advance_once(Instant now) {
       if (!every(&Member::closed)) {
         if (!late) return false;
         fail_missing(&Member::closed, "closed");
+      }
+      if (awaits_monitoring_) {
+        if (now.steady < step_since_ + times_.monitoring) return false;
+        awaits_monitoring_ = false;
+        remark({.from = {now.utc},
+                .to = {now.utc},
+                .reason = "the monitoring had not answered " + span_words(times_.monitoring) +
+                          " after the end of the run: what it saw is not known"});
       }
       finish(now);
       return true;

@@ -9,7 +9,8 @@
 //   kFault      Injecting   fault                                           phases.fault
 //   kDisarming  Injecting   recovery         reported `disarmed`            a time-out: Failed
 //   kRecovery   Recovering  recovery                                        phases.recovery
-//   kClosing    as before   nothing          reported `closed`              a time-out: Failed
+//   kClosing    as before   nothing          reported `closed`, and what    a time-out: Failed, of
+//                                            the monitoring saw is there    the monitoring: a gap
 //   kOver       the ending
 //
 // Without a baseline (0s) a run begins with kArming, still Pending, and is measured from then on.
@@ -43,6 +44,7 @@ struct RunTimes {
   std::chrono::milliseconds lease{3000};
   std::chrono::milliseconds answer{10'000};        // for each of the reports above
   std::chrono::milliseconds early_recovery{2000};  // at most, after a stop or a failure
+  std::chrono::milliseconds monitoring{10'000};    // for what it is asked at the end of a run
 };
 
 enum class RunStep {
@@ -102,6 +104,12 @@ class Run {
   // Something that the report should say of the run. What begins with the same words, up to the
   // first colon, is said once.
   void remark(api::Gap gap);
+  // The run has a monitoring that is followed: `known` is what was seen of it before the run, and
+  // the run is not over before followed() was called, or RunTimes::monitoring has passed. Call it
+  // before the first tick.
+  void follow_monitoring(api::MonitoringRecord known);
+  // All that was seen of the monitoring. Nobody follows it any more.
+  void followed(api::MonitoringRecord seen, Instant now);
   // What other runs hit now, by pod. A control pod of this run that is hit is no control pod any
   // more; an observed one stays and is remarked.
   void others_hit(const std::map<std::string, std::string>& runs, Instant now);
@@ -152,6 +160,8 @@ class Run {
     friend auto operator<=>(const InjectionKey&, const InjectionKey&) = default;
   };
 
+  // An earlier controller followed the monitoring from `since` on, and nobody does any more.
+  void lose_monitoring(const std::string& successor, UtcTime since, Instant now);
   void resume(const api::RunRecord& full, UtcTime last_seen, Instant now);
   // Of the phase that the last mark of the history began, empty: it has none.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> length_of(api::RunState state) const;
@@ -184,6 +194,7 @@ class Run {
   api::RunRecord head_;
   RunTimes times_;
   RunStep step_ = RunStep::kMeasuring;
+  bool awaits_monitoring_ = false;
   bool patient_ = false;  // of an earlier controller: agents may need long to find this one
   SteadyTime step_since_;
   SteadyTime phase_since_;  // of the state, for the summary

@@ -82,6 +82,7 @@ Run Run::taken_over(const api::RunRecord& full, std::optional<RunState> ending, 
   if (ending || !begun || age > times.lease || -age > times.lease)
     return interrupted(without_batches(full), ending, last_seen, times, now, successor);
   Run run(without_batches(full), times, now);
+  run.lose_monitoring(successor, last_seen, now);
   run.resume(full, last_seen, now);
   std::string& told = run.head_.history.back().reason;
   told += (told.empty() ? "" : "; ") + successor + " after " +
@@ -107,6 +108,7 @@ Run Run::interrupted(api::RunRecord head, std::optional<RunState> ending, UtcTim
                             {std::min(last_seen, now.utc)},
                             {std::max(last_seen, now.utc)},
                             "the controller was not running"});
+  run.lose_monitoring(successor, last_seen, now);
   for (const api::NodeRecord& node : run.head_.nodes) run.members_[node.node].closed = node.closed;
   run.enter(RunStep::kClosing, now);
   run.advance(now);

@@ -94,8 +94,11 @@ SteadyTime Run::next_deadline() const {
       return std::min<SteadyTime>(next, phase_end(recovery_length_));
     case RunStep::kArming:
     case RunStep::kDisarming:
-    case RunStep::kClosing:
       return std::min<SteadyTime>(next, step_since_ + times_.answer);
+    case RunStep::kClosing:
+      return std::min<SteadyTime>(
+          next, step_since_ + (awaits_monitoring_ && every(&Member::closed) ? times_.monitoring
+                                                                            : times_.answer));
     case RunStep::kOver:
       break;
   }

@@ -42,21 +42,15 @@ std::string percent_number(double percent) {
 
 std::string pods_words(std::size_t n) { return report::plural(n, "pod", "pods"); }
 
-// What needs a monitoring that this controller is not connected to. Refused, never left out: a run
-// that ignored an expectation would be reported as if it had been checked.
-Result<> refuse_monitoring(const api::ExperimentSpec& spec) {
-  const auto later = [](std::string what) {
-    return fail(Errc::kUnsupported,
-                what +
-                    " not supported by this controller: needs Prometheus, which comes later; "
-                    "leave it out");
-  };
-  if (!spec.expect.alerts.empty()) return later("spec.expect.alerts is");
-  if (!spec.expect.signals.empty()) return later("spec.expect.signals is");
-  for (std::size_t i = 0; i < spec.abortWhen.size(); ++i)
-    if (!spec.abortWhen[i].promql.empty())
-      return later("spec.abortWhen[" + std::to_string(i) + "].promql is");
-  return {};
+// What needs a Prometheus where none is configured. Refused, never left out: a run that ignored an
+// expectation would be reported as if it had been checked.
+Result<> refuse_monitoring(const api::ExperimentSpec& spec, const Rules& rules) {
+  const std::string field = monitoring_field(spec);
+  if (field.empty() || rules.has_prometheus) return {};
+  return fail(Errc::kUnsupported, field +
+                                      " needs a Prometheus, and this controller has none: start it "
+                                      "with --prometheus URL or --monitoring FILE "
+                                      "(docs/monitoring.md), or leave it out");
 }
 
 // Every pod that matches, by id. Errors: nothing matches, or two nodes claim the same pod.
@@ -255,9 +249,19 @@ void add_unsupported(const api::ExperimentSpec& spec, const Cluster& cluster, ap
 
 }  // namespace
 
+std::string monitoring_field(const api::ExperimentSpec& spec) {
+  if (!spec.expect.alerts.empty()) return "spec.expect.alerts";
+  if (!spec.expect.signals.empty()) return "spec.expect.signals";
+  for (std::size_t i = 0; i < spec.abortWhen.size(); ++i)
+    if (!spec.abortWhen[i].promql.empty())
+      return "spec.abortWhen[" + std::to_string(i) + "].promql";
+  return {};
+}
+
 Result<api::RunPlan> resolve(const api::Experiment& experiment, const Cluster& cluster) {
   const api::ExperimentSpec& spec = experiment.spec;
-  if (auto fine = refuse_monitoring(spec); !fine) return fail(std::move(fine.error()));
+  if (auto fine = refuse_monitoring(spec, cluster.rules); !fine)
+    return fail(std::move(fine.error()));
   if (auto fine = allows(cluster.rules, experiment); !fine) return fail(std::move(fine.error()));
   if (cluster.nodes.empty())
     return fail(Errc::kUnavailable,
@@ -302,7 +306,7 @@ Result<api::RunPlan> resolve(const api::Experiment& experiment, const Cluster& c
 Result<> can_run(const api::Experiment& experiment, const Rules& rules,
                  const std::vector<const api::NodeInfo*>& nodes) {
   const api::ExperimentSpec& spec = experiment.spec;
-  if (auto fine = refuse_monitoring(spec); !fine) return fine;
+  if (auto fine = refuse_monitoring(spec, rules); !fine) return fine;
   if (auto fine = allows(rules, experiment); !fine) return fine;
   if (spec.target.mode == api::Mode::fixed) {
     const std::int64_t wanted = std::stoll(spec.target.value);

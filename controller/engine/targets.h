@@ -40,8 +40,8 @@ inline constexpr std::size_t kMaxControlPods = 3;
 // RunPlan::unsupported, not an error. Errors name the rule, the value and what to change:
 // kUnavailable (no agent connected), kNotFound (nothing matches, no such container, a peer that
 // stands for nobody), kInvalid (the mode's value does not fit the pods), kDenied (protected
-// namespace, limits), kConflict (a target is one of another run already), kUnsupported (what this
-// controller cannot do at all: alerts, signals, promql).
+// namespace, limits), kConflict (a target is one of another run already), kUnsupported (alerts,
+// signals or promql where no Prometheus is configured).
 [[nodiscard]] Result<api::RunPlan> resolve(const api::Experiment& experiment,
                                            const Cluster& cluster);
 
@@ -62,6 +62,9 @@ struct Joining {
 
 // kUnsupported, one line a fault and node: "not supported by this agent: <reason>".
 [[nodiscard]] Result<> require_supported(const api::RunPlan& plan);
+
+// The first field of the experiment that needs the monitoring: "spec.expect.alerts". Empty: none.
+[[nodiscard]] std::string monitoring_field(const api::ExperimentSpec& spec);
 
 // The pods of a plan with their roles.
 [[nodiscard]] std::vector<api::RunPod> run_pods(const api::RunPlan& plan);

@@ -68,6 +68,15 @@ Fitted fit(api::RunLogEntry entry, std::size_t most) {
     add(std::move(entry));
     return out;
   }
+  if (entry.head && entry.head->monitoring) {
+    entry.head->monitoring.reset();
+    entry.head->gaps.push_back({.from = entry.at,
+                                .to = entry.at,
+                                .reason = "what was seen of the monitoring is larger than the "
+                                          "journal takes: another controller does not have it"});
+    add(std::move(entry));
+    return out;
+  }
   if (entry.head) {
     out.left_out = 1;
     return out;

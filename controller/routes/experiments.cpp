@@ -83,9 +83,16 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
   if (const auto choice = request.query.find("choice"); choice != request.query.end())
     experiment->metadata.annotations[std::string(api::kChoiceNote)] = choice->second;
 
+  const Result<bool> anyway = flag(request, "anyway");
+  if (!anyway) co_return http::problem(anyway.error());
+  if (*anyway) experiment->metadata.annotations[std::string(api::kAnywayNote)] = "true";
+
   if (*dry_run) {
-    const Result<api::RunPlan> plan = engine_.plan(std::move(*experiment), now());
+    Result<api::RunPlan> plan = engine_.plan(*experiment, now());
     if (!plan) co_return http::problem(plan.error());
+    auto alerts = co_await plan_alerts(std::move(*experiment));
+    if (!alerts) co_return http::problem(alerts.error());
+    plan->alerts = std::move(*alerts);
     co_return Response{.body = api::to_json_text(*plan)};
   }
   std::string no_uid;

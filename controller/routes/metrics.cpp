@@ -8,6 +8,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <boost/describe/enum_to_string.hpp>
+#include <set>
 
 #include "base/printable.h"
 
@@ -84,6 +85,15 @@ struct Metrics::Impl {
           .Help("Requests and connections beyond a budget of the HTTP server, by which one")
           .Register(registry);
 
+  std::set<std::string> alerts;  // those that have a value below
+  prometheus::Family<prometheus::Gauge>& detection =
+      BuildGauge()
+          .Name("faultline_detection_seconds")
+          .Help(
+              "From the first injected event to the firing of an alert that was expected, in the "
+              "run that ended last")
+          .Register(registry);
+
   prometheus::Family<prometheus::Gauge>& journal_waiting =
       BuildGauge()
           .Name("faultline_journal_waiting_seconds")
@@ -123,6 +133,15 @@ void Metrics::batches(std::size_t stored, std::size_t duplicate, std::size_t unk
 void Metrics::refused(std::size_t entries) {
   impl_->refused.Increment(static_cast<double>(entries));
 }
+// Names of alerts come from experiments: there are not more of them than this.
+void Metrics::detection(const std::string& alert, double seconds) {
+  constexpr std::size_t kMostAlerts = 500;
+  const std::string name = printable(alert);
+  if (!impl_->alerts.contains(name) && impl_->alerts.size() >= kMostAlerts) return;
+  impl_->alerts.insert(name);
+  impl_->detection.Add({{"alert", name}}).Set(seconds);
+}
+
 void Metrics::store_error() { impl_->store_errors.Increment(); }
 void Metrics::journal(const JournalState& state) {
   impl_->journal_waiting.Add({}).Set(std::chrono::duration<double>(state.waiting).count());

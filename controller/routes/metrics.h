@@ -24,6 +24,7 @@ class Metrics {
   void batches(std::size_t stored, std::size_t duplicate, std::size_t unknown);
   void refused(std::size_t entries);  // what agents may not write
   void store_error();
+  void detection(const std::string& alert, double seconds);  // the newest of an expected alert
   void fault(const FaultDelta& delta);
   void http_refused(const http::Refusals& totals);  // since the start
   void journal(const JournalState& state);

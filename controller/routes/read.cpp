@@ -2,6 +2,7 @@
 // Nodes, metrics, health; and the table of all routes.
 #include "api/budgets.h"
 #include "api/codec.h"
+#include "controller/routes/notification.h"
 #include "controller/routes/service.h"
 
 namespace faultline::controller {
@@ -61,6 +62,9 @@ void Service::add_routes(http::Server& server) {
   add("GET", "/api/v1/reports/{run}", person, &Service::get_report);
   add("GET", "/api/v1/nodes", person, &Service::get_nodes);
   add("GET", "/api/v1/events", person, &Service::get_events);
+  add("GET", "/api/v1/monitoring", person, &Service::get_monitoring);
+  add("POST", "/api/v1/alerts/notifications", {"notifier"}, &Service::take_notification,
+      {.max_body = kLongestNotification});
   add("GET", "/metrics", everybody, &Service::get_metrics);
   add("GET", "/healthz", everybody, &Service::get_health, {.always = true});
   add("GET", "/readyz", everybody, &Service::get_ready, {.always = true});

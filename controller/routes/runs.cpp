@@ -27,6 +27,13 @@ boost::asio::awaitable<Result<std::string>> Service::begin_run(api::Experiment e
   if (!store_error_.empty())
     co_return fail(Errc::kUnavailable, "no run can start: " + store_error_);
 
+  // What the engine would refuse is refused before the monitoring is asked.
+  if (auto plan = engine_.plan(experiment, now()); !plan) co_return fail(std::move(plan.error()));
+  api::Experiment looked_at = experiment;
+  auto watcher = co_await look_before(std::move(looked_at));
+  if (!watcher) co_return fail(std::move(watcher.error()));
+  if (ending_) co_return fail(Errc::kUnavailable, "the controller is ending");
+
   Result<api::RunRecord> head = engine_.prepare(std::move(experiment), who, now(), uid);
   if (!head) co_return fail(head.error());
   entry.run = head->run;
@@ -57,7 +64,12 @@ boost::asio::awaitable<Result<std::string>> Service::begin_run(api::Experiment e
     if (stored.error().code == Errc::kUnavailable && !ending_) store_failed(stored.error());
     co_return fail(stored.error());
   }
-  engine_.begin(head->run, now());
+  if (*watcher) {
+    engine_.begin(head->run, now(), (*watcher)->record());
+    follow_monitoring(head->run, std::move(*watcher));
+  } else {
+    engine_.begin(head->run, now());
+  }
   publish();
   co_return head->run;
 }

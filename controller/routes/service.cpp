@@ -42,6 +42,7 @@ Service::Service(boost::asio::any_io_executor executor, const Clock& clock, Serv
       clock_(clock),
       options_(std::move(options)),
       engine_(engine_options(options_, clock)),
+      monitoring_(executor_, clock_),
       finish_signal_(executor_),
       tick_signal_(executor_),
       store_signal_(executor_),
@@ -87,6 +88,7 @@ void Service::start() {
 boost::asio::awaitable<void> Service::tick_loop() {
   while (!closed_) {
     engine_.tick(now());
+    check_queries();
     publish();
     const SteadyTime t = clock_.steady();
     const SteadyTime next = std::clamp<SteadyTime>(engine_.next_deadline() - machine_slept(),
@@ -231,6 +233,7 @@ boost::asio::awaitable<void> Service::end_runs(std::chrono::milliseconds grace,
   ending_ = true;
   note_cause_of_all("signal");
   engine_.stop_all(reason, Recovery::kNone, now());
+  stop_watching();
   publish();
   const SteadyTime until = clock_.steady() + grace;
   constexpr std::chrono::milliseconds kLook{20};
@@ -246,6 +249,7 @@ boost::asio::awaitable<void> Service::end_runs(std::chrono::milliseconds grace,
 
 void Service::close() {
   closed_ = true;
+  stop_watching();
   tick_signal_.notify();
   store_signal_.notify();
   event_signal_.notify();

@@ -15,6 +15,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <deque>
 #include <map>
 #include <memory>
@@ -29,6 +30,7 @@
 #include "controller/kubernetes/leadership.h"
 #include "controller/kubernetes/run_control.h"
 #include "controller/routes/metrics.h"
+#include "controller/routes/monitoring.h"
 #include "controller/routes/signal.h"
 #include "controller/store/journal.h"
 #include "controller/store/store.h"
@@ -45,6 +47,8 @@ struct ServiceOptions {
   RunTimes times;
   bool journaled = false;     // journal() follows
   AuditLog* audit = nullptr;  // outlives it; none: nothing is kept of who decided what
+  // Of the token that lets Alertmanager in, for whoever has to paste it; empty: the door is closed.
+  std::string notifications_token_file;
 };
 
 class Service final : public RunControl, public std::enable_shared_from_this<Service> {
@@ -71,6 +75,8 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   void rules(Rules rules) { engine_.rules(std::move(rules)); }
   // As Engine::services(); nodes are told at once.
   void services(std::vector<KnownService> services);
+  // Where the monitoring is from now on; Rules::has_prometheus has to agree.
+  void monitoring(std::vector<api::MonitoringEndpoint> endpoints);
   // What keeps an experiment from running on this controller as things are now, one sentence each.
   // Empty: nothing that is known, also where no agent is connected.
   [[nodiscard]] std::vector<std::string> obstacles(const api::Experiment& experiment) const;
@@ -132,6 +138,21 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   awaitable<void> prune();
   awaitable<void> finish_loop();  // of the journal
 
+  // ---- the monitoring (watching.cpp)
+  struct Watched {
+    std::shared_ptr<observe::Watcher> watcher;
+    boost::asio::cancellation_signal cancel;
+  };
+  // Null: the experiment asks nothing of the monitoring. kInvalid: an alert that it expects could
+  // not fire, and nobody said that it runs anyway.
+  awaitable<Result<std::shared_ptr<observe::Watcher>>> look_before(api::Experiment experiment);
+  awaitable<Result<std::vector<api::PlannedAlert>>> plan_alerts(api::Experiment experiment);
+  void follow_monitoring(const std::string& run, std::shared_ptr<observe::Watcher> watcher);
+  awaitable<void> watch(std::string run, std::shared_ptr<observe::Watcher> watcher);
+  void watched_ended(const std::string& run, const std::exception_ptr& error);
+  void stop_watching();
+  void check_queries();
+
   // ---- routes
   awaitable<Response> sync(http::Request request);
   awaitable<Result<api::SyncRequest>> parse_sync(http::Request& request);
@@ -150,6 +171,8 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   awaitable<Response> get_events(http::Request request);
   awaitable<void> stream_events(http::EventSink& sink, std::string run, std::uint64_t cursor);
   awaitable<Response> get_metrics(http::Request request);
+  awaitable<Response> get_monitoring(http::Request request);
+  awaitable<Response> take_notification(http::Request request);
   awaitable<Response> get_health(http::Request request);
   awaitable<Response> get_ready(http::Request request);
 
@@ -233,6 +256,11 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   std::function<Leadership()> leadership_;
   std::function<std::string()> not_ready_;
   Engine engine_;
+  Monitoring monitoring_;
+  std::map<std::string, Watched> watched_;  // by run
+  std::size_t notifications_parsing_ = 0;
+  // Of an address. A flood comes as few large notifications; many small ones are not one.
+  Rates notifiers_{{.burst = 40, .per_second = 20}};
   std::size_t refusals_ = 0;
   SteadyTime next_refusal_;
   Metrics metrics_;

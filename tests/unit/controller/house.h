@@ -53,6 +53,7 @@ class House {
           http::Identity who;
           if (token == "agent-token") who.role = "agent";
           if (token == "person-token") who.role = "person";
+          if (token == "notifier-token") who.role = "notifier";
           if (token == "jane-token" || token == "joe-token") {
             who.role = "person";
             who.user = token.substr(0, token.find('-'));

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The monitoring as it is configured now, and what notifications taught of it. Not thread-safe.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "api/experiment.h"
+#include "api/monitoring_config.h"
+#include "base/clock.h"
+#include "controller/observe/watcher.h"
+
+namespace faultline::controller {
+
+// The receiver that `faultline monitoring` prints for Alertmanager's configuration.
+inline constexpr const char* kOwnReceiver = "faultline";
+
+class Monitoring {
+ public:
+  // `clock` must outlive this.
+  Monitoring(boost::asio::any_io_executor executor, const Clock& clock)
+      : executor_(std::move(executor)), clock_(clock) {}
+
+  // From now on; runs under way go on with what they have.
+  void configure(std::vector<api::MonitoringEndpoint> endpoints) {
+    endpoints_ = std::move(endpoints);
+  }
+  [[nodiscard]] bool has_prometheus() const;
+  [[nodiscard]] const std::vector<api::MonitoringEndpoint>& endpoints() const { return endpoints_; }
+
+  // A watcher that has asked for all that is known before a run. Errors name the source and the
+  // file (a token or certificate that cannot be read). A source that does not answer is no error
+  // but a problem in the record.
+  [[nodiscard]] boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> begin(
+      api::Experiment experiment);
+
+  // A notification of this receiver arrived here. Of a flood of names the first are kept.
+  void heard_of(const std::string& receiver);
+  [[nodiscard]] const std::set<std::string>& receivers() const { return receivers_; }
+
+ private:
+  [[nodiscard]] Result<observe::MonitoringSources> sources() const;
+
+  boost::asio::any_io_executor executor_;
+  const Clock& clock_;
+  std::vector<api::MonitoringEndpoint> endpoints_;
+  std::set<std::string> receivers_;  // whose notifications arrived here since the start
+};
+
+}  // namespace faultline::controller

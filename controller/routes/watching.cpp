@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// The monitoring beside the runs: asked before one, followed during it, its notifications received.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value_from.hpp>
+#include <set>
+
+#include "api/codec.h"
+#include "controller/engine/abort.h"
+#include "controller/engine/planned_alerts.h"
+#include "controller/routes/notification.h"
+#include "controller/routes/service.h"
+#include "report/detections.h"
+
+namespace faultline::controller {
+namespace {
+
+using http::Response;
+
+constexpr std::chrono::seconds kPoll{1};
+constexpr std::size_t kMostParsing = 2;  // notifications at a time
+
+// Of all pods of the run: when the first event was injected, and when the last.
+std::pair<api::Timestamp, api::Timestamp> injected(const api::RunRecord& record) {
+  api::Timestamp first, last;
+  for (const api::NodeRecord& node : record.nodes)
+    for (const api::InjectionStatus& status : node.injections) {
+      if (status.firstInjectedAt.set() && (!first.set() || status.firstInjectedAt < first))
+        first = status.firstInjectedAt;
+      if (status.lastInjectedAt.set() && status.lastInjectedAt > last) last = status.lastInjectedAt;
+    }
+  return {first, last};
+}
+
+std::vector<api::PodRef> pods_of(const api::RunRecord& record) {
+  std::vector<api::PodRef> pods;
+  for (const api::RunPod& pod : record.pods) pods.push_back(pod.pod);
+  return pods;
+}
+
+}  // namespace
+
+void Service::monitoring(std::vector<api::MonitoringEndpoint> endpoints) {
+  monitoring_.configure(std::move(endpoints));
+}
+
+boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> Service::look_before(
+    api::Experiment experiment) {
+  if (monitoring_field(experiment.spec).empty()) co_return nullptr;
+  api::Experiment asked = experiment;
+  auto watcher = co_await monitoring_.begin(std::move(asked));
+  if (!watcher) co_return fail(std::move(watcher.error()));
+  if (auto fine = require_possible(experiment, planned_alerts(experiment, (*watcher)->record()));
+      !fine)
+    co_return fail(std::move(fine.error()));
+  co_return std::move(*watcher);
+}
+
+void Service::follow_monitoring(const std::string& run, std::shared_ptr<observe::Watcher> watcher) {
+  Watched& watched = watched_[run];
+  watched.watcher = std::move(watcher);
+  boost::asio::co_spawn(
+      executor_, watch(run, watched.watcher),
+      boost::asio::bind_cancellation_slot(
+          watched.cancel.slot(), [self = shared_from_this(), run](const std::exception_ptr& error) {
+            self->watched_ended(run, error);
+          }));
+}
+
+boost::asio::awaitable<void> Service::watch(std::string run,
+                                            std::shared_ptr<observe::Watcher> watcher) {
+  SteadyTime next = clock_.steady();
+  for (;;) {
+    const Run* found = in_memory(run);
+    if (found == nullptr || found->over()) co_return;
+    if (found->step() == RunStep::kClosing) break;
+    if (clock_.steady() < next) {
+      co_await event_signal_.wait(next);
+      continue;
+    }
+    next = clock_.steady() + kPoll;
+    co_await watcher->poll();
+  }
+  const Run* found = in_memory(run);
+  if (found == nullptr) co_return;
+  const api::RunRecord recent = found->recent();
+  const auto [first, last] = injected(recent);
+  const observe::WatchTimes times{.begin = recent.history.front().at.value,
+                                  .first_injected = first,
+                                  .last_injected = last,
+                                  .end = clock_.utc()};
+  std::vector<api::PodRef> pods = pods_of(recent);
+  co_await watcher->finish(times, std::move(pods));
+  for (const api::DetectionReport& detection :
+       report::detections_of(watcher->record(), recent.experiment.spec.expect,
+                             {.first_injected = first, .last_injected = last, .end = {times.end}}))
+    if (detection.within && detection.seconds)
+      metrics_.detection(detection.alert, *detection.seconds);
+}
+
+// In whatever way the watching ended: what was seen is handed over, and the run need not wait.
+void Service::watched_ended(const std::string& run, const std::exception_ptr& error) {
+  const auto watched = watched_.find(run);
+  if (watched == watched_.end()) return;
+  const std::shared_ptr<observe::Watcher> watcher = watched->second.watcher;
+  watched_.erase(watched);
+  if (closed_) return;
+  api::MonitoringRecord seen = watcher->take();
+  if (error) {
+    std::string why = "the controller was told to end";
+    if (!ending_) {
+      try {
+        std::rethrow_exception(error);
+      } catch (const std::exception& e) {
+        why = std::string("an internal error: ") + e.what();
+        spdlog::error("run {}: the monitoring is not followed any more: {}", run, e.what());
+      }
+    }
+    for (api::MonitoringSource& source : seen.sources)
+      if (source.problem.empty()) source.problem = "it was not asked to the end: " + why;
+  }
+  engine_.followed(run, std::move(seen), now());
+  publish();
+}
+
+void Service::stop_watching() {
+  std::vector<std::string> runs;
+  for (const auto& [run, watched] : watched_) runs.push_back(run);
+  for (const std::string& run : runs)
+    if (const auto watched = watched_.find(run); watched != watched_.end())
+      watched->second.cancel.emit(boost::asio::cancellation_type::terminal);
+}
+
+// Beside the questions, which may hang: a condition that nobody can look at ends the fault, too.
+void Service::check_queries() {
+  for (const auto& [id, watched] : watched_) {
+    const Run* run = in_memory(id);
+    if (run == nullptr || run->step() != RunStep::kFault) continue;
+    const api::RunRecord& head = run->head();
+    if (auto reason =
+            query_abort_reason(head.experiment.spec.abortWhen, watched.watcher->record().signals,
+                               head.history.back().at.value, clock_.utc()))
+      (void)engine_.stop(id, *reason, Recovery::kShort, now());
+  }
+}
+
+boost::asio::awaitable<Result<std::vector<api::PlannedAlert>>> Service::plan_alerts(
+    api::Experiment experiment) {
+  if (experiment.spec.expect.alerts.empty() || !monitoring_.has_prometheus())
+    co_return std::vector<api::PlannedAlert>{};
+  api::Experiment asked = experiment;
+  const auto watcher = co_await monitoring_.begin(std::move(asked));
+  if (!watcher) co_return fail(watcher.error());
+  co_return planned_alerts(experiment, (*watcher)->record());
+}
+
+// ---- routes
+
+boost::asio::awaitable<Response> Service::get_monitoring(http::Request request) {
+  std::set<std::string> everywhere{""};
+  const auto allowed = co_await allow(request.who, "get", std::move(everywhere));
+  if (!allowed) co_return http::problem(allowed.error());
+  boost::json::object answer{{"sources", boost::json::array()},
+                             {"rules", boost::json::array()},
+                             {"receivers", boost::json::value_from(monitoring_.receivers())},
+                             {"notifications", options_.notifications_token_file}};
+  if (!monitoring_.endpoints().empty()) {
+    api::Experiment nothing;
+    const auto watcher = co_await monitoring_.begin(std::move(nothing));
+    if (!watcher) co_return http::problem(watcher.error());
+    const boost::json::value record = api::to_json((*watcher)->record());
+    answer["sources"] = record.at("sources");
+    answer["rules"] = record.at("ruleNames");
+  }
+  co_return Response{.body = boost::json::serialize(answer)};
+}
+
+boost::asio::awaitable<Response> Service::take_notification(http::Request request) {
+  const UtcTime at = clock_.utc();
+  if (!notifiers_.take(request.peer.substr(0, request.peer.rfind(':')), clock_.steady()).allowed)
+    co_return http::problem(429, "too many notifications a second of this address");
+  if (notifications_parsing_ >= kMostParsing)
+    co_return http::problem(429, "other notifications are being read");
+  struct Count {
+    std::size_t& n;
+    explicit Count(std::size_t& count) : n(count) { ++n; }
+    ~Count() { --n; }
+    Count(const Count&) = delete;
+    Count& operator=(const Count&) = delete;
+  } const count{notifications_parsing_};
+  const auto held = std::move(request.held);  // given back on this thread
+  auto parse = [body = std::move(request.body), at]() -> Result<Notification> {
+    try {
+      return parse_notification(body, at);
+    } catch (const std::exception& e) {  // of the worker's thread: nobody else would catch it
+      return fail(Errc::kInvalid, std::string("a notification cannot be read: ") + e.what());
+    }
+  };
+  auto told = co_await parse_worker_.run(std::move(parse));
+  if (!told) co_return http::problem(told.error());
+  monitoring_.heard_of(told->receiver);
+  // Of a flood a run keeps what it expects.
+  for (const auto& [id, watched] : watched_) {
+    const Run* run = in_memory(id);
+    if (run == nullptr) continue;
+    std::set<std::string> expected;
+    for (const api::ExpectAlert& expect : run->head().experiment.spec.expect.alerts)
+      expected.insert(expect.name);
+    for (const api::AlertNotification& alert : told->alerts)
+      if (expected.contains(alert.alert)) watched.watcher->notified(alert);
+  }
+  co_return Response{.body = "{}"};
+}
+
+}  // namespace faultline::controller

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The door of Alertmanager's webhook, over loopback.
+#include <gmock/gmock.h>
+
+#include "house.h"
+
+namespace faultline::controller::test {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr const char* kDoor = "/api/v1/alerts/notifications";
+
+std::string notification(int alerts) {
+  std::string body = R"({"receiver":"pager","alerts":[)";
+  for (int i = 0; i < alerts; ++i)
+    body += std::string(i == 0 ? "" : ",") + R"({"status":"firing","labels":{"alertname":"A)" +
+            std::to_string(i) + R"(","service":"checkout"},"annotations":{"summary":")" +
+            std::string(200, 'x') + R"("},"startsAt":"2026-11-23T10:15:03Z"})";
+  return body + "]}";
+}
+
+class NotificationsDoor : public testing::Test {
+ protected:
+  NotificationsDoor() : house_(HouseOptions{.store_path = dir_.file("store.db")}) {}
+  int post(const std::string& body, const std::string& token = "notifier-token") {
+    return house_.call("POST", kDoor, body, token).status;
+  }
+  TempDir dir_;
+  House house_;
+};
+
+TEST_F(NotificationsDoor, TakesNotificationsOfItsOwnTokenOnly) {
+  EXPECT_EQ(post(notification(1), ""), 401);
+  EXPECT_EQ(post(notification(1), "person-token"), 403);
+  EXPECT_EQ(post(notification(1), "agent-token"), 403);
+  EXPECT_EQ(post(notification(1)), 200);
+  EXPECT_EQ(house_.call("GET", "/api/v1/nodes", "", "notifier-token").status, 403);
+  const auto monitoring = house_.get("/api/v1/monitoring");
+  EXPECT_EQ(monitoring.at("receivers").at(0), "pager") << "it has heard of the receiver";
+  EXPECT_TRUE(monitoring.at("sources").as_array().empty());
+}
+
+TEST_F(NotificationsDoor, WhatIsNoNotificationIsRefusedWithTheField) {
+  const auto answer = house_.call("POST", kDoor, R"({"alerts":[]})", "notifier-token");
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_THAT(answer.body, HasSubstr("receiver"));
+}
+
+TEST_F(NotificationsDoor, AFloodIsTakenOrRefusedAndTheControllerGoesOn) {
+  EXPECT_EQ(post(notification(10'000)), 200) << "one of ten thousand alerts";
+  EXPECT_EQ(post(std::string(9 << 20, 'x')), 413);
+  int refused = 0;
+  for (int i = 0; i < 80; ++i) refused += post(notification(1)) == 429 ? 1 : 0;
+  EXPECT_GT(refused, 0) << "of one address 40 at once";
+  EXPECT_EQ(house_.call("GET", "/healthz", "", "").status, 200);
+}
+
+}  // namespace
+}  // namespace faultline::controller::test
