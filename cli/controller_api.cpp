@@ -62,25 +62,27 @@ Result<std::string> ControllerApi::ask(const std::string& method, const std::str
 }
 
 std::string ControllerApi::experiments_target(bool dry_run, std::uint64_t seed,
-                                              const std::string& choice) const {
+                                              const std::string& choice, bool anyway) const {
   std::string query;
   if (dry_run) query += "&dryRun=true";
   if (!namespace_.empty()) query += "&namespace=" + http::percent_encode(namespace_);
   if (seed != 0) query += "&seed=" + std::to_string(seed);
   if (!choice.empty()) query += "&choice=" + http::percent_encode(choice);
+  if (anyway) query += "&anyway=true";
   if (!query.empty()) query[0] = '?';
   return "/api/v1/experiments" + query;
 }
 
 Result<api::RunPlan> ControllerApi::plan(const std::string& document, std::uint64_t seed) const {
-  return decoded<api::RunPlan>(ask("POST", experiments_target(true, seed, ""), document, true),
-                               "a plan");
+  return decoded<api::RunPlan>(
+      ask("POST", experiments_target(true, seed, "", false), document, true), "a plan");
 }
 Result<api::RunSummary> ControllerApi::start(const std::string& document,
-                                             const api::RunPlan& agreed) const {
+                                             const api::RunPlan& agreed, bool anyway) const {
   // Not twice: without an answer the run may have begun.
   return decoded<api::RunSummary>(
-      ask("POST", experiments_target(false, agreed.seed, agreed.choice), document, false), "a run");
+      ask("POST", experiments_target(false, agreed.seed, agreed.choice, anyway), document, false),
+      "a run");
 }
 Result<api::RunRecord> ControllerApi::run(const std::string& run) const {
   return decoded<api::RunRecord>(get(experiment_path(run)), "a run");

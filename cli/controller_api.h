@@ -29,9 +29,11 @@ class ControllerApi {
   // plan; 0: the controller chooses.
   [[nodiscard]] Result<api::RunPlan> plan(const std::string& document,
                                           std::uint64_t seed = 0) const;
-  // Hits exactly the targets of `agreed`, else it is refused (kConflict).
+  // Hits exactly the targets of `agreed`, else it is refused (kConflict). `anyway`: also when an
+  // alert that it expects could not fire, which else is kInvalid.
   [[nodiscard]] Result<api::RunSummary> start(const std::string& document,
-                                              const api::RunPlan& agreed = {}) const;
+                                              const api::RunPlan& agreed = {},
+                                              bool anyway = false) const;
   // The id of the run that a NAME of the command line means, to read it or to stop it: see
   // cli/run_names.h. Everything below takes ids.
   [[nodiscard]] Result<std::string> run_to_read(const std::string& name) const;
@@ -47,6 +49,8 @@ class ControllerApi {
   [[nodiscard]] Result<std::string> report_text(const std::string& run,
                                                 const std::string& format) const;  // json, md, html
   [[nodiscard]] Result<std::vector<api::NodeStatus>> nodes() const;
+  // The monitoring as the controller reaches it now: the document of GET /api/v1/monitoring.
+  [[nodiscard]] Result<std::string> monitoring() const { return get("/api/v1/monitoring"); }
 
   [[nodiscard]] Way& way() const { return *way_; }
   // Where a name without a namespace is looked for; empty outside a cluster.
@@ -62,7 +66,7 @@ class ControllerApi {
     return ask("GET", target, "", true);
   }
   [[nodiscard]] std::string experiments_target(bool dry_run, std::uint64_t seed,
-                                               const std::string& choice) const;
+                                               const std::string& choice, bool anyway) const;
 
   std::shared_ptr<Way> way_;
   std::string namespace_;

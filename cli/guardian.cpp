@@ -83,10 +83,10 @@ class Guardian {
 
   bool start_controller() {
     const std::string port_file = plan_.folder + "/controller.port";
-    if (!start(controller_, "faultline-controller",
-               {plan_.controller, "--listen", "127.0.0.1:0", "--state-dir", plan_.folder,
-                "--port-file", port_file}))
-      return false;
+    std::vector<std::string> argv{plan_.controller, "--listen",    "127.0.0.1:0", "--state-dir",
+                                  plan_.folder,     "--port-file", port_file};
+    argv.insert(argv.end(), plan_.controller_options.begin(), plan_.controller_options.end());
+    if (!start(controller_, "faultline-controller", std::move(argv))) return false;
     while (controller_.fd.valid() && !end_wanted_) {
       std::ifstream file(port_file);
       if (file >> port_) {

@@ -15,8 +15,9 @@ struct GuardianPlan {
   std::string folder;      // of the run, made by the caller; removed at the end
   std::string controller;  // paths of the programs
   std::string agent;
-  std::string node;  // name of the node
-  std::string pods;  // the pods file, absolute
+  std::string node;                             // name of the node
+  std::string pods;                             // the pods file, absolute
+  std::vector<std::string> controller_options;  // more of the controller's, e.g. --prometheus URL
 };
 
 // Runs in the forked child and never returns. `control`: the end is wanted once it is readable or

@@ -53,6 +53,7 @@ Result<> LocalCluster::launch(const LocalClusterOptions& options) {
   if (!agent) return fail(agent.error());
   plan.controller = *controller;
   plan.agent = *agent;
+  plan.controller_options = options.controller_options;
   std::error_code ec;
   plan.pods = std::filesystem::absolute(options.pods, ec).string();
   plan.node = node_ = node_name();

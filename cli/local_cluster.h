@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cli/controller_api.h"
 #include "cli/interrupt.h"
@@ -18,6 +19,7 @@ struct LocalClusterOptions {
   std::string programs;  // folder of faultline-controller and faultline-agent
   std::string pods;      // the pods file
   std::string temp;      // where the folder of the run is made, e.g. /tmp
+  std::vector<std::string> controller_options;  // more of the controller's, e.g. --prometheus URL
 };
 
 class LocalCluster {

@@ -162,6 +162,24 @@ void add_expectations(Block& block, const api::Experiment& experiment) {
                    " is " + bound_words(condition.above, condition.below));
 }
 
+// "fires after 12 s at the earliest", whom it reaches, and what stands in the way.
+void add_alerts(Block& block, const api::Experiment& experiment, const api::RunPlan& plan) {
+  const std::vector<api::ExpectAlert>& expected = experiment.spec.expect.alerts;
+  for (std::size_t i = 0; i < plan.alerts.size() && i < expected.size(); ++i) {
+    const api::PlannedAlert& alert = plan.alerts[i];
+    std::string text = "alert " + alert.alert + " within " + expected[i].within.format();
+    if (!alert.possible)
+      text += "; whether it could fire is not known: " + alert.reason;
+    else if (!*alert.possible)
+      text += "; it could not: " + alert.reason;
+    else if (alert.floor)
+      text += "; " + report::exact_seconds_words(*alert.floor) + " at the earliest";
+    if (!alert.receivers.empty()) text += "; goes to " + some_of(alert.receivers);
+    block.line("expects", text);
+    for (const std::string& note : alert.notes) block.line("", note);
+  }
+}
+
 }  // namespace
 
 std::string plan_text(const api::Experiment& experiment, const api::RunPlan& plan,
@@ -183,6 +201,7 @@ std::string plan_text(const api::Experiment& experiment, const api::RunPlan& pla
   if (!faults) block.line("does", "nothing: it only measures");
   if (!plan.observed.empty()) block.line("observes", some_of(pods_words(plan.observed)));
   if (!plan.control.empty()) block.line("compares", "with " + some_of(pods_words(plan.control)));
+  add_alerts(block, experiment, plan);
   block.line("takes", phase_words(experiment));
   if (const std::string note = report::too_short_words(experiment.spec.phases);
       !note.empty() && !experiment.spec.faults.empty())
@@ -191,7 +210,7 @@ std::string plan_text(const api::Experiment& experiment, const api::RunPlan& pla
   return block.take();
 }
 
-Result<> plan_problem(const api::RunPlan& plan) {
+Result<> plan_problem(const api::RunPlan& plan, bool anyway) {
   std::string text;
   for (const api::UnsupportedFault& fault : plan.unsupported)
     text += (text.empty() ? "" : "\n") + fault.node + " cannot arm " + fault.fault + ": " +
@@ -201,6 +220,10 @@ Result<> plan_problem(const api::RunPlan& plan) {
     return fail(Errc::kNotFound,
                 "no pod matches the target's selector ('faultline nodes' tells which pods there "
                 "are)");
+  for (const api::PlannedAlert& alert : plan.alerts)
+    if (!anyway && !alert.possible.value_or(true))
+      text += (text.empty() ? "" : "\n") + alert.alert + " cannot be noticed: " + alert.reason;
+  if (!text.empty()) return fail(Errc::kInvalid, text + "\n--anyway runs it all the same");
   return {};
 }
 

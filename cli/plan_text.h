@@ -19,8 +19,9 @@ namespace faultline::cli {
 [[nodiscard]] std::string plan_text(const api::Experiment& experiment, const api::RunPlan& plan,
                                     const std::vector<api::NodeStatus>& nodes, std::size_t width);
 
-// Why the plan cannot run: a fault that no agent can arm (kUnsupported), no pod to hit (kNotFound).
-[[nodiscard]] Result<> plan_problem(const api::RunPlan& plan);
+// Why the plan cannot run: a fault that no agent can arm (kUnsupported), no pod to hit (kNotFound),
+// and unless it runs `anyway` an expected alert that could not be noticed (kInvalid).
+[[nodiscard]] Result<> plan_problem(const api::RunPlan& plan, bool anyway = false);
 
 // Without a controller: who would be hit according to a pods file, if one is given.
 [[nodiscard]] std::string explain_text(const api::Experiment& experiment,

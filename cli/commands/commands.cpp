@@ -34,6 +34,17 @@ Command run_command() {
             .offer = Offer::kFolder},
            {.name = "yes", .letter = 'y', .help = "do not ask before the start"},
            {.name = "dry-run", .help = "show the plan and start nothing"},
+           {.name = "anyway", .help = "run although an expected alert could not be noticed"},
+           {.name = "prometheus",
+            .value = "URL",
+            .help = "with --pods: the Prometheus to ask for expected alerts"},
+           {.name = "alertmanager",
+            .value = "URL",
+            .help = "with --pods: the Alertmanager to ask who was told"},
+           {.name = "monitoring",
+            .value = "FILE",
+            .help = "with --pods: several of both, with tokens and certificates",
+            .offer = Offer::kFile},
            {.name = "replace", .help = "in a cluster: in place of a finished one of this name"},
            namespace_option()}),
       .examples = {{"sudo faultline run slow-payments.yaml --pods pods.yaml",
@@ -136,6 +147,15 @@ std::vector<Command> all_commands() {
        .options = with_controller({}),
        .examples = {{"faultline nodes", "who has joined"}},
        .run = run_nodes},
+      {.name = "monitoring",
+       .summary = "Tell which Prometheus and Alertmanager are reached, and what is missing",
+       .detail =
+           "Asks the controller, which asks each source for its version and clock. Prints the "
+           "route "
+           "to add to Alertmanager's configuration, so that a run knows when somebody was told.",
+       .options = with_controller({namespace_option()}),
+       .examples = {{"faultline monitoring", "before an experiment that expects an alert"}},
+       .run = run_monitoring},
       {.name = "probe",
        .summary = "Tell what a kernel can do, and why not the rest",
        .detail =

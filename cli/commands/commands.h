@@ -14,6 +14,7 @@ Result<int> run_watch(Invocation& call, Console& console);
 Result<int> run_stop(Invocation& call, Console& console);
 Result<int> run_report(Invocation& call, Console& console);
 Result<int> run_nodes(Invocation& call, Console& console);
+Result<int> run_monitoring(Invocation& call, Console& console);
 Result<int> run_probe(Invocation& call, Console& console);
 Result<int> run_schema(Invocation& call, Console& console);
 Result<int> run_convert(Invocation& call, Console& console);

@@ -30,12 +30,31 @@ struct Place {
   [[nodiscard]] const ControllerApi& api() const { return own ? own->api() : *given; }
 };
 
+// Of the private controller: where the monitoring is.
+std::vector<std::string> monitoring_options(const Invocation& call) {
+  std::vector<std::string> options;
+  for (const char* name : {"prometheus", "alertmanager", "monitoring"})
+    if (const auto value = call.get(name)) {
+      std::error_code ec;
+      options.push_back("--" + std::string(name));
+      options.push_back(std::string_view(name) == "monitoring"
+                            ? std::filesystem::absolute(*value, ec).string()
+                            : *value);
+    }
+  return options;
+}
+
 Result<Place> find_place(Invocation& call, Console& console, const Interrupt& interrupt) {
   Place place;
   const auto pods = call.get("pods");
   if (pods && (call.has("controller") || asks_for_cluster(call)))
     return fail(Errc::kInvalid,
                 "--pods is for a run without a controller: with one, its agents know their pods");
+  std::vector<std::string> monitoring = monitoring_options(call);
+  if (!pods && !monitoring.empty())
+    return fail(Errc::kInvalid, monitoring.front() +
+                                    " is for a run with --pods: a controller has a monitoring of "
+                                    "its own (docs/monitoring.md)");
   if (!pods) {
     auto api = controller_of(call, console);
     if (!api) return fail(api.error());
@@ -43,9 +62,11 @@ Result<Place> find_place(Invocation& call, Console& console, const Interrupt& in
     return place;
   }
   if (auto file = load_pods(call, console, *pods); !file) return fail(file.error());
-  auto own = LocalCluster::start(
-      {.programs = console.programs, .pods = *pods, .temp = console.env("TMPDIR").value_or("/tmp")},
-      interrupt);
+  auto own = LocalCluster::start({.programs = console.programs,
+                                  .pods = *pods,
+                                  .temp = console.env("TMPDIR").value_or("/tmp"),
+                                  .controller_options = std::move(monitoring)},
+                                 interrupt);
   if (!own) return fail(own.error());
   place.own = std::move(*own);
   return place;
@@ -121,7 +142,7 @@ Result<int> run_run(Invocation& call, Console& console) {
     talk << plan_text(document->experiment, *plan, nodes ? *nodes : std::vector<api::NodeStatus>{},
                       static_cast<std::size_t>(console.width()))
          << std::flush;
-    if (auto good = plan_problem(*plan); !good) return fail(good.error());
+    if (auto good = plan_problem(*plan, call.has("anyway")); !good) return fail(good.error());
     if (call.has("dry-run")) {
       print_dry_run(call, console, api::to_json(*plan));
       return kExitMet;
@@ -134,7 +155,7 @@ Result<int> run_run(Invocation& call, Console& console) {
     }
     if (interrupt.requested())
       return fail(Errc::kUnavailable, "interrupted before anything was started");
-    started = api.start(document->text, *plan);
+    started = api.start(document->text, *plan, call.has("anyway"));
     if (started || started.error().code != Errc::kConflict || shown == kMostPlans) break;
     auto changed = api.plan(document->text, plan->seed);
     if (!changed || changed->choice == plan->choice) break;

@@ -142,10 +142,12 @@ class ClusterRun {
     const auto nodes = api_->nodes();
     talk() << plan_text(experiment_, *plan_, nodes ? *nodes : std::vector<api::NodeStatus>{}, width)
            << std::flush;
-    if (auto good = plan_problem(*plan_); !good) return fail(good.error());
+    if (auto good = plan_problem(*plan_, call_.has("anyway")); !good) return fail(good.error());
     // What was shown is what is hit.
     constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
     if (experiment_.spec.seed == 0 && plan_->seed <= kLargest) experiment_.spec.seed = plan_->seed;
+    if (call_.has("anyway"))
+      experiment_.metadata.annotations[std::string(api::kAnywayNote)] = "true";
     if (!plan_->choice.empty())
       experiment_.metadata.annotations[std::string(api::kChoiceNote)] = plan_->choice;
     return {};
