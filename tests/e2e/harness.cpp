@@ -27,8 +27,12 @@ std::optional<double> one_ping(const std::string& address) {
   return std::stod(said.substr(at + 5));
 }
 
-Cluster::Cluster(const Folder& folder, std::string pods, std::string temp)
-    : folder_(folder), pods_(std::move(pods)), temp_(std::move(temp)) {
+Cluster::Cluster(const Folder& folder, std::string pods, std::string temp,
+                 std::vector<std::string> controller_options)
+    : folder_(folder),
+      pods_(std::move(pods)),
+      temp_(std::move(temp)),
+      controller_options_(std::move(controller_options)) {
   start_controller();
   start_agent();
   wait_connected();
@@ -41,11 +45,17 @@ void Cluster::start_controller() {
   std::error_code ignored;
   fs::remove(port_file, ignored);
   controller_.reset();
-  controller_.emplace(std::vector<std::string>{"faultline-controller", "--listen",
-                                               "127.0.0.1:" + (port_.empty() ? "0" : port_),
-                                               "--state-dir", folder_.file("state"), "--port-file",
-                                               port_file, "--audit-log", audit_log()},
-                      folder_, "controller" + std::to_string(++count_), temp_);
+  std::vector<std::string> argv{"faultline-controller",
+                                "--listen",
+                                "127.0.0.1:" + (port_.empty() ? "0" : port_),
+                                "--state-dir",
+                                folder_.file("state"),
+                                "--port-file",
+                                port_file,
+                                "--audit-log",
+                                audit_log()};
+  argv.insert(argv.end(), controller_options_.begin(), controller_options_.end());
+  controller_.emplace(argv, folder_, "controller" + std::to_string(++count_), temp_);
   if (!comes_true([&] { return content(port_file).ends_with("\n"); }, 10s))
     throw std::runtime_error("no controller: " + controller_->err());
   port_ = content(port_file);

@@ -32,7 +32,9 @@ std::optional<double> one_ping(const std::string& address);
 // A controller and an agent as a person would start them, on loopback. Killed on destruction.
 class Cluster {
  public:
-  Cluster(const Folder& folder, std::string pods, std::string temp);
+  // `controller_options`: more of the controller's.
+  Cluster(const Folder& folder, std::string pods, std::string temp,
+          std::vector<std::string> controller_options = {});
   ~Cluster();
   // At first on any free port, again on the same with the same state folder.
   void start_controller();
@@ -40,6 +42,7 @@ class Cluster {
   // Until the controller sees the agent with its pod.
   void wait_connected();
   [[nodiscard]] bool connected();
+  [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + port_; }
   // The audit log of the controllers, one after the other.
   [[nodiscard]] std::string audit_log() const { return folder_.file("audit.log"); }
   Program& controller() { return *controller_; }
@@ -52,6 +55,7 @@ class Cluster {
  private:
   const Folder& folder_;
   std::string pods_, temp_, port_;
+  std::vector<std::string> controller_options_;
   std::optional<Program> controller_, agent_;
   int count_ = 0;
 };

@@ -33,9 +33,9 @@ bool empty_folder(const std::string& path);
 // Killed on destruction, also when it is stopped.
 class Program {
  public:
-  // `argv`: name of a program of ours ("faultline-agent") and its arguments. Its standard output
-  // and error go to files in `folder`, named `name`. `temp`: its TMPDIR. It finds no controller by
-  // its environment.
+  // `argv`: name of a program of ours ("faultline-agent"), or the path of another, and arguments.
+  // Its standard output and error go to files in `folder`, named `name`. `temp`: its TMPDIR. It
+  // finds no controller by its environment.
   Program(const std::vector<std::string>& argv, const Folder& folder, const std::string& name,
           const std::string& temp);
   [[nodiscard]] pid_t pid() const { return pid_; }
