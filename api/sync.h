@@ -59,8 +59,10 @@ BOOST_DESCRIBE_STRUCT(NodeInfo, (), (name, kernel, arch, agentVersion, cpus, fea
 enum class RunPhase { baseline, fault, recovery };
 BOOST_DESCRIBE_ENUM(RunPhase, baseline, fault, recovery)
 
-enum class PodRole { target, observed, control };
-BOOST_DESCRIBE_ENUM(PodRole, target, observed, control)
+// connected: chosen as a control pod, and then seen to exchange packets with a target or an observed
+// pod; only reports have it.
+enum class PodRole { target, observed, control, connected };
+BOOST_DESCRIBE_ENUM(PodRole, target, observed, control, connected)
 
 struct RunPod {
   PodRef pod;
@@ -208,14 +210,16 @@ enum class RunEventKind {
   pod_gone,
   lease_expired,
   blocked,
-  closed
+  closed,
+  connected
 };
 BOOST_DESCRIBE_ENUM(RunEventKind, measuring, armed, disarmed, pod_restarted, pod_gone,
-                    lease_expired, blocked, closed)
+                    lease_expired, blocked, closed, connected)
 
 // measuring: the collectors of every pod of the node run. armed: every fault of the node is armed
 // (or blocked). disarmed: none is left. closed: the run was taken down, `residue` says what was
-// found of ours after it (empty: none).
+// found of ours after it (empty: none). connected: the control pod `pod` exchanged packets over TCP
+// with the target or observed pod that `text` names.
 struct RunEvent {
   RunEventKind kind = RunEventKind::measuring;
   Timestamp at;

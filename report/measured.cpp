@@ -61,7 +61,8 @@ std::map<std::string, api::PodRef> pods_of(const api::RunRecord& record) {
 }
 
 bool selects(const api::Selector& selector, const api::PodRef& pod, api::PodRole role) {
-  return selector == api::Selector{} ? role != api::PodRole::control : api::matches(selector, pod);
+  if (selector != api::Selector{}) return api::matches(selector, pod);
+  return role == api::PodRole::target || role == api::PodRole::observed;
 }
 
 Missing missing_of(const api::RunRecord& record, const std::vector<api::Gap>& gaps,

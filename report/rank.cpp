@@ -44,10 +44,12 @@ int role_order(api::PodRole role) {
       return 0;
     case api::PodRole::target:
       return 1;
+    case api::PodRole::connected:
+      return 2;
     case api::PodRole::control:
       break;
   }
-  return 2;
+  return 3;
 }
 
 // Where answers are short, how long a request took in all is what its first byte took.
@@ -147,7 +149,8 @@ std::vector<const api::EffectReport*> telling_effects(const api::Report& report,
   const std::size_t others = limit - std::min(controls, limit);
   // Without a change beyond chance a row of a target or observed pod tells nothing, unless it is
   // the best of its role: then that is the news.
-  for (const api::PodRole role : {api::PodRole::observed, api::PodRole::target}) {
+  for (const api::PodRole role :
+       {api::PodRole::observed, api::PodRole::target, api::PodRole::connected}) {
     std::size_t of_role = 0;
     const std::size_t most = role == api::PodRole::observed ? (others + 1) * 2 / 3 : others;
     for (const api::EffectReport* effect : ranked) {

@@ -201,6 +201,8 @@ std::string_view role_word(api::PodRole role) {
       return "target";
     case api::PodRole::observed:
       return "observed";
+    case api::PodRole::connected:
+      return "connected";
     case api::PodRole::control:
       break;
   }

@@ -74,6 +74,10 @@ void add_events(Entries& entries, const api::RunRecord& record) {
         case api::RunEventKind::closed:
           add(entries, "closed", "the node took the run down", event.at.value, detail);
           break;
+        case api::RunEventKind::connected:
+          add(entries, "connected", "control pod is connected with " + event.text, event.at.value,
+              where);
+          break;
         case api::RunEventKind::measuring:
         case api::RunEventKind::armed:
           break;  // the phases and t1 say so

@@ -2,6 +2,7 @@
 #include "report/windows.h"
 
 #include <algorithm>
+#include <set>
 
 #include "report/spans.h"
 
@@ -64,7 +65,8 @@ bool keeps_first_edge(const api::Metric& metric) {
          (metric.kind == api::MetricKind::kCounter || metric.kind == api::MetricKind::kFraction);
 }
 
-void add_series_of(const std::string& pod, const PodWindows& windows, std::string_view only,
+void add_series_of(const std::string& pod, api::PodRole role, const PodWindows& windows,
+                   std::string_view only,
                    const std::vector<const api::Gap*>& gaps, const Spans& spans,
                    std::vector<Series>& out) {
   // Position in `windows` -> sample, for each series.
@@ -74,7 +76,7 @@ void add_series_of(const std::string& pod, const PodWindows& windows, std::strin
       if (api::find_metric(sample.metric) != nullptr && (only.empty() || only == sample.metric))
         found[{pod, sample.metric, sample.labels}][i] = &sample;
   for (const auto& [key, samples] : found) {
-    Series series{key, windows.front()->role, api::find_metric(key.metric), {}};
+    Series series{key, role, api::find_metric(key.metric), {}};
     const bool zero_or_none = series.metric->kind == api::MetricKind::kCounter ||
                               series.metric->kind == api::MetricKind::kHistogram;
     for (std::size_t i = 0; i < windows.size(); ++i) {
@@ -117,10 +119,13 @@ std::optional<UtcTime> armed_at(const api::RunRecord& record) {
 std::vector<Series> all_series(const api::RunRecord& record, std::string_view only) {
   const Spans spans = fault_spans(record);
   std::map<std::string, PodWindows> by_pod;
+  std::set<std::string> connected;
   std::vector<const api::Gap*> gaps;
   for (const api::Gap& gap : record.gaps) gaps.push_back(&gap);
   for (const api::NodeRecord& node : record.nodes) {
     for (const api::Gap& gap : node.gaps) gaps.push_back(&gap);
+    for (const api::RunEvent& event : node.events)
+      if (event.kind == api::RunEventKind::connected) connected.insert(event.pod);
     for (const api::EffectWindow& window : node.windows)
       if (window.to > window.from && counts_to_phase(window, spans))
         by_pod[window.pod.id()].push_back(&window);
@@ -128,7 +133,9 @@ std::vector<Series> all_series(const api::RunRecord& record, std::string_view on
   std::vector<Series> out;
   for (auto& [pod, windows] : by_pod) {
     std::ranges::stable_sort(windows, {}, [](const api::EffectWindow* w) { return w->from; });
-    add_series_of(pod, windows, only, gaps, spans, out);
+    const api::PodRole role =
+        connected.contains(pod) ? api::PodRole::connected : windows.front()->role;
+    add_series_of(pod, role, windows, only, gaps, spans, out);
   }
   return out;
 }

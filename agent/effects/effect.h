@@ -3,7 +3,10 @@
 // to other pods. One pair <effect>.{h,cpp} each, entered by add_effect(<effect>).
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +27,9 @@ struct CollectContext {
   std::vector<std::string> syscalls{};
 };
 
+// 16 bytes in network order, IPv4 as ::ffff:a.b.c.d.
+using PeerAddresses = std::set<std::array<std::uint8_t, 16>>;
+
 // Alive means measuring. Used from one thread.
 class Collector {
  public:
@@ -39,6 +45,9 @@ class Collector {
   // That time has come: the next take() gives only what happened before it, the one after it the
   // rest. A collector that reads what others count cannot do so: its take() gives all until now.
   virtual void cut_has_come() {}
+  // Adds the addresses of those that the pod has exchanged packets with, as far as this collector
+  // remembers them. Errors are told to the log: what is missing is added by no other means.
+  virtual void add_peers(PeerAddresses& /*peers*/) {}
   // Faults were armed or disarmed on this pod: hooks that must stay behind a fault's hook attach
   // again here.
   virtual Result<> faults_changed() { return {}; }

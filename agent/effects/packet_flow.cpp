@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <map>
 #include <string>
 #include <utility>
@@ -148,6 +149,19 @@ class PacketFlow final : public Collector {
   void cut_has_come() override { cut_.come(); }
 
   Result<> faults_changed() override { return attach_before_faults(); }
+
+  // The map forgets whom it uses least, and may change while it is read: then an entry is seen
+  // twice, or not at all this time.
+  void add_peers(PeerAddresses& peers) override {
+    const int map = bpf_map__fd(skeleton_->maps.fl_flow_conns);
+    fl_flow_key key{};
+    const void* last = nullptr;
+    for (std::uint32_t i = 0; i < 2 * FL_FLOW_CONNECTIONS; ++i) {
+      if (bpf_map_get_next_key(map, last, &key) != 0) return;
+      last = &key;
+      peers.insert(std::bit_cast<PeerAddresses::key_type>(key.peer));
+    }
+  }
 
   // After the hooks are there, so that no connection is missed. One that the hooks have seen to be
   // opened since stays as they saw it.

@@ -62,6 +62,12 @@ Measurement::Window Measurement::cut() {
   return window;
 }
 
+PeerAddresses Measurement::peers() {
+  PeerAddresses peers;
+  for (const Running& running : collectors_) running.collector->add_peers(peers);
+  return peers;
+}
+
 void Measurement::faults_changed() {
   for (const Running& running : collectors_)
     if (auto done = running.collector->faults_changed(); !done)

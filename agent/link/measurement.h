@@ -33,6 +33,8 @@ class Measurement {
   [[nodiscard]] Window cut();
   [[nodiscard]] SteadyTime since() const { return since_; }
   void faults_changed();
+  // Whom the pod has exchanged packets with, as far as its collectors remember it.
+  [[nodiscard]] PeerAddresses peers();
   [[nodiscard]] std::size_t collectors() const { return collectors_.size(); }
 
  private:

@@ -230,6 +230,7 @@ void Run::tick() {
   if (now < next_cut_) return;
   next_cut_ = std::max(next_cut_ + kWindow, now + kWindow / 2);
   cut_all();
+  tell_connected();
 }
 
 // Nobody asks for these measurements any more, or nobody can. An answer brings them back.

@@ -108,6 +108,7 @@ class Run {
     std::optional<UtcTime> unseen;  // not measured since
     bool fault_first = false;       // and that is because its faults came first
     bool begins = false;            // something was armed that is to begin
+    bool connected = false;         // told by tell_connected()
   };
   using Places = std::map<std::string, Place>;
 
@@ -153,6 +154,9 @@ class Run {
   void cut(Place& place);
   void cut(Place& place, std::optional<api::RunPhase> phase);
   void cut_all();
+  // Tells each control pod that exchanges packets with a target or an observed pod of this node,
+  // once.
+  void tell_connected();
   void add_gap(api::Gap gap);
   void flush_gaps(const std::string& pod);
   void close_idle_gap();

@@ -109,6 +109,35 @@ void Run::cut_all() {
     if (place.measurement) cut(place);
 }
 
+void Run::tell_connected() {
+  const auto is_open = [](const auto& entry) {
+    const Place& place = entry.second;
+    return place.pod.role == api::PodRole::control && !place.connected && place.here;
+  };
+  if (std::ranges::none_of(places_, is_open)) return;
+  std::map<std::string, PeerAddresses> peers;
+  for (auto& [id, place] : places_)
+    if (place.measurement) peers[id] = place.measurement->peers();
+  const auto meets = [&](const std::string& id, const Place& other) {
+    const auto known = peers.find(id);
+    return known != peers.end() && other.here &&
+           std::ranges::any_of(other.here->addresses, [&](const std::string& text) {
+             const auto address = api::Cidr::parse(text);
+             return address && known->second.contains(std::to_array(address->address));
+           });
+  };
+  for (auto& [id, place] : places_) {
+    if (!is_open(std::pair<const std::string&, const Place&>(id, place))) continue;
+    for (const auto& [other_id, other] : places_) {
+      if (other.pod.role == api::PodRole::control) continue;
+      if (!meets(id, other) && !meets(other_id, place)) continue;
+      place.connected = true;
+      event(api::RunEventKind::connected, id, other_id);
+      break;
+    }
+  }
+}
+
 void Run::flush_gaps(const std::string& pod) {
   const auto it = open_gaps_.find(pod);
   if (it == open_gaps_.end()) return;

@@ -506,6 +506,7 @@ void Run::event(const std::string& node, Member& member, const api::RunEvent& ev
     case api::RunEventKind::pod_restarted:
     case api::RunEventKind::pod_gone:
     case api::RunEventKind::blocked:
+    case api::RunEventKind::connected:
       return;  // for the report
   }
 }

@@ -219,6 +219,25 @@ TEST_F(PacketFlow, CountsPacketsAndBytesAsTheDeviceDoes) {
               after.rx_bytes - before.rx_bytes, kFewBytes);
 }
 
+TEST_F(PacketFlow, RemembersWhoAsked) {
+  const Child server = start_server(milliseconds(0));
+  const TestPod neighbour(net_, "idle");
+  auto of_server = measure(server_), of_client = measure(client_), of_idle = measure(neighbour);
+  ask_from_client(1);
+  const auto address_of = [](const TestPod& pod) {
+    return std::to_array(api::Cidr::parse(pod.ip4())->address);
+  };
+  agent::PeerAddresses peers;
+  of_server->add_peers(peers);
+  EXPECT_THAT(peers, testing::ElementsAre(address_of(client_)));
+  peers.clear();
+  of_client->add_peers(peers);
+  EXPECT_THAT(peers, testing::ElementsAre(address_of(server_)));
+  peers.clear();
+  of_idle->add_peers(peers);
+  EXPECT_THAT(peers, testing::IsEmpty());
+}
+
 TEST_F(PacketFlow, BothSidesAgreeWithTheClientsStopwatch) {
   const Child server = start_server(milliseconds(3));
   auto of_server = measure(server_), of_client = measure(client_);

@@ -121,7 +121,7 @@ TEST_F(NetworkLatencyEnds, WhenTheLeaseRunsOutWhatIsHeldIsGivenBackInOrder) {
   // where filters need a journal: the first 400 ms of the stream are held until then.
   const auto fault = arm(latency(std::chrono::seconds(8)), a_.pod());
   fault->renew(in(milliseconds(400)));
-  const Samples s = one_way(flow, receiver, 800, milliseconds(1));
+  const Samples s = one_way(flow, receiver, 800, milliseconds(1), milliseconds(1500));
   EXPECT_EQ(s.lost, 0);
   EXPECT_LT(s.max(), 1460) << "400 ms, and the second in which all leave at the pace they came";
   const auto c = counters(*fault);

@@ -57,6 +57,7 @@ struct World {
   std::string no_collector;                   // starting it fails with these words
   int late = 0;  // faults that still injected while another was being taken down
   std::map<std::string, double> packets;            // by pod: what the next take() reports
+  std::map<std::string, std::string> met;            // by pod: the address of its one peer
   std::function<void(const void*)> renewed, ended;  // told the collector
   std::function<void()> arming, disarming;          // before a fault is armed, taken down
 
@@ -138,6 +139,12 @@ class NotedCollector final : public Collector {
     sample.metric = "net.packets";
     sample.value = std::exchange(World::now->packets[pod_], 0);
     samples.push_back(std::move(sample));
+  }
+  void add_peers(PeerAddresses& peers) override {
+    const auto met = World::now->met.find(pod_);
+    if (met == World::now->met.end()) return;
+    const auto address = api::Cidr::parse(met->second);
+    if (address) peers.insert(std::to_array(address->address));
   }
   Result<> faults_changed() override {
     World::now->log.push_back("changed " + pod_);
@@ -270,7 +277,7 @@ struct Node {
     for (const auto& e : told.events) {
       static constexpr const char* kWords[] = {"measuring",     "armed",    "disarmed",
                                                "pod_restarted", "pod_gone", "lease_expired",
-                                               "blocked",       "closed"};
+                                               "blocked",       "closed",   "connected"};
       words.emplace_back(kWords[static_cast<int>(e.kind)]);
     }
     return words;

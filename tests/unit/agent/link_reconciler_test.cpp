@@ -341,6 +341,28 @@ TEST(Reconciler, WhatACollectorCannotMeasureIsOneGapNotOneAWindow) {
   EXPECT_THAT(node.told.gaps[0].reason, HasSubstr("Operation not permitted"));
 }
 
+TEST(Reconciler, AControlPodThatMeetsATargetIsToldOnce) {
+  Node node;
+  node.pods = {pod("a", 1), pod("b", 2), pod("c", 3), pod("d", 4)};
+  auto run = Node::run(RunPhase::baseline);
+  run.pods = {{pod("a").ref, api::PodRole::target},
+              {pod("b").ref, api::PodRole::control},
+              {pod("c").ref, api::PodRole::control},
+              {pod("d").ref, api::PodRole::control}};
+  node.give();
+  node.answer({run});
+  node.pass(1100ms, {run});
+  EXPECT_THAT(node.events(), ElementsAre("measuring"));
+  node.world.met["shop/a"] = "10.0.0.2";  // the target was asked by b
+  node.world.met["shop/c"] = "10.0.0.1";  // c asks the target
+  node.world.met["shop/d"] = "10.0.0.2";  // another control pod: that says nothing
+  node.pass(3000ms, {run});
+  EXPECT_THAT(node.events(), ElementsAre("measuring", "connected", "connected"));
+  EXPECT_EQ(node.told.events[1].pod, "shop/b");
+  EXPECT_EQ(node.told.events[2].pod, "shop/c");
+  EXPECT_EQ(node.told.events[2].text, "shop/a");
+}
+
 TEST(Reconciler, AnExperimentWithoutFaultsOnlyMeasures) {
   Node node;
   node.begin(RunPhase::baseline, experiment("[]"));

@@ -111,6 +111,7 @@ class EachKey {
         {"ExpectEffect", {{"metric", "request.latency"}, {"below", "1s"}}},
         {"AbortCondition", {{"effect", "request.errors"}, {"above", "50%"}}},
         {"DnsError", {{"rcode", "NXDOMAIN"}}},
+        {"NetworkException", {{"ports", json::array{22}}}},
     };
     if (const auto found = kNeeded.find(type); found != kNeeded.end()) return found->second;
     const json::object& schema = types_.at(type).as_object();

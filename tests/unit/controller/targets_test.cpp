@@ -315,15 +315,15 @@ TEST(Targets, RefusalsNameTheRuleTheValueAndWhatToChange) {
 TEST(Targets, WhatNeedsAMonitoringIsRefusedNotIgnored) {
   EXPECT_THAT(
       refusal("  expect: {alerts: [{name: Slow, within: 60s}]}\n", shop(), Errc::kUnsupported),
-      HasSubstr("spec.expect.alerts is not supported by this controller: needs Prometheus, "
-                "which comes later"));
+      HasSubstr("spec.expect.alerts needs a Prometheus, and this controller has none: start it "
+                "with --prometheus URL or --monitoring FILE"));
   EXPECT_THAT(refusal("  expect: {signals: [{promql: up, equals: request.rate}]}\n", shop(),
                       Errc::kUnsupported),
-              HasSubstr("spec.expect.signals is not supported"));
+              HasSubstr("spec.expect.signals needs a Prometheus"));
   EXPECT_THAT(
       refusal("  abortWhen: [{effect: request.errors, above: 50%}, {promql: up, below: \"1\"}]\n",
               shop(), Errc::kUnsupported),
-      HasSubstr("spec.abortWhen[1].promql is not supported"));
+      HasSubstr("spec.abortWhen[1].promql needs a Prometheus"));
 }
 
 TEST(Targets, AFaultThatANodeCannotArmIsNamedWithTheAgentsReason) {

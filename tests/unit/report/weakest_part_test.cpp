@@ -254,6 +254,23 @@ TEST(Changes, AStillControlPodIsCalledSo) {
               HasSubstr("Requests of 1 control pod did not change beyond chance"));
 }
 
+TEST(Changes, AControlPodThatTalksWithATargetIsNone) {
+  api::RunRecord record = synthetic::slow_payments();
+  const api::Report before = build(record);
+  EXPECT_TRUE(latency_of(before, "shop/payments-0").changeAgainstControls);
+  api::RunEvent event;
+  event.kind = api::RunEventKind::connected;
+  event.at = record.nodes[0].windows[0].to;
+  event.pod = "shop/catalog-0";
+  event.text = "shop/payments-0";
+  record.nodes[0].events.push_back(event);
+  const api::Report report = build(record);
+  EXPECT_EQ(latency_of(report, "shop/catalog-0").role, api::PodRole::connected);
+  EXPECT_FALSE(latency_of(report, "shop/payments-0").changeAgainstControls);
+  EXPECT_THAT(summary(report), Not(HasSubstr("control pod")));
+  EXPECT_THAT(to_markdown(report), HasSubstr("control pod is connected with shop/payments-0"));
+}
+
 TEST(Changes, TheHeadlineIsWhatCallersFeel) {
   api::RunRecord record = synthetic::slow_payments();
   for (api::EffectWindow& w : record.nodes[0].windows)
