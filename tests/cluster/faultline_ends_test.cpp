@@ -127,7 +127,7 @@ TEST_F(FaultlineEnds, ARestartOfEtcdChangesNothing) {
   EXPECT_GT(felt_on(hit.node, hit.ip), kDelayed);
   expect_healed(hit, 25s);
   EXPECT_TRUE(comes_true([] { return phase("etcd") == "Completed"; }, 60s)) << status("etcd");
-  EXPECT_EQ(text(status("etcd"), "verdict"), "met");
+  EXPECT_EQ(text(status("etcd"), "verdict"), "met") << status("etcd");
 }
 
 TEST_F(FaultlineEnds, WithoutKubeletAndContainerdItGoesOnAndEndsOnTime) {
