@@ -46,7 +46,7 @@ class Collector {
   // rest. A collector that reads what others count cannot do so: its take() gives all until now.
   virtual void cut_has_come() {}
   // Adds the addresses of those that the pod has exchanged packets with, as far as this collector
-  // remembers them. Errors are told to the log: what is missing is added by no other means.
+  // remembers them; nothing where it cannot read them.
   virtual void add_peers(PeerAddresses& /*peers*/) {}
   // Faults were armed or disarmed on this pod: hooks that must stay behind a fault's hook attach
   // again here.

@@ -151,16 +151,17 @@ class PacketFlow final : public Collector {
   Result<> faults_changed() override { return attach_before_faults(); }
 
   // The map forgets whom it uses least, and may change while it is read: then an entry is seen
-  // twice, or not at all this time.
+  // twice, or not at all this time. One call reads the whole map: it has thousands of entries.
   void add_peers(PeerAddresses& peers) override {
-    const int map = bpf_map__fd(skeleton_->maps.fl_flow_conns);
-    fl_flow_key key{};
-    const void* last = nullptr;
-    for (std::uint32_t i = 0; i < 2 * FL_FLOW_CONNECTIONS; ++i) {
-      if (bpf_map_get_next_key(map, last, &key) != 0) return;
-      last = &key;
-      peers.insert(std::bit_cast<PeerAddresses::key_type>(key.peer));
-    }
+    std::vector<fl_flow_key> keys(FL_FLOW_CONNECTIONS);
+    std::vector<fl_flow_connection> connections(keys.size());
+    auto count = static_cast<__u32>(keys.size());
+    __u32 next = 0;
+    const int rc = bpf_map_lookup_batch(bpf_map__fd(skeleton_->maps.fl_flow_conns), nullptr, &next,
+                                        keys.data(), connections.data(), &count, nullptr);
+    if (rc != 0 && rc != -ENOENT) return;  // ENOENT: that was all of it
+    for (__u32 i = 0; i < count; ++i)
+      peers.insert(std::bit_cast<PeerAddresses::key_type>(keys[i].peer));
   }
 
   // After the hooks are there, so that no connection is missed. One that the hooks have seen to be

@@ -63,14 +63,16 @@ static __always_inline __u32 fl_fragment_recall(const struct fl_packet *p)
 	return fate && bpf_ktime_get_ns() - fate->decided_ns < most ? fate->fate : FL_FRAGMENT_UNKNOWN;
 }
 
-/* What was decided for a fragment holds for its datagram. Other packets are nothing to remember. */
+/* What was decided for a fragment holds for its datagram. Other packets are nothing to remember; the clock is not read for them,
+ * since each packet of the pod comes by here, whether it matches or not. */
 static __always_inline void fl_fragment_remember(const struct fl_packet *p, __u32 decided)
 {
-	struct fl_fragment_fate fate = {.decided_ns = bpf_ktime_get_ns(), .fate = decided};
+	struct fl_fragment_fate fate = {.fate = decided};
 	struct fl_fragment_key key;
 
 	if (!p->fragment)
 		return;
+	fate.decided_ns = bpf_ktime_get_ns();
 	fl_fragment_key_of(p, &key);
 	bpf_map_update_elem(&fl_fragments, &key, &fate, BPF_ANY);
 }

@@ -2,6 +2,7 @@
 #include "controller/observe/watcher.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/printable.h"
 #include "controller/observe/watcher_impl.h"
@@ -104,6 +105,7 @@ boost::asio::awaitable<void> Watcher::Impl::begin(PrometheusSide& side) {
   tell(side.rules.told);
   const Result<std::vector<Target>> targets = co_await side.client.targets();
   if (!targets) tell({targets.error().message});
+  bool asks_jobs = targets.has_value();
   for (const api::AlertRule& rule : side.rules.alerts) {
     if (record.ruleNames.size() < kMostNames &&
         std::ranges::find(record.ruleNames, rule.alert) == record.ruleNames.end())
@@ -111,12 +113,14 @@ boost::asio::awaitable<void> Watcher::Impl::begin(PrometheusSide& side) {
     if (!expected(rule.alert)) continue;
     record.rules.push_back(rule);
     const std::vector<std::string> metrics = metrics_behind(rule.expr, side.rules);
-    if (metrics.empty() || !targets) continue;
+    if (metrics.empty() || !asks_jobs) continue;
     const Result<std::vector<Series>> jobs =
         co_await side.client.query("group by (job) ({__name__=~" + any_of(metrics) + "})",
                                    to_theirs(clock.utc(), side.offset));
     if (!jobs) {
       tell({jobs.error().message});
+      // What gives no answer once would be waited for with each rule.
+      asks_jobs = jobs.error().code == Errc::kInvalid;
       continue;
     }
     std::vector<std::string> names;
@@ -254,6 +258,13 @@ boost::asio::awaitable<bool> Watcher::Impl::poll_query(PrometheusSide& side, std
   api::SignalSample sample{.index = index, .abortWhen = abort, .at = {now}};
   if (answer) sample.value = one_number(*answer);
   if (record.signals.size() < kMostSignals) record.signals.push_back(sample);
+  if (abort && sample.value && std::isfinite(*sample.value)) {
+    const auto known = std::ranges::find(abort_answers, index, &api::SignalSample::index);
+    if (known != abort_answers.end())
+      *known = sample;
+    else
+      abort_answers.push_back(sample);
+  }
   if (answer || answer.error().code == Errc::kInvalid) {
     if (!answer) tell({answer.error().message});
     co_return true;
@@ -315,6 +326,9 @@ void Watcher::notified(api::AlertNotification notification) {
 }
 
 const std::vector<std::string>& Watcher::told() const { return impl_->told; }
+const std::vector<api::SignalSample>& Watcher::abort_answers() const {
+  return impl_->abort_answers;
+}
 const api::MonitoringRecord& Watcher::record() const { return impl_->record; }
 api::MonitoringRecord Watcher::take() { return std::move(impl_->record); }
 

@@ -61,6 +61,8 @@ class Watcher {
   // What was not understood of answers that can be used all the same, each once: unknown fields,
   // parts of Alertmanager's configuration.
   [[nodiscard]] const std::vector<std::string>& told() const;
+  // Of each query of abortWhen the newest answer that is a number, however many came before it.
+  [[nodiscard]] const std::vector<api::SignalSample>& abort_answers() const;
   // As far as it is known.
   [[nodiscard]] const api::MonitoringRecord& record() const;
   [[nodiscard]] api::MonitoringRecord take();

@@ -88,6 +88,7 @@ struct Watcher::Impl {
   std::vector<std::unique_ptr<AlertmanagerSide>> alertmanager;
   api::MonitoringRecord record;
   std::vector<std::string> told;
+  std::vector<api::SignalSample> abort_answers;
   std::set<std::tuple<std::string, std::string, Labels, UtcTime, bool>> notified;
 };
 

@@ -80,6 +80,21 @@ boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> Monitoring::be
     api::Experiment experiment) {
   auto from = sources();
   if (!from) co_return fail(std::move(from.error()));
+  const SteadyTime late = clock_.steady() + kTurn;
+  while (asking_ >= kMostAsking)
+    if (!co_await asked_.wait(late))
+      co_return fail(Errc::kUnavailable,
+                     "the monitoring is being asked for other experiments; try again later");
+  struct Turn {
+    Monitoring& of;
+    explicit Turn(Monitoring& monitoring) : of(monitoring) { ++of.asking_; }
+    ~Turn() {
+      --of.asking_;
+      of.asked_.notify();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+  } const turn{*this};
   auto watcher = std::make_shared<observe::Watcher>(executor_, std::move(*from),
                                                     std::move(experiment), clock_);
   co_await watcher->begin();

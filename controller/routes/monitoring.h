@@ -13,6 +13,7 @@
 #include "api/monitoring_config.h"
 #include "base/clock.h"
 #include "controller/observe/watcher.h"
+#include "controller/routes/signal.h"
 
 namespace faultline::controller {
 
@@ -23,7 +24,7 @@ class Monitoring {
  public:
   // `clock` must outlive this.
   Monitoring(boost::asio::any_io_executor executor, const Clock& clock)
-      : executor_(std::move(executor)), clock_(clock) {}
+      : executor_(std::move(executor)), clock_(clock), asked_(executor_) {}
 
   // From now on; runs under way go on with what they have.
   void configure(std::vector<api::MonitoringEndpoint> endpoints) {
@@ -34,7 +35,8 @@ class Monitoring {
 
   // A watcher that has asked for all that is known before a run. Errors name the source and the
   // file (a token or certificate that cannot be read). A source that does not answer is no error
-  // but a problem in the record.
+  // but a problem in the record. What a source answers may be megabytes, so that only kMostAsking
+  // ask at a time and the others wait for their turn. kUnavailable: it did not come in kTurn.
   [[nodiscard]] boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> begin(
       api::Experiment experiment);
 
@@ -43,11 +45,16 @@ class Monitoring {
   [[nodiscard]] const std::set<std::string>& receivers() const { return receivers_; }
 
  private:
+  static constexpr std::size_t kMostAsking = 2;
+  static constexpr std::chrono::seconds kTurn{10};
+
   [[nodiscard]] Result<observe::MonitoringSources> sources() const;
 
   boost::asio::any_io_executor executor_;
   const Clock& clock_;
   std::vector<api::MonitoringEndpoint> endpoints_;
+  std::size_t asking_ = 0;
+  Signal asked_;  // asking_ is smaller now
   std::set<std::string> receivers_;  // whose notifications arrived here since the start
 };
 

@@ -19,20 +19,22 @@ boost::asio::awaitable<Result<std::string>> Service::start_run(api::Experiment e
   co_return run;
 }
 
+Result<> Service::can_begin() const {
+  if (ending_) return fail(Errc::kUnavailable, "the controller is ending");
+  if (!taken_over_) return fail(Errc::kUnavailable, "this controller does not lead yet");
+  if (!store_error_.empty()) return fail(Errc::kUnavailable, "no run can start: " + store_error_);
+  return {};
+}
+
 boost::asio::awaitable<Result<std::string>> Service::begin_run(api::Experiment experiment,
                                                                std::string who, std::string uid,
                                                                AuditEntry& entry) {
-  if (ending_) co_return fail(Errc::kUnavailable, "the controller is ending");
-  if (!taken_over_) co_return fail(Errc::kUnavailable, "this controller does not lead yet");
-  if (!store_error_.empty())
-    co_return fail(Errc::kUnavailable, "no run can start: " + store_error_);
-
-  // What the engine would refuse is refused before the monitoring is asked.
-  if (auto plan = engine_.plan(experiment, now()); !plan) co_return fail(std::move(plan.error()));
+  if (auto can = can_begin(); !can) co_return fail(std::move(can.error()));
   api::Experiment looked_at = experiment;
   auto watcher = co_await look_before(std::move(looked_at));
   if (!watcher) co_return fail(std::move(watcher.error()));
-  if (ending_) co_return fail(Errc::kUnavailable, "the controller is ending");
+  // The monitoring may have taken its time.
+  if (auto can = can_begin(); !can) co_return fail(std::move(can.error()));
 
   Result<api::RunRecord> head = engine_.prepare(std::move(experiment), who, now(), uid);
   if (!head) co_return fail(head.error());

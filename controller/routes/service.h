@@ -228,6 +228,8 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   static AuditEntry about(const Run& run);
   // As start_run(), with an empty `uid` for a run that is not of an Experiment of the cluster;
   // `entry` says who, and is written as soon as it is clear that it may begin.
+  // Errors, kUnavailable: why no run can begin now.
+  [[nodiscard]] Result<> can_begin() const;
   awaitable<Result<std::string>> begin_run(api::Experiment experiment, std::string who,
                                            std::string uid, AuditEntry& entry);
 

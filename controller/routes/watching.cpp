@@ -51,6 +51,8 @@ void Service::monitoring(std::vector<api::MonitoringEndpoint> endpoints) {
 boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> Service::look_before(
     api::Experiment experiment) {
   if (monitoring_field(experiment.spec).empty()) co_return nullptr;
+  // What the engine would refuse is refused before the monitoring is asked.
+  if (auto plan = engine_.plan(experiment, now()); !plan) co_return fail(std::move(plan.error()));
   api::Experiment asked = experiment;
   auto watcher = co_await monitoring_.begin(std::move(asked));
   if (!watcher) co_return fail(std::move(watcher.error()));
@@ -142,7 +144,7 @@ void Service::check_queries() {
     if (run == nullptr || run->step() != RunStep::kFault) continue;
     const api::RunRecord& head = run->head();
     if (auto reason =
-            query_abort_reason(head.experiment.spec.abortWhen, watched.watcher->record().signals,
+            query_abort_reason(head.experiment.spec.abortWhen, watched.watcher->abort_answers(),
                                head.history.back().at.value, clock_.utc()))
       (void)engine_.stop(id, *reason, Recovery::kShort, now());
   }

@@ -160,6 +160,28 @@ TEST(HostileSource, ARunWithoutItsMonitoringHasAGapAndNoVerdictThatPasses) {
   EXPECT_THAT(found[0].reason, HasSubstr("main: HTTP 500"));
 }
 
+TEST(HostileSource, OfEachQueryThatAbortsTheNewestNumberIsKept) {
+  const Same seven(response(200, R"({"status":"success","data":{"resultType":"vector","result":
+      [{"metric":{},"value":[1795929484,"7"]}]}})"));
+  asio::io_context io;
+  const SystemClock clock;
+  api::Experiment experiment;
+  for (const char* promql : {"a", "b"})
+    experiment.spec.abortWhen.push_back({.promql = promql, .above = "9"});
+  experiment.spec.expect.signals.push_back({.promql = "c", .equals = "request.rate"});
+  Watcher watcher(io.get_executor(), {{seven.options()}, {}, {}}, experiment, clock);
+  http::run(io, [&]() -> asio::awaitable<int> {
+    for (int i = 0; i < 3; ++i) co_await watcher.poll();
+    co_return 0;
+  }());
+  EXPECT_EQ(watcher.record().signals.size(), 9U);
+  const std::vector<api::SignalSample>& answers = watcher.abort_answers();
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_EQ(answers[1].index, 1);
+  EXPECT_EQ(answers[1].value, 7);
+  EXPECT_EQ(answers[1].at, watcher.record().signals[7].at) << "of the third poll";
+}
+
 TEST(HostileSource, AFloodOfNotificationsIsBounded) {
   asio::io_context io;
   const SystemClock clock;
