@@ -3,7 +3,19 @@
 
 #include <algorithm>
 
+#include "agent/kernel/counters.h"
+
 namespace faultline::agent {
+
+FaultCounters counted_by(const fl_counters& programs) {
+  FaultCounters out;
+  out.matched = programs.matched;
+  out.injected = programs.injected;
+  out.errors = programs.errors;
+  out.first_injected = {programs.first_ns};
+  out.last_injected = {programs.last_ns};
+  return out;
+}
 
 KtimeNs earliest(KtimeNs a, KtimeNs b) {
   if (a.ns == 0) return b;

@@ -17,6 +17,8 @@
 #include "base/clock.h"
 #include "base/result.h"
 
+struct fl_counters;  // bpf/include/fault_abi.h
+
 namespace faultline::agent {
 
 // What arm() is given. References outlive the armed fault.
@@ -42,6 +44,8 @@ struct FaultCounters {
   std::optional<api::LinkUse> link;  // of networkBandwidth
 };
 
+// What a fault's programs counted.
+[[nodiscard]] FaultCounters counted_by(const fl_counters& programs);
 // 0: never.
 [[nodiscard]] KtimeNs earliest(KtimeNs a, KtimeNs b);
 // Of two that counted different events.

@@ -32,13 +32,7 @@ class ArmedLoss final : public ArmedFault {
   Result<FaultCounters> read() const override {
     const auto counters = read_counters(bpf_map__fd(skeleton_->maps.fl_counters));
     if (!counters) return fail(counters.error());
-    FaultCounters out;
-    out.matched = counters->matched;
-    out.injected = counters->injected;
-    out.errors = counters->errors;
-    out.first_injected = {counters->first_ns};
-    out.last_injected = {counters->last_ns};
-    return out;
+    return counted_by(*counters);
   }
 
   Result<> disarm() override {

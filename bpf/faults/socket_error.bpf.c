@@ -93,8 +93,8 @@ int fl_sock_bind6(struct bpf_sock_addr *ctx)
 	return fl_bind(ctx);
 }
 
-SEC("cgroup/connect4")
-int fl_sock_conn4(struct bpf_sock_addr *ctx)
+/* Return ALLOW, or 0 when this call towards an IPv4 address fails. */
+static __always_inline int fl_call4(struct bpf_sock_addr *ctx, __u32 operation)
 {
 	struct fl_packet call = {};
 	__u64 now;
@@ -103,47 +103,45 @@ int fl_sock_conn4(struct bpf_sock_addr *ctx)
 		return ALLOW;
 	fl_peer_ports(&call, ctx);
 	fl_peer4(&call, ctx);
-	return fl_fail(&call, FL_SOCK_CONNECT, now);
+	return fl_fail(&call, operation, now);
+}
+
+/* The same towards an IPv6 address, which only programs for IPv6 may read. */
+static __always_inline int fl_call6(struct bpf_sock_addr *ctx, __u32 operation)
+{
+	struct fl_packet call = {};
+	__u64 now;
+
+	if (!fl_may_fail(&now))
+		return ALLOW;
+	fl_peer_ports(&call, ctx);
+	fl_peer6(&call, ctx);
+	return fl_fail(&call, operation, now);
+}
+
+SEC("cgroup/connect4")
+int fl_sock_conn4(struct bpf_sock_addr *ctx)
+{
+	return fl_call4(ctx, FL_SOCK_CONNECT);
 }
 
 SEC("cgroup/connect6")
 int fl_sock_conn6(struct bpf_sock_addr *ctx)
 {
-	struct fl_packet call = {};
-	__u64 now;
-
-	if (!fl_may_fail(&now))
-		return ALLOW;
-	fl_peer_ports(&call, ctx);
-	fl_peer6(&call, ctx);
-	return fl_fail(&call, FL_SOCK_CONNECT, now);
+	return fl_call6(ctx, FL_SOCK_CONNECT);
 }
 
-/* Only UDP sockets that are not connected come by here. */
+/* Only UDP sockets that are not connected come by the hooks of sendmsg. */
 SEC("cgroup/sendmsg4")
 int fl_sock_send4(struct bpf_sock_addr *ctx)
 {
-	struct fl_packet call = {};
-	__u64 now;
-
-	if (!fl_may_fail(&now))
-		return ALLOW;
-	fl_peer_ports(&call, ctx);
-	fl_peer4(&call, ctx);
-	return fl_fail(&call, FL_SOCK_SENDMSG, now);
+	return fl_call4(ctx, FL_SOCK_SENDMSG);
 }
 
 SEC("cgroup/sendmsg6")
 int fl_sock_send6(struct bpf_sock_addr *ctx)
 {
-	struct fl_packet call = {};
-	__u64 now;
-
-	if (!fl_may_fail(&now))
-		return ALLOW;
-	fl_peer_ports(&call, ctx);
-	fl_peer6(&call, ctx);
-	return fl_fail(&call, FL_SOCK_SENDMSG, now);
+	return fl_call6(ctx, FL_SOCK_SENDMSG);
 }
 
 static __always_inline int fl_sockopt(struct bpf_sockopt *ctx, __u32 operation)

@@ -168,9 +168,8 @@ TEST_F(KindsOfConnection, SeveralRequestsAtOnceAreAGap) {
   for (const auto& [taken, side] :
        {std::pair{take(*of_server), "server"}, {take(*of_client), "client"}}) {
     EXPECT_EQ(taken.find("request.latency", side), nullptr) << side;
-    EXPECT_THAT(
-        taken.reasons(),
-        testing::HasSubstr("request.*: 1 of 1 connections: several requests at once"));
+    EXPECT_THAT(taken.reasons(),
+                testing::HasSubstr("request.*: 1 of 1 connections: several requests at once"));
     ASSERT_FALSE(taken.gaps.empty());
     EXPECT_EQ(taken.gaps.front().missed, 1);
     EXPECT_EQ(taken.gaps.front().of, 1);
@@ -328,6 +327,32 @@ TEST_F(KindsOfConnection, TlsWithANewConnectionForEachRequest) {
       EXPECT_EQ(errors->numerator, 0);
       EXPECT_TRUE(taken.gaps.empty()) << taken.reasons();
     }
+  }
+}
+
+// A sidecar's rule: the client dials 8080, and a program of the pod that listens elsewhere answers.
+TEST_F(KindsOfConnection, OfARedirectedConnectionThePortIsTheOneThatTheClientDialled) {
+  constexpr std::uint16_t kListens = 19090;
+  const auto rule = server_.exec({"iptables", "-t", "nat", "-A", "PREROUTING", "-p", "tcp",
+                                  "--dport", std::to_string(kPort), "-j", "REDIRECT", "--to-ports",
+                                  std::to_string(kListens)});
+  if (rule.status != 0) GTEST_SKIP() << "needs: iptables with REDIRECT (" << rule.output << ")";
+  const Child server = start_server(milliseconds(30), kOk, kListens);
+  const std::string ip = server_.ip4();
+  Fd old;
+  client_.in_netns([&] { old = connected(ip); });
+  auto of_server = measure(server_), of_client = measure(client_);
+  EXPECT_EQ(ask(20, kGet), 20);
+  std::array<char, 4096> answer{};
+  EXPECT_TRUE(write_all(old.get(), kGet));
+  EXPECT_GT(::recv(old.get(), answer.data(), answer.size(), 0), 0);
+  for (const auto& [taken, side] :
+       {std::pair{take(*of_server), "server"}, {take(*of_client), "client"}}) {
+    EXPECT_GE(taken.value("request.rate", side), 20) << side << taken.reasons();
+    EXPECT_NEAR(taken.median_ms("request.latency", side), 30.5, 5) << side;
+    for (const api::EffectSample& sample : taken.samples)
+      if (sample.labels.contains("port"))
+        EXPECT_EQ(sample.labels.at("port"), std::to_string(kPort)) << side << sample.metric;
   }
 }
 

@@ -72,11 +72,8 @@ Result<EdtLine::State> EdtLine::state() const {
   if (!counted) return fail(counted.error());
   const auto taken = taken_(*counted);
   if (!taken) return fail(taken.error());
-  State state{.taken = *taken};
-  state.counters.matched = counted->matched;
-  state.counters.injected = counted->injected;
-  state.counters.errors = counted->errors;
-  state.counters.first_injected = {counted->first_ns};
+  State state{.counters = counted_by(*counted), .taken = *taken};
+  state.counters.last_injected = {};  // when the last one left, not when it was taken
   for (const fl_line_counters& cpu : *back) {
     state.returned += cpu.returned;
     state.taken.packets += cpu.followed;
