@@ -12,8 +12,5 @@ inline constexpr document::Budget kExperimentBudget{256 << 10, 10'000, 32};
 inline constexpr document::Budget kPolicyBudget{256 << 10, 10'000, 32};
 // A machine of a few thousand pods; read from a file of root.
 inline constexpr document::Budget kPodsFileBudget{4 << 20, 200'000, 32};
-// JSON between our programs, and what we stored. Its senders have rights, and the doors have limits
-// of their own.
-inline constexpr document::Budget kMessageBudget{64 << 20, 8'000'000, 64};
 
 }  // namespace faultline::api

@@ -14,6 +14,7 @@
 
 #include "api/values.h"
 #include "base/printable.h"
+#include "http/address_key.h"
 
 namespace faultline::controller {
 namespace {
@@ -82,7 +83,7 @@ std::string audit_line(const AuditEntry& entry, const std::string& controller) {
 
 std::string audit_caller(const AuditEntry& entry) {
   if (!entry.user.empty()) return "user " + entry.user;
-  return "from " + entry.from.substr(0, entry.from.rfind(':'));
+  return "from " + http::address_key(entry.from);
 }
 
 bool AuditBudget::take(AuditEntry& entry, const std::string& caller, SteadyTime now) {

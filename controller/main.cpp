@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/printable.h"
 #include "controller/audit.h"
+#include "controller/authenticators.h"
 #include "controller/kubernetes/cluster_side.h"
 #include "controller/kubernetes/run_log_store.h"
 #include "controller/monitoring_file.h"
@@ -28,6 +29,7 @@
 #include "controller/policy_file.h"
 #include "controller/routes/service.h"
 #include "controller/store/state_dir.h"
+#include "http/address_key.h"
 #include "http/token.h"
 
 namespace faultline::controller {
@@ -36,32 +38,6 @@ namespace {
 constexpr int kOk = 0, kBadInput = 3, kCouldNotRun = 5;
 constexpr std::chrono::seconds kEndRuns{5}, kPatience{60}, kLookAtFiles{2}, kHandOver{2};
 constexpr std::chrono::milliseconds kEndRequests{300};
-
-// Who shows the token of notifications is Alertmanager; whoever else `others` say.
-http::Authenticator with_notifier(std::string notifier, http::Authenticator others) {
-  if (notifier.empty()) return others;
-  return [notifier = std::move(notifier), others = std::move(others)](
-             const http::Request& request) -> boost::asio::awaitable<Result<http::Identity>> {
-    http::Identity who;
-    if (http::same_token(http::bearer(request), notifier)) {
-      who.role = "notifier";
-      co_return who;
-    }
-    co_return co_await others(request);
-  };
-}
-
-http::Authenticator authenticator(std::string agent, std::string person) {
-  return [agent = std::move(agent), person = std::move(person)](
-             const http::Request& request) -> boost::asio::awaitable<Result<http::Identity>> {
-    const std::string token = http::bearer(request);
-    http::Identity who;
-    if (token.empty()) co_return who;
-    if (http::same_token(token, agent)) who.role = "agent";
-    if (http::same_token(token, person)) who.role = "person";
-    co_return who;
-  };
-}
 
 std::string random_word() {
   std::random_device device;
@@ -165,8 +141,9 @@ class Controller {
 
   // A question says of whom it is, which only a certificate proves to be the API server's word.
   void audit_webhook(AuditEntry entry) {
-    const std::string caller =
-        options_.webhook_client_name.empty() ? "from " + host_of(entry.from) : audit_caller(entry);
+    const std::string caller = options_.webhook_client_name.empty()
+                                   ? "from " + http::address_key(entry.from)
+                                   : audit_caller(entry);
     if (webhook_lines_.take(entry, caller, clock_.steady())) audit(std::move(entry));
   }
 
@@ -242,7 +219,7 @@ class Controller {
     if (!person) return fail(std::move(person.error()));
     server_.emplace(loop_.get_executor(), std::move(options));
     server_->authenticator(
-        with_notifier(notifier_, authenticator(std::move(*agent), std::move(*person))));
+        with_notifier(notifier_, token_authenticator(std::move(*agent), std::move(*person))));
     service_->add_routes(*server_);
     return {};
   }

@@ -21,15 +21,6 @@ constexpr std::size_t kMostTokens = 20'000;  // that are known to have been good
 
 }  // namespace
 
-std::string address_key(const boost::asio::ip::address& address) {
-  if (address.is_v4()) return address.to_string();
-  const auto v6 = address.to_v6();
-  if (v6.is_v4_mapped())
-    return boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, v6).to_string();
-  const auto bytes = v6.to_bytes();
-  return {bytes.begin(), bytes.begin() + 8};
-}
-
 std::string caller_key(const Identity& who) {
   if (who.user.empty() && who.node.empty()) return {};
   return who.role + '\n' + who.user + '\n' + who.node;

@@ -13,14 +13,13 @@
 #include <unordered_set>
 
 #include "base/rates.h"
+#include "http/address_key.h"
 #include "http/server.h"
 
 namespace faultline::http {
 
 class Session;
 
-// Whom an address stands for: itself, or of IPv6 its /64, of which one machine may have all.
-[[nodiscard]] std::string address_key(const boost::asio::ip::address& address);
 // Whom an identity stands for. Empty: nobody in particular, e.g. everybody who has a shared token.
 [[nodiscard]] std::string caller_key(const Identity& who);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/engine/scope.h"
 
+#include <algorithm>
+
 namespace faultline::controller {
 namespace {
 
@@ -33,7 +35,10 @@ api::Experiment in_own_namespace(api::Experiment experiment) {
 }
 
 Scope scope_of(const api::Experiment& experiment) {
+  const api::ExperimentSpec& spec = experiment.spec;
+  const auto asks = [](const api::AbortCondition& condition) { return !condition.promql.empty(); };
   Scope scope;
+  scope.queries = !spec.expect.signals.empty() || std::ranges::any_of(spec.abortWhen, asks);
   add(experiment.spec.target.selector, scope.hit);
   for (const api::Selector& selector : experiment.spec.observe) add(selector, scope.seen);
   for (const api::Fault& fault : experiment.spec.faults)

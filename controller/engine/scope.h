@@ -15,7 +15,13 @@ namespace faultline::controller {
 
 struct Scope {
   std::set<std::string> hit, seen;  // of targets; of observed pods and peers
+  // It has PromQL, which the monitoring answers with the controller's credentials, so of whatever
+  // namespace the query names: needs the verb `query` in all of them.
+  bool queries = false;
 };
+inline constexpr const char* kQueryVerb = "query";
+inline constexpr const char* kQueryWhy =
+    "a query (expect.signals, abortWhen.promql) can read the metrics of every namespace";
 // After in_own_namespace(): what the document names. What a plan chose is a part of it.
 [[nodiscard]] Scope scope_of(const api::Experiment& experiment);
 

@@ -146,7 +146,13 @@ awaitable<Result<>> Access::may(http::Identity who, std::string verb,
 awaitable<Result<>> Access::may_run(http::Identity who, Scope scope) {
   auto hit = co_await may(who, "create", std::move(scope.hit));
   if (!hit) co_return hit;
-  co_return co_await may(std::move(who), "get", std::move(scope.seen));
+  auto seen = co_await may(who, "get", std::move(scope.seen));
+  if (!seen || !scope.queries) co_return seen;
+  std::set<std::string> everywhere{""};
+  auto queries = co_await may(std::move(who), kQueryVerb, std::move(everywhere));
+  if (!queries && queries.error().code == Errc::kDenied)
+    co_return fail(queries.error().with_context(kQueryWhy));
+  co_return queries;
 }
 
 }  // namespace faultline::controller

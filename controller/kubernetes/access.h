@@ -50,7 +50,8 @@ class Access {
   // kDenied with the namespaces in one line; kInvalid, more than kMostNamespaces; kUnavailable.
   boost::asio::awaitable<Result<>> may(http::Identity who, std::string verb,
                                        std::set<std::string> namespaces);
-  // create in what is hit, get in what is seen. With user, uid, groups and extra of `who`.
+  // create in what is hit, get in what is seen, query everywhere where there is PromQL. With user,
+  // uid, groups and extra of `who`.
   boost::asio::awaitable<Result<>> may_run(http::Identity who, Scope scope);
 
  private:

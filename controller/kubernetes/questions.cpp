@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/kubernetes/questions.h"
 
-#include <algorithm>
-#include <boost/asio/this_coro.hpp>
 #include <boost/json/value.hpp>
 
+#include "http/address_key.h"
 #include "kube/json.h"
 
 namespace faultline::controller {
@@ -12,8 +11,6 @@ namespace {
 
 using boost::asio::awaitable;
 using Object = boost::json::object;
-
-constexpr std::chrono::seconds kPatience{8};  // the API server waits for 10
 
 // At least how many reviews this will be: each namespace that a selector names is one.
 double names_in(const boost::json::value& value) {
@@ -58,11 +55,11 @@ Result<Read> read(const std::string& review) {
 
 }  // namespace
 
-std::string host_of(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
-
 Questions::Questions(const Clock& clock, QuestionOptions options)
     : clock_(clock),
       options_(std::move(options)),
+      turns_(clock,
+             {.under_way = kMostUnderWay, .waiting = kMostWaiting, .of_caller = kMostOfAddress}),
       reviews_({.burst = kReviewsAtOnce, .per_second = kReviewsPerSecond}) {}
 
 http::RouteOptions Questions::route() const {
@@ -77,46 +74,10 @@ http::RouteOptions Questions::route() const {
   return route;
 }
 
-awaitable<Result<std::shared_ptr<void>>> Questions::turn(std::string host) {
-  const auto turns = turns_;
-  std::size_t& of_address = turns->of_address[host];
-  if (of_address >= kMostOfAddress)
-    co_return fail(Errc::kUnavailable,
-                   "too many questions of this address are under way; try again");
-  ++of_address;
-  // Given back with the turn, or when there is none.
-  const std::shared_ptr<void> place(turns.get(), [turns, host](void*) {
-    if (const auto found = turns->of_address.find(host); --found->second == 0)
-      turns->of_address.erase(found);
-  });
-  if (!turns->ended)
-    turns->ended = std::make_unique<Signal>(co_await boost::asio::this_coro::executor);
-  if (turns->under_way >= kMostUnderWay) {
-    if (turns->waiting >= kMostWaiting)
-      co_return fail(Errc::kUnavailable, "too many questions are under way; try again");
-    ++turns->waiting;
-    struct Leave {
-      std::shared_ptr<Turns> turns;
-      ~Leave() { --turns->waiting; }
-    } const leave{turns};
-    const SteadyTime until = clock_.steady() + kPatience;
-    while (turns->under_way >= kMostUnderWay) {
-      const bool ended = co_await turns->ended->wait(until);
-      if (!ended && turns->under_way >= kMostUnderWay)
-        co_return fail(Errc::kUnavailable, "too many questions are under way; try again");
-    }
-  }
-  ++turns->under_way;
-  const auto give_back = [turns, place](void*) {
-    --turns->under_way;
-    turns->ended->notify();
-  };
-  co_return std::shared_ptr<void>(turns.get(), give_back);
-}
-
 awaitable<Result<Questions::Question>> Questions::open(std::string review, std::string from) {
-  std::string host = host_of(from);
-  auto turn = co_await this->turn(std::move(host));
+  const std::string address = http::address_key(from);
+  std::string caller = address, what = "questions";
+  auto turn = co_await turns_.take(std::move(caller), std::move(what));
   if (!turn) co_return fail(turn.error());
   Result<Read> opened;
   if (options_.worker == nullptr) {
@@ -127,7 +88,7 @@ awaitable<Result<Questions::Question>> Questions::open(std::string review, std::
   }
   if (!opened) co_return fail(opened.error());
   // Nobody's name is proven by what the question says, so that its address has to stand for it.
-  if (!reviews_.take(host_of(from), clock_.steady(), opened->reviews).allowed)
+  if (!reviews_.take(address, clock_.steady(), opened->reviews).allowed)
     co_return fail(Errc::kUnavailable, "too much is asked from this address; try again");
   co_return Question{std::move(opened->request), std::move(*turn)};
 }

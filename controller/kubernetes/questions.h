@@ -7,15 +7,13 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/json/object.hpp>
 #include <cstddef>
-#include <list>
-#include <map>
 #include <memory>
 #include <string>
 
 #include "base/clock.h"
 #include "base/rates.h"
 #include "base/result.h"
-#include "controller/routes/signal.h"
+#include "controller/routes/turns.h"
 #include "controller/store/worker.h"
 #include "http/server.h"
 
@@ -38,6 +36,7 @@ class Questions {
   static constexpr std::size_t kMostMemory = 8 << 20;  // of what is parsed, bytes
   static constexpr std::size_t kMostUnderWay = 4, kMostWaiting = 256;
   // Under way or waiting: whoever asks without end fills his own share and not the API server's.
+  // Of several addresses each has its turn (controller/routes/turns.h).
   static constexpr std::size_t kMostOfAddress = 24;
   static constexpr double kReviewsAtOnce = 640, kReviewsPerSecond = 64;  // of one asker
 
@@ -53,20 +52,10 @@ class Questions {
   boost::asio::awaitable<Result<Question>> open(std::string review, std::string from);
 
  private:
-  boost::asio::awaitable<Result<std::shared_ptr<void>>> turn(std::string host);
-
   const Clock& clock_;
   QuestionOptions options_;
+  Turns turns_;
   Rates reviews_;
-  struct Turns {
-    std::size_t under_way = 0, waiting = 0;
-    std::map<std::string, std::size_t> of_address;  // never 0
-    std::unique_ptr<Signal> ended;
-  };
-  std::shared_ptr<Turns> turns_ = std::make_shared<Turns>();
 };
-
-// "10.0.0.1" of "10.0.0.1:4711", "[2001:db8::1]" of "[2001:db8::1]:4711".
-[[nodiscard]] std::string host_of(const std::string& peer);
 
 }  // namespace faultline::controller

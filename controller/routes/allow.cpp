@@ -46,11 +46,16 @@ class Service::Sight {
       co_return known->second;
     if (known_.size() >= kMostAsked)
       co_return fail(Errc::kInvalid,
-                     "runs of too many namespaces come into question; say which with namespace=");
+                     "too many namespaces come into question; say which with namespace=");
     const auto allowed = co_await service_.allow_run(who_, "get", ref);
     if (!allowed && allowed.error().code == Errc::kUnavailable) co_return fail(allowed.error());
     known_[ref.namespaces] = allowed.has_value();
     co_return allowed.has_value();
+  }
+  // Of pods of one namespace.
+  boost::asio::awaitable<Result<bool>> sees_pods(std::string ns) {
+    const RunRef pods{.namespaces = {std::move(ns)}};
+    co_return co_await sees(pods);
   }
   // The next question may be one too many.
   [[nodiscard]] bool tired() const { return known_.size() >= kMostAsked; }
@@ -238,14 +243,45 @@ boost::asio::awaitable<Result<Service::Page>> Service::visible(http::Identity wh
   co_return page;
 }
 
+// Everybody sees the nodes; of pods those that one may see experiments of.
+boost::asio::awaitable<Result<std::vector<api::NodeStatus>>> Service::visible_pods(
+    http::Identity who, std::vector<api::NodeStatus> nodes, std::optional<std::string> ns) {
+  Sight sight(*this, std::move(who));
+  std::map<std::string, bool> visible;
+  for (api::NodeStatus& node : nodes) {
+    for (const api::PodRef& pod : node.pods) {
+      if (visible.contains(pod.namespace_)) continue;
+      if (ns && pod.namespace_ != *ns) {
+        visible[pod.namespace_] = false;
+        continue;
+      }
+      std::string space = pod.namespace_;
+      const auto seen = co_await sight.sees_pods(std::move(space));
+      if (!seen) co_return fail(seen.error());
+      visible[pod.namespace_] = *seen;
+    }
+    std::erase_if(node.pods, [&](const api::PodRef& pod) { return !visible[pod.namespace_]; });
+  }
+  co_return nodes;
+}
+
 boost::asio::awaitable<Result<>> Service::allow_start(http::Identity who,
                                                       const api::Experiment& experiment) {
   if (!may_) co_return Result<>{};
   Scope scope = scope_of(experiment);
   scope.hit.insert(experiment.metadata.namespace_);
   auto hit = co_await allow(who, "create", std::move(scope.hit));
-  if (!hit || scope.seen.empty()) co_return hit;
-  co_return co_await allow(std::move(who), "get", std::move(scope.seen));
+  if (!hit) co_return hit;
+  if (!scope.seen.empty()) {
+    auto seen = co_await allow(who, "get", std::move(scope.seen));
+    if (!seen) co_return seen;
+  }
+  if (!scope.queries) co_return Result<>{};
+  std::set<std::string> everywhere{""};
+  auto queries = co_await allow(std::move(who), kQueryVerb, std::move(everywhere));
+  if (!queries && queries.error().code == Errc::kDenied)
+    co_return fail(queries.error().with_context(kQueryWhy));
+  co_return queries;
 }
 
 }  // namespace faultline::controller

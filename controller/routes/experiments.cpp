@@ -90,7 +90,7 @@ boost::asio::awaitable<Response> Service::start_experiment(http::Request request
   if (*dry_run) {
     Result<api::RunPlan> plan = engine_.plan(*experiment, now());
     if (!plan) co_return http::problem(plan.error());
-    auto alerts = co_await plan_alerts(std::move(*experiment));
+    auto alerts = co_await plan_alerts(std::move(*experiment), request.who.name());
     if (!alerts) co_return http::problem(alerts.error());
     plan->alerts = std::move(*alerts);
     co_return Response{.body = api::to_json_text(*plan)};

@@ -77,24 +77,12 @@ Result<observe::MonitoringSources> Monitoring::sources() const {
 }
 
 boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> Monitoring::begin(
-    api::Experiment experiment) {
+    api::Experiment experiment, std::string caller) {
   auto from = sources();
   if (!from) co_return fail(std::move(from.error()));
-  const SteadyTime late = clock_.steady() + kTurn;
-  while (asking_ >= kMostAsking)
-    if (!co_await asked_.wait(late))
-      co_return fail(Errc::kUnavailable,
-                     "the monitoring is being asked for other experiments; try again later");
-  struct Turn {
-    Monitoring& of;
-    explicit Turn(Monitoring& monitoring) : of(monitoring) { ++of.asking_; }
-    ~Turn() {
-      --of.asking_;
-      of.asked_.notify();
-    }
-    Turn(const Turn&) = delete;
-    Turn& operator=(const Turn&) = delete;
-  } const turn{*this};
+  std::string what = "experiments that ask the monitoring";
+  const auto turn = co_await turns_.take(std::move(caller), std::move(what));
+  if (!turn) co_return fail(turn.error());
   auto watcher = std::make_shared<observe::Watcher>(executor_, std::move(*from),
                                                     std::move(experiment), clock_);
   co_await watcher->begin();

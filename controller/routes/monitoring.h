@@ -13,7 +13,7 @@
 #include "api/monitoring_config.h"
 #include "base/clock.h"
 #include "controller/observe/watcher.h"
-#include "controller/routes/signal.h"
+#include "controller/routes/turns.h"
 
 namespace faultline::controller {
 
@@ -24,7 +24,9 @@ class Monitoring {
  public:
   // `clock` must outlive this.
   Monitoring(boost::asio::any_io_executor executor, const Clock& clock)
-      : executor_(std::move(executor)), clock_(clock), asked_(executor_) {}
+      : executor_(std::move(executor)),
+        clock_(clock),
+        turns_(clock, {.under_way = kMostAsking, .patience = kTurn}) {}
 
   // From now on; runs under way go on with what they have.
   void configure(std::vector<api::MonitoringEndpoint> endpoints) {
@@ -36,9 +38,10 @@ class Monitoring {
   // A watcher that has asked for all that is known before a run. Errors name the source and the
   // file (a token or certificate that cannot be read). A source that does not answer is no error
   // but a problem in the record. What a source answers may be megabytes, so that only kMostAsking
-  // ask at a time and the others wait for their turn. kUnavailable: it did not come in kTurn.
+  // ask at a time and the others wait for their turn, each `caller` in its own (turns.h).
+  // kUnavailable: it did not come in kTurn.
   [[nodiscard]] boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> begin(
-      api::Experiment experiment);
+      api::Experiment experiment, std::string caller);
 
   // A notification of this receiver arrived here. Of a flood of names the first are kept.
   void heard_of(const std::string& receiver);
@@ -53,8 +56,7 @@ class Monitoring {
   boost::asio::any_io_executor executor_;
   const Clock& clock_;
   std::vector<api::MonitoringEndpoint> endpoints_;
-  std::size_t asking_ = 0;
-  Signal asked_;  // asking_ is smaller now
+  Turns turns_;
   std::set<std::string> receivers_;  // whose notifications arrived here since the start
 };
 

@@ -71,22 +71,13 @@ void Service::add_routes(http::Server& server) {
 }
 
 boost::asio::awaitable<Response> Service::get_nodes(http::Request request) {
-  std::vector<api::NodeStatus> nodes = engine_.nodes(now());
-  // Everybody sees the nodes; of pods those that one may see experiments of.
-  std::set<std::string> everywhere{""};
-  const auto all = co_await allow(request.who, "get", std::move(everywhere));
-  std::map<std::string, bool> visible;
-  for (api::NodeStatus& node : nodes) {
-    if (all) break;
-    for (const api::PodRef& pod : node.pods) {
-      if (visible.contains(pod.namespace_)) continue;
-      std::set<std::string> one{pod.namespace_};
-      const auto allowed = co_await allow(request.who, "get", std::move(one));
-      visible[pod.namespace_] = allowed.has_value();
-    }
-    std::erase_if(node.pods, [&](const api::PodRef& pod) { return !visible[pod.namespace_]; });
-  }
-  auto make = [nodes = std::move(nodes)]() -> Response {
+  std::optional<std::string> ns;
+  if (const auto only = request.query.find("namespace"); only != request.query.end())
+    ns = only->second;
+  std::vector<api::NodeStatus> all = engine_.nodes(now());
+  auto nodes = co_await visible_pods(request.who, std::move(all), std::move(ns));
+  if (!nodes) co_return http::problem(nodes.error());
+  auto make = [nodes = std::move(*nodes)]() -> Response {
     try {
       return {.body = api::to_json_text(nodes)};
     } catch (const std::exception& e) {  // of the worker's thread: nobody else would catch it

@@ -31,7 +31,7 @@ boost::asio::awaitable<Result<std::string>> Service::begin_run(api::Experiment e
                                                                AuditEntry& entry) {
   if (auto can = can_begin(); !can) co_return fail(std::move(can.error()));
   api::Experiment looked_at = experiment;
-  auto watcher = co_await look_before(std::move(looked_at));
+  auto watcher = co_await look_before(std::move(looked_at), who);
   if (!watcher) co_return fail(std::move(watcher.error()));
   // The monitoring may have taken its time.
   if (auto can = can_begin(); !can) co_return fail(std::move(can.error()));

@@ -145,8 +145,10 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   };
   // Null: the experiment asks nothing of the monitoring. kInvalid: an alert that it expects could
   // not fire, and nobody said that it runs anyway.
-  awaitable<Result<std::shared_ptr<observe::Watcher>>> look_before(api::Experiment experiment);
-  awaitable<Result<std::vector<api::PlannedAlert>>> plan_alerts(api::Experiment experiment);
+  awaitable<Result<std::shared_ptr<observe::Watcher>>> look_before(api::Experiment experiment,
+                                                                   std::string who);
+  awaitable<Result<std::vector<api::PlannedAlert>>> plan_alerts(api::Experiment experiment,
+                                                                std::string who);
   void follow_monitoring(const std::string& run, std::shared_ptr<observe::Watcher> watcher);
   awaitable<void> watch(std::string run, std::shared_ptr<observe::Watcher> watcher);
   void watched_ended(const std::string& run, const std::exception_ptr& error);
@@ -191,6 +193,11 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   // The run that is meant, with the right to `verb` it: kNotFound, kDenied, kConflict (a name that
   // means several, where something is changed). Act on RunRef::run only.
   awaitable<Result<RunRef>> choose(http::Identity who, std::string verb, Wanted wanted);
+  // `ns`: only the pods of this namespace. kInvalid: they are of more namespaces than one request
+  // may ask about.
+  awaitable<Result<std::vector<api::NodeStatus>>> visible_pods(http::Identity who,
+                                                               std::vector<api::NodeStatus> nodes,
+                                                               std::optional<std::string> ns);
   awaitable<Result<RunRef>> newest(Sight& sight, Wanted wanted);
   awaitable<Result<RunRef>> only_active(Sight& sight, RunRef newest);
   struct Page {

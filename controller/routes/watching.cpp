@@ -14,6 +14,7 @@
 #include "controller/engine/planned_alerts.h"
 #include "controller/routes/notification.h"
 #include "controller/routes/service.h"
+#include "http/address_key.h"
 #include "report/detections.h"
 
 namespace faultline::controller {
@@ -49,12 +50,12 @@ void Service::monitoring(std::vector<api::MonitoringEndpoint> endpoints) {
 }
 
 boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> Service::look_before(
-    api::Experiment experiment) {
+    api::Experiment experiment, std::string who) {
   if (monitoring_field(experiment.spec).empty()) co_return nullptr;
   // What the engine would refuse is refused before the monitoring is asked.
   if (auto plan = engine_.plan(experiment, now()); !plan) co_return fail(std::move(plan.error()));
   api::Experiment asked = experiment;
-  auto watcher = co_await monitoring_.begin(std::move(asked));
+  auto watcher = co_await monitoring_.begin(std::move(asked), std::move(who));
   if (!watcher) co_return fail(std::move(watcher.error()));
   if (auto fine = require_possible(experiment, planned_alerts(experiment, (*watcher)->record()));
       !fine)
@@ -151,11 +152,11 @@ void Service::check_queries() {
 }
 
 boost::asio::awaitable<Result<std::vector<api::PlannedAlert>>> Service::plan_alerts(
-    api::Experiment experiment) {
+    api::Experiment experiment, std::string who) {
   if (experiment.spec.expect.alerts.empty() || !monitoring_.has_prometheus())
     co_return std::vector<api::PlannedAlert>{};
   api::Experiment asked = experiment;
-  const auto watcher = co_await monitoring_.begin(std::move(asked));
+  const auto watcher = co_await monitoring_.begin(std::move(asked), std::move(who));
   if (!watcher) co_return fail(watcher.error());
   co_return planned_alerts(experiment, (*watcher)->record());
 }
@@ -172,7 +173,7 @@ boost::asio::awaitable<Response> Service::get_monitoring(http::Request request) 
                              {"notifications", options_.notifications_token_file}};
   if (!monitoring_.endpoints().empty()) {
     api::Experiment nothing;
-    const auto watcher = co_await monitoring_.begin(std::move(nothing));
+    const auto watcher = co_await monitoring_.begin(std::move(nothing), request.who.name());
     if (!watcher) co_return http::problem(watcher.error());
     const boost::json::value record = api::to_json((*watcher)->record());
     answer["sources"] = record.at("sources");
@@ -183,7 +184,7 @@ boost::asio::awaitable<Response> Service::get_monitoring(http::Request request) 
 
 boost::asio::awaitable<Response> Service::take_notification(http::Request request) {
   const UtcTime at = clock_.utc();
-  if (!notifiers_.take(request.peer.substr(0, request.peer.rfind(':')), clock_.steady()).allowed)
+  if (!notifiers_.take(http::address_key(request.peer), clock_.steady()).allowed)
     co_return http::problem(429, "too many notifications a second of this address");
   if (notifications_parsing_ >= kMostParsing)
     co_return http::problem(429, "other notifications are being read");

@@ -44,7 +44,7 @@ TEST(MonitoringTurns, OnlyAFewAskAtATimeAndAllComeToTheirTurn) {
         io,
         [&]() -> asio::awaitable<void> {
           api::Experiment nothing;
-          const auto watcher = co_await monitoring.begin(std::move(nothing));
+          const auto watcher = co_await monitoring.begin(std::move(nothing), "jane");
           EXPECT_TRUE(watcher) << watcher.error().message;
           if (watcher) ++answered;
         },

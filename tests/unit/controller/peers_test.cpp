@@ -112,6 +112,15 @@ TEST(Peers, AnExceptionsNamespaceIsSettledAndAskedForAsAPeers) {
   EXPECT_THAT(scope_of(named).seen, ElementsAre("monitoring"));
 }
 
+TEST(Peers, AQueryOfTheMonitoringIsARightOfItsOwn) {
+  EXPECT_FALSE(scope_of(experiment("  expect: {alerts: [{name: HighLatency}]}\n")).queries);
+  EXPECT_TRUE(
+      scope_of(experiment("  expect: {signals: [{promql: up, equals: request.rate}]}\n")).queries);
+  EXPECT_TRUE(scope_of(experiment("  abortWhen: [{promql: up, below: 1}]\n")).queries);
+  EXPECT_FALSE(
+      scope_of(experiment("  abortWhen: [{effect: request.errors, above: 10%}]\n")).queries);
+}
+
 class PeersOfARun : public testing::Test {
  protected:
   PeersOfARun() : engine_({.first_revision = 1000, .random = [] { return 6; }}) {

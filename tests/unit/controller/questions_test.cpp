@@ -113,6 +113,41 @@ TEST_F(QuestionsTest, OneAddressFillsItsOwnShareAndNotTheApiServers) {
   EXPECT_EQ(done, static_cast<int>(Questions::kMostOfAddress - Questions::kMostUnderWay + 1));
 }
 
+// November's queue was full of 11 addresses, and the API server was refused.
+TEST_F(QuestionsTest, OfManyAddressesThatFillTheQueueEachHasItsTurn) {
+  std::vector<Questions::Question> under_way;
+  for (std::size_t i = 0; i < Questions::kMostUnderWay; ++i)
+    under_way.push_back(std::move(*open(review(), "10.0.1.9:1")));
+  std::vector<std::string> answered;
+  int refused = 0;
+  const auto ask = [&](std::string from) -> boost::asio::awaitable<void> {
+    std::string asked_from = from;
+    const auto question = co_await questions_.open(review(), std::move(asked_from));
+    if (question)
+      answered.push_back(std::move(from));
+    else
+      ++refused;
+  };
+  io_.restart();
+  for (std::size_t host = 0; host < 12; ++host)
+    for (std::size_t i = 0; i < Questions::kMostOfAddress; ++i)
+      boost::asio::co_spawn(io_, ask("10.2.0." + std::to_string(host) + ":1"),
+                            boost::asio::detached);
+  io_.run_for(std::chrono::milliseconds(100));
+  const int before = refused;
+  EXPECT_EQ(before, static_cast<int>(12 * Questions::kMostOfAddress - Questions::kMostWaiting));
+  boost::asio::co_spawn(io_, ask("10.0.0.1:1"), boost::asio::detached);
+  io_.run_for(std::chrono::milliseconds(100));
+  EXPECT_EQ(refused, before + 1) << "the newest of the address with the most made room";
+  under_way.clear();
+  io_.run_for(std::chrono::seconds(5));
+  EXPECT_EQ(answered.size(), Questions::kMostWaiting);
+  const auto server = std::ranges::find(answered, "10.0.0.1:1");
+  ASSERT_NE(server, answered.end());
+  EXPECT_LE(server - answered.begin(), 12 + static_cast<long>(Questions::kMostUnderWay))
+      << "it waits for one question of each other address";
+}
+
 TEST_F(QuestionsTest, TheRouteHasALimitAndAsksForTheCertificateThatIsNamed) {
   EXPECT_EQ(questions_.route().max_body, Questions::kMostBytes);
   EXPECT_FALSE(questions_.route().before);

@@ -199,6 +199,48 @@ TEST_F(WhoMayWhat, EveryDoorAnswersEveryActorAsTheDocumentSays) {
   go(true);
 }
 
+TEST_F(WhoMayWhat, AQueryOfTheMonitoringNeedsItsOwnRight) {
+  const AgentDouble agent(client("agent-token"), "n1");
+  const std::string target = "/api/v1/experiments?dryRun=true&namespace=shop";
+  const std::string plain = api::to_yaml(experiment(kLong));
+  const auto plan = [&](const std::string& text, const std::string& token) {
+    return call("POST", target, text, token);
+  };
+  for (int i = 0; i < 500 && plan(plain, "jane-token")->status != 200; ++i)
+    std::this_thread::sleep_for(milliseconds(20));  // the agent has not come yet
+  ASSERT_EQ(plan(plain, "jane-token")->status, 200);
+  for (const char* query : {"  abortWhen: [{promql: up, below: 1}]\n",
+                            "  expect: {signals: [{promql: up, equals: request.rate}]}\n"}) {
+    const std::string text = api::to_yaml(experiment(std::string(kLong) + query));
+    const auto refused = plan(text, "jane-token");
+    EXPECT_EQ(refused->status, 403) << query;
+    EXPECT_THAT(refused->body, HasSubstr("the metrics of every namespace"));
+    EXPECT_THAT(refused->body, HasSubstr("may not query"));
+    EXPECT_EQ(plan(text, "admin-token")->status, 200) << plan(text, "admin-token")->body;
+  }
+}
+
+TEST_F(WhoMayWhat, ForAListOfPodsRightsAreAskedInSoManyNamespaces) {
+  std::vector<api::PodRef> pods;
+  for (int i = 0; i < 100; ++i) pods.push_back(pod("n" + std::to_string(i), "p", "", {}));
+  pods.push_back(pod("shop", "payments", "", {}));
+  const api::SyncRequest hello{.instance = "x", .info = node_info("n1"), .pods = pods};
+  ASSERT_EQ(call("POST", "/api/v1/nodes/n1/sync", api::to_json_text(hello), "agent-token")->status,
+            200);
+  const auto refused = call("GET", "/api/v1/nodes", "", "jane-token");
+  EXPECT_EQ(refused->status, 400);
+  EXPECT_THAT(refused->body, HasSubstr("say which with namespace="));
+  const auto pods_seen = [&](const std::string& query, const std::string& token) {
+    const auto answer = call("GET", "/api/v1/nodes" + query, "", token);
+    EXPECT_EQ(answer->status, 200) << answer->body;
+    return boost::json::parse(answer->body).as_array().at(0).at("pods").as_array().size();
+  };
+  EXPECT_EQ(pods_seen("?namespace=shop", "jane-token"), 1U);
+  EXPECT_EQ(pods_seen("?namespace=n1", "jane-token"), 0U);
+  EXPECT_EQ(pods_seen("?namespace=n1", "admin-token"), 1U);
+  EXPECT_EQ(pods_seen("", "admin-token"), 101U);
+}
+
 TEST_F(WhoMayWhat, MetricsNameNobody) {
   const AgentDouble agent(client("agent-token"), "n1");
   const auto metrics = call("GET", "/metrics", "", "");

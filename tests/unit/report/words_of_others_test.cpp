@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One hostile text in every field of a run that others fill, through every writer of a report.
 #include <boost/json.hpp>
+#include <map>
 
 #include "report/html_parts.h"
 #include "report/report.h"
@@ -16,13 +17,24 @@ using testing_words::expect_tame;
 using testing_words::hostile_as_sent;
 using testing_words::kHostile;
 
+// Two windows of each pod and phase: hostile_as_sent() tries each text with the whole record, and
+// what holds for two windows holds for forty.
+api::RunRecord with_few_windows(api::RunRecord record) {
+  std::map<std::pair<std::string, api::RunPhase>, int> kept;
+  for (api::NodeRecord& node : record.nodes)
+    std::erase_if(node.windows, [&](const api::EffectWindow& window) {
+      return ++kept[{window.pod.id(), window.phase}] > 2;
+    });
+  return record;
+}
+
 // A run in which every text is hostile, and what its report is then; and a report that itself is
-// hostile, as one from a controller that lies. Four reports and no more: each takes half a minute
-// where memory is checked.
+// hostile, as one from a controller that lies.
 template <class Check>
 void for_every_report(Check check) {
   const api::RunRecord slow = synthetic::slow_payments(1), refused = synthetic::refused_connects(1);
-  for (const api::RunRecord& hostile : {all_hostile(slow), hostile_as_sent(refused)})
+  for (const api::RunRecord& hostile :
+       {all_hostile(slow), hostile_as_sent(with_few_windows(refused))})
     check(build(hostile), hostile);
   check(all_hostile(build(slow)), all_hostile(slow));
   check(all_hostile(build(refused)), all_hostile(refused));
@@ -68,7 +80,7 @@ TEST(WordsOfOthers, AreTameInTheDataOfThePage) {
 }
 
 TEST(WordsOfOthers, StayWhatTheyAreInJson) {
-  const api::Report report = hostile_as_sent(build(synthetic::slow_payments(1)));
+  const api::Report report = hostile_as_sent(build(with_few_windows(synthetic::slow_payments(1))));
   ASSERT_NE(report.stateReason.find(kHostile), std::string::npos);
   const std::string text = api::to_json_text(report);
   expect_tame(text, "JSON");
