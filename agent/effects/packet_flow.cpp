@@ -70,7 +70,7 @@ const char* words_of(std::uint32_t gap) {
     case FL_GAP_SEVERAL:
       return "several requests at once";
     case FL_GAP_HTTP2:
-      return "HTTP/2: several requests at once";
+      return "HTTP/2 whose beginning was not seen, or more connections of it than are followed";
     case FL_GAP_STREAM:
       return "a stream: data without turns";
     case FL_GAP_TLS_HTTP2:
@@ -85,8 +85,35 @@ const char* words_of(std::uint32_t gap) {
       return "lost or reordered segments of TLS";
     case FL_GAP_TICKET:
       return "first of a TLS 1.3 connection: a session ticket may be taken for the answer";
+    case FL_GAP_H2_LOST:
+      return "lost or reordered segments of HTTP/2";
+    case FL_GAP_H2_FULL:
+      return "HTTP/2, more at once than are remembered";
+    case FL_GAP_STATUS:
+      return "HTTP/2, a status that is told by a header which was not seen";
+    case FL_GAP_EARLY:
+      return "HTTP/2, the answer began before the request was over";
+    case FL_GAP_TRAILER:
+      return "HTTP/2, a status of gRPC that is told by a header which was not seen";
+    case FL_GAP_H2_CUT:
+      return "lost or reordered segments of HTTP/2 while the answer was under way";
     default:
       return "more of the answer came after a pause of 5 s";
+  }
+}
+
+// The metrics that have nothing of such a request.
+const char* metrics_of(std::uint32_t gap) {
+  switch (gap) {
+    case FL_GAP_EARLY:
+      return "request.latency";
+    case FL_GAP_LATE:
+    case FL_GAP_H2_CUT:
+      return "request.duration";
+    case FL_GAP_TRAILER:
+      return "request.errors";
+    default:
+      return kOfRequests;
   }
 }
 
@@ -189,12 +216,12 @@ class PacketFlow final : public Collector {
   // What was read of a service in one bank, and what it has grown by in both.
   struct Last {
     HistogramGrowth latency, duration;
-    std::uint64_t failed = 0, cut_off = 0, abandoned = 0, unanswered = 0;
+    std::uint64_t failed = 0, cut_off = 0, abandoned = 0, unanswered = 0, early = 0;
     std::array<std::uint64_t, 8> responses{};
   };
   struct Growth {
     api::Histogram latency, duration;
-    std::uint64_t failed = 0, cut_off = 0, abandoned = 0, unanswered = 0;
+    std::uint64_t failed = 0, cut_off = 0, abandoned = 0, unanswered = 0, early = 0;
     std::array<std::uint64_t, 8> responses{};
   };
 
@@ -302,14 +329,14 @@ class PacketFlow final : public Collector {
                        std::vector<api::Gap>& gaps) const {
     std::uint64_t missed_requests = 0;
     for (std::uint32_t gap = FL_GAP_FIRST_OF_REQUESTS; gap < FL_GAPS; ++gap)
-      missed_requests += now.gaps[gap] - last_.gaps[gap];
+      if (metrics_of(gap) == kOfRequests) missed_requests += now.gaps[gap] - last_.gaps[gap];
     for (std::uint32_t gap = 1; gap < FL_GAPS; ++gap) {
       const std::uint64_t missed = now.gaps[gap] - last_.gaps[gap];
       if (missed == 0) continue;
       const bool of_requests = gap >= FL_GAP_FIRST_OF_REQUESTS;
       const std::uint64_t of = std::max<std::uint64_t>(
           missed, of_requests ? requests + missed_requests : now.active - last_.active);
-      add_gap(gaps, gap == FL_GAP_LATE ? "request.duration" : kOfRequests,
+      add_gap(gaps, metrics_of(gap),
               grouped(missed) + " of " + grouped(of) +
                   (of_requests ? " requests: " : " connections: ") + words_of(gap));
       gaps.back().missed = missed;
@@ -336,7 +363,7 @@ class PacketFlow final : public Collector {
     for (std::uint32_t bank = 0; bank < (cut_.reads_second() ? FL_BANKS : 1); ++bank)
       add_growth(skeleton_->bss->fl_flow_services[index + bank * FL_FLOW_SERVICES],
                  services_[index][bank], sum);
-    const std::uint64_t answered = sum.latency.count();
+    const std::uint64_t answered = sum.latency.count() + sum.early;
     samples.push_back(counter("request.rate", labels, answered));
     add_histogram("request.latency", labels, std::move(sum.latency), samples);
     add_histogram("request.duration", labels, std::move(sum.duration), samples);
@@ -368,6 +395,7 @@ class PacketFlow final : public Collector {
     sum.cut_off += growth(service.failed_unanswered, last.cut_off);
     sum.abandoned += growth(service.abandoned, last.abandoned);
     sum.unanswered += growth(service.unanswered, last.unanswered);
+    sum.early += growth(service.early, last.early);
     for (std::size_t status = 0; status < sum.responses.size(); ++status)
       sum.responses[status] += growth(service.responses[status], last.responses[status]);
   }

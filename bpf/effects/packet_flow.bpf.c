@@ -25,6 +25,23 @@ struct {
 	__type(value, struct fl_flow_connection);
 } fl_flow_conns SEC(".maps");
 
+/* Of HTTP/2. Most pods have few of either, so the memory is only taken when it is used. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, FL_H2_CONNECTIONS);
+	__type(key, struct fl_flow_key);
+	__type(value, struct fl_h2_connection);
+} fl_flow_h2 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, FL_H2_STREAMS);
+	__type(key, struct fl_flow_key);
+	__type(value, struct fl_h2_stream);
+} fl_flow_streams SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, FL_BANKS);
@@ -92,13 +109,16 @@ static __always_inline __u32 fl_flow_find_service(__u32 side, __u32 port, struct
 	return index ? *index : FL_FLOW_SERVICES;
 }
 
-enum fl_flow_end { FL_END_FAILED, FL_END_ABANDONED, FL_END_UNANSWERED };
-
 /* The connection, or its direction, ends: a request that waits gets no answer, and an answer is over. */
-static __always_inline void fl_flow_ends(struct fl_flow_connection *conn, struct fl_flow_counters *c, enum fl_flow_end how)
+static __always_inline void fl_flow_ends(const struct fl_flow_key *key, struct fl_flow_connection *conn,
+					 struct fl_flow_counters *c, enum fl_flow_end how)
 {
 	struct fl_flow_service *service = fl_flow_service(conn);
 
+	if (conn->kind == FL_KIND_HTTP2) {
+		fl_h2_ends(&fl_flow_h2, key, conn, how);
+		return;
+	}
 	fl_flow_finish(conn);
 	if (conn->held_ns) {
 		fl_flow_request_missed(conn, c, FL_GAP_TICKET);
@@ -118,15 +138,15 @@ static __always_inline void fl_flow_ends(struct fl_flow_connection *conn, struct
 }
 
 /* The server accepts the connection. */
-static __always_inline void fl_flow_open(const struct fl_segment *s, __u32 side, struct fl_flow_counters *c)
+static __noinline int fl_flow_open(const struct fl_segment *s, __u32 side, struct fl_flow_counters *c)
 {
 	struct fl_flow_connection fresh = {};
 	struct fl_flow_connection *old = bpf_map_lookup_elem(&fl_flow_conns, &s->key);
 
 	if (old) {
 		if (old->isn == s->ack && old->side == side && !(old->flags & FL_FLOW_OLD)) /* sent again */
-			return;
-		fl_flow_ends(old, c, FL_END_UNANSWERED);
+			return fl_done();
+		fl_flow_ends(&s->key, old, c, FL_END_UNANSWERED);
 	}
 	fresh.side = side;
 	fresh.isn = s->ack;
@@ -138,21 +158,22 @@ static __always_inline void fl_flow_open(const struct fl_segment *s, __u32 side,
 	if (bpf_map_update_elem(&fl_flow_conns, &s->key, &fresh, BPF_ANY))
 		c->errors++;
 	fl_flow_set_port(side, s->key.pod_port);
+	return fl_done();
 }
 
 /* Nobody saw who opened the connection of this data: it is entered, so that it counts once a window. */
-static __always_inline void fl_flow_unknown(const struct fl_segment *s, struct fl_flow_counters *c)
+static __noinline int fl_flow_unknown(const struct fl_segment *s, struct fl_flow_counters *c)
 {
 	struct fl_flow_connection fresh = {};
 	struct fl_flow_connection *old;
 
 	if (!fl_flow_ready || !s->payload)
-		return;
+		return fl_done();
 	old = bpf_map_lookup_elem(&fl_flow_conns, &s->key);
 	if (old) {
 		if (old->side == FL_FLOW_NO_SIDE)
 			fl_flow_active(old, c);
-		return;
+		return fl_done();
 	}
 	fresh.side = FL_FLOW_NO_SIDE;
 	fresh.gap = FL_GAP_SIDE;
@@ -161,6 +182,16 @@ static __always_inline void fl_flow_unknown(const struct fl_segment *s, struct f
 	c->connections++;
 	if (bpf_map_update_elem(&fl_flow_conns, &s->key, &fresh, BPF_NOEXIST))
 		c->errors++;
+	return fl_done();
+}
+
+static __always_inline struct fl_turn fl_flow_turn(struct __sk_buff *skb, struct fl_segment *s, struct fl_flow_connection *conn,
+						   struct fl_flow_counters *c)
+{
+	struct fl_turn t = {.skb = skb, .s = s, .conn = conn, .counters = c, .now = bpf_ktime_get_ns(),
+			    .h2_connections = &fl_flow_h2, .h2_streams = &fl_flow_streams};
+
+	return t;
 }
 
 /* A segment of the client. */
@@ -177,7 +208,7 @@ static __always_inline void fl_flow_from_client(struct __sk_buff *skb, struct fl
 	if (!c)
 		return;
 	if (!conn) {
-		fl_flow_unknown(s, c);
+		fl_did(fl_flow_unknown(s, c));
 		return;
 	}
 	if (conn->side != side) {
@@ -190,7 +221,7 @@ static __always_inline void fl_flow_from_client(struct __sk_buff *skb, struct fl
 		if (conn->gap)
 			return;
 		if (!(conn->flags & FL_FLOW_KNOWS_REQUEST) || fl_is_after(end, conn->request_end)) {
-			struct fl_turn t = {.skb = skb, .s = s, .conn = conn, .counters = c, .now = bpf_ktime_get_ns()};
+			struct fl_turn t = fl_flow_turn(skb, s, conn, c);
 
 			if (conn->service == FL_FLOW_NO_SERVICE)
 				conn->service = fl_flow_find_service(
@@ -202,7 +233,7 @@ static __always_inline void fl_flow_from_client(struct __sk_buff *skb, struct fl
 	}
 	if (s->flags & (FL_FIN | FL_RST)) {
 		conn->flags |= FL_FLOW_CLIENT_FIN;
-		fl_flow_ends(conn, c, FL_END_ABANDONED);
+		fl_flow_ends(&s->key, conn, c, FL_END_ABANDONED);
 	}
 }
 
@@ -217,7 +248,7 @@ static __always_inline void fl_flow_from_server(struct __sk_buff *skb, struct fl
 		return;
 	conn = bpf_map_lookup_elem(&fl_flow_conns, &s->key);
 	if (!conn) {
-		fl_flow_unknown(s, c);
+		fl_did(fl_flow_unknown(s, c));
 		return;
 	}
 	if (conn->side != side || conn->gap)
@@ -225,7 +256,7 @@ static __always_inline void fl_flow_from_server(struct __sk_buff *skb, struct fl
 	/* The awaited byte may come after later ones. */
 	if (s->payload && (!(conn->flags & FL_FLOW_KNOWS_ANSWER) || fl_is_after(end, conn->answer_end) ||
 			   (conn->pending_ns && conn->kind != FL_KIND_TLS && fl_is_after(end, conn->turn)))) {
-		struct fl_turn t = {.skb = skb, .s = s, .conn = conn, .counters = c, .now = bpf_ktime_get_ns()};
+		struct fl_turn t = fl_flow_turn(skb, s, conn, c);
 
 		fl_flow_answer(&t);
 		if (!(conn->flags & FL_FLOW_KNOWS_ANSWER) || fl_is_after(end, conn->answer_end))
@@ -234,7 +265,7 @@ static __always_inline void fl_flow_from_server(struct __sk_buff *skb, struct fl
 	}
 	if (s->flags & (FL_FIN | FL_RST)) {
 		conn->flags |= FL_FLOW_SERVER_FIN;
-		fl_flow_ends(conn, c, FL_END_FAILED);
+		fl_flow_ends(&s->key, conn, c, FL_END_FAILED);
 	}
 }
 
@@ -264,11 +295,11 @@ int fl_flow_out_to(struct __sk_buff *skb)
 	if (s.flags & FL_RST)
 		c->resets++;
 	if ((s.flags & (FL_SYN | FL_ACK)) == (FL_SYN | FL_ACK))
-		fl_flow_open(&s, FL_FLOW_SERVER, c);
+		fl_did(fl_flow_open(&s, FL_FLOW_SERVER, c));
 	else if (fl_flow_has_port(FL_FLOW_SERVER, s.key.pod_port))
 		fl_flow_from_server(skb, &s, FL_FLOW_SERVER, c);
 	else if (!fl_flow_has_port(FL_FLOW_CLIENT, s.key.pod_port))
-		fl_flow_unknown(&s, c);
+		fl_did(fl_flow_unknown(&s, c));
 	return TCX_NEXT;
 }
 
@@ -332,7 +363,7 @@ int fl_flow_in_from(struct __sk_buff *skb)
 	if (s.flags & FL_RST)
 		c->resets++;
 	if ((s.flags & (FL_SYN | FL_ACK)) == (FL_SYN | FL_ACK))
-		fl_flow_open(&s, FL_FLOW_CLIENT, c);
+		fl_did(fl_flow_open(&s, FL_FLOW_CLIENT, c));
 	else if (fl_flow_has_port(FL_FLOW_CLIENT, s.key.pod_port))
 		fl_flow_from_server(skb, &s, FL_FLOW_CLIENT, c);
 	return TCX_NEXT;
@@ -343,7 +374,7 @@ struct fl_flow_sweep {
 	__u64 now;
 };
 
-static long fl_flow_sweep_one(void *map, const void *key, struct fl_flow_connection *conn, struct fl_flow_sweep *sweep)
+static long fl_flow_sweep_one(void *map, const struct fl_flow_key *key, struct fl_flow_connection *conn, struct fl_flow_sweep *sweep)
 {
 	__u64 answer = conn->answer_ns, pending = conn->pending_ns;
 
@@ -352,7 +383,7 @@ static long fl_flow_sweep_one(void *map, const void *key, struct fl_flow_connect
 		conn->flags |= FL_FLOW_OVER;
 	}
 	if (pending && sweep->now > pending + FL_FLOW_UNANSWERED_NS)
-		fl_flow_ends(conn, sweep->counters, FL_END_UNANSWERED);
+		fl_flow_ends(key, conn, sweep->counters, FL_END_UNANSWERED);
 	return 0;
 }
 
@@ -362,7 +393,12 @@ int fl_flow_sweep(struct __sk_buff *skb)
 {
 	struct fl_flow_sweep sweep = {.counters = fl_flow_counts(), .now = bpf_ktime_get_ns()};
 
-	if (sweep.counters)
-		bpf_for_each_map_elem(&fl_flow_conns, fl_flow_sweep_one, &sweep, 0);
+	struct fl_h2_sweep http2 = {.flows = &fl_flow_conns, .connections = &fl_flow_h2, .streams = &fl_flow_streams,
+				    .counters = sweep.counters, .now = sweep.now};
+
+	if (!sweep.counters)
+		return TCX_NEXT;
+	bpf_for_each_map_elem(&fl_flow_conns, fl_flow_sweep_one, &sweep, 0);
+	fl_h2_sweep(&http2);
 	return TCX_NEXT;
 }

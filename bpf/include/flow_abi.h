@@ -27,7 +27,7 @@
 
 /* Why a connection or a request is not measured. 0: it is measured. The first group is of connections. */
 #define FL_GAP_SEVERAL 1u     /* several requests at once, or turns that cannot be told apart */
-#define FL_GAP_HTTP2 2u
+#define FL_GAP_HTTP2 2u       /* its preface was not seen, or it found no place */
 #define FL_GAP_STREAM 3u
 #define FL_GAP_TLS_HTTP2 4u   /* the TLS client offers HTTP/2 */
 #define FL_GAP_TLS_UNCLEAR 5u /* early data, or a handshake that does not end as one should */
@@ -37,8 +37,14 @@
 #define FL_GAP_LOST 8u   /* segments were lost or overtaken, so the TLS records could not be followed */
 #define FL_GAP_TICKET 9u /* the first request of a TLS 1.3 connection: a session ticket may be taken for its answer */
 #define FL_GAP_LATE 10u  /* more of an answer came after the answer was taken to be over */
-#define FL_GAPS 11u
-#define FL_FLOW_GAP_SLOTS 16u /* a power of two, as the verifier of Linux 6.1 follows a mask and no comparison */
+#define FL_GAP_H2_LOST 11u  /* HTTP/2: segments were lost or overtaken while it was under way, or held more than is followed */
+#define FL_GAP_H2_FULL 12u  /* HTTP/2: more requests under way than are remembered */
+#define FL_GAP_STATUS 13u   /* HTTP/2: whether it was an answer is not known, as its status was told by an entry that is not known */
+#define FL_GAP_EARLY 14u    /* HTTP/2: the answer began before the request was over: no latency */
+#define FL_GAP_TRAILER 15u  /* HTTP/2: a grpc-status was told by an entry that is not known: no error */
+#define FL_GAP_H2_CUT 16u   /* HTTP/2: segments were lost while the answer was under way: no duration */
+#define FL_GAPS 17u
+#define FL_FLOW_GAP_SLOTS 32u /* a power of two, as the verifier of Linux 6.1 follows a mask and no comparison */
 #define FL_GAP_FIRST_OF_REQUESTS FL_GAP_LOST
 
 #define FL_FLOW_IDLE_NS 5000000000ull        /* an answer is over when nothing of it came for so long */
@@ -50,7 +56,7 @@ struct fl_flow_key {
 	__u64 peer[2]; /* as fl_packet.saddr */
 	__u16 pod_port;
 	__u16 peer_port;
-	__u32 _pad;
+	__u32 stream; /* of HTTP/2; 0: the connection */
 };
 
 /* One direction of a TLS connection. */
@@ -81,6 +87,8 @@ struct fl_flow_tls {
 #define FL_FLOW_MAYBE_ALERT 0x80u    /* one came from the server while a request was under way */
 #define FL_FLOW_CLIENT_FIN 0x100u
 #define FL_FLOW_SERVER_FIN 0x200u
+#define FL_FLOW_SAYS_HTTP2 0x400u    /* the server spoke first, as in HTTP/2, and its frames are followed */
+#define FL_FLOW_SAYS_OTHER 0x800u    /* it spoke first otherwise */
 
 struct fl_flow_connection {
 	__u64 asked_ns;    /* the first data of the request under way, or of the one being answered */
@@ -132,7 +140,8 @@ struct fl_flow_service {
 	__u64 failed_unanswered; /* of these, those without an answer */
 	__u64 abandoned;  /* ended by the client before the answer */
 	__u64 unanswered; /* neither answered nor ended for FL_FLOW_UNANSWERED_NS, or until the ports were used again */
-	__u64 responses[8]; /* HTTP/1 answers by the status' first digit; only 2 to 5 are used */
+	__u64 early; /* HTTP/2: answered before the request was over, so in no latency */
+	__u64 responses[8]; /* HTTP answers by the status' first digit; only 2 to 5 are used */
 	struct fl_hist latency;  /* one entry an answered request */
 	struct fl_hist duration; /* from the request's first byte to the answer's last */
 };
@@ -142,6 +151,6 @@ FL_STATIC_ASSERT(sizeof(struct fl_flow_tls) == 16, "fl_flow_tls");
 FL_STATIC_ASSERT(sizeof(struct fl_flow_connection) == 112, "fl_flow_connection");
 FL_STATIC_ASSERT(offsetof(struct fl_flow_connection, tls) == 64, "fl_flow_connection.tls");
 FL_STATIC_ASSERT(sizeof(struct fl_flow_counters) == 96 + 8 * FL_FLOW_GAP_SLOTS, "fl_flow_counters");
-FL_STATIC_ASSERT(offsetof(struct fl_flow_service, latency) == 104, "fl_flow_service.latency");
+FL_STATIC_ASSERT(offsetof(struct fl_flow_service, latency) == 112, "fl_flow_service.latency");
 
 #endif

@@ -4,6 +4,7 @@
 #define FAULTLINE_FLOW_KINDS_BPF_H
 
 #include "flow_http1.bpf.h"
+#include "flow_http2.bpf.h"
 #include "flow_messages.bpf.h"
 #include "flow_tls.bpf.h"
 
@@ -63,8 +64,7 @@ static __always_inline void fl_flow_kind_of_new(struct fl_turn *t)
 	if (have + n < 8)
 		return;
 	if (conn->first == 0x505249202a204854ull) { /* "PRI * HT" */
-		conn->kind = FL_KIND_HTTP2;
-		fl_flow_unmeasured(conn, t->counters, FL_GAP_HTTP2);
+		fl_h2_begin(t);
 	} else if (fl_http1_is_request(conn->first)) {
 		conn->kind = FL_KIND_HTTP1;
 	} else if (conn->first >> 56 == '*') {
@@ -82,8 +82,8 @@ static __always_inline void fl_flow_kind_of_new(struct fl_turn *t)
 	}
 }
 
-/* New data of the client. */
-static __always_inline void fl_flow_request(struct fl_turn *t)
+/* New data of the client, in any protocol but HTTP/2. */
+static __always_inline void fl_flow_request_inline(struct fl_turn *t)
 {
 	struct fl_flow_connection *conn = t->conn;
 
@@ -98,6 +98,8 @@ static __always_inline void fl_flow_request(struct fl_turn *t)
 	switch (conn->kind) {
 	case FL_KIND_HTTP1:
 		fl_http1_request(t);
+		return;
+	case FL_KIND_HTTP2:
 		return;
 	case FL_KIND_TLS:
 		fl_tls_request(t);
@@ -118,8 +120,8 @@ static __always_inline void fl_flow_request(struct fl_turn *t)
 	}
 }
 
-/* New data of the server. */
-static __always_inline void fl_flow_answer(struct fl_turn *t)
+/* New data of the server, in any protocol but HTTP/2. */
+static __always_inline void fl_flow_answer_inline(struct fl_turn *t)
 {
 	switch (t->conn->kind) {
 	case FL_KIND_HTTP1:
@@ -134,6 +136,37 @@ static __always_inline void fl_flow_answer(struct fl_turn *t)
 	default:
 		fl_turn_answer(t);
 	}
+}
+
+/* Functions of their own, as what is inlined into a hook's program takes stack that HTTP/2 needs. */
+static __noinline int fl_flow_turn_request(struct fl_turn *t)
+{
+	fl_flow_request_inline(t);
+	return fl_done();
+}
+
+static __noinline int fl_flow_turn_answer(struct fl_turn *t)
+{
+	fl_flow_answer_inline(t);
+	return fl_done();
+}
+
+/* New data of the client. */
+static __always_inline void fl_flow_request(struct fl_turn *t)
+{
+	if (t->conn->kind != FL_KIND_HTTP2)
+		fl_did(fl_flow_turn_request(t));
+	if (t->conn->kind == FL_KIND_HTTP2 && !t->conn->gap)
+		fl_did(fl_h2_follow(t, 1));
+}
+
+/* New data of the server. */
+static __always_inline void fl_flow_answer(struct fl_turn *t)
+{
+	if (t->conn->kind == FL_KIND_HTTP2 || (t->conn->kind == FL_KIND_NEW && fl_h2_server_speaks_first(t)))
+		fl_did(fl_h2_follow(t, 0));
+	else
+		fl_did(fl_flow_turn_answer(t));
 }
 
 #endif

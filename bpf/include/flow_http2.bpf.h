@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* HTTP/2 in the clear (RFC 9113): the frames of both directions are followed by sequence number from the preface on. Nothing is held
+ * back and nothing is put in order. Where a segment is missing, a direction is lost, unless all that is missing lies within the part of
+ * a frame that is not looked at; then the streams under way are not measured. It is found again where a segment begins with
+ * frames that fill it exactly. */
+#ifndef FAULTLINE_FLOW_HTTP2_BPF_H
+#define FAULTLINE_FLOW_HTTP2_BPF_H
+
+#include "flow_hpack.bpf.h"
+#include "flow_http2_streams.bpf.h"
+
+#define FL_H2_PREFACE 24
+#define FL_H2_HEADER 9
+#define FL_H2_STEPS 8192 /* pieces of frames and of header fields that are read in one segment; more are a loss */
+#define FL_H2_FRAMES 64  /* frames that a segment may have to be known again */
+#define FL_H2_AHEAD 2000 /* streams beyond the newest that are believed then */
+
+/* Types of frames. */
+#define FL_H2_DATA 0
+#define FL_H2_HEADERS 1
+#define FL_H2_PRIORITY 2
+#define FL_H2_RST_STREAM 3
+#define FL_H2_SETTINGS 4
+#define FL_H2_PUSH_PROMISE 5
+#define FL_H2_PING 6
+#define FL_H2_GOAWAY 7
+#define FL_H2_WINDOW_UPDATE 8
+#define FL_H2_CONTINUATION 9
+
+/* Flags. */
+#define FL_H2_END_STREAM 0x01
+#define FL_H2_END_HEADERS 0x04
+#define FL_H2_PADDED 0x08
+#define FL_H2_HAS_PRIORITY 0x20
+
+/* May a frame of this type and length be on this stream? A type that nobody knows may be of any. */
+static __always_inline int fl_h2_is_frame(__u32 type, __u32 length, __u32 stream)
+{
+	switch (type) {
+	case FL_H2_DATA:
+	case FL_H2_HEADERS:
+	case FL_H2_CONTINUATION:
+		return stream != 0;
+	case FL_H2_PUSH_PROMISE:
+		return stream != 0 && length >= 4;
+	case FL_H2_PRIORITY:
+		return stream != 0 && length == 5;
+	case FL_H2_RST_STREAM:
+		return stream != 0 && length == 4;
+	case FL_H2_SETTINGS:
+		return stream == 0 && length <= 6 * 256;
+	case FL_H2_PING:
+		return stream == 0 && length == 8;
+	case FL_H2_GOAWAY:
+		return stream == 0 && length >= 8;
+	case FL_H2_WINDOW_UPDATE:
+		return length == 4;
+	}
+	return 1;
+}
+
+/* Frames cannot be followed in this direction from here on. */
+static __always_inline void fl_h2_lose(struct fl_h2_walk *w, struct fl_h2_way *way)
+{
+	way->lost = 1;
+	way->in_block = 0;
+	if (w->client)
+		way->missed = 1;
+	else
+		w->h2->fields.torn = 1;
+	fl_h2_streams_lost(w->h2, w->t->counters);
+}
+
+/* A frame's header is whole. 0: it cannot be one here. */
+static __always_inline int fl_h2_frame_begins(struct fl_h2_walk *w, struct fl_h2_way *way, __u32 stream)
+{
+	struct fl_h2_fields *f = &w->h2->fields;
+	__u32 type = way->type, flags = way->flags;
+
+	if (!fl_h2_is_frame(type, way->end - way->at, stream))
+		return 0;
+	if (way->in_block ? type != FL_H2_CONTINUATION || stream != way->stream : type == FL_H2_CONTINUATION)
+		return 0;
+	way->stream = stream;
+	way->piece = FL_H2_REST;
+	switch (type) {
+	case FL_H2_DATA:
+		way->ends = flags & FL_H2_END_STREAM;
+		break;
+	case FL_H2_HEADERS:
+	case FL_H2_PUSH_PROMISE:
+		if (type == FL_H2_PUSH_PROMISE && w->client)
+			return 0;
+		way->ends = type == FL_H2_HEADERS ? flags & FL_H2_END_STREAM : FL_H2_PROMISES;
+		way->in_block = !(flags & FL_H2_END_HEADERS);
+		if (w->client) {
+			if ((stream & 1) && stream > w->h2->newest)
+				fl_h2_request_begins(w, way);
+			break;
+		}
+		f->status = 0;
+		f->grpc = 0;
+		f->unknown = 0;
+		f->began_ns = way->began_ns;
+		way->block_end = way->end;
+		way->piece = flags & FL_H2_PADDED ? FL_H2_PAD : FL_H2_BLOCK;
+		if (way->piece == FL_H2_BLOCK)
+			way->at += type == FL_H2_PUSH_PROMISE ? 4 : flags & FL_H2_HAS_PRIORITY ? 5 : 0;
+		break;
+	case FL_H2_CONTINUATION:
+		way->in_block = !(flags & FL_H2_END_HEADERS);
+		way->block_end = way->end;
+		way->piece = w->client ? FL_H2_REST : FL_H2_BLOCK;
+		break;
+	case FL_H2_RST_STREAM:
+		fl_h2_reset(w, stream);
+		break;
+	case FL_H2_GOAWAY:
+		if (!w->client)
+			way->piece = FL_H2_LAST;
+		break;
+	}
+	if (way->piece == FL_H2_REST)
+		way->at = way->end;
+	return !fl_is_after(way->at, way->end);
+}
+
+/* A frame's last byte has come. 0: that was no frame. */
+static __always_inline int fl_h2_frame_ends(struct fl_h2_walk *w, struct fl_h2_way *way)
+{
+	__u32 type = way->type;
+
+	if (type == FL_H2_DATA) {
+		if (!way->ends)
+			return 1;
+		if (w->client)
+			fl_h2_request_over(w, way->stream);
+		else
+			fl_h2_server_data_over(w, way->stream);
+	} else if ((type == FL_H2_HEADERS || type == FL_H2_CONTINUATION || type == FL_H2_PUSH_PROMISE) && !way->in_block) {
+		if (!w->client) {
+			if (w->h2->fields.piece != FL_FIELD_FIRST || w->h2->fields.shift)
+				return 0;
+			fl_h2_server_headers(w, way, &w->h2->fields);
+		} else if (way->ends) {
+			fl_h2_request_over(w, way->stream);
+		}
+	}
+	return 1;
+}
+
+/* A piece of fixed length is whole: way->head has it. 0: it cannot be one here. */
+static __always_inline int fl_h2_piece(struct fl_h2_walk *w, struct fl_h2_way *way)
+{
+	__u32 skip, first = way->head >> 32;
+
+	switch (way->piece) {
+	case FL_H2_LENGTH:
+		way->end = way->at + 4 + (first >> 8);
+		way->type = first;
+		way->flags = way->head >> 24;
+		way->piece = FL_H2_STREAM;
+		return 1;
+	case FL_H2_STREAM:
+		return fl_h2_frame_begins(w, way, first & 0x7fffffff);
+	case FL_H2_PAD:
+		way->block_end = way->end - (first >> 24);
+		skip = way->type == FL_H2_PUSH_PROMISE ? 4 : way->flags & FL_H2_HAS_PRIORITY ? 5 : 0;
+		way->at += skip;
+		way->piece = FL_H2_BLOCK;
+		return !fl_is_after(way->at, way->block_end);
+	default: /* FL_H2_LAST */
+		w->h2->last = first & 0x7fffffff;
+		if (w->h2->last < w->h2->newest)
+			w->goaway = 1;
+		way->piece = FL_H2_REST;
+		way->at = way->end;
+		return 1;
+	}
+}
+
+/* One piece. 1: the segment is at its end, or the direction is lost. */
+static long fl_h2_step(__u32 step, struct fl_h2_walk *w)
+{
+	struct fl_segment *s = w->t->s;
+	struct fl_h2_way *way = &w->h2->way[w->client ? 0 : 1];
+	__u32 end = s->seq + s->payload, n, want, offset;
+
+	if (way->piece == FL_H2_BLOCK && way->at == way->block_end) {
+		way->piece = FL_H2_REST;
+		way->at = way->end;
+	}
+	if (way->piece == FL_H2_REST) {
+		if (fl_is_after(way->end, end))
+			return 1;
+		way->piece = FL_H2_LENGTH;
+		if (fl_h2_frame_ends(w, way))
+			return 0;
+		goto lost;
+	}
+	if (!fl_is_after(end, way->at))
+		return 1;
+	n = end - way->at;
+	offset = s->data + (way->at - s->seq);
+	if (way->piece == FL_H2_BLOCK) {
+		if (n > way->block_end - way->at)
+			n = way->block_end - way->at;
+		n = fl_field_step(&w->h2->fields, w->t->skb, offset, n);
+		way->at += n;
+		if (n)
+			return 0;
+		goto lost;
+	}
+	want = way->piece == FL_H2_LENGTH ? 5 : way->piece == FL_H2_PAD ? 1 : 4;
+	if (!way->have) {
+		way->head = 0;
+		if (way->piece == FL_H2_LENGTH)
+			way->began_ns = w->t->now;
+	}
+	if (n > want - way->have)
+		n = want - way->have;
+	way->head |= fl_bytes(w->t->skb, offset, n) >> ((8 * way->have) & 63);
+	way->have += n;
+	way->at += n;
+	if (way->have < want)
+		return 1;
+	way->have = 0;
+	if (fl_h2_piece(w, way))
+		return 0;
+lost:
+	fl_h2_lose(w, way);
+	return 1;
+}
+
+/* Looks whether frames fill a segment. */
+struct fl_h2_find {
+	struct __sk_buff *skb;
+	__u32 at, end; /* offsets from the start of the frame of Ethernet */
+	__u32 highest; /* stream that is believed */
+	__u32 bad;
+};
+
+static long fl_h2_find_step(__u32 step, struct fl_h2_find *find)
+{
+	__u32 length, type, stream;
+	__u64 head;
+
+	if (find->at + FL_H2_HEADER > find->end) {
+		find->bad = find->at != find->end;
+		return 1;
+	}
+	head = fl_bytes(find->skb, find->at, 8);
+	length = head >> 40;
+	type = (head >> 32) & 0xff;
+	stream = fl_bytes(find->skb, find->at + 5, 4) >> 32;
+	if (type > FL_H2_CONTINUATION || stream > find->highest || (stream && !(stream & 1)) ||
+	    !fl_h2_is_frame(type, length, stream) || (step == 0 && type == FL_H2_CONTINUATION)) {
+		find->bad = 1;
+		return 1;
+	}
+	find->at += FL_H2_HEADER + length;
+	return 0;
+}
+
+/* Does the segment begin with a frame? Known by frames that end where it ends, each with a length, a type and a stream that may be. */
+static __noinline int fl_h2_found(struct fl_h2_walk *w)
+{
+	struct fl_h2_find find = {.skb = w->t->skb, .at = w->t->s->data, .end = w->t->s->data + w->t->s->payload};
+
+	find.highest = w->h2->newest + FL_H2_AHEAD;
+	bpf_loop(FL_H2_FRAMES, fl_h2_find_step, &find, 0);
+	return !find.bad && find.at == find.end;
+}
+
+/* Follows the frames of a segment. */
+static __noinline int fl_h2_follow(struct fl_turn *t, __u32 client)
+{
+	struct fl_h2_walk w = {.t = t, .key = t->s->key, .client = client};
+	struct fl_h2_way *way;
+
+	w.h2 = bpf_map_lookup_elem(t->h2_connections, &t->s->key);
+	if (!w.h2) {
+		if (!(t->conn->flags & (FL_FLOW_CLIENT_FIN | FL_FLOW_SERVER_FIN)))
+			fl_flow_unmeasured(t->conn, t->counters, FL_GAP_HTTP2);
+		return fl_done();
+	}
+	way = &w.h2->way[client ? 0 : 1];
+	/* Two CPUs have segments of one direction at once: one of them is overtaken, and the next segment shows it. */
+	if (__sync_lock_test_and_set(&w.h2->busy[client ? 0 : 1], 1))
+		return fl_done();
+	if (!way->lost && fl_is_after(t->s->seq, way->at))
+		fl_h2_lose(&w, way);
+	if (way->lost && fl_h2_found(&w)) {
+		way->lost = 0;
+		way->at = t->s->seq;
+		way->piece = FL_H2_LENGTH;
+		way->have = 0;
+		w.h2->fields.piece = client ? w.h2->fields.piece : FL_FIELD_FIRST;
+		w.h2->fields.shift = client ? w.h2->fields.shift : 0;
+	}
+	if (!way->lost && bpf_loop(FL_H2_STEPS, fl_h2_step, &w, 0) == FL_H2_STEPS)
+		fl_h2_lose(&w, way);
+	*(volatile __u32 *)&w.h2->busy[client ? 0 : 1] = 0;
+	if (w.goaway)
+		fl_h2_refuse(&w);
+	return fl_done();
+}
+
+static const struct fl_h2_connection fl_h2_fresh;
+
+/* 0: there is no place for the connection. */
+static __always_inline struct fl_h2_connection *fl_h2_enter(struct fl_turn *t)
+{
+	struct fl_h2_connection *h2;
+
+	bpf_map_update_elem(t->h2_connections, &t->s->key, &fl_h2_fresh, BPF_ANY);
+	h2 = bpf_map_lookup_elem(t->h2_connections, &t->s->key);
+	if (h2) {
+		h2->epoch = fl_h2_new_epoch();
+		h2->last = 0x7fffffff;
+		h2->way[1].at = t->conn->answer_end;
+	}
+	return h2;
+}
+
+/* The server's first bytes come before the client has shown what it speaks. 1: they are frames. */
+static __always_inline int fl_h2_server_speaks_first(struct fl_turn *t)
+{
+	struct fl_flow_connection *conn = t->conn;
+	__u64 first;
+
+	if (conn->flags & (FL_FLOW_OLD | FL_FLOW_SAYS_OTHER))
+		return 0;
+	if (!(conn->flags & FL_FLOW_SAYS_HTTP2)) {
+		first = fl_payload_bytes(t->skb, t->s);
+		/* SETTINGS without flags, of at most 42 settings. */
+		if (t->s->seq != conn->answer_end || t->s->payload < FL_H2_HEADER || first >> 48 != 0 ||
+		    (first & 0xffffffffffull) >> 24 != FL_H2_SETTINGS << 8 || first & 0xffffff || !fl_h2_enter(t)) {
+			conn->flags |= FL_FLOW_SAYS_OTHER;
+			return 0;
+		}
+		conn->flags |= FL_FLOW_SAYS_HTTP2;
+	}
+	return 1;
+}
+
+/* The client has sent the beginning of the preface. */
+static __always_inline void fl_h2_begin(struct fl_turn *t)
+{
+	struct fl_flow_connection *conn = t->conn;
+	struct fl_h2_connection *h2;
+
+	conn->kind = FL_KIND_HTTP2;
+	conn->pending_ns = 0;
+	conn->asked_ns = 0;
+	if (conn->flags & FL_FLOW_SAYS_HTTP2)
+		h2 = bpf_map_lookup_elem(t->h2_connections, &t->s->key);
+	else
+		h2 = fl_h2_enter(t);
+	if (!h2) {
+		fl_flow_unmeasured(conn, t->counters, FL_GAP_HTTP2);
+		return;
+	}
+	h2->way[0].at = conn->isn + FL_H2_PREFACE;
+	if (conn->flags & FL_FLOW_SAYS_OTHER) {
+		h2->way[1].lost = 1;
+		h2->fields.torn = 1;
+	}
+}
+
+#endif
