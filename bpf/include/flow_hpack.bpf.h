@@ -226,12 +226,15 @@ static __always_inline int fl_field_integer(struct fl_h2_fields *f, __u32 byte, 
 	return !(byte & 0x80);
 }
 
-/* Takes the next bytes of the block, of which `n` are at `offset`. Returns how many; 0: this is no header block. */
-static __noinline __u32 fl_field_step(struct fl_h2_fields *f, struct __sk_buff *skb, __u32 offset, __u32 n)
+/* Takes the next bytes of the block, of which `n` are at `offset`. Returns how many; 0: this is no header block.
+ * Not static, as fl_flow_add_time(). */
+__noinline __u32 fl_field_step(struct __sk_buff *skb, struct fl_h2_fields *f, __u32 offset, __u32 n)
 {
 	__u32 byte, mask = 0x7f;
 	int whole;
 
+	if (!f)
+		return 0;
 	if (f->piece == FL_FIELD_NAME || f->piece == FL_FIELD_VALUE)
 		return fl_field_string(f, skb, offset, n);
 	byte = fl_bytes(skb, offset, 1) >> 56;

@@ -205,7 +205,7 @@ static long fl_h2_step(__u32 step, struct fl_h2_walk *w)
 	if (way->piece == FL_H2_BLOCK) {
 		if (n > way->block_end - way->at)
 			n = way->block_end - way->at;
-		n = fl_field_step(&w->h2->fields, w->t->skb, offset, n);
+		n = fl_field_step(w->t->skb, &w->h2->fields, offset, n);
 		way->at += n;
 		if (n)
 			return 0;

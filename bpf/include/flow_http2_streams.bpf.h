@@ -140,7 +140,7 @@ static __always_inline int fl_h2_answer_begins(struct fl_h2_walk *w, struct fl_h
 	if (class == 5)
 		fl_h2_failed(stream, service);
 	if (pending) {
-		fl_hist_add_shared(&service->latency, began > pending ? began - pending : 0);
+		fl_flow_add_time(w->t->conn->service, 0, began > pending ? began - pending : 0);
 	} else {
 		__sync_fetch_and_add(&service->early, 1);
 		w->t->counters->gaps[FL_GAP_EARLY]++;
@@ -151,14 +151,12 @@ static __always_inline int fl_h2_answer_begins(struct fl_h2_walk *w, struct fl_h
 /* The answer's last byte has come. */
 static __always_inline void fl_h2_answer_over(struct fl_h2_walk *w, struct fl_h2_stream *stream)
 {
-	struct fl_flow_service *service = fl_flow_service(w->t->conn);
 	__u64 asked = stream->asked_ns, now = w->t->now;
 
 	if (fl_h2_forget(w))
 		return;
 	__sync_fetch_and_add(&w->h2->answering, -1);
-	if (service)
-		fl_hist_add_shared(&service->duration, now > asked ? now - asked : 0);
+	fl_flow_add_time(w->t->conn->service, 1, now > asked ? now - asked : 0);
 }
 
 /* A header block of the server is whole. */
