@@ -195,11 +195,19 @@ TEST_F(Nginx, Tls13NewConnections) {
   ask("TLS 1.3, a connection each", kTls13, "http1", "/think", {"--tls", "1.3", "--new"});
 }
 
-TEST_F(Nginx, Http2) { ask("HTTP/2", kHttp2, "http2", "/think"); }
+TEST_F(Nginx, Http2) { ask("HTTP/2", kHttp2, "http2", "/think", {}, "2xx"); }
 TEST_F(Nginx, Http2NewConnections) {
-  ask("HTTP/2, a connection each", kHttp2, "http2", "/think", {"--new"});
+  ask("HTTP/2, a connection each", kHttp2, "http2", "/think", {"--new"}, "2xx");
 }
-TEST_F(Nginx, Http2Stream) { ask("HTTP/2, a stream of two seconds", kHttp2, "http2", "/stream"); }
+TEST_F(Nginx, Http2ThatAnswers503) {
+  ask("HTTP/2 that answers 503", kHttp2, "http2", "/busy", {}, "5xx");
+}
+TEST_F(Nginx, Http2Stream) {
+  ask("HTTP/2, a stream of two seconds", kHttp2, "http2", "/stream", {}, "2xx");
+}
+TEST_F(Nginx, Http2ClientsThatCancel) {
+  ask("HTTP/2, clients that cancel", kHttp2, "http2-cancel", "/think");
+}
 TEST_F(Nginx, H2load1) { h2load("HTTP/2, h2load -m 1", kHttp2, 1, 4); }
 TEST_F(Nginx, H2load2) { h2load("HTTP/2, h2load -m 2", kHttp2, 2, 2); }
 TEST_F(Nginx, H2load8) { h2load("HTTP/2, h2load -m 8", kHttp2, 8, 1); }

@@ -25,6 +25,7 @@ class Grpc : public Protocols {
 
 TEST_F(Grpc, Unary) { ask("gRPC, one call at a time", "unary"); }
 TEST_F(Grpc, Many) { ask("gRPC, eight calls at a time", "many"); }
+TEST_F(Grpc, Failing) { ask("gRPC that fails", "failing"); }
 TEST_F(Grpc, Stream) { ask("gRPC, server streams", "stream"); }
 
 class Dns : public Protocols {

@@ -5,7 +5,7 @@ usage: ask.py MANNER ADDRESS PORT PATH [--tls 1.2|1.3] [--new] [--connections N]
 
 Prints one JSON object: count, errors, and of each answered request the seconds from the request's last byte to the
 answer's first (latency, least and most) and from the request's first byte to the answer's last (duration). Manners: http1, pipelined (four requests in one write), slow-post,
-expect (100-continue), web-socket, http2 (one stream after the other),
+expect (100-continue), web-socket, http2 (one stream after the other), http2-cancel (each stream after 10 ms),
 give-up (after 10 ms). --new: a connection for each request. --wait: connects and asks once, and goes on when FILE exists.
 """
 import argparse
@@ -26,7 +26,7 @@ def connect(args):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         version = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[args.tls]
         context.minimum_version = context.maximum_version = version
-        context.set_alpn_protocols(["h2" if args.manner == "http2" else "http/1.1"])
+        context.set_alpn_protocols(["h2" if args.manner.startswith("http2") else "http/1.1"])
         sock = context.wrap_socket(sock)
     return sock
 
@@ -166,6 +166,10 @@ def http2(args, sock, answers, truth):
     begun = time.monotonic()
     sock.sendall(opening + frame(1, 5, answers.stream, fields))
     sent, first = time.monotonic(), None
+    if args.manner == "http2-cancel":
+        time.sleep(0.01)
+        sock.sendall(frame(3, 0, answers.stream, struct.pack(">I", 8)))
+        return truth.give_up()
     while True:
         while len(answers.buffer) < 9:
             answers.buffer += answers.more()
@@ -188,7 +192,8 @@ def http2(args, sock, answers, truth):
 
 
 MANNERS = {"http1": http1, "pipelined": pipelined, "slow-post": slow_post, "expect": expect,
-           "give-up": give_up, "web-socket": web_socket, "http2": http2}
+           "give-up": give_up, "web-socket": web_socket, "http2": http2,
+           "http2-cancel": http2}
 
 
 def client(args, truth):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """gRPC by Debian's python3-grpcio, on the same core as libgrpc++, without generated code.
 
-usage: grpc_pair.py serve PORT | grpc_pair.py unary|many|stream ADDRESS PORT SECONDS
+usage: grpc_pair.py serve PORT | grpc_pair.py unary|failing|many|stream ADDRESS PORT SECONDS
 
-unary: one call at a time on each of four channels; many: eight at a time on one channel; stream: a server stream of
+unary: one call at a time on each of four channels; failing: the same, and each ends with INTERNAL; many: eight at a time on one channel; stream: a server stream of
 twenty messages on each of two channels.
 """
 import sys
@@ -29,6 +29,11 @@ def unary(request, context):
     return b"a" * 100
 
 
+def failing(request, context):
+    think()
+    context.abort(grpc.StatusCode.INTERNAL, "as it was asked to")
+
+
 def stream(request, context):
     think()
     for _ in range(20):
@@ -40,7 +45,7 @@ class Service(grpc.GenericRpcHandler):
     def service(self, details):
         if details.method.endswith("Stream"):
             return grpc.unary_stream_rpc_method_handler(stream)
-        return grpc.unary_unary_rpc_method_handler(unary)
+        return grpc.unary_unary_rpc_method_handler(failing if details.method.endswith("Failing") else unary)
 
 
 def serve(port):
@@ -66,18 +71,21 @@ def ask(truth, made, manner, seconds):
                 for _ in made.unary_stream("/test.Test/Stream")(b"r" * 50):
                     first = first or time.monotonic()
             else:
-                made.unary_unary("/test.Test/Unary")(b"r" * 50)
+                made.unary_unary("/test.Test/Failing" if manner == "failing" else "/test.Test/Unary")(b"r" * 50)
             last = time.monotonic()
             truth.add(begun, begun, begun, first or last, last)
         except grpc.RpcError:
+            last = time.monotonic()
             truth.fail()
+            if manner == "failing":
+                truth.add(begun, begun, begun, last, last)
 
 
 def main():
     if sys.argv[1] == "serve":
         return serve(int(sys.argv[2]))
     manner, target, seconds = sys.argv[1], sys.argv[2] + ":" + sys.argv[3], float(sys.argv[4])
-    channels = [channel(target) for _ in range({"unary": 4, "many": 1, "stream": 2}[manner])]
+    channels = [channel(target) for _ in range({"unary": 4, "failing": 4, "many": 1, "stream": 2}[manner])]
     free = channels * 8 if manner == "many" else list(channels)
     lock = threading.Lock()
 
