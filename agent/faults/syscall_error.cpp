@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/faults/syscall_error.h"
 
-#include <bpf/bpf.h>
-#include <fcntl.h>
-#include <linux/bpf.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -11,10 +8,9 @@
 
 #include "agent/faults/socket_error.h"
 #include "agent/faults/syscalls/attach.h"
+#include "agent/faults/syscalls/error_node.h"
 #include "agent/faults/syscalls/plan.h"
 #include "agent/kernel/lease.h"
-#include "agent/kernel/skeleton.h"
-#include "syscall_error.skel.h"
 
 namespace faultline::agent {
 namespace {
@@ -31,6 +27,65 @@ RungReasons reasons_of(const FeatureProbe& features) {
   return reasons;
 }
 
+// A slot of the node's programs, and the places where they are attached for it. Gone: no task is
+// asked by it any more.
+class Seat {
+ public:
+  static Result<std::unique_ptr<Seat>> take(const SyscallPlan& plan,
+                                            const api::SyscallError& spec, const Pod& pod,
+                                            const ArmContext& context) {
+    const auto level = cgroup_level(pod.cgroup_path);
+    if (!level) return fail(level.error());
+    std::unique_ptr<Seat> seat(new Seat(SyscallErrorNode::get()));
+    auto places = seat->node_->join(plan.calls, context.features.has(KernelFeature::kLsm));
+    if (!places) return fail(places.error());
+    seat->places_ = std::move(*places);
+    seat->missed_before_ = seat->node_->missed(seat->places_);
+    const auto slot = seat->node_->take_slot();
+    if (!slot) return fail(slot.error());
+    seat->slot_ = *slot;
+    fl_call_fault& fault = seat->fault();
+    if (auto filled = fill_call_fault(fault, spec, spec.errno_.value, plan.calls, pod); !filled)
+      return fail(filled.error());
+    fault.seed = context.seed;
+    fault.cgroup = number(pod.cgroup);
+    fault.level = *level;
+    if (auto shown = seat->node_->show({*slot, pod.cgroup, pod.cgroup_path, *level}); !shown)
+      return fail(shown.error());
+    arm_lease(fault.lease, context.deadline);
+    return seat;
+  }
+  Seat(const Seat&) = delete;
+  Seat& operator=(const Seat&) = delete;
+  ~Seat() {
+    if (auto left = leave(); !left) spdlog::warn("syscallError: {}", left.error().message);
+    if (slot_) node_->give_back(*slot_);
+  }
+  // What it counted stays readable. Errors: what the kernel said; the lease is over all the same.
+  Result<> leave() {
+    Result<> hidden;
+    if (slot_) {
+      disarm_lease(fault().lease);
+      hidden = node_->hide(*slot_);
+    }
+    missed_ = missed();
+    node_->leave(std::exchange(places_, {}));
+    return hidden;
+  }
+  [[nodiscard]] fl_call_fault& fault() const { return node_->fault(*slot_); }
+  // Calls that the kernel did not show to its programs while this was there.
+  [[nodiscard]] std::uint64_t missed() const {
+    return places_.empty() ? missed_ : node_->missed(places_) - missed_before_;
+  }
+
+ private:
+  explicit Seat(std::shared_ptr<SyscallErrorNode> node) : node_(std::move(node)) {}
+  std::shared_ptr<SyscallErrorNode> node_;
+  std::optional<std::uint32_t> slot_;  // always, once take() has returned
+  SyscallErrorNode::Places places_;  // empty: it has left them
+  std::uint64_t missed_before_ = 0, missed_ = 0;
+};
+
 class ArmedSyscallError final : public ArmedFault {
  public:
   ArmedSyscallError(SyscallPlan plan, std::string mechanism, std::string errno_name)
@@ -38,41 +93,20 @@ class ArmedSyscallError final : public ArmedFault {
         mechanism_(std::move(mechanism)),
         errno_name_(std::move(errno_name)) {}
 
-  Result<> hang_up(const api::SyscallError& spec, const Pod& pod, const ArmContext& context) {
-    auto skeleton = Skeleton<syscall_error_bpf>::open("syscall_error");
-    if (!skeleton) return fail(skeleton.error());
-    auto config = make_call_config(spec, spec.errno_.value, plan_.calls, pod);
-    if (!config) return fail(config.error());
-    syscall_error_bpf& object = **skeleton;
-    object.rodata->fl_config = *config;
-    object.rodata->fl_seed = context.seed;
-    fill_hooks(plan_.calls, object.rodata->fl_hooks);
-    choose_programs(object.obj, object.progs.fl_call, plan_.calls,
-                    context.features.has(KernelFeature::kLsm));
-    if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
-    if (auto put = put_cgroup(bpf_map__fd(object.maps.fl_pod), pod.cgroup_path); !put) return put;
-    auto links = attach_programs(object.obj, object.progs.fl_call, plan_.calls);
-    if (!links) return fail(links.error());
-    links_ = std::move(*links);
-    arm_lease(object.bss->fl_lease, context.deadline);
-    skeleton_.emplace(std::move(*skeleton));
-    return {};
-  }
+  void add(std::unique_ptr<Seat> seat) { seat_ = std::move(seat); }
   void add(std::unique_ptr<ArmedFault> cgroup) { cgroup_ = std::move(cgroup); }
+  [[nodiscard]] const SyscallPlan& plan() const { return plan_; }
 
   void renew(KtimeNs deadline) override {
-    if (skeleton_) renew_lease((*skeleton_)->bss->fl_lease, deadline);
+    if (seat_) renew_lease(seat_->fault().lease, deadline);
     if (cgroup_) cgroup_->renew(deadline);
   }
 
   Result<FaultCounters> read() const override {
     FaultCounters sum;
-    if (skeleton_) {
-      auto own = read_call_counters(bpf_map__fd((*skeleton_)->maps.fl_counters),
-                                    bpf_map__fd((*skeleton_)->maps.fl_calls), plan_.calls);
-      if (!own) return own;
-      sum = std::move(*own);
-      sum.errors += missed_ + missed_calls(links_);
+    if (seat_) {
+      sum = read_call_counters(seat_->fault(), plan_.calls);
+      sum.errors += seat_->missed();
     }
     if (cgroup_) {
       const auto other = cgroup_->read();
@@ -84,19 +118,16 @@ class ArmedSyscallError final : public ArmedFault {
   }
 
   Result<> disarm() override {
-    if (skeleton_) disarm_lease((*skeleton_)->bss->fl_lease);
-    missed_ += missed_calls(links_);
-    links_.clear();
-    return cgroup_ ? cgroup_->disarm() : Result<>{};
+    const Result<> left = seat_ ? seat_->leave() : Result<>{};
+    const Result<> ended = cgroup_ ? cgroup_->disarm() : Result<>{};
+    return left ? ended : left;
   }
   std::string mechanism() const override { return mechanism_; }
 
  private:
   SyscallPlan plan_;
   std::string mechanism_, errno_name_;
-  std::optional<Skeleton<syscall_error_bpf>> skeleton_;  // before the links of its programs
-  std::vector<Link> links_;
-  std::uint64_t missed_ = 0;  // by links that are gone
+  std::unique_ptr<Seat> seat_;  // nullptr: cgroup hooks do it all
   std::unique_ptr<ArmedFault> cgroup_;
 };
 
@@ -134,8 +165,11 @@ Result<std::unique_ptr<ArmedFault>> arm_syscall_error(const api::SyscallError& s
   const std::string mechanism = describe_plan(*plan, kOnCall, security_word(context.features));
   auto armed =
       std::make_unique<ArmedSyscallError>(std::move(*plan), mechanism, spec.errno_.format());
-  if (programs)
-    if (auto hung = armed->hang_up(spec, pod, context); !hung) return fail(hung.error());
+  if (programs) {
+    auto seat = Seat::take(armed->plan(), spec, pod, context);
+    if (!seat) return fail(seat.error());
+    armed->add(std::move(*seat));
+  }
   if (!sockets.operations.empty()) {
     auto cgroup = kSocketError.arm(api::Fault{sockets}, pod, context);
     if (!cgroup) return fail(cgroup.error());

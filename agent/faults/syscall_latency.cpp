@@ -4,17 +4,16 @@
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <utility>
 
 #include "agent/faults/page_delay/page_delay.h"
 #include "agent/faults/syscalls/attach.h"
 #include "agent/faults/syscalls/latency_plan.h"
 #include "agent/kernel/lease.h"
+#include "agent/kernel/mapped_array.h"
 #include "agent/kernel/program_copy.h"
 #include "agent/kernel/skeleton.h"
 #include "syscall_latency_abi.h"
@@ -40,22 +39,6 @@ std::uint32_t at_hook(LatencyWay way) {
       return FL_AT_HOOK_SPIN;
   }
   return FL_AT_HOOK_SLEEP;
-}
-
-// The depth of the pod's cgroup: programs that sleep compare ids at that level.
-Result<std::uint32_t> level_of(const std::string& cgroup) {
-  const auto mount = find_cgroup2_mount();
-  if (!mount) return fail(mount.error());
-  struct stat root {};
-  if (::stat(mount->c_str(), &root) != 0)
-    return fail(from_errno(errno, "cannot look at " + *mount));
-  if (root.st_ino != 1)
-    return fail(Errc::kUnsupported, *mount + " does not show the root of the cgroup hierarchy");
-  std::error_code error;
-  const auto below = std::filesystem::relative(cgroup, *mount, error);
-  if (error || below.empty() || *below.begin() == "..")
-    return fail(Errc::kInvalid, cgroup + " is not below " + *mount);
-  return static_cast<std::uint32_t>(std::distance(below.begin(), below.end()));
 }
 
 api::NetworkLatency as_latency(const api::SyscallLatency& spec) {
@@ -95,10 +78,16 @@ class ArmedSyscallLatency final : public ArmedFault {
     if (auto done = configure(spec, pod, context); !done) return done;
     if (auto done = load(); !done) return done;
     syscall_latency_bpf& object = **skeleton_;
+    auto faults = MappedArray<fl_call_fault>::map(bpf_map__fd(object.maps.fl_faults), 1);
+    if (!faults) return fail(faults.error());
+    fault_.emplace(std::move(*faults));
+    if (auto filled = fill_call_fault(fault(), spec, 0, plan_.calls.calls, pod); !filled)
+      return filled;
+    fault().seed = context.seed;
     if (auto put = put_cgroup(bpf_map__fd(object.maps.fl_pod), pod.cgroup_path); !put) return put;
-    arm_lease(object.bss->fl_lease, context.deadline);
+    arm_lease(fault().lease, context.deadline);
     if (plan_.way != LatencyWay::kSpin) {
-      auto delay = PageDelay::start(object.bss->fl_waits, object.bss->fl_lease,
+      auto delay = PageDelay::start(object.bss->fl_waits, fault().lease,
                                     DelayModel(as_latency(spec), context.seed));
       if (!delay) return fail(delay.error());
       delay_ = std::move(*delay);
@@ -107,7 +96,7 @@ class ArmedSyscallLatency final : public ArmedFault {
   }
 
   void renew(KtimeNs deadline) override {
-    renew_lease((*skeleton_)->bss->fl_lease, deadline);
+    renew_lease(fault().lease, deadline);
     if (warned_ || !delay_) return;
     if (const auto serving = delay_->check(); !serving) {
       warned_ = true;
@@ -116,18 +105,16 @@ class ArmedSyscallLatency final : public ArmedFault {
   }
 
   Result<FaultCounters> read() const override {
-    auto counters = read_call_counters(bpf_map__fd((*skeleton_)->maps.fl_counters),
-                                       bpf_map__fd((*skeleton_)->maps.fl_calls), plan_.calls.calls);
-    if (!counters) return counters;
+    FaultCounters counters = read_call_counters(fault(), plan_.calls.calls);
     fl_waits& waits = (*skeleton_)->bss->fl_waits;
-    counters->errors += std::atomic_ref(waits.errors).load(std::memory_order_relaxed);
-    counters->errors += missed_ + missed_calls(links_);
-    counters->added_latency = served(waits);
+    counters.errors += std::atomic_ref(waits.errors).load(std::memory_order_relaxed);
+    counters.errors += missed_ + missed_calls(links_);
+    counters.added_latency = served(waits);
     return counters;
   }
 
   Result<> disarm() override {
-    disarm_lease((*skeleton_)->bss->fl_lease);
+    disarm_lease(fault().lease);
     missed_ += missed_calls(links_);
     links_.clear();
     const Result<> served_to_the_end = delay_ ? delay_->check() : Result<>{};
@@ -137,6 +124,8 @@ class ArmedSyscallLatency final : public ArmedFault {
   std::string mechanism() const override { return mechanism_; }
 
  private:
+  [[nodiscard]] fl_call_fault& fault() const { return (*fault_)[0]; }
+
   [[nodiscard]] bpf_program* on_call() const {
     const auto& programs = (*skeleton_)->progs;
     switch (plan_.way) {  // no default: a new way must be thought about here
@@ -151,16 +140,11 @@ class ArmedSyscallLatency final : public ArmedFault {
   }
 
   Result<> configure(const api::SyscallLatency& spec, const Pod& pod, const ArmContext& context) {
-    const auto config = make_call_config(spec, 0, plan_.calls.calls, pod);
-    if (!config) return fail(config.error());
-    const auto level = level_of(pod.cgroup_path);
+    const auto level = cgroup_level(pod.cgroup_path);
     if (!level) return fail(level.error());
     auto& rodata = *(*skeleton_)->rodata;
-    rodata.fl_config = *config;
-    rodata.fl_seed = context.seed;
     rodata.fl_latency.pod = number(pod.cgroup);
     rodata.fl_latency.level = *level;
-    fill_hooks(plan_.calls.calls, rodata.fl_hooks);
     rodata.fl_latency.at_hook = at_hook(plan_.way);
     if (plan_.way != LatencyWay::kSpin) return {};
     DelayModel model(as_latency(spec), context.seed);
@@ -249,6 +233,7 @@ class ArmedSyscallLatency final : public ArmedFault {
   const std::string mechanism_;
   // In this order: links go first, then those who wait are freed, then the programs.
   std::optional<Skeleton<syscall_latency_bpf>> skeleton_;
+  std::optional<MappedArray<fl_call_fault>> fault_;
   std::unique_ptr<PageDelay> delay_;
   std::vector<Link> links_;
   std::uint64_t missed_ = 0;  // by links that are gone

@@ -8,6 +8,7 @@
 #include <sys/vfs.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -88,6 +89,22 @@ Result<CgroupId> cgroup_id(const std::string& path) {
   if (!S_ISDIR(info.st_mode)) return fail(Errc::kInvalid, path + " is not a directory");
   // The inode number is the id since Linux 5.5 (commit 743210386c03), on 64-bit machines.
   return CgroupId{info.st_ino};
+}
+
+Result<std::uint32_t> cgroup_level(const std::string& path) {
+  const auto mount = find_cgroup2_mount();
+  if (!mount) return fail(mount.error());
+  struct stat root {};
+  if (::stat(mount->c_str(), &root) != 0)
+    return fail(from_errno(errno, "cannot look at " + *mount));
+  if (root.st_ino != 1)
+    return fail(Errc::kUnsupported, *mount + " does not show the root of the cgroup hierarchy");
+  std::error_code error;
+  const auto below = std::filesystem::relative(path, *mount, error);
+  if (error || below.empty() || *below.begin() == "..")
+    return fail(Errc::kInvalid, path + " is not below " + *mount);
+  if (*below.begin() == ".") return 0;
+  return static_cast<std::uint32_t>(std::distance(below.begin(), below.end()));
 }
 
 Result<> put_cgroup(int map_fd, const std::string& cgroup_path) {

@@ -20,6 +20,10 @@ Result<std::string> find_cgroup2_mount();  // of this process
 // the cgroup2 mount, for those who gave a cgroup v1 path).
 Result<CgroupId> cgroup_id(const std::string& path);
 
+// How deep below the root of the hierarchy the cgroup is; the root's level is 0. Errors:
+// kUnsupported where no mount shows the root, kInvalid for a path that is not below it.
+Result<std::uint32_t> cgroup_level(const std::string& path);
+
 // Makes the cgroup the one entry of a BPF_MAP_TYPE_CGROUP_ARRAY: what is below it is under it.
 Result<> put_cgroup(int map_fd, const std::string& cgroup_path);
 

@@ -15,12 +15,30 @@
  *
  * User space loads one more of each for each call. */
 #include "syscall.bpf.h"
+#include "in_pod.bpf.h"
 #include "page_delay.bpf.h"
 #include "syscall_latency_abi.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 const volatile struct fl_latency_config fl_latency;
+
+/* One: each fault loads programs of its own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct fl_call_fault);
+} fl_faults SEC(".maps");
+
+/* NULL cannot happen for a one-entry array; the verifier wants it checked. */
+static __always_inline struct fl_call_fault *fl_fault(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&fl_faults, &zero);
+}
 
 struct fl_mark {
 	__u64 since; /* fl_call_mark: 0: nobody is to wait */
@@ -37,31 +55,16 @@ struct {
 
 /* ---- is it one? ------------------------------------------------------------------------------------------------------ */
 
-static __always_inline bool fl_is_hit(struct pt_regs *regs, __u32 index, __u64 *now)
-{
-	struct fl_object object = {};
-	int arg;
-
-	if (index >= FL_CALLS)
-		return false;
-	arg = fl_config.fd_arg[index];
-	if (arg >= 0 && (fl_config.path.on || fl_config.fd_kind != FL_FD_ANY)) {
-		object.file = fl_file_of((__u32)fl_argument(regs, arg));
-		if (!object.file)
-			return false;
-	}
-	return fl_call_hit(index, &object, now);
-}
-
 /* Each call is looked at once: at its beginning, or late. NULL: this is not one. */
 static __always_inline struct fl_mark *fl_first_look(struct pt_regs *regs, bool late, __u64 *now)
 {
+	struct fl_call_fault *fault = fl_fault();
 	struct fl_mark *mark;
 	__u32 index;
 
-	if (!fl_in_pod())
+	if (!fault || !fl_in_pod())
 		return NULL;
-	index = fl_index_of(fl_number(regs));
+	index = fl_index_of(fault, fl_number(regs));
 	if (index >= FL_CALLS)
 		return NULL;
 	mark = bpf_task_storage_get(&fl_marks, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -74,7 +77,7 @@ static __always_inline struct fl_mark *fl_first_look(struct pt_regs *regs, bool 
 		return NULL;
 	}
 	mark->seen = !late;
-	if (!fl_is_hit(regs, index, now))
+	if (!fl_registers_hit(fault, regs, index, now))
 		return NULL;
 	mark->index = index;
 	return mark;
@@ -105,11 +108,12 @@ static int (*const fl_schedule)(struct task_struct *task, struct bpf_task_work *
 
 static int fl_after_call(struct bpf_map *map, void *key, void *value)
 {
+	struct fl_call_fault *fault = fl_fault();
 	struct fl_after *after = value;
 	__u32 page = *(__u32 *)key;
 
-	if (fl_wait_at(page, after->since))
-		fl_call_done(after->index, after->since);
+	if (fl_wait_at(page, after->since) && fault)
+		fl_call_done(fault, after->index, after->since);
 	return 0;
 }
 
@@ -191,11 +195,12 @@ static __always_inline bool fl_in_pod_asleep(void)
 SEC("fexit.s")
 int BPF_PROG(fl_call_exit, struct pt_regs *regs, long ret)
 {
+	struct fl_call_fault *fault = fl_fault();
 	struct fl_mark *mark;
 	__u32 index, page;
 	__u64 since;
 
-	if (!fl_in_pod_asleep())
+	if (!fault || !fl_in_pod_asleep())
 		return 0;
 	mark = bpf_task_storage_get(&fl_marks, bpf_get_current_task_btf(), 0, 0);
 	if (!mark || !mark->since)
@@ -205,7 +210,7 @@ int BPF_PROG(fl_call_exit, struct pt_regs *regs, long ret)
 	mark->since = 0;
 	page = fl_wait_page(since);
 	if (page < FL_WAIT_PAGES && fl_wait_at(page, since))
-		fl_call_done(index, since);
+		fl_call_done(fault, index, since);
 	return 0;
 }
 
@@ -222,27 +227,28 @@ static int fl_spin_step(__u32 i, struct fl_spin *spin)
 	return bpf_ktime_get_ns() >= spin->until;
 }
 
-static __always_inline void fl_spin(__u32 index, __u64 now)
+static __always_inline void fl_spin(struct fl_call_fault *fault, __u32 index, __u64 now)
 {
 	__u64 n = __sync_fetch_and_add(&fl_waits.next, 1);
 	struct fl_spin spin = { .until = now + fl_latency.spin_ns[n & (FL_SPINS - 1)] };
 
 	bpf_loop(FL_SPIN_STEPS, fl_spin_step, &spin, 0);
 	fl_hist_add_shared(&fl_waits.served, bpf_ktime_get_ns() - now);
-	fl_call_done(index, now);
+	fl_call_done(fault, index, now);
 }
 
 SEC("fentry")
 int BPF_PROG(fl_call_spin, struct pt_regs *regs)
 {
+	struct fl_call_fault *fault = fl_fault();
 	__u32 index;
 	__u64 now;
 
-	if (!fl_in_pod())
+	if (!fault || !fl_in_pod())
 		return 0;
-	index = fl_index_of(fl_number(regs));
-	if (fl_is_hit(regs, index, &now))
-		fl_spin(index, now);
+	index = fl_index_of(fault, fl_number(regs));
+	if (fl_registers_hit(fault, regs, index, &now))
+		fl_spin(fault, index, now);
 	return 0;
 }
 
@@ -281,13 +287,14 @@ static __always_inline bool fl_open_holds_lock(struct file *file)
 
 static __always_inline int fl_hook(__u32 hook, const struct fl_object *object)
 {
+	struct fl_call_fault *fault = fl_fault();
 	__u32 index, page;
 	__u64 now;
 
-	if (!fl_in_pod_asleep())
+	if (!fault || !fl_in_pod_asleep())
 		return 0;
-	index = fl_call_at(hook, object);
-	if (index >= FL_CALLS || fl_is_kernels_own(object) || !fl_call_hit(index, object, &now))
+	index = fl_call_at(fault, hook, fl_number_of_task(), object);
+	if (index >= FL_CALLS || fl_is_kernels_own(object) || !fl_call_hit(fault, index, object, &now))
 		return 0;
 	if (fl_latency.at_hook == FL_AT_HOOK_WORK) {
 		/* A worker of io_uring never leaves the kernel. */
@@ -302,12 +309,12 @@ static __always_inline int fl_hook(__u32 hook, const struct fl_object *object)
 		return 0;
 	}
 	if (fl_latency.at_hook == FL_AT_HOOK_SPIN) {
-		fl_spin(index, now);
+		fl_spin(fault, index, now);
 		return 0;
 	}
 	page = fl_wait_page(now);
 	if (page < FL_WAIT_PAGES && fl_wait_at(page, now))
-		fl_call_done(index, now);
+		fl_call_done(fault, index, now);
 	return 0;
 }
 

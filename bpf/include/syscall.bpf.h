@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What every system-call fault does before it acts: which call is this, of whom, on what. Two kinds of programs use it:
+/* What every system-call fault does before it acts: which call is this, of whom, on what. The fault is an argument: an object has
+ * the settings, the lease, the dice and the counters of each in an array (struct fl_call_fault). Two kinds of programs ask:
  *
- *   on the system call   fl_index_of(fl_number(regs)), the arguments are in the registers
- *   on a security hook   fl_call_at(hook, object), what the task is in; a hook serves several calls, and more than system calls
+ *   on the system call   fl_index_of(fault, fl_number(regs)), the arguments are in the registers
+ *   on a security hook   fl_call_at(fault, hook, fl_number_of_task(), object); a hook serves several calls, and more than system calls
  *
- * after fl_in_pod(); then fl_call_hit(): lease, filters, counting, dice. Include in one file of an object only (fault_guard.bpf.h). */
+ * once it is known that the fault is on this task; then fl_call_hit(): lease, filters, counting, dice. No state. */
 #ifndef FAULTLINE_SYSCALL_BPF_H
 #define FAULTLINE_SYSCALL_BPF_H
 
@@ -13,8 +14,6 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include <stdbool.h>
-#include "fault_guard.bpf.h"
-#include "in_pod.bpf.h"
 #include "syscall_abi.h"
 #include "syscall_regs.bpf.h"
 
@@ -65,37 +64,39 @@ struct task_struct {
 } __attribute__((preserve_access_index));
 #define FL_NR_IO_URING_ENTER 426
 
-const volatile struct fl_call_config fl_config;
-const volatile struct fl_hook_calls fl_hooks[FL_HOOKS];
-__u64 fl_hit_no; /* .bss: hits so far, where they are bounded */
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, FL_CALLS);
-	__type(key, __u32);
-	__type(value, struct fl_call_counters);
-} fl_calls SEC(".maps");
+/* Returns `value`, which is below `bound`, a power of two, in a way that the verifier follows. It does not everywhere remember what
+ * a number was compared with, and the compiler drops a mask that it knows to change nothing. */
+static __always_inline __u64 fl_bounded(__u64 value, __u64 bound)
+{
+	asm volatile("" : "+r"(value));
+	return value & (bound - 1);
+}
 
 /* ---- which call ----------------------------------------------------------------------------------------------------- */
 
-static __always_inline __u32 fl_index_of(__u64 number)
+static __always_inline __u32 fl_index_of(const struct fl_call_fault *fault, __u64 number)
 {
 	if (number >= FL_CALL_NUMBERS)
 		return FL_CALL_NONE;
-	return fl_config.index_of[number];
+	return fault->config.index_of[fl_bounded(number, FL_CALL_NUMBERS)];
 }
+
+struct fl_place {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
 
 /* What a call acts on. A program sets what its hook knows. */
 struct fl_object {
 	struct file *file;
-	struct vfsmount *mnt;
-	struct dentry *dentry; /* without a file: what the path leads to */
+	struct fl_place place; /* without a file: what the path leads to */
 	int mask;              /* MAY_*: what is to be done with the file; 0: the hook is not told */
 };
 
 /* Returns the index that work without a number of a call counts as, or FL_CALL_NONE. The mask decides where the hook has one, so
  * that a write fails only where a call that writes was asked for. */
-static __always_inline __u32 fl_stand_in(const volatile struct fl_hook_calls *calls, int mask)
+static __always_inline __u32 fl_stand_in(const struct fl_hook_calls *calls, int mask)
 {
 	if (!mask)
 		return calls->stand_in;
@@ -104,27 +105,35 @@ static __always_inline __u32 fl_stand_in(const volatile struct fl_hook_calls *ca
 	return mask & MAY_READ ? calls->reading : FL_CALL_NONE;
 }
 
-/* Returns the index of the call that the task is in if that call is hit at this hook, else FL_CALL_NONE. For what is not a native
- * system call (io_uring, a 32-bit program) it is that of the stand-in: which call it would have been cannot be told. */
-static __always_inline __u32 fl_call_at(__u32 hook, const struct fl_object *object)
+#define FL_NO_NUMBER (~0ull)
+
+/* Returns the number of the native system call that this task is in; FL_NO_NUMBER for work that has none (io_uring, a 32-bit
+ * program): which call it would have been cannot be told. */
+static __always_inline __u64 fl_number_of_task(void)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
-	const volatile struct fl_hook_calls *calls = &fl_hooks[hook];
-	struct pt_regs *regs;
-	__u32 index;
 	__u64 number;
 
 	if (task->flags & PF_IO_WORKER)
-		return fl_stand_in(calls, object->mask);
+		return FL_NO_NUMBER;
 #if defined(__TARGET_ARCH_x86)
 	if (task->thread_info.status & 2) /* TS_COMPAT */
-		return fl_stand_in(calls, object->mask);
+		return FL_NO_NUMBER;
 #endif
-	regs = (struct pt_regs *)bpf_task_pt_regs((void *)task);
-	number = fl_number(regs);
-	if (number == FL_NR_IO_URING_ENTER)
+	number = fl_number((struct pt_regs *)bpf_task_pt_regs((void *)task));
+	return number == FL_NR_IO_URING_ENTER ? FL_NO_NUMBER : number;
+}
+
+/* Returns the index of the call with that number if the fault hits it at this hook, else FL_CALL_NONE. Work without a number
+ * counts as the stand-in. */
+static __always_inline __u32 fl_call_at(const struct fl_call_fault *fault, __u32 hook, __u64 number, const struct fl_object *object)
+{
+	const struct fl_hook_calls *calls = &fault->hooks[fl_bounded(hook, FL_HOOKS)];
+	__u32 index;
+
+	if (number == FL_NO_NUMBER)
 		return fl_stand_in(calls, object->mask);
-	index = fl_index_of(number);
+	index = fl_index_of(fault, number);
 	return index < FL_CALLS && (calls->serves >> index & 1) ? index : FL_CALL_NONE;
 }
 
@@ -144,11 +153,11 @@ static __always_inline struct file *fl_file_of(__u32 fd)
 	return file;
 }
 
-static __always_inline bool fl_is_kind(struct file *file)
+static __always_inline bool fl_is_kind(const struct fl_call_fault *fault, struct file *file)
 {
 	__u32 type = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
 
-	switch (fl_config.fd_kind) {
+	switch (fault->config.fd_kind) {
 	case FL_FD_REGULAR: return type == S_IFREG;
 	case FL_FD_SOCKET: return type == S_IFSOCK;
 	case FL_FD_PIPE: return type == S_IFIFO;
@@ -156,69 +165,77 @@ static __always_inline bool fl_is_kind(struct file *file)
 	return true;
 }
 
-/* Does the name of this part of a path fit? */
-static __always_inline bool fl_name_fits(struct dentry *part)
+/* Compares names that are padded with zeros, 8 bytes at a time and to the end: the verifier sees one way through it. */
+static __always_inline bool fl_same_name(const __u64 *a, const __u64 *b)
 {
-	__u32 length = BPF_CORE_READ(part, d_name.len), begins = fl_config.path.begins_length, ends = fl_config.path.ends_length;
-	const unsigned char *text = BPF_CORE_READ(part, d_name.name);
-	char name[FL_NAME_MAX];
+	__u64 differs = 0;
 	__u32 i;
 
-	if (fl_config.path.wildcard ? length < begins + ends : length != begins)
-		return false;
-	if (begins >= FL_NAME_MAX || ends >= FL_NAME_MAX)
-		return false;
-	if (begins) {
-		if (bpf_probe_read_kernel(name, begins & (FL_NAME_MAX - 1), text))
-			return false;
-		for (i = 0; i < FL_NAME_MAX; i++)
-			if (i < begins && name[i] != fl_config.path.name_begins[i])
-				return false;
-	}
-	if (ends) {
-		if (bpf_probe_read_kernel(name, ends & (FL_NAME_MAX - 1), text + (length - ends)))
-			return false;
-		for (i = 0; i < FL_NAME_MAX; i++)
-			if (i < ends && name[i] != fl_config.path.name_ends[i])
-				return false;
-	}
-	return true;
+	for (i = 0; i < FL_NAME_MAX / 8; i++)
+		differs |= a[i] ^ b[i];
+	return !differs;
 }
 
-/* Walks up from the file to the directory that was asked for, over mounts. By identity, so that no link, chroot or relative
- * name leads around it. */
-static __always_inline bool fl_is_below(struct vfsmount *mnt, struct dentry *dentry)
+/* Are the `length` bytes at `text` this name? */
+static __always_inline bool fl_has_name(const unsigned char *text, __u32 length, const char *name)
 {
-	struct dentry *child = NULL, *up, *root;
+	__u64 found[FL_NAME_MAX / 8] = {};
+
+	if (bpf_probe_read_kernel(found, fl_bounded(length, FL_NAME_MAX), text))
+		return false;
+	return fl_same_name(found, (const __u64 *)name);
+}
+
+/* Does the name of this part of a path fit? */
+static __always_inline bool fl_name_fits(const struct fl_path_filter *path, struct dentry *part)
+{
+	__u32 length = BPF_CORE_READ(part, d_name.len), begins = path->begins_length, ends = path->ends_length;
+	const unsigned char *text = BPF_CORE_READ(part, d_name.name);
+
+	if (path->wildcard ? length < begins + ends : length != begins)
+		return false;
+	return fl_has_name(text, begins, path->name_begins) && fl_has_name(text + (length - ends), ends, path->name_ends);
+}
+
+/* Walks up from the object to the directory that was asked for, over mounts. By identity, so that no link, chroot or relative name
+ * leads around it. 1: it is there, and the name below it fits. Not inlined, so that the verifier goes through it once a program. */
+__noinline int fl_is_below(const struct fl_path_filter *path, const struct fl_place *place)
+{
+	struct dentry *child = NULL, *dentry, *up, *root;
 	struct mount *mount, *parent;
+	struct vfsmount *mnt;
 	struct inode *inode;
 	int i;
 
+	if (!path || !place) /* the verifier asks */
+		return 0;
+	mnt = place->mnt;
+	dentry = place->dentry;
 	for (i = 0; i < FL_PATH_DEPTH; i++) {
 		inode = BPF_CORE_READ(dentry, d_inode);
-		if (inode && BPF_CORE_READ(inode, i_ino) == fl_config.path.inode &&
-		    BPF_CORE_READ(inode, i_sb, s_dev) == fl_config.path.device) {
-			if (!fl_config.path.wildcard && !fl_config.path.begins_length)
-				return true;
-			return child && fl_name_fits(child);
+		if (inode && BPF_CORE_READ(inode, i_ino) == path->inode &&
+		    BPF_CORE_READ(inode, i_sb, s_dev) == path->device) {
+			if (!path->wildcard && !path->begins_length)
+				return 1;
+			return child && fl_name_fits(path, child);
 		}
 		root = mnt ? BPF_CORE_READ(mnt, mnt_root) : NULL;
 		if (dentry == root) {
 			mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 			parent = BPF_CORE_READ(mount, mnt_parent);
 			if (parent == mount)
-				return false;
+				return 0;
 			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 			mnt = (void *)parent + bpf_core_field_offset(struct mount, mnt);
 			continue; /* what is mounted keeps its child: its own name is that of the mount point */
 		}
 		up = BPF_CORE_READ(dentry, d_parent);
 		if (up == dentry)
-			return false;
+			return 0;
 		child = dentry;
 		dentry = up;
 	}
-	return false;
+	return 0;
 }
 
 static __always_inline struct mnt_namespace *fl_mounts_of(struct vfsmount *mnt)
@@ -246,29 +263,33 @@ static __always_inline bool fl_is_kernels_own(const struct fl_object *object)
 	struct file *file = object->file;
 
 	if (!file)
-		return object->mnt && fl_is_layer(object->mnt);
+		return object->place.mnt && fl_is_layer(object->place.mnt);
 	return BPF_CORE_READ(file, f_inode, i_sb) != BPF_CORE_READ(file, f_path.dentry, d_sb) ||
 	       fl_is_layer(BPF_CORE_READ(file, f_path.mnt));
 }
 
-static __always_inline bool fl_object_fits(const struct fl_object *object)
+static __always_inline bool fl_object_fits(const struct fl_call_fault *fault, const struct fl_object *object)
 {
+	const struct fl_path_filter *path = &fault->config.path;
+	struct fl_place place = object->place;
 	struct file *file = object->file;
 
-	if (fl_config.fd_kind != FL_FD_ANY && (!file || !fl_is_kind(file)))
+	if (fault->config.fd_kind != FL_FD_ANY && (!file || !fl_is_kind(fault, file)))
 		return false;
-	if (!fl_config.path.on)
+	if (!path->on)
 		return true;
-	if (file)
-		return fl_is_below(BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry));
-	return object->dentry && fl_is_below(object->mnt, object->dentry);
+	if (file) {
+		place.mnt = BPF_CORE_READ(file, f_path.mnt);
+		place.dentry = BPF_CORE_READ(file, f_path.dentry);
+	}
+	return place.dentry && fl_is_below(path, &place);
 }
 
 /* ---- whose ---------------------------------------------------------------------------------------------------------- */
 
-static __always_inline bool fl_is_nodes(struct mnt_namespace *mounts)
+static __always_inline bool fl_is_nodes(const struct fl_call_fault *fault, struct mnt_namespace *mounts)
 {
-	return BPF_CORE_READ(mounts, ns.inum) == fl_config.node_mounts;
+	return BPF_CORE_READ(mounts, ns.inum) == fault->config.node_mounts;
 }
 
 /* Is this task the container runtime's? A runtime joins the pod's cgroup, and later the container's namespaces, before it runs the
@@ -278,79 +299,97 @@ static __always_inline bool fl_is_nodes(struct mnt_namespace *mounts)
  *   - it runs a program from the node's mount namespace (youki, crun, runsc in the container's namespaces), or
  *   - it runs a program that its own mount namespace does not have (runc runs a sealed copy of itself) and was started from the
  *     node's mount namespace. */
-static __always_inline bool fl_is_runtime(void)
+static __always_inline bool fl_is_runtime(const struct fl_call_fault *fault)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
 	struct mnt_namespace *own, *program;
 
-	if (!fl_config.node_mounts)
+	if (!fault->config.node_mounts)
 		return false;
 	own = BPF_CORE_READ(task, nsproxy, mnt_ns);
-	if (fl_is_nodes(own))
+	if (fl_is_nodes(fault, own))
 		return true;
 	program = fl_mounts_of(BPF_CORE_READ(task, mm, exe_file, f_path.mnt));
 	if (program == own)
 		return false;
-	return fl_is_nodes(program) || fl_is_nodes(BPF_CORE_READ(task, real_parent, nsproxy, mnt_ns));
+	return fl_is_nodes(fault, program) || fl_is_nodes(fault, BPF_CORE_READ(task, real_parent, nsproxy, mnt_ns));
 }
 
-static __always_inline bool fl_process_fits(void)
+static __always_inline bool fl_process_fits(const struct fl_call_fault *fault)
 {
-	char comm[16] = {};
-	__u32 i;
+	const __u64 *asked = (const __u64 *)fault->config.comm;
+	__u64 comm[2] = {}; /* the kernel pads it with zeros, too */
 
-	if (fl_is_runtime())
+	if (fl_is_runtime(fault))
 		return false;
-	if (!fl_config.comm_length)
+	if (!fault->config.comm_length)
 		return true;
-	if (bpf_get_current_comm(comm, sizeof(comm)))
-		return false;
-	for (i = 0; i < sizeof(comm); i++)
-		if (comm[i] != fl_config.comm[i])
-			return false;
-	return true;
+	return !bpf_get_current_comm(comm, sizeof(comm)) && comm[0] == asked[0] && comm[1] == asked[1];
 }
 
 /* ---- hit? ----------------------------------------------------------------------------------------------------------- */
 
-static __always_inline bool fl_is_due(void)
+/* volatile: user space writes the lease, so a value may not be kept from an earlier read. */
+static __always_inline bool fl_call_armed(struct fl_call_fault *fault, __u64 *now)
 {
-	__u64 n = __sync_fetch_and_add(&fl_event_no[0], 1), every = fl_config.every;
-
-	if (n < fl_config.after)
+	if (!*(volatile __u32 *)&fault->lease.armed)
 		return false;
-	if (every > 1 && (n - fl_config.after) % every != every - 1)
-		return false;
-	if ((fl_random(fl_seed, 0, n) >> 32) >= fl_config.probability)
-		return false;
-	return !fl_config.count || __sync_fetch_and_add(&fl_hit_no, 1) < fl_config.count;
+	*now = bpf_ktime_get_ns();
+	return *now < *(volatile __u64 *)&fault->lease.deadline_ns;
 }
 
-/* 1: act now. Counts what matched; what was done to it the caller counts with fl_call_done(). These programs can be preempted
+static __always_inline bool fl_is_due(struct fl_call_fault *fault)
+{
+	const struct fl_call_config *config = &fault->config;
+	__u64 n = __sync_fetch_and_add(&fault->asked, 1), every = config->every;
+
+	if (n < config->after)
+		return false;
+	if (every > 1 && (n - config->after) % every != every - 1)
+		return false;
+	if ((fl_random(fault->seed, 0, n) >> 32) >= config->probability)
+		return false;
+	return !config->count || __sync_fetch_and_add(&fault->hits, 1) < config->count;
+}
+
+/* true: act now. Counts what matched; what was done to it the caller counts with fl_call_done(). These programs can be preempted
  * by another of their kind on the same CPU: the counters are atomic. */
-static __always_inline int fl_call_hit(__u32 index, const struct fl_object *object, __u64 *now)
+static __always_inline bool fl_call_hit(struct fl_call_fault *fault, __u32 index, const struct fl_object *object, __u64 *now)
 {
-	struct fl_call_counters *call;
-
-	if (index >= FL_CALLS || !fl_armed(now) || !fl_process_fits() || !fl_object_fits(object))
-		return 0;
-	call = bpf_map_lookup_elem(&fl_calls, &index);
-	if (!call || !fl_matched_shared())
-		return 0;
-	__sync_fetch_and_add(&call->matched, 1);
-	return fl_is_due();
+	if (index >= FL_CALLS || !fl_call_armed(fault, now) || !fl_process_fits(fault) || !fl_object_fits(fault, object))
+		return false;
+	__sync_fetch_and_add(&fault->counters.matched, 1);
+	__sync_fetch_and_add(&fault->calls[fl_bounded(index, FL_CALLS)].matched, 1);
+	return fl_is_due(fault);
 }
 
-static __always_inline void fl_call_done(__u32 index, __u64 now)
+static __always_inline void fl_call_done(struct fl_call_fault *fault, __u32 index, __u64 now)
 {
-	__u32 zero = 0;
-	struct fl_counters *all = bpf_map_lookup_elem(&fl_counters, &zero);
-	struct fl_call_counters *call = bpf_map_lookup_elem(&fl_calls, &index);
+	struct fl_counters *counters = &fault->counters;
 
-	if (!all || !call)
-		return;
-	fl_injected_shared(all, now);
-	__sync_fetch_and_add(&call->injected, 1);
+	__sync_fetch_and_add(&counters->injected, 1);
+	if (!counters->first_ns)
+		__sync_val_compare_and_swap(&counters->first_ns, 0, now);
+	if (counters->last_ns < now)
+		counters->last_ns = now;
+	__sync_fetch_and_add(&fault->calls[fl_bounded(index, FL_CALLS)].injected, 1);
+}
+
+/* The same of a call whose arguments are in `regs`: its descriptor, if it has one and a filter asks for it, is looked up. */
+static __always_inline bool fl_registers_hit(struct fl_call_fault *fault, struct pt_regs *regs, __u32 index, __u64 *now)
+{
+	struct fl_object object = {};
+	int arg;
+
+	if (index >= FL_CALLS)
+		return false;
+	arg = fault->config.fd_arg[fl_bounded(index, FL_CALLS)];
+	if (arg >= 0 && (fault->config.path.on || fault->config.fd_kind != FL_FD_ANY)) {
+		object.file = fl_file_of((__u32)fl_argument(regs, arg));
+		if (!object.file)
+			return false;
+	}
+	return fl_call_hit(fault, index, &object, now);
 }
 
 #endif

@@ -65,7 +65,7 @@ struct fl_path_filter {
 	char name_ends[FL_NAME_MAX];
 };
 
-/* rodata fl_config. Thresholds of FL_CERTAIN. */
+/* What a fault asks for. Thresholds of FL_CERTAIN. */
 struct fl_call_config {
 	__u64 probability;
 	__u64 every; /* only every Nth that matched; 0 and 1: all of them */
@@ -76,14 +76,15 @@ struct fl_call_config {
 	__u8 comm_length; /* 0: every process */
 	__u8 _pad[3];
 	__u32 node_mounts; /* number of the node's mount namespace; 0: processes of the pod may be in it, no container runtime is told apart */
-	char comm[16];
+	char comm[16]; /* padded with zeros, as the names of the path */
 	struct fl_path_filter path;
-	__u8 index_of[FL_CALL_NUMBERS]; /* by number of the call: index into fl_calls, or FL_CALL_NONE */
+	__u64 on_call;                  /* bit n: the call of index n is hit on the call itself */
+	__u8 index_of[FL_CALL_NUMBERS]; /* by number of the call: index into fl_call_fault.calls, or FL_CALL_NONE */
 	__s8 fd_arg[FL_CALLS];          /* by index: the argument with the descriptor, or -1 */
 };
 
-/* rodata fl_hooks[], by enum fl_hook_number. The stand-ins are what work is counted as that has no number of a call (io_uring, a
- * 32-bit program): indices into fl_calls, or FL_CALL_NONE, and then such work is left alone. */
+/* By enum fl_hook_number. The stand-ins are what work is counted as that has no number of a call (io_uring, a
+ * 32-bit program): indices into fl_call_fault.calls, or FL_CALL_NONE, and then such work is left alone. */
 struct fl_hook_calls {
 	__u64 serves;   /* bit n: the call of index n is hit at this hook */
 	__u8 stand_in;  /* at a hook that is not told what is to be done */
@@ -92,10 +93,39 @@ struct fl_hook_calls {
 	__u8 _pad[5];
 };
 
-/* per-CPU array fl_calls, FL_CALLS entries */
 struct fl_call_counters {
 	__u64 matched;
 	__u64 injected;
+};
+
+#define FL_CALL_FAULTS 1024u    /* system-call faults of one kind that are armed at once on a node */
+#define FL_FAULTS_OF_TASK 32u   /* of these, on one task: on its cgroup and those above it; a power of two */
+#define FL_LEVELS 8u            /* depths of the cgroup tree at which faults are, at once */
+
+/* mmapped array fl_faults: one armed fault, by slot. User space fills it while no entry of fl_cgroups names the slot, and from
+ * then on writes the lease only. All counters are shared by the CPUs and are added to atomically: an event that matches takes its
+ * number from a shared counter anyway. */
+struct fl_call_fault {
+	struct fl_lease lease;
+	__u64 cgroup;  /* id; the fault is on the tasks in it and below it */
+	__u32 level;   /* of that cgroup, the root's is 0 */
+	__u32 _pad;
+	__u64 seed;
+	__u64 asked;   /* events that matched so far, by which the dice are thrown */
+	__u64 hits;    /* events that the dice chose so far, where config.count bounds them */
+	struct fl_counters counters;
+	struct fl_call_counters calls[FL_CALLS];
+	struct fl_hook_calls hooks[FL_HOOKS];
+	struct fl_call_config config;
+	__u8 _rest[1664];
+};
+
+/* hash fl_cgroups, by id of a cgroup that faults are on: the slots of the faults on its tasks, those of the cgroups above it
+ * among them, in the order in which they were armed. */
+struct fl_task_faults {
+	__u32 count;
+	__u32 _pad;
+	__u16 slot[FL_FAULTS_OF_TASK];
 };
 
 /* ---- syscall_calls: what each call took and returned ---------------------------------------------------------------- */
@@ -112,10 +142,19 @@ FL_STATIC_ASSERT(sizeof(struct fl_call_effect) == sizeof(struct fl_hist) + 8 * F
 FL_STATIC_ASSERT(sizeof(struct fl_path_filter) == 16 + 2 * FL_NAME_MAX, "fl_path_filter");
 FL_STATIC_ASSERT(offsetof(struct fl_call_config, comm) == 48, "fl_call_config.comm");
 FL_STATIC_ASSERT(offsetof(struct fl_call_config, path) == 64, "fl_call_config.path");
-FL_STATIC_ASSERT(offsetof(struct fl_call_config, index_of) == 64 + sizeof(struct fl_path_filter), "fl_call_config.index_of");
-FL_STATIC_ASSERT(sizeof(struct fl_call_config) == 64 + sizeof(struct fl_path_filter) + FL_CALL_NUMBERS + FL_CALLS, "fl_call_config");
+FL_STATIC_ASSERT(offsetof(struct fl_call_config, index_of) == 72 + sizeof(struct fl_path_filter), "fl_call_config.index_of");
+FL_STATIC_ASSERT(sizeof(struct fl_call_config) == 72 + sizeof(struct fl_path_filter) + FL_CALL_NUMBERS + FL_CALLS, "fl_call_config");
+FL_STATIC_ASSERT(offsetof(struct fl_path_filter, name_begins) % 8 == 0 && offsetof(struct fl_path_filter, name_ends) % 8 == 0,
+		 "names are compared by 8 bytes");
 FL_STATIC_ASSERT(offsetof(struct fl_call_config, node_mounts) == 44, "fl_call_config.node_mounts");
 FL_STATIC_ASSERT(sizeof(struct fl_hook_calls) == 16, "fl_hook_calls");
 FL_STATIC_ASSERT(sizeof(struct fl_call_counters) == 16, "fl_call_counters");
+FL_STATIC_ASSERT(FL_HOOKS == 32, "a power of two: a hook's number is masked");
+FL_STATIC_ASSERT((FL_CALLS & (FL_CALLS - 1)) == 0 && (FL_CALL_NUMBERS & (FL_CALL_NUMBERS - 1)) == 0, "powers of two");
+FL_STATIC_ASSERT(offsetof(struct fl_call_fault, counters) == 56, "fl_call_fault.counters");
+FL_STATIC_ASSERT(offsetof(struct fl_call_fault, calls) == 104, "fl_call_fault.calls");
+FL_STATIC_ASSERT(offsetof(struct fl_call_fault, config) == 104 + 16 * FL_CALLS + 16 * FL_HOOKS, "fl_call_fault.config");
+FL_STATIC_ASSERT(sizeof(struct fl_call_fault) == 4096, "fl_call_fault: a page, so that no two faults share a cache line");
+FL_STATIC_ASSERT(sizeof(struct fl_task_faults) == 8 + 2 * FL_FAULTS_OF_TASK, "fl_task_faults");
 
 #endif

@@ -16,13 +16,13 @@ SEC(FL_LSM #hook) int BPF_PROG(fl_##hook, struct file *file, ##__VA_ARGS__) \
 #define FL_ON_PATH(hook, number, ...) \
 SEC(FL_LSM #hook) int BPF_PROG(fl_##hook, const struct path *path, ##__VA_ARGS__) \
 { \
-	struct fl_object object = { .mnt = path->mnt, .dentry = path->dentry }; \
+	struct fl_object object = { .place = { .mnt = path->mnt, .dentry = path->dentry } }; \
 	return ret ? ret : fl_hook(number, &object); \
 }
 #define FL_ON_NAME(hook, number, ...) \
 SEC(FL_LSM #hook) int BPF_PROG(fl_##hook, const struct path *dir, struct dentry *dentry, ##__VA_ARGS__) \
 { \
-	struct fl_object object = { .mnt = dir->mnt, .dentry = dentry }; \
+	struct fl_object object = { .place = { .mnt = dir->mnt, .dentry = dentry } }; \
 	return ret ? ret : fl_hook(number, &object); \
 }
 #define FL_ON_SOCKET(hook, number, ...) \
@@ -68,7 +68,7 @@ int BPF_PROG(fl_file_permission, struct file *file, int mask, int ret)
 SEC(FL_LSM "path_link")
 int BPF_PROG(fl_path_link, struct dentry *old, const struct path *dir, struct dentry *dentry, int ret)
 {
-	struct fl_object object = { .mnt = dir->mnt, .dentry = dentry };
+	struct fl_object object = { .place = { .mnt = dir->mnt, .dentry = dentry } };
 
 	return ret ? ret : fl_hook(FL_HOOK_PATH_LINK, &object);
 }

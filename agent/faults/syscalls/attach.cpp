@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string_view>
 
 #include "agent/kernel/counters.h"
@@ -103,25 +104,21 @@ std::uint64_t missed_calls(const std::vector<Link>& links) {
   return missed;
 }
 
-Result<FaultCounters> read_call_counters(int counters_fd, int calls_fd,
-                                         const std::vector<PlannedCall>& calls) {
-  const auto all = read_counters(counters_fd);
-  if (!all) return fail(all.error());
+FaultCounters read_call_counters(fl_call_fault& fault, const std::vector<PlannedCall>& calls) {
+  const auto load = [](__u64& shared) {
+    return std::atomic_ref(shared).load(std::memory_order_relaxed);
+  };
   FaultCounters out;
-  out.matched = all->matched;
-  out.injected = all->injected;
-  out.errors = all->errors;
-  out.first_injected = {all->first_ns};
-  out.last_injected = {all->last_ns};
+  out.matched = load(fault.counters.matched);
+  out.injected = load(fault.counters.injected);
+  out.errors = load(fault.counters.errors);
+  out.first_injected = {load(fault.counters.first_ns)};
+  out.last_injected = {load(fault.counters.last_ns)};
   for (std::size_t i = 0; i < calls.size(); ++i) {
     if (calls[i].rung == SyscallRung::kCgroup) continue;
-    const auto cpus = read_per_cpu<fl_call_counters>(calls_fd, static_cast<std::uint32_t>(i));
-    if (!cpus) return fail(cpus.error());
     api::EventCount& sum = out.by_call[std::string(calls[i].call->name)];
-    for (const fl_call_counters& cpu : *cpus) {
-      sum.matched += cpu.matched;
-      sum.injected += cpu.injected;
-    }
+    sum.matched += load(fault.calls[i].matched);
+    sum.injected += load(fault.calls[i].injected);
   }
   return out;
 }

@@ -42,8 +42,7 @@ Result<std::vector<Link>> attach_programs(bpf_object* object, const bpf_program*
 // on unchanged, and no counter of ours has them.
 std::uint64_t missed_calls(const std::vector<Link>& links);
 
-// The maps fl_counters and fl_calls, with by_call by name.
-Result<FaultCounters> read_call_counters(int counters_fd, int calls_fd,
-                                         const std::vector<PlannedCall>& calls);
+// What the programs counted for this fault, with by_call by name.
+FaultCounters read_call_counters(fl_call_fault& fault, const std::vector<PlannedCall>& calls);
 
 }  // namespace faultline::agent

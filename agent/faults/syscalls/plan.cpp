@@ -117,8 +117,8 @@ Result<SyscallPlan> plan_calls(const api::SyscallFilter& spec, const RungReasons
   return plan;
 }
 
-Result<fl_call_config> make_call_config(const api::SyscallFilter& spec, int error,
-                                        const std::vector<PlannedCall>& calls, const Pod& pod) {
+Result<> fill_call_fault(fl_call_fault& fault, const api::SyscallFilter& spec, int error,
+                         const std::vector<PlannedCall>& calls, const Pod& pod) {
   fl_call_config config{};
   config.probability = fl_threshold(spec.probability.value);
   config.every = spec.every;
@@ -152,8 +152,11 @@ Result<fl_call_config> make_call_config(const api::SyscallFilter& spec, int erro
   for (std::size_t i = 0; i < calls.size(); ++i) {
     config.index_of[syscall_number(*calls[i].call)] = static_cast<std::uint8_t>(i);
     config.fd_arg[i] = calls[i].call->fd_arg;
+    if (calls[i].rung == SyscallRung::kSystemCall) config.on_call |= std::uint64_t{1} << i;
   }
-  return config;
+  fault.config = config;
+  fill_hooks(calls, fault.hooks);
+  return {};
 }
 
 void fill_hooks(const std::vector<PlannedCall>& calls, fl_hook_calls (&hooks)[FL_HOOKS]) {

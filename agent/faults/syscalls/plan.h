@@ -47,10 +47,11 @@ struct SyscallPlan {
 Result<SyscallPlan> plan_calls(const api::SyscallFilter& spec, const RungReasons& reasons,
                                const KernelBtf* btf);
 
-// The filters and dice for the programs. `error`: 0 for none. Errors: of find_in_pod() and
+// What the programs need to know of a fault: its filters and dice, and which call is hit where; the
+// rest of `fault` stays as it is. `error`: 0 for none. Errors: of find_in_pod() and
 // node_mounts_for().
-Result<fl_call_config> make_call_config(const api::SyscallFilter& spec, int error,
-                                        const std::vector<PlannedCall>& calls, const Pod& pod);
+Result<> fill_call_fault(fl_call_fault& fault, const api::SyscallFilter& spec, int error,
+                         const std::vector<PlannedCall>& calls, const Pod& pod);
 
 // Which calls each security hook serves, and what io_uring's work counts as there.
 void fill_hooks(const std::vector<PlannedCall>& calls, fl_hook_calls (&hooks)[FL_HOOKS]);

@@ -29,6 +29,8 @@ namespace fs = std::filesystem;
 
 // Those that are no counters, or that only the kernel side itself needs, and why.
 const std::map<std::string, std::string> kOfTheKernelOnly = {
+    {"fl_call_fault.asked", "number of the next throw of the dice"},
+    {"fl_call_fault.hits", "number of the next hit, for `count`"},
     {"fl_delay_flow.last_back_ns", "order of a flow"},
     {"fl_delay_flow.waiting", "order of a flow"},
     {"fl_delay_slot.due_ns", "what a waiting packet carries"},
@@ -47,7 +49,6 @@ const std::map<std::string, std::string> kOfTheKernelOnly = {
     {"fl_filter_rules.except_by_peer", "said by user space"},
     {"fl_filter_rules.only", "said by user space"},
     {"fl_filter_rules.protocol", "said by user space"},
-    {"fl_hit_no", "number of the next hit, for `count`"},
     {"fl_link_state.free", "schedule of the narrow link"},
     {"fl_link_state.in_line", "packets that keep others from passing at once"},
     {"fl_link_state.last_out", "schedule of the narrow link"},

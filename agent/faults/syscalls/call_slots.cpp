@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/faults/syscalls/call_slots.h"
+
+#include <bpf/bpf.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <functional>
+#include <set>
+#include <utility>
+
+#include "agent/kernel/program_grace.h"
+
+namespace faultline::agent {
+namespace {
+
+// Is it this cgroup, or one below it?
+bool is_within(const std::string& path, const std::string& cgroup) {
+  return path.starts_with(cgroup) && (path.size() == cgroup.size() || path[cgroup.size()] == '/');
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> slots_on(const std::string& cgroup_path,
+                                    const std::vector<ShownFault>& shown) {
+  std::vector<std::uint32_t> slots;
+  for (const ShownFault& fault : shown)
+    if (is_within(cgroup_path, fault.cgroup_path)) slots.push_back(fault.slot);
+  return slots;
+}
+
+Result<std::uint64_t> pack_levels(const std::vector<ShownFault>& shown) {
+  std::set<std::uint32_t, std::greater<>> levels;
+  for (const ShownFault& fault : shown) levels.insert(fault.level);
+  if (levels.size() > FL_LEVELS)
+    return fail(Errc::kUnsupported, "faults on cgroups of more than " + std::to_string(FL_LEVELS) +
+                                        " different depths at once");
+  std::uint64_t packed = 0;
+  int shift = 0;
+  for (const std::uint32_t level : levels) {
+    if (level == 0 || level > 255)
+      return fail(Errc::kUnsupported, "a fault on a cgroup " + std::to_string(level) +
+                                          " levels below the root; it must be 1 to 255");
+    packed |= std::uint64_t{level} << shift;
+    shift += 8;
+  }
+  return packed;
+}
+
+Result<CallSlots> CallSlots::map(int faults_fd, int cgroups_fd, __u64& levels) {
+  auto faults = MappedArray<fl_call_fault>::map(faults_fd, FL_CALL_FAULTS);
+  if (!faults) return fail(faults.error());
+  return CallSlots(std::move(*faults), cgroups_fd, levels);
+}
+
+Result<std::uint32_t> CallSlots::take() {
+  std::uint32_t slot = next_;
+  if (next_ < FL_CALL_FAULTS) {
+    ++next_;
+  } else {
+    if (free_.empty() && !resting_.empty()) {
+      if (auto waited = wait_for_programs(); !waited) return fail(waited.error());
+      free_ = std::exchange(resting_, {});
+    }
+    if (free_.empty())
+      return fail(Errc::kUnavailable, std::to_string(FL_CALL_FAULTS) +
+                                          " faults of this kind are armed on this node, more "
+                                          "cannot be");
+    slot = free_.back();
+    free_.pop_back();
+  }
+  faults_[slot] = {};
+  return slot;
+}
+
+// The entry of each cgroup within `below` that a fault of `shown` is on.
+Result<> CallSlots::write(const std::string& below, const std::vector<ShownFault>& shown) {
+  for (const ShownFault& fault : shown) {
+    if (!is_within(fault.cgroup_path, below)) continue;
+    const auto slots = slots_on(fault.cgroup_path, shown);
+    if (slots.size() > FL_FAULTS_OF_TASK)
+      return fail(Errc::kUnsupported, "more than " + std::to_string(FL_FAULTS_OF_TASK) +
+                                          " faults of this kind on one cgroup and those above it");
+    fl_task_faults entry{};
+    for (const std::uint32_t slot : slots)
+      entry.slot[entry.count++] = static_cast<__u16>(slot);
+    const __u64 id = number(fault.cgroup);
+    if (const int rc = bpf_map_update_elem(cgroups_fd_, &id, &entry, BPF_ANY); rc != 0)
+      return fail(from_libbpf(rc, "cannot tell the programs which faults are on a cgroup"));
+  }
+  return {};
+}
+
+Result<> CallSlots::show(ShownFault fault) {
+  const std::string below = fault.cgroup_path;
+  auto shown = shown_;
+  shown.push_back(std::move(fault));
+  const auto levels = pack_levels(shown);
+  if (!levels) return fail(levels.error());
+  if (auto written = write(below, shown); !written) {
+    // Back to what was before.
+    const CgroupId cgroup = shown.back().cgroup;
+    if (std::ranges::find(shown_, cgroup, &ShownFault::cgroup) == shown_.end()) {
+      const __u64 id = number(cgroup);
+      bpf_map_delete_elem(cgroups_fd_, &id);
+    }
+    (void)write(below, shown_);
+    return written;
+  }
+  shown_ = std::move(shown);
+  std::atomic_ref(*levels_).store(*levels, std::memory_order_release);
+  return {};
+}
+
+Result<> CallSlots::hide(std::uint32_t slot) {
+  const auto found = std::ranges::find(shown_, slot, &ShownFault::slot);
+  if (found == shown_.end()) return {};
+  const ShownFault fault = *found;
+  shown_.erase(found);
+  Result<> result;
+  if (std::ranges::find(shown_, fault.cgroup, &ShownFault::cgroup) == shown_.end()) {
+    const __u64 id = number(fault.cgroup);
+    if (const int rc = bpf_map_delete_elem(cgroups_fd_, &id); rc != 0 && rc != -ENOENT)
+      result = fail(from_libbpf(rc, "cannot take a cgroup from the programs"));
+  }
+  if (auto written = write(fault.cgroup_path, shown_); !written && result) result = written;
+  // Fewer than were fine before.
+  std::atomic_ref(*levels_).store(pack_levels(shown_).value_or(*levels_),
+                                  std::memory_order_release);
+  return result;
+}
+
+}  // namespace faultline::agent
