@@ -43,6 +43,14 @@ struct {
 } fl_flow_streams SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, FL_H2_HELD);
+	__type(key, struct fl_flow_key);
+	__type(value, struct fl_h2_held);
+} fl_flow_held SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, FL_BANKS);
 	__type(key, __u32);
@@ -111,12 +119,12 @@ static __always_inline __u32 fl_flow_find_service(__u32 side, __u32 port, struct
 
 /* The connection, or its direction, ends: a request that waits gets no answer, and an answer is over. */
 static __always_inline void fl_flow_ends(const struct fl_flow_key *key, struct fl_flow_connection *conn,
-					 struct fl_flow_counters *c, enum fl_flow_end how)
+					 struct fl_flow_counters *c, enum fl_flow_end how, __u32 seq)
 {
 	struct fl_flow_service *service = fl_flow_service(conn);
 
 	if (conn->kind == FL_KIND_HTTP2) {
-		fl_h2_ends(&fl_flow_h2, key, conn, how);
+		fl_h2_ends(&fl_flow_h2, key, conn, c, how, seq);
 		return;
 	}
 	fl_flow_finish(conn);
@@ -146,7 +154,7 @@ static __noinline int fl_flow_open(const struct fl_segment *s, __u32 side, struc
 	if (old) {
 		if (old->isn == s->ack && old->side == side && !(old->flags & FL_FLOW_OLD)) /* sent again */
 			return fl_done();
-		fl_flow_ends(&s->key, old, c, FL_END_UNANSWERED);
+		fl_flow_ends(&s->key, old, c, FL_END_UNANSWERED, 0);
 	}
 	fresh.side = side;
 	fresh.isn = s->ack;
@@ -189,7 +197,7 @@ static __always_inline struct fl_turn fl_flow_turn(struct __sk_buff *skb, struct
 						   struct fl_flow_counters *c)
 {
 	struct fl_turn t = {.skb = skb, .s = s, .conn = conn, .counters = c, .now = bpf_ktime_get_ns(),
-			    .h2_connections = &fl_flow_h2, .h2_streams = &fl_flow_streams};
+			    .h2_connections = &fl_flow_h2, .h2_streams = &fl_flow_streams, .h2_held = &fl_flow_held};
 
 	return t;
 }
@@ -200,6 +208,7 @@ static __always_inline void fl_flow_from_client(struct __sk_buff *skb, struct fl
 	struct fl_flow_connection *conn;
 	struct fl_flow_counters *c;
 	__u32 end = s->seq + s->payload;
+	int is_new;
 
 	if (!s->payload && !(s->flags & (FL_FIN | FL_RST)))
 		return;
@@ -220,20 +229,22 @@ static __always_inline void fl_flow_from_client(struct __sk_buff *skb, struct fl
 		fl_flow_active(conn, c);
 		if (conn->gap)
 			return;
-		if (!(conn->flags & FL_FLOW_KNOWS_REQUEST) || fl_is_after(end, conn->request_end)) {
+		is_new = !(conn->flags & FL_FLOW_KNOWS_REQUEST) || fl_is_after(end, conn->request_end);
+		if (is_new || conn->kind == FL_KIND_HTTP2) { /* which may wait for what comes late */
 			struct fl_turn t = fl_flow_turn(skb, s, conn, c);
 
 			if (conn->service == FL_FLOW_NO_SERVICE)
 				conn->service = fl_flow_find_service(
 					side, side == FL_FLOW_SERVER ? s->key.pod_port : s->key.peer_port, c);
-			conn->request_end = end;
+			if (is_new)
+				conn->request_end = end;
 			conn->flags |= FL_FLOW_KNOWS_REQUEST;
 			fl_flow_request(&t);
 		}
 	}
 	if (s->flags & (FL_FIN | FL_RST)) {
 		conn->flags |= FL_FLOW_CLIENT_FIN;
-		fl_flow_ends(&s->key, conn, c, FL_END_ABANDONED);
+		fl_flow_ends(&s->key, conn, c, FL_END_ABANDONED, s->seq);
 	}
 }
 
@@ -255,7 +266,7 @@ static __always_inline void fl_flow_from_server(struct __sk_buff *skb, struct fl
 		return;
 	/* The awaited byte may come after later ones. */
 	if (s->payload && (!(conn->flags & FL_FLOW_KNOWS_ANSWER) || fl_is_after(end, conn->answer_end) ||
-			   (conn->pending_ns && conn->kind != FL_KIND_TLS && fl_is_after(end, conn->turn)))) {
+			   conn->kind == FL_KIND_HTTP2 || (conn->pending_ns && conn->kind != FL_KIND_TLS && fl_is_after(end, conn->turn)))) {
 		struct fl_turn t = fl_flow_turn(skb, s, conn, c);
 
 		fl_flow_answer(&t);
@@ -265,7 +276,7 @@ static __always_inline void fl_flow_from_server(struct __sk_buff *skb, struct fl
 	}
 	if (s->flags & (FL_FIN | FL_RST)) {
 		conn->flags |= FL_FLOW_SERVER_FIN;
-		fl_flow_ends(&s->key, conn, c, FL_END_FAILED);
+		fl_flow_ends(&s->key, conn, c, FL_END_FAILED, s->seq);
 	}
 }
 
@@ -383,7 +394,7 @@ static long fl_flow_sweep_one(void *map, const struct fl_flow_key *key, struct f
 		conn->flags |= FL_FLOW_OVER;
 	}
 	if (pending && sweep->now > pending + FL_FLOW_UNANSWERED_NS)
-		fl_flow_ends(key, conn, sweep->counters, FL_END_UNANSWERED);
+		fl_flow_ends(key, conn, sweep->counters, FL_END_UNANSWERED, 0);
 	return 0;
 }
 
@@ -393,7 +404,7 @@ int fl_flow_sweep(struct __sk_buff *skb)
 {
 	struct fl_flow_sweep sweep = {.counters = fl_flow_counts(), .now = bpf_ktime_get_ns()};
 
-	struct fl_h2_sweep http2 = {.flows = &fl_flow_conns, .connections = &fl_flow_h2, .streams = &fl_flow_streams,
+	struct fl_h2_sweep http2 = {.flows = &fl_flow_conns, .connections = &fl_flow_h2, .streams = &fl_flow_streams, .held = &fl_flow_held,
 				    .counters = sweep.counters, .now = sweep.now};
 
 	if (!sweep.counters)

@@ -14,9 +14,9 @@
 #define FL_STATIC_STATUS 8   /* the static table has :status at 8 to 14 */
 #define FL_STATIC_ENTRIES 61
 
-/* The number that a string of up to three digits is; FL_VALUE_UNKNOWN: it is none. A function of its own for the verifier, which looks
- * at it once. Huffman codes of RFC 7541 appendix B: 0 to 2 have five bits, 3 to 9 have six, the rest is filled with ones. */
-__noinline __u32 fl_field_digits(__u64 text, __u32 length, __u32 huffman)
+/* The number that a string of up to three digits is; FL_VALUE_UNKNOWN: it is none. Huffman codes of RFC 7541
+ * appendix B: 0 to 2 have five bits, 3 to 9 have six, the rest is filled with ones. */
+static __always_inline __u32 fl_field_digits(__u64 text, __u32 length, __u32 huffman)
 {
 	__u32 value = 0, bits, digits = 0, i;
 
@@ -177,16 +177,13 @@ static __always_inline void fl_field_over(struct fl_h2_fields *f)
 }
 
 /* Bytes of a string: those that may be a status or its name are kept, others are passed over. Returns how many were taken. */
-static __always_inline __u32 fl_field_string(struct fl_h2_fields *f, struct __sk_buff *skb, __u32 offset, __u32 n)
+static __always_inline __u32 fl_field_string(struct fl_h2_fields *f, __u64 bytes, __u32 n)
 {
-	__u64 bytes;
-
 	if (n > f->left)
 		n = f->left;
 	if (f->piece == FL_FIELD_NAME ? f->length <= 11 : f->name && f->length <= 3) {
 		if (n > 8)
 			n = 8;
-		bytes = fl_bytes(skb, offset, n);
 		if (n == 8) {
 			f->text[0] = f->text[1];
 			f->text[1] = bytes;
@@ -226,9 +223,9 @@ static __always_inline int fl_field_integer(struct fl_h2_fields *f, __u32 byte, 
 	return !(byte & 0x80);
 }
 
-/* Takes the next bytes of the block, of which `n` are at `offset`. Returns how many; 0: this is no header block.
- * Not static, as fl_flow_add_time(). */
-__noinline __u32 fl_field_step(struct __sk_buff *skb, struct fl_h2_fields *f, __u32 offset, __u32 n)
+/* Takes of the next `n` bytes of the block, the first 8 of which are in `bytes`, the oldest is the highest. Returns how many; 0: this
+ * is no header block. Not static, as fl_flow_add_time(). */
+__noinline __u32 fl_field_step(struct fl_h2_fields *f, __u64 bytes, __u32 n)
 {
 	__u32 byte, mask = 0x7f;
 	int whole;
@@ -236,8 +233,8 @@ __noinline __u32 fl_field_step(struct __sk_buff *skb, struct fl_h2_fields *f, __
 	if (!f)
 		return 0;
 	if (f->piece == FL_FIELD_NAME || f->piece == FL_FIELD_VALUE)
-		return fl_field_string(f, skb, offset, n);
-	byte = fl_bytes(skb, offset, 1) >> 56;
+		return fl_field_string(f, bytes, n);
+	byte = bytes >> 56;
 	if (f->piece == FL_FIELD_FIRST) {
 		if (!f->shift)
 			f->form = byte & 0x80 ? 0x80 : byte & 0x40 ? 0x40 : byte & 0x20 ? 0x20 : 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* HTTP/2 in the clear (RFC 9113): the frames of both directions are followed by sequence number from the preface on. Nothing is held
- * back and nothing is put in order. Where a segment is missing, a direction is lost, unless all that is missing lies within the part of
- * a frame that is not looked at; then the streams under way are not measured. It is found again where a segment begins with
- * frames that fill it exactly. */
+/* HTTP/2 in the clear (RFC 9113): the frames of both directions are followed by sequence number from the preface on. A segment
+ * that overtakes others is held until they have come, one in each direction. Where more are missing, and not only bytes of a part of a
+ * frame that is not looked at, the direction is lost, and the streams under way are not measured. It is found again where a segment
+ * begins with frames that fill it exactly. */
 #ifndef FAULTLINE_FLOW_HTTP2_BPF_H
 #define FAULTLINE_FLOW_HTTP2_BPF_H
 
@@ -63,6 +63,7 @@ static __always_inline int fl_h2_is_frame(__u32 type, __u32 length, __u32 stream
 static __always_inline void fl_h2_lose(struct fl_h2_walk *w, struct fl_h2_way *way)
 {
 	way->lost = 1;
+	way->holds = 0;
 	way->in_block = 0;
 	if (w->client)
 		way->missed = 1;
@@ -179,12 +180,37 @@ static __always_inline int fl_h2_piece(struct fl_h2_walk *w, struct fl_h2_way *w
 	}
 }
 
+/* The `n` bytes of a segment that is held, as fl_bytes(). Not static, as fl_flow_add_time(). */
+__noinline __u64 fl_h2_held_bytes(struct fl_h2_held *held, __u32 offset, __u32 n)
+{
+	__u64 bytes = 0, at = offset;
+	__u32 i;
+
+	if (!held)
+		return 0;
+#pragma unroll
+	for (i = 0; i < 8; i++) {
+		__u64 place = at + i;
+
+		asm volatile("" : "+r"(place)); /* else the compiler drops the mask that the verifier wants */
+		bytes = bytes << 8 | (i < n ? held->data[place & (FL_H2_HELD_BYTES - 1)] : 0);
+	}
+	return bytes;
+}
+
+/* The `n` bytes from this sequence number on, the oldest is the highest. n: 1 to 8. */
+static __always_inline __u64 fl_h2_read(struct fl_h2_walk *w, __u32 at, __u32 n)
+{
+	if (w->held)
+		return fl_h2_held_bytes(w->held, at - w->seq, n);
+	return fl_bytes(w->t->skb, w->data + (at - w->seq), n);
+}
+
 /* One piece. 1: the segment is at its end, or the direction is lost. */
 static long fl_h2_step(__u32 step, struct fl_h2_walk *w)
 {
-	struct fl_segment *s = w->t->s;
 	struct fl_h2_way *way = &w->h2->way[w->client ? 0 : 1];
-	__u32 end = s->seq + s->payload, n, want, offset;
+	__u32 end = w->end, n, want;
 
 	if (way->piece == FL_H2_BLOCK && way->at == way->block_end) {
 		way->piece = FL_H2_REST;
@@ -201,11 +227,10 @@ static long fl_h2_step(__u32 step, struct fl_h2_walk *w)
 	if (!fl_is_after(end, way->at))
 		return 1;
 	n = end - way->at;
-	offset = s->data + (way->at - s->seq);
 	if (way->piece == FL_H2_BLOCK) {
 		if (n > way->block_end - way->at)
 			n = way->block_end - way->at;
-		n = fl_field_step(w->t->skb, &w->h2->fields, offset, n);
+		n = fl_field_step(&w->h2->fields, fl_h2_read(w, way->at, n < 8 ? n : 8), n);
 		way->at += n;
 		if (n)
 			return 0;
@@ -219,7 +244,7 @@ static long fl_h2_step(__u32 step, struct fl_h2_walk *w)
 	}
 	if (n > want - way->have)
 		n = want - way->have;
-	way->head |= fl_bytes(w->t->skb, offset, n) >> ((8 * way->have) & 63);
+	way->head |= fl_h2_read(w, way->at, n) >> ((8 * way->have) & 63);
 	way->have += n;
 	way->at += n;
 	if (way->have < want)
@@ -272,10 +297,52 @@ static __noinline int fl_h2_found(struct fl_h2_walk *w)
 	return !find.bad && find.at == find.end;
 }
 
+static const struct fl_h2_held fl_h2_nothing_held;
+
+/* The segment has overtaken others: it is kept until they have come. 0: it cannot be. */
+static __noinline int fl_h2_hold(struct fl_turn *t, __u32 client)
+{
+	struct fl_flow_key key = t->s->key;
+	__u32 n = t->s->payload;
+	struct fl_h2_held *held;
+
+	key.stream = client ? FL_H2_OF_CLIENT : FL_H2_OF_SERVER;
+	asm volatile("" : "+r"(n));
+	if (n < 1 || n > FL_H2_HELD_BYTES || bpf_map_update_elem(t->h2_held, &key, &fl_h2_nothing_held, BPF_ANY))
+		return 0;
+	held = bpf_map_lookup_elem(t->h2_held, &key);
+	if (!held || bpf_skb_load_bytes(t->skb, t->s->data, held->data, n))
+		return 0;
+	held->seq = t->s->seq;
+	held->payload = n;
+	return 1;
+}
+
+/* The held segment, if what it had overtaken has come. */
+static __always_inline void fl_h2_let_go(struct fl_h2_walk *w, struct fl_h2_way *way)
+{
+	struct fl_segment *s = w->t->s;
+
+	s->key.stream = w->client ? FL_H2_OF_CLIENT : FL_H2_OF_SERVER;
+	w->held = bpf_map_lookup_elem(w->t->h2_held, &s->key);
+	s->key.stream = 0;
+	if (!w->held) {
+		way->holds = 0;
+		return;
+	}
+	if (fl_is_after(w->held->seq, way->at))
+		return;
+	w->seq = w->held->seq;
+	w->end = w->seq + w->held->payload;
+	way->holds = 0; /* the sweep deletes it, or the next that is held takes its place */
+	if (bpf_loop(FL_H2_STEPS, fl_h2_step, w, 0) == FL_H2_STEPS)
+		fl_h2_lose(w, way);
+}
+
 /* Follows the frames of a segment. */
 static __noinline int fl_h2_follow(struct fl_turn *t, __u32 client)
 {
-	struct fl_h2_walk w = {.t = t, .key = t->s->key, .client = client};
+	struct fl_h2_walk w = {.t = t, .seq = t->s->seq, .end = t->s->seq + t->s->payload, .data = t->s->data, .client = client};
 	struct fl_h2_way *way;
 
 	w.h2 = bpf_map_lookup_elem(t->h2_connections, &t->s->key);
@@ -288,11 +355,16 @@ static __noinline int fl_h2_follow(struct fl_turn *t, __u32 client)
 	/* Two CPUs have segments of one direction at once: one of them is overtaken, and the next segment shows it. */
 	if (__sync_lock_test_and_set(&w.h2->busy[client ? 0 : 1], 1))
 		return fl_done();
-	if (!way->lost && fl_is_after(t->s->seq, way->at))
+	if (!way->lost && fl_is_after(w.seq, way->at)) {
+		if (!way->holds && fl_h2_hold(t, client)) {
+			way->holds = 1;
+			goto done;
+		}
 		fl_h2_lose(&w, way);
+	}
 	if (way->lost && fl_h2_found(&w)) {
 		way->lost = 0;
-		way->at = t->s->seq;
+		way->at = w.seq;
 		way->piece = FL_H2_LENGTH;
 		way->have = 0;
 		w.h2->fields.piece = client ? w.h2->fields.piece : FL_FIELD_FIRST;
@@ -300,6 +372,11 @@ static __noinline int fl_h2_follow(struct fl_turn *t, __u32 client)
 	}
 	if (!way->lost && bpf_loop(FL_H2_STEPS, fl_h2_step, &w, 0) == FL_H2_STEPS)
 		fl_h2_lose(&w, way);
+	t->s->key.stream = 0;
+	if (way->holds && !way->lost)
+		fl_h2_let_go(&w, way);
+	t->s->key.stream = 0;
+done:
 	*(volatile __u32 *)&w.h2->busy[client ? 0 : 1] = 0;
 	if (w.goaway)
 		fl_h2_refuse(&w);

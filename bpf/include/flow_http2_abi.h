@@ -7,6 +7,8 @@
 
 #define FL_H2_CONNECTIONS 8192 /* followed at once; those that find no place are FL_GAP_HTTP2 */
 #define FL_H2_STREAMS 16384    /* requests under way on all of them; those that find no place are FL_GAP_H2_FULL */
+#define FL_H2_HELD 1024        /* segments that are held at once, one a direction; those that find no place are a loss */
+#define FL_H2_HELD_BYTES 2048  /* of each; longer ones are a loss */
 #define FL_H2_KNOWN 8          /* headers of the dynamic table that are remembered: statuses of HTTP and gRPC */
 
 /* Pieces of a frame. */
@@ -36,6 +38,8 @@ struct fl_h2_way {
 	__u8 in_block; /* a header block goes on in the next frame */
 	__u8 lost;    /* frames were lost; a segment is awaited that is known to begin with a frame */
 	__u8 missed;  /* it was lost: the client's next stream tells how many requests were not seen */
+	__u8 holds;   /* a segment has overtaken others and waits for them in fl_flow_held */
+	__u8 _pad[7];
 };
 
 /* Pieces of a header field. */
@@ -96,10 +100,17 @@ struct fl_h2_stream {
 	__u64 failed;     /* it has counted as failed */
 };
 
-FL_STATIC_ASSERT(sizeof(struct fl_h2_way) == 40, "fl_h2_way");
+/* Value of the map fl_flow_held: a segment that has overtaken others; `stream` of its key is the direction. */
+struct fl_h2_held {
+	__u32 seq;
+	__u32 payload; /* bytes */
+	__u8 data[FL_H2_HELD_BYTES];
+};
+
+FL_STATIC_ASSERT(sizeof(struct fl_h2_way) == 48, "fl_h2_way");
 FL_STATIC_ASSERT(sizeof(struct fl_h2_fields) == 104, "fl_h2_fields");
 FL_STATIC_ASSERT(offsetof(struct fl_h2_fields, known) == 40, "fl_h2_fields.known");
-FL_STATIC_ASSERT(sizeof(struct fl_h2_connection) == 216, "fl_h2_connection");
+FL_STATIC_ASSERT(sizeof(struct fl_h2_connection) == 232, "fl_h2_connection");
 FL_STATIC_ASSERT(sizeof(struct fl_h2_stream) == 40, "fl_h2_stream");
 
 #endif

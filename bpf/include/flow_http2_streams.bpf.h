@@ -7,13 +7,18 @@
 #include "flow_http2_abi.h"
 #include "flow_turns.bpf.h"
 
+/* `stream` of the key of a held segment. */
+#define FL_H2_OF_CLIENT 1
+#define FL_H2_OF_SERVER 2
+
 __u64 fl_h2_epochs; /* that were ever used */
 
 /* A segment, and how far it was read. */
 struct fl_h2_walk {
 	struct fl_turn *t;
 	struct fl_h2_connection *h2;
-	struct fl_flow_key key; /* of the stream that was looked for last; here, as there is little stack further down */
+	struct fl_h2_held *held; /* 0: it is the segment of t, else one that was held */
+	__u32 seq, end, data; /* of the segment: sequence numbers, offset of its payload in t->skb */
 	__u32 client;  /* the segment is of the client */
 	__u32 goaway;  /* the server will not process all streams that the client has opened */
 };
@@ -28,10 +33,10 @@ static __always_inline struct fl_h2_stream *fl_h2_find(struct fl_h2_walk *w, __u
 {
 	struct fl_h2_stream *stream;
 
-	w->key.stream = number;
-	stream = bpf_map_lookup_elem(w->t->h2_streams, &w->key);
+	w->t->s->key.stream = number; /* there, as there is little stack here; 0 again after the walk */
+	stream = bpf_map_lookup_elem(w->t->h2_streams, &w->t->s->key);
 	if (stream && stream->epoch != w->h2->epoch) {
-		bpf_map_delete_elem(w->t->h2_streams, &w->key);
+		bpf_map_delete_elem(w->t->h2_streams, &w->t->s->key);
 		return 0;
 	}
 	return stream;
@@ -40,7 +45,7 @@ static __always_inline struct fl_h2_stream *fl_h2_find(struct fl_h2_walk *w, __u
 /* Nothing more is to be known of the stream that was looked for last. Returns 0 when it was there until now. */
 static __always_inline long fl_h2_forget(struct fl_h2_walk *w)
 {
-	return bpf_map_delete_elem(w->t->h2_streams, &w->key);
+	return bpf_map_delete_elem(w->t->h2_streams, &w->t->s->key);
 }
 
 /* 1: the request waited for its answer, and from now on it does not. */
@@ -87,8 +92,8 @@ static __always_inline void fl_h2_request_begins(struct fl_h2_walk *w, struct fl
 			__sync_fetch_and_add(&service->unanswered, 1);
 		return;
 	}
-	w->key.stream = way->stream;
-	if (bpf_map_update_elem(w->t->h2_streams, &w->key, &fresh, BPF_ANY)) {
+	w->t->s->key.stream = way->stream;
+	if (bpf_map_update_elem(w->t->h2_streams, &w->t->s->key, &fresh, BPF_ANY)) {
 		w->t->counters->gaps[FL_GAP_H2_FULL]++;
 		return;
 	}
@@ -234,9 +239,9 @@ static __always_inline void fl_h2_refuse(struct fl_h2_walk *w)
 	bpf_for_each_map_elem(w->t->h2_streams, fl_h2_refuse_one, w, 0);
 }
 
-/* The connection, or its direction, ends: nothing more comes on its streams. */
+/* The connection, or its direction, ends with the segment of this number: nothing more comes on its streams. */
 static __always_inline void fl_h2_ends(void *connections, const struct fl_flow_key *key, struct fl_flow_connection *conn,
-				       enum fl_flow_end how)
+				       struct fl_flow_counters *c, enum fl_flow_end how, __u32 seq)
 {
 	struct fl_h2_connection *h2 = bpf_map_lookup_elem(connections, key);
 	struct fl_flow_service *service = fl_flow_service(conn);
@@ -244,6 +249,9 @@ static __always_inline void fl_h2_ends(void *connections, const struct fl_flow_k
 
 	if (!h2)
 		return;
+	/* The end has overtaken what may be answers. */
+	if (how == FL_END_FAILED && fl_is_after(seq, h2->way[1].at))
+		fl_h2_streams_lost(h2, c);
 	waiting = __sync_lock_test_and_set(&h2->waiting, 0);
 	answering = __sync_lock_test_and_set(&h2->answering, 0);
 	h2->epoch = 0;
@@ -263,7 +271,7 @@ static __always_inline void fl_h2_ends(void *connections, const struct fl_flow_k
 }
 
 struct fl_h2_sweep {
-	void *flows, *connections, *streams; /* maps */
+	void *flows, *connections, *streams, *held; /* maps */
 	struct fl_flow_counters *counters;
 	__u64 now;
 };
@@ -303,11 +311,25 @@ static long fl_h2_sweep_stream(void *map, const struct fl_flow_key *key, struct 
 	return 0;
 }
 
+/* A segment of a connection that is no more. */
+static long fl_h2_sweep_held(void *map, const struct fl_flow_key *key, struct fl_h2_held *held, struct fl_h2_sweep *sweep)
+{
+	struct fl_flow_key copy = *key, connection = *key;
+	struct fl_h2_connection *h2;
+
+	connection.stream = 0;
+	h2 = bpf_map_lookup_elem(sweep->connections, &connection);
+	if (!h2 || !h2->way[copy.stream == FL_H2_OF_SERVER ? 1 : 0].holds)
+		bpf_map_delete_elem(sweep->held, &copy);
+	return 0;
+}
+
 /* Forgets the streams of connections that are no more, and requests that nobody answers. */
 static __always_inline void fl_h2_sweep(struct fl_h2_sweep *sweep)
 {
 	bpf_for_each_map_elem(sweep->connections, fl_h2_sweep_connection, sweep, 0);
 	bpf_for_each_map_elem(sweep->streams, fl_h2_sweep_stream, sweep, 0);
+	bpf_for_each_map_elem(sweep->held, fl_h2_sweep_held, sweep, 0);
 }
 
 #endif

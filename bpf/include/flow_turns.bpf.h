@@ -18,7 +18,7 @@ struct fl_turn {
 	struct fl_segment *s;
 	struct fl_flow_connection *conn;
 	struct fl_flow_counters *counters;
-	void *h2_connections, *h2_streams; /* maps */
+	void *h2_connections, *h2_streams, *h2_held; /* maps */
 	__u64 now;
 };
 

@@ -333,28 +333,55 @@ TEST(Http2Table, Ends) {
 
 TEST(Http2Table, WhatIsMissing) {
   const Bytes big = frame(kData, kEnds, 1, Bytes(3000, 'b'));
+  const auto size = [](const Bytes& bytes) { return static_cast<std::uint32_t>(bytes.size()); };
+  // Frames that begin in what is missing: two segments, so that it is not only overtaken.
+  const Bytes ping = frame(kPingFrame, 0, 0, Bytes(8, 'p'));
   check({
       {"an answer that is lost",
-       [](C& c) {
-         open(c), c.client(get(1) + get(3)), c.skip_server(20), c.server(answer(3)),
+       [=](C& c) {
+         open(c), c.client(get(1) + get(3)), c.skip_server(20), c.server(ping), c.server(answer(3)),
              c.client(get(5)), c.server(answer(5));
        },
        kOneOk,
        {{FL_GAP_H2_LOST, 2}}},
-      {"the lost segment comes later",
-       [](C& c) {
+      {"an answer that is overtaken",
+       [=](C& c) {
          open(c), c.client(get(1) + get(3));
-         const auto one = static_cast<std::uint32_t>(answer(1).size());
-         c.skip_server(one), c.server(answer(3));
-         c.back_server(2 * one), c.server(answer(1)), c.skip_server(one);
+         c.skip_server(size(answer(1))), c.server(answer(3));
+         c.back_server(2 * size(answer(1))), c.server(answer(1)), c.skip_server(size(answer(1)));
          c.client(get(5)), c.server(answer(5));
+       },
+       {3, 3, 0, 0, 3, 0}},
+      {"parts of frames are overtaken, by one that ends a frame",
+       [=](C& c) {
+         const Bytes all = answer(1, k503) + answer(3, k503);
+         open(c), c.client(get(1) + get(3)), c.server(all.substr(0, 7)), c.skip_server(5);
+         c.server(all.substr(12)), c.back_server(size(all) - 7), c.server(all.substr(7, 5));
+       },
+       {2, 2, 2, 0, 0, 2}},
+      {"a request that is overtaken",
+       [=](C& c) {
+         open(c), c.skip_client(size(get(1))), c.client(get(3)), c.back_client(2 * size(get(1)));
+         c.client(get(1)), c.skip_client(size(get(3))), c.server(answer(3) + answer(1));
+       },
+       kTwoOk},
+      {"what was overtaken comes after more was lost",
+       [=](C& c) {
+         open(c), c.client(get(1) + get(3));
+         c.skip_server(size(answer(1))), c.server(answer(3)), c.server(ping);
+         c.back_server(2 * size(answer(1)) + size(ping)), c.server(answer(1));
+         c.skip_server(size(answer(1)) + size(ping)), c.client(get(5)), c.server(answer(5));
        },
        kOneOk,
        {{FL_GAP_H2_LOST, 2}}},
+      {"the end of the connection overtakes the answer",
+       [](C& c) { open(c), c.client(get(1)), c.skip_server(30), c.server({}, kFin | kAck); },
+       {},
+       {{FL_GAP_H2_LOST, 1}}},
       {"requests that are lost",
-       [](C& c) {
-         open(c), c.client(get(1)), c.skip_client(30), c.client(get(7)), c.server(answer(1)),
-             c.server(answer(3) + answer(5) + answer(7));
+       [=](C& c) {
+         open(c), c.client(get(1)), c.skip_client(30), c.client(ping), c.client(get(7)),
+             c.server(answer(1)), c.server(answer(3) + answer(5) + answer(7));
        },
        kOneOk,
        {{FL_GAP_H2_LOST, 3}}},
@@ -367,29 +394,35 @@ TEST(Http2Table, WhatIsMissing) {
       {"the end of a body is missing, and what follows fills a segment",
        [=](C& c) {
          open(c), c.client(get(1)), c.server(head(1, kOkIndexed) + big.substr(0, 2900));
-         c.skip_server(200), c.server(answer(3)), c.client(get(5)), c.server(answer(5));
+         c.skip_server(200), c.server(ping), c.server(answer(3)), c.client(get(5)),
+             c.server(answer(5));
        },
        {2, 1, 0, 0, 2, 0},
        {{FL_GAP_H2_CUT, 1}}},
       {"it is not found again in the middle of a frame",
        [=](C& c) {
-         open(c), c.client(get(1)), c.skip_server(50), c.server(big.substr(0, 1000));
+         open(c), c.client(get(1)), c.skip_server(50), c.server(ping),
+             c.server(big.substr(0, 1000));
          c.server(big.substr(1000)), c.client(get(3)), c.server(Bytes(100, '\0'));
        },
        {},
        {{FL_GAP_H2_LOST, 2}}},
+      {"more than can be held has overtaken",
+       [=](C& c) { open(c), c.client(get(1)), c.skip_server(50), c.server(big.substr(0, 2100)); },
+       {},
+       {{FL_GAP_H2_LOST, 1}}},
       {"a status after a loss, by an entry of the table",
-       [](C& c) {
+       [=](C& c) {
          open(c), c.client(get(1)), c.server(answer(1, k503Stored)), c.skip_server(50);
-         c.server(frame(kPingFrame, 0, 0, Bytes(8, 'p'))), c.client(get(3) + get(5));
+         c.server(ping), c.server(ping), c.client(get(3) + get(5));
          c.server(answer(3, kNewest)), c.server(answer(5));
        },
        {2, 2, 1, 0, 1, 1},
        {{FL_GAP_STATUS, 1}}},
       {"a status of gRPC after a loss, by an entry of the table",
-       [](C& c) {
+       [=](C& c) {
          open(c), c.client(get(1)), c.server(head(1, kOkIndexed) + head(1, grpc("0"), true));
-         c.skip_server(50), c.server(frame(kPingFrame, 0, 0, Bytes(8, 'p'))), c.client(get(3));
+         c.skip_server(50), c.server(ping), c.server(ping), c.client(get(3));
          c.server(head(3, kOkIndexed) + head(3, kNewest, true));
        },
        kTwoOk,
