@@ -81,7 +81,7 @@ void check(const std::vector<Row>& rows) {
 
 const Figures kOneOk{1, 1, 0, 0, 1, 0}, kTwoOk{2, 2, 0, 0, 2, 0}, kOneFailed{1, 1, 1, 0, 0, 1};
 
-TEST(Http2Table, RequestsAndAnswers) {
+TEST(PacketTable, Http2RequestsAndAnswers) {
   check({
       {"GET", [](C& c) { open(c), c.client(get(1)), c.server(answer(1)); }, kOneOk},
       {"preface and request in one segment",
@@ -178,7 +178,7 @@ TEST(Http2Table, RequestsAndAnswers) {
   });
 }
 
-TEST(Http2Table, Statuses) {
+TEST(PacketTable, Http2Statuses) {
   const auto one = [](const Bytes& block) {
     return [block](C& c) { open(c), c.client(get(1)), c.server(answer(1, block)); };
   };
@@ -256,7 +256,7 @@ TEST(Http2Table, Statuses) {
   });
 }
 
-TEST(Http2Table, Ends) {
+TEST(PacketTable, Http2Ends) {
   const Bytes cancel(4, '\0');
   const auto goaway = [](std::uint32_t last) { return frame(kGoAway, 0, 0, be32(last) + be32(0)); };
   check({
@@ -331,7 +331,7 @@ TEST(Http2Table, Ends) {
   });
 }
 
-TEST(Http2Table, WhatIsMissing) {
+TEST(PacketTable, Http2WhatIsMissing) {
   const Bytes big = frame(kData, kEnds, 1, Bytes(3000, 'b'));
   const auto size = [](const Bytes& bytes) { return static_cast<std::uint32_t>(bytes.size()); };
   // Frames that begin in what is missing: two segments, so that it is not only overtaken.
@@ -442,7 +442,7 @@ TEST(Http2Table, WhatIsMissing) {
 }
 
 // Each byte of both directions at which a segment can end.
-TEST(Http2Table, FramesSplitAtEveryOffset) {
+TEST(PacketTable, Http2FramesSplitAtEveryOffset) {
   Conversation c;
   const Bytes from_client = kPreface + post(1) + get(3) + body(1, true) +
                             frame(kHeaders, kEnds, 5, kFields.substr(0, 3)) +
@@ -478,7 +478,7 @@ TEST(Http2Table, FramesSplitAtEveryOffset) {
   for (std::uint32_t gap = 1; gap < FL_GAPS; ++gap) EXPECT_EQ(c.missed(gap), 0) << gap;
 }
 
-TEST(Http2Table, ManyFramesInASegment) {
+TEST(PacketTable, Http2ManyFramesInASegment) {
   Conversation c;
   c.connect();
   open(c);
@@ -493,7 +493,7 @@ TEST(Http2Table, ManyFramesInASegment) {
   EXPECT_EQ(c.streams(), 0);
 }
 
-TEST(Http2Table, MoreRequestsThanPlaces) {
+TEST(PacketTable, Http2MoreRequestsThanPlaces) {
   Conversation c;
   c.connect();
   open(c);

@@ -5,9 +5,13 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <regex>
 #include <sstream>
+#include <thread>
 
+#include "testbed/arm.h"
+#include "testbed/needs.h"
 #include "testbed/shell.h"
 #include "testbed/tcp.h"
 #include "tests/protocols/ground.h"
@@ -212,6 +216,40 @@ TEST_F(Nginx, H2load1) { h2load("HTTP/2, h2load -m 1", kHttp2, 1, 4); }
 TEST_F(Nginx, H2load2) { h2load("HTTP/2, h2load -m 2", kHttp2, 2, 2); }
 TEST_F(Nginx, H2load8) { h2load("HTTP/2, h2load -m 8", kHttp2, 8, 1); }
 TEST_F(Nginx, H2load32) { h2load("HTTP/2, h2load -m 32", kHttp2, 32, 1); }
+
+// No row of the page. Of what is lost on the way nothing is told wrongly: each request was
+// measured, or is told as missing, and none is an error.
+TEST_F(Nginx, Http2UnderLoss) {
+  static const SystemClock clock;
+  Measuring measuring(ground().server().pod(), clock, features());
+  api::NetworkLoss spec;
+  spec.loss.value = 0.02;
+  const auto fault = arm(spec, ground().server().pod());
+  measuring.faults_changed();
+  static_cast<void>(measuring.take());
+  const double before = logged(kHttp2);
+  constexpr int kRequests = 1200;
+  static_cast<void>(ground().ask(
+      {"h2load", "-n", std::to_string(kRequests), "-c", "4", "-m", "8",
+       "http://" + ground().server().ip4() + ":" + std::to_string(kHttp2) + "/think"}));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_EQ(logged(kHttp2) - before, kRequests);
+  double answered = 0, failed = 0, missed = 0;
+  const Seen seen = measuring.take();
+  for (const api::EffectSample& sample : seen.samples) {
+    if (sample.metric == "request.rate") answered += sample.value;
+    if (sample.metric == "request.errors") failed += sample.numerator;
+  }
+  for (const api::Gap& gap : seen.gaps) {
+    std::cout << gap.metric << ": " << gap.reason << std::endl;
+    if (gap.metric == "request.*") missed += static_cast<double>(gap.missed.value_or(0));
+  }
+  std::cout << answered << " answered, " << missed << " missed" << std::endl;
+  EXPECT_EQ(failed, 0);
+  EXPECT_GT(missed, 0);
+  EXPECT_GT(answered, kRequests / 2);
+  EXPECT_NEAR(answered + missed, kRequests, kRequests / 100);
+}
 
 TEST_F(Nginx, Http2OverTls) {
   ask("HTTP/2 over TLS", kTlsHttp2, "http2", "/think", {"--tls", "1.3"});

@@ -49,6 +49,7 @@ const std::map<std::string, std::string> kOfTheKernelOnly = {
     {"fl_filter_rules.except_by_peer", "said by user space"},
     {"fl_filter_rules.only", "said by user space"},
     {"fl_filter_rules.protocol", "said by user space"},
+    {"fl_h2_epochs", "number of the next epoch of a connection of HTTP/2"},
     {"fl_link_state.free", "schedule of the narrow link"},
     {"fl_link_state.in_line", "packets that keep others from passing at once"},
     {"fl_link_state.last_out", "schedule of the narrow link"},
@@ -176,7 +177,9 @@ std::set<std::string> unread(const fs::path& root) {
 }
 
 // What packet_flow's programs remember of a connection, and its key: nothing in it is counted.
-constexpr std::array kMemoryOfTheKernel = {"fl_flow_connection.", "fl_flow_key.", "fl_flow_tls."};
+constexpr std::array kMemoryOfTheKernel = {"fl_flow_connection.", "fl_flow_key.",  "fl_flow_tls.",
+                                           "fl_h2_connection.",   "fl_h2_fields.", "fl_h2_held.",
+                                           "fl_h2_stream.",       "fl_h2_way."};
 
 TEST(KernelCounters, NoneIsLeftUnread) {
   std::set<std::string> found = unread(faultline::test::source_dir());
