@@ -20,9 +20,15 @@ Result<std::string> find_cgroup2_mount();  // of this process
 // the cgroup2 mount, for those who gave a cgroup v1 path).
 Result<CgroupId> cgroup_id(const std::string& path);
 
-// How deep below the root of the hierarchy the cgroup is; the root's level is 0. Errors:
-// kUnsupported where no mount shows the root, kInvalid for a path that is not below it.
+// How deep below the root of the hierarchy the cgroup is; the root's level is 0. Where the mount
+// does not show the root (a node that is itself a container) the kernel is asked how deep we are.
+// Errors: kInvalid for a path that is not below the mount, kUnsupported where the mount shows
+// neither the root nor a cgroup that this process is in.
 Result<std::uint32_t> cgroup_level(const std::string& path);
+
+// The same of a cgroup that the calling process is in, or that is above its own, by asking the
+// kernel with a program. Errors: kUnsupported where it is no such cgroup; what the kernel said.
+Result<std::uint32_t> level_above_us(CgroupId cgroup);
 
 // Makes the cgroup the one entry of a BPF_MAP_TYPE_CGROUP_ARRAY: what is below it is under it.
 Result<> put_cgroup(int map_fd, const std::string& cgroup_path);

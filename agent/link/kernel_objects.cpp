@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "agent/kernel/fd.h"
+#include "agent/kernel/shared_objects.h"
 
 namespace faultline::agent {
 namespace {
@@ -105,6 +106,24 @@ ObjectSet LiveKernelObjects::held_here() const {
   ObjectSet held;
   held_by(proc_ / "self", held);
   return held;
+}
+
+ObjectSet LiveKernelObjects::shared_here() const {
+  ObjectSet shared;
+  for (const auto& [kind, id] : SharedObject::all()) {
+    switch (kind) {  // no default: a new kind must be thought about here
+      case SharedKind::kProgram:
+        shared.insert({ObjectKind::program, id});
+        break;
+      case SharedKind::kMap:
+        shared.insert({ObjectKind::map, id});
+        break;
+      case SharedKind::kLink:
+        shared.insert({ObjectKind::link, id});
+        break;
+    }
+  }
+  return shared;
 }
 
 ObjectSet LiveKernelObjects::held_elsewhere(const ObjectSet& wanted) const {

@@ -51,14 +51,14 @@ void Observer::pods(const std::vector<Pod>& pods) {
     metrics_.remove(it->second.pod.ref);
     it = watched_.erase(it);
   }
-  if (started) ledger_.claim(kOwner);
+  if (started) ledger_.claim(kOwner, false);
 }
 
 void Observer::faults_changed(const std::string& pod) {
   const auto it = watched_.find(pod);
   if (it == watched_.end()) return;
   it->second.measurement->faults_changed();
-  ledger_.claim(kOwner);
+  ledger_.claim(kOwner, false);
 }
 
 void Observer::take(Watched& watched) {

@@ -9,11 +9,15 @@ void ResidueLedger::begin(const std::string& owner) {
   if (!owners_.contains(owner)) owners_[owner].before = kernel_.named_ours();
 }
 
-void ResidueLedger::claim(const std::string& owner) {
+void ResidueLedger::claim(const std::string& owner, bool has_faults) {
   ObjectSet fresh = kernel_.held_here();
+  const ObjectSet shared = kernel_.shared_here();
   for (const auto& [name, other] : owners_)
     if (name != owner)
-      for (const ObjectKey& key : other.owned) fresh.erase(key);
+      for (const ObjectKey& key : other.owned)
+        if (!shared.contains(key)) fresh.erase(key);
+  if (!has_faults)
+    for (const ObjectKey& key : shared) fresh.erase(key);
   // begin() first: what was there before the owner is not its own.
   const auto it = owners_.find(owner);
   if (it == owners_.end()) return;
@@ -24,6 +28,9 @@ std::vector<std::string> ResidueLedger::left_of(const std::string& owner) const 
   const auto it = owners_.find(owner);
   if (it == owners_.end()) return {};
   ObjectSet left = it->second.owned;
+  for (const ObjectKey& key : kernel_.shared_here())
+    for (const auto& [name, other] : owners_)
+      if (name != owner && other.owned.contains(key)) left.erase(key);
 
   ObjectSet orphans;
   for (const ObjectKey& key : kernel_.named_ours())

@@ -4,7 +4,8 @@
 // A run owns what this process held new descriptors of after the run had started something
 // (claim()). Its residue is what it owned and still exists, and what is named like ours, was not
 // there when the run began, and is held by no process at all. What other agents, or other runs of
-// this one, hold is never blamed. Not thread-safe.
+// this one, hold is never blamed. What faults of several runs share belongs to each of them, and
+// is blamed on the last. Not thread-safe.
 #pragma once
 
 #include <compare>
@@ -37,6 +38,8 @@ class KernelObjects {
   [[nodiscard]] virtual ObjectSet held_here() const = 0;
   // Of `wanted`, what other processes hold. Reads their descriptors: slow.
   [[nodiscard]] virtual ObjectSet held_elsewhere(const ObjectSet& wanted) const = 0;
+  // Of those held here, what several faults share (agent/kernel/shared_objects.h).
+  [[nodiscard]] virtual ObjectSet shared_here() const { return {}; }
   // "BPF program fl_loss, id 12"; empty when it does not exist.
   [[nodiscard]] virtual std::optional<std::string> describe(const ObjectKey& object) const = 0;
 };
@@ -48,8 +51,9 @@ class ResidueLedger {
 
   // `owner` is a run, or any other word for what holds objects.
   void begin(const std::string& owner);
-  // What this process holds now and nobody has claimed belongs to `owner`.
-  void claim(const std::string& owner);
+  // What this process holds now and nobody has claimed belongs to `owner`, and what faults share
+  // belongs to it, too, if it `has_faults`.
+  void claim(const std::string& owner, bool has_faults = true);
   // After the objects of `owner` were destroyed. The kernel frees some of them a moment later, so a
   // non-empty answer is asked for again before it is believed.
   [[nodiscard]] std::vector<std::string> left_of(const std::string& owner) const;

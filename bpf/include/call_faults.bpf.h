@@ -31,7 +31,9 @@ struct {
 	__type(value, struct fl_task_faults);
 } fl_cgroups SEC(".maps");
 
-__u64 fl_levels; /* .bss, mmapped: a level a byte, the deepest in the lowest; 0: no more */
+/* .bss, mmapped */
+__u64 fl_levels; /* a level a byte, the deepest in the lowest; 0: no more */
+__u64 fl_cgroup_bits[FL_CGROUP_WORDS]; /* bit n: fl_cgroups may have an id whose lowest bits are n. Else it need not be asked */
 
 /* Returns the faults on the deepest cgroup of this task that has any; those of the cgroups above are among them. NULL: none. */
 static __always_inline const struct fl_task_faults *fl_faults_of_task(void)
@@ -42,6 +44,8 @@ static __always_inline const struct fl_task_faults *fl_faults_of_task(void)
 
 	for (i = 0; i < FL_LEVELS && levels; i++, levels >>= 8) {
 		cgroup = bpf_get_current_ancestor_cgroup_id(levels & 0xff);
+		if (!(fl_cgroup_bits[fl_bounded(cgroup / 64, FL_CGROUP_WORDS)] >> (cgroup & 63) & 1))
+			continue;
 		faults = bpf_map_lookup_elem(&fl_cgroups, &cgroup);
 		if (faults)
 			return faults;

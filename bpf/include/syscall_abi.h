@@ -101,6 +101,7 @@ struct fl_call_counters {
 #define FL_CALL_FAULTS 1024u    /* system-call faults of one kind that are armed at once on a node */
 #define FL_FAULTS_OF_TASK 32u   /* of these, on one task: on its cgroup and those above it; a power of two */
 #define FL_LEVELS 8u            /* depths of the cgroup tree at which faults are, at once */
+#define FL_CGROUP_WORDS 64u     /* of bits by which most cgroups are told to have no fault; a power of two */
 
 /* mmapped array fl_faults: one armed fault, by slot. User space fills it while no entry of fl_cgroups names the slot, and from
  * then on writes the lease only. All counters are shared by the CPUs and are added to atomically: an event that matches takes its

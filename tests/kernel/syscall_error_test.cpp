@@ -319,7 +319,8 @@ TEST_F(SyscallErrorLsm, KilledOwnerEndsItAndLeavesNothing) {
 TEST_F(SyscallErrorLsm, ItEndsWithTheLease) {
   auto spec = error({"openat"}, EIO);
   spec.path = data();
-  const auto fault = arm(spec, pod_.pod(), {.lease = std::chrono::seconds(2)});
+  const auto fault = arm(spec, pod_.pod());
+  fault->renew(in(std::chrono::seconds(2)));  // loading the programs may take as long
   const auto over = std::chrono::steady_clock::now() + std::chrono::seconds(2);
   EXPECT_EQ(in_pod(1, opening(data() + "/there"))[EIO], 1U);
   std::this_thread::sleep_until(over);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -294,6 +295,65 @@ TEST_F(SyscallPods, AHookThatNoFaultNeedsAnyMoreIsLeft) {
   EXPECT_EQ(in_pod(*pods_[0], 1)[0][EIO], 1U) << "attached again";
   first.reset(), second.reset(), third.reset();
   EXPECT_THAT(residue_.left(), testing::IsEmpty());
+}
+
+// By another object each where the kernel has both: they share their maps.
+TEST_F(SyscallPods, AFaultAtAHookAndOneOnTheCallDoNotMix) {
+  make_pods(2);
+  const std::string file = folder_.path() + "/there";
+  ::close(::open(file.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+  const Child living = pods_[0]->start([] { return ::pause(); });  // to look the path up through
+  ::usleep(200'000);
+  const auto opening = [&](const TestPod& pod) {
+    Shared<int> number;
+    pod.run([&] {
+      ::prctl(PR_SET_NAME, "opener");  // until then it may open what it needs to be in the pod
+      const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+      *number = fd < 0 ? errno : 0;
+      return 0;
+    });
+    return *number;
+  };
+  api::SyscallError with_path = error(EIO), without = error(ENOSPC);
+  with_path.syscalls = {"openat"};
+  with_path.path = folder_.path();
+  without.syscalls = {"openat", "mkdirat"};
+  without.process = "nobody";
+  if (!features().has(KernelFeature::kLsm)) GTEST_SKIP() << "needs: BPF LSM";
+  const auto at_hook = arm(with_path, pods_[0]->pod());
+  const auto first = arm(without, pods_[0]->pod());
+  const auto other = arm(without, pods_[1]->pod());
+  EXPECT_EQ(opening(*pods_[0]), EIO);
+  EXPECT_EQ(opening(*pods_[1]), 0);
+  EXPECT_EQ(counters(*at_hook).matched, 1U) << "seen at one place only";
+  EXPECT_EQ(counters(*first).matched, 0U);
+  EXPECT_EQ(counters(*other).matched, 0U);
+  without.process = "opener";
+  const auto everyone = arm(without, pods_[1]->pod());
+  EXPECT_EQ(opening(*pods_[1]), ENOSPC);
+  EXPECT_EQ(counters(*everyone).by_call.at("openat").injected, 1U);
+}
+
+// Programs look at a task's cgroup at a level. Where the node is itself a container no mount shows
+// the root, and counting from there would be wrong.
+TEST(CgroupLevel, TheKernelTellsHowDeepWeAre) {
+  TestNetwork net;
+  const TestPod pod(net, "a"), other(net, "b");
+  const auto by_path = agent::cgroup_level(pod.cgroup_path());
+  ASSERT_TRUE(by_path) << by_path.error().message;
+  EXPECT_GT(*by_path, 0U);
+  Shared<std::array<int, 3>> levels;
+  pod.run([&] {
+    *levels = {-1, -1, -1};
+    const auto own = agent::level_above_us(pod.pod().cgroup);
+    if (own) (*levels)[0] = static_cast<int>(*own);
+    const auto root = agent::level_above_us(agent::CgroupId{1});
+    if (root) (*levels)[1] = static_cast<int>(*root);
+    const auto elsewhere = agent::level_above_us(other.pod().cgroup);
+    if (elsewhere) (*levels)[2] = static_cast<int>(*elsewhere);
+    return 0;
+  });
+  EXPECT_THAT(*levels, testing::ElementsAre(static_cast<int>(*by_path), 0, -1));
 }
 
 // More than there are slots: they are used again, and who has one never sees what was in it.

@@ -30,6 +30,15 @@ std::vector<std::uint32_t> slots_on(const std::string& cgroup_path,
   return slots;
 }
 
+CgroupBits bits_of(const std::vector<ShownFault>& shown) {
+  CgroupBits bits{};
+  for (const ShownFault& fault : shown) {
+    const std::uint64_t id = number(fault.cgroup);
+    bits[id / 64 % FL_CGROUP_WORDS] |= std::uint64_t{1} << id % 64;
+  }
+  return bits;
+}
+
 Result<std::uint64_t> pack_levels(const std::vector<ShownFault>& shown) {
   std::set<std::uint32_t, std::greater<>> levels;
   for (const ShownFault& fault : shown) levels.insert(fault.level);
@@ -48,10 +57,11 @@ Result<std::uint64_t> pack_levels(const std::vector<ShownFault>& shown) {
   return packed;
 }
 
-Result<CallSlots> CallSlots::map(int faults_fd, int cgroups_fd, __u64& levels) {
+Result<CallSlots> CallSlots::map(int faults_fd, int cgroups_fd, __u64& levels,
+                                 __u64 (&bits)[FL_CGROUP_WORDS]) {
   auto faults = MappedArray<fl_call_fault>::map(faults_fd, FL_CALL_FAULTS);
   if (!faults) return fail(faults.error());
-  return CallSlots(std::move(*faults), cgroups_fd, levels);
+  return CallSlots(std::move(*faults), cgroups_fd, levels, bits);
 }
 
 Result<std::uint32_t> CallSlots::take() {
@@ -109,8 +119,16 @@ Result<> CallSlots::show(ShownFault fault) {
     return written;
   }
   shown_ = std::move(shown);
-  std::atomic_ref(*levels_).store(*levels, std::memory_order_release);
+  publish(*levels);
   return {};
+}
+
+// After the entries: from now on programs look for those of shown_, and for no others.
+void CallSlots::publish(std::uint64_t levels) {
+  const CgroupBits bits = bits_of(shown_);
+  for (std::size_t i = 0; i < bits.size(); ++i)
+    std::atomic_ref(bits_[i]).store(bits[i], std::memory_order_release);
+  std::atomic_ref(*levels_).store(levels, std::memory_order_release);
 }
 
 Result<> CallSlots::hide(std::uint32_t slot) {
@@ -125,9 +143,7 @@ Result<> CallSlots::hide(std::uint32_t slot) {
       result = fail(from_libbpf(rc, "cannot take a cgroup from the programs"));
   }
   if (auto written = write(fault.cgroup_path, shown_); !written && result) result = written;
-  // Fewer than were fine before.
-  std::atomic_ref(*levels_).store(pack_levels(shown_).value_or(*levels_),
-                                  std::memory_order_release);
+  publish(pack_levels(shown_).value_or(*levels_));  // fewer than were fine before
   return result;
 }
 

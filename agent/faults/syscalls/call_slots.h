@@ -3,6 +3,7 @@
 // side of bpf/include/call_faults.bpf.h.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ struct ShownFault {
 // The faults that a task of this cgroup is asked by: those on it and on the cgroups above it.
 [[nodiscard]] std::vector<std::uint32_t> slots_on(const std::string& cgroup_path,
                                                   const std::vector<ShownFault>& shown);
+// One bit for each cgroup with a fault, for fl_cgroup_bits.
+using CgroupBits = std::array<std::uint64_t, FL_CGROUP_WORDS>;
+[[nodiscard]] CgroupBits bits_of(const std::vector<ShownFault>& shown);
 // The depths that programs look at, for fl_levels. Errors: kUnsupported for more than FL_LEVELS, or
 // one that a byte cannot hold.
 Result<std::uint64_t> pack_levels(const std::vector<ShownFault>& shown);
@@ -34,8 +38,10 @@ Result<std::uint64_t> pack_levels(const std::vector<ShownFault>& shown);
 // Not thread-safe; programs read and write beside it.
 class CallSlots {
  public:
-  // Maps of a loaded object, which outlives this, and its global fl_levels.
-  static Result<CallSlots> map(int faults_fd, int cgroups_fd, __u64& levels);
+  // Maps and globals of a loaded object, which outlives this: fl_faults, fl_cgroups, fl_levels,
+  // fl_cgroup_bits.
+  static Result<CallSlots> map(int faults_fd, int cgroups_fd, __u64& levels,
+                               __u64 (&bits)[FL_CGROUP_WORDS]);
 
   // An empty slot. A slot that was used rests until no program can be within it any more: slots
   // are used one after the other, and when all were, this waits once for the programs that run and
@@ -53,13 +59,14 @@ class CallSlots {
   void give_back(std::uint32_t slot) { resting_.push_back(slot); }
 
  private:
-  CallSlots(MappedArray<fl_call_fault> faults, int cgroups_fd, __u64& levels)
-      : faults_(std::move(faults)), cgroups_fd_(cgroups_fd), levels_(&levels) {}
+  CallSlots(MappedArray<fl_call_fault> faults, int cgroups_fd, __u64& levels, __u64* bits)
+      : faults_(std::move(faults)), cgroups_fd_(cgroups_fd), levels_(&levels), bits_(bits) {}
   Result<> write(const std::string& below, const std::vector<ShownFault>& shown);
+  void publish(std::uint64_t levels);
 
   MappedArray<fl_call_fault> faults_;
   int cgroups_fd_;
-  __u64* levels_;
+  __u64 *levels_, *bits_;
   std::vector<ShownFault> shown_;  // order of arming
   std::uint32_t next_ = 0;         // slots from here on were never used
   std::vector<std::uint32_t> free_, resting_;

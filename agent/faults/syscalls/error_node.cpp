@@ -47,10 +47,11 @@ Result<SyscallErrorNode::Places> SyscallErrorNode::join(const std::vector<Planne
     auto link = attach_tracing(place.program);
     if (!link) {
       for (auto& [other, at] : places_)
-        if (at.users == 0) at.link.detach();
+        if (at.users == 0) detach(at);
       return fail(link.error().with_context(name));
     }
     link->move_up();
+    place.shared_link = SharedObject(SharedKind::kLink, link->fd());
     place.link = std::move(*link);
   }
   Places places;
@@ -64,7 +65,7 @@ Result<SyscallErrorNode::Places> SyscallErrorNode::join(const std::vector<Planne
 void SyscallErrorNode::leave(const Places& places) {
   const std::scoped_lock lock(mutex_);
   for (const std::string& name : places)
-    if (Place& place = places_.at(name); --place.users == 0) place.link.detach();
+    if (Place& place = places_.at(name); --place.users == 0) detach(place);
 }
 
 std::uint64_t SyscallErrorNode::missed(const Places& places) const {
@@ -72,6 +73,17 @@ std::uint64_t SyscallErrorNode::missed(const Places& places) const {
   std::uint64_t missed = 0;
   for (const std::string& name : places) missed += recursion_misses(places_.at(name).program);
   return missed;
+}
+
+void SyscallErrorNode::detach(Place& place) {
+  place.link.detach();
+  place.shared_link = {};
+}
+
+void SyscallErrorNode::enter(const std::string& name, int program) {
+  Place& place = places_[name];
+  place.program = program;
+  place.shared_program = SharedObject(SharedKind::kProgram, program);
 }
 
 // Adds the missing places: those on hooks, and the first ever on a call, by one object; further
@@ -88,9 +100,8 @@ Result<> SyscallErrorNode::load(const Wanted& missing, bool lsm) {
     if (places_.contains(name)) continue;
     auto copy = load_copy(on_call_, call.function_id);
     if (!copy) return fail(copy.error().with_context(std::string(call.call->name)));
-    Place& place = places_[name];
-    place.program = copy->get();
-    place.copy = std::move(*copy);
+    enter(name, copy->get());
+    places_[name].copy = std::move(*copy);
   }
   return {};
 }
@@ -105,20 +116,22 @@ Result<> SyscallErrorNode::load_object(const std::vector<PlannedCall>& calls, bo
   if (auto loaded = skeleton->load(); !loaded) return loaded;
   if (objects_.empty()) {
     auto slots = CallSlots::map(bpf_map__fd(object.maps.fl_faults),
-                                bpf_map__fd(object.maps.fl_cgroups), object.bss->fl_levels);
+                                bpf_map__fd(object.maps.fl_cgroups), object.bss->fl_levels,
+                                object.bss->fl_cgroup_bits);
     if (!slots) return fail(slots.error());
     slots_.emplace(std::move(*slots));
+    for (const bpf_map* map : {object.maps.fl_faults, object.maps.fl_cgroups, object.maps.bss})
+      shared_maps_.emplace_back(SharedKind::kMap, bpf_map__fd(map));
   }
   for (const PlannedCall& call : calls) {
     if (call.rung != SyscallRung::kSystemCall) continue;
     on_call_ = object.progs.fl_call;
-    places_[place_of(call, lsm)].program = bpf_program__fd(on_call_);
+    enter(place_of(call, lsm), bpf_program__fd(on_call_));
   }
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object.obj)
     if (bpf_program__autoload(program) && !hook_of(program).empty())
-      places_[(lsm ? "" : "security_") + std::string(hook_of(program))].program =
-          bpf_program__fd(program);
+      enter((lsm ? "" : "security_") + std::string(hook_of(program)), bpf_program__fd(program));
   objects_.push_back(std::move(*skeleton));
   return {};
 }

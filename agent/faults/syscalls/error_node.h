@@ -16,6 +16,7 @@
 #include "agent/faults/syscalls/plan.h"
 #include "agent/kernel/fd.h"
 #include "agent/kernel/link.h"
+#include "agent/kernel/shared_objects.h"
 #include "agent/kernel/skeleton.h"
 #include "syscall_error.skel.h"
 
@@ -52,12 +53,15 @@ class SyscallErrorNode {
   struct Place {
     int program = -1;  // of a skeleton, or `copy`
     Fd copy;
+    SharedObject shared_program, shared_link;
     Link link;  // attached while there are users
     unsigned users = 0;
   };
   using Wanted = std::map<std::string, PlannedCall>;  // by place
 
+  static void detach(Place& place);
   static std::string place_of(const PlannedCall& call, bool lsm);
+  void enter(const std::string& place, int program);
   Result<> load(const Wanted& missing, bool lsm);
   Result<> load_object(const std::vector<PlannedCall>& calls, bool lsm);
   Result<> share_maps(syscall_error_bpf& object) const;
@@ -68,6 +72,7 @@ class SyscallErrorNode {
   std::vector<Skeleton<syscall_error_bpf>> objects_;
   const bpf_program* on_call_ = nullptr;
   std::optional<CallSlots> slots_;
+  std::vector<SharedObject> shared_maps_;
   std::map<std::string, Place> places_;
 };
 

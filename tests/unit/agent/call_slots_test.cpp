@@ -36,6 +36,14 @@ TEST(CallSlots, LevelsArePackedDeepestFirstAndOnce) {
   EXPECT_EQ(pack_levels({on(1, "/a", 255)}), 0xffU);
 }
 
+TEST(CallSlots, EachCgroupWithAFaultHasItsBit) {
+  EXPECT_EQ(bits_of({}), CgroupBits{});
+  CgroupBits bits{};
+  bits[1] = 1U << 7 | 1U << 9;
+  const auto at = [](std::uint64_t id) { return ShownFault{0, CgroupId{id}, "/a", 1}; };
+  EXPECT_EQ(bits_of({at(64 + 7), at(64 + 9), at(64 * FL_CGROUP_WORDS + 64 + 7)}), bits);
+}
+
 TEST(CallSlots, LevelsThatCannotBeLookedAtAreRefused) {
   std::vector<ShownFault> many;
   for (std::uint32_t level = 1; level <= FL_LEVELS; ++level)

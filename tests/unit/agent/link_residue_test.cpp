@@ -53,6 +53,23 @@ TEST_F(Residue, AnObjectOfTheRunThatSomethingElseHoldsIsNamed) {
   EXPECT_THAT(ledger.left_of("run"), ElementsAre("object 1"));
 }
 
+TEST_F(Residue, WhatFaultsOfTwoRunsShareIsBlamedOnTheLastOfThem) {
+  ledger.begin("first");
+  make(1);
+  kernel.shared.insert(program(1));
+  ledger.claim("first");
+  ledger.begin("observer");
+  ledger.claim("observer", false);
+  EXPECT_THAT(ledger.left_of("first"), ElementsAre("object 1")) << "no other run has it";
+  ledger.begin("second");
+  ledger.claim("second");
+  EXPECT_THAT(ledger.left_of("first"), IsEmpty());
+  ledger.forget("first");
+  EXPECT_THAT(ledger.left_of("second"), ElementsAre("object 1"));
+  drop(1);
+  EXPECT_THAT(ledger.left_of("second"), IsEmpty());
+}
+
 TEST_F(Residue, AnotherRunOfThisAgentIsNotBlamed) {
   ledger.begin("first");
   make(1);
