@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "api/detection.h"
 #include "api/values.h"
 
 namespace faultline::api {
@@ -61,14 +62,15 @@ struct AlertRule {
   std::optional<double> scrapeInterval;  // the longest of the targets behind the expression
   double longestWindow = 0;              // of the range selectors of the expression
   std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> annotations;  // of the rule, with its templates
   std::vector<AlertRoute> routes;
   Timestamp lastEvaluation;  // a time of its evaluation: where the grid of them lies
   std::string problem;       // why it cannot fire or could not be read; empty: nothing is known
 };
 BOOST_DESCRIBE_STRUCT(AlertRule, (),
                       (source, group, alert, expr, forSeconds, keepFiringForSeconds,
-                       evaluationInterval, scrapeInterval, longestWindow, labels, routes,
-                       lastEvaluation, problem))
+                       evaluationInterval, scrapeInterval, longestWindow, labels, annotations,
+                       routes, lastEvaluation, problem))
 
 enum class AlertState { inactive, pending, firing };
 BOOST_DESCRIBE_ENUM(AlertState, inactive, pending, firing)
@@ -144,16 +146,34 @@ struct SignalSample {
 BOOST_DESCRIBE_STRUCT(SignalSample, (), (index, abortWhen, at, value, newest, low, high))
 
 // A rule that the monitoring does not have, over metrics that it does have for a pod of the run,
-// checked by asking it over the run.
+// checked by asking it over the run; or why there is none for this effect.
 struct AlertCandidate {
   std::string source;
-  std::string pod;     // namespace/name
-  std::string metric;  // the measured effect that it would notice, a word of api/metrics.h
-  std::string promql;
-  Timestamp trueAt;         // first after the first injected event; not set: never
-  bool trueBefore = false;  // in the baseline: it would be a false alarm
+  std::string pod;  // namespace/name
+  // The measured effect that it would notice, a word of api/metrics.h; empty: `reason` is of all.
+  std::string metric;
+  bool falls = false;               // it is true below its threshold, not above
+  std::string promql;               // empty: there is nothing to make a rule of
+  std::optional<double> baseline;   // the highest value of the baseline, or the lowest
+  std::optional<double> threshold;  // what the rule compares with, made from the baseline
+  Timestamp trueAt;                 // first after the first injected event; not set: never
+  bool trueBefore = false;          // in the baseline: it would be a false alarm
+  std::string reason;               // why it is no rule to take; empty: it is one
 };
-BOOST_DESCRIBE_STRUCT(AlertCandidate, (), (source, pod, metric, promql, trueAt, trueBefore))
+BOOST_DESCRIBE_STRUCT(AlertCandidate, (),
+                      (source, pod, metric, falls, promql, baseline, threshold, trueAt, trueBefore,
+                       reason))
+
+// What became of one alert, in short: what a list of all alerts needs of a run. One for each
+// detection of the report.
+struct AlertOutcome {
+  std::string source;
+  std::string alert;
+  DetectionVerdict verdict = DetectionVerdict::unknown;
+  Timestamp firingAt;             // not set: it did not fire
+  std::optional<double> seconds;  // from the first injected event to the firing
+};
+BOOST_DESCRIBE_STRUCT(AlertOutcome, (), (source, alert, verdict, firingAt, seconds))
 
 struct MonitoringRecord {
   std::vector<MonitoringSource> sources;
@@ -167,9 +187,10 @@ struct MonitoringRecord {
   std::vector<ScrapeSample> scrapes;
   std::vector<SignalSample> signals;
   std::vector<AlertCandidate> candidates;
+  std::vector<AlertOutcome> outcomes;
 };
 BOOST_DESCRIBE_STRUCT(MonitoringRecord, (),
                       (sources, gaps, rules, ruleNames, changes, evaluations, held, notifications,
-                       scrapes, signals, candidates))
+                       scrapes, signals, candidates, outcomes))
 
 }  // namespace faultline::api

@@ -212,6 +212,7 @@ api::Report build(const api::RunRecord& record) {
       .end = record.history.empty() ? api::Timestamp{} : record.history.back().at};
   if (record.monitoring) {
     report.detections = detections_of(*record.monitoring, record.experiment.spec.expect, times);
+    add_hints(*record.monitoring, times, report);
     report.signals = signals_of(record, times);
     add_monitoring_gaps(*record.monitoring, report.gaps);
     add_detections(report.detections, report.timeline);

@@ -245,18 +245,6 @@ struct Judge {
     return join(reasons, "; ");
   }
 
-  void add_hints(api::DetectionReport& out) const {
-    for (const api::AlertCandidate& candidate : record.candidates) {
-      if (candidate.trueBefore || !candidate.trueAt.set()) continue;
-      const double seconds = seconds_between(times.first_injected, candidate.trueAt);
-      out.hints.push_back({candidate.metric + " of " + candidate.pod +
-                               " moved; this rule would have been true after " +
-                               seconds_words(seconds),
-                           candidate.promql, seconds});
-      if (out.hints.size() >= 3) return;
-    }
-  }
-
   // ---- one expectation ----
 
   [[nodiscard]] api::DetectionReport judge(const api::ExpectAlert& expect,
@@ -304,9 +292,6 @@ struct Judge {
       judge_fired(out, *fired, *how, expect, index);
     else
       judge_missed(out, expect, index);
-    if (!noticed(out.verdict) && out.verdict != DetectionVerdict::unknown &&
-        out.verdict != DetectionVerdict::not_notified)
-      add_hints(out);
     return out;
   }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/detection.h"
+#include "api/report.h"
 #include "api/run_record.h"
 
 namespace faultline::report {
@@ -29,6 +30,14 @@ inline constexpr std::size_t kMostFalseAlarms = 50;
 // Whether an expectation of an alert is met: only by detected, flapping and still_firing, which
 // fired in time and did not stay untold.
 [[nodiscard]] bool noticed(api::DetectionVerdict verdict);
+
+// Whether the report says what would have noticed: of late, missed and before_fault.
+[[nodiscard]] bool wants_hints(api::DetectionVerdict verdict);
+// Fills `hints` of the expected alerts that want them: for the three measured effects of `report`
+// that moved most, a rule among the record's candidates, or why there is none.
+void add_hints(const api::MonitoringRecord& record, const DetectionTimes& times,
+               api::Report& report);
+inline constexpr std::size_t kMostHints = 3;
 
 // The kernel's measure and the monitoring's answers over the fault phase, for each of
 // `expect.signals`, in their order. Without monitoring: no_data.

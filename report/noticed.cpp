@@ -82,8 +82,9 @@ std::vector<std::string> hint_words(const api::DetectionReport& detection) {
   std::vector<std::string> out;
   for (const api::DetectionHint& hint : detection.hints) {
     std::string text = hint.text;
-    if (!hint.promql.empty()) text += ": " + hint.promql;
-    if (hint.seconds) text += " would have been true after " + seconds_words(*hint.seconds);
+    if (!hint.promql.empty() && hint.seconds)
+      text +=
+          "; this rule would have fired after " + seconds_words(*hint.seconds) + ": " + hint.promql;
     out.push_back(std::move(text));
   }
   return out;

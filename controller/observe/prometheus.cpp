@@ -150,6 +150,24 @@ Result<std::vector<Target>> parse_targets(const json::value& data) {
   return out;
 }
 
+Result<std::vector<std::string>> parse_names(const json::value& data) {
+  const json::array* all = data.if_array();
+  if (all == nullptr) return strange("no list of names");
+  std::vector<std::string> out;
+  for (const json::value& one : *all)
+    if (const json::string* name = one.if_string()) out.emplace_back(name->data(), name->size());
+  return out;
+}
+
+Result<std::vector<Labels>> parse_label_sets(const json::value& data) {
+  const json::array* all = data.if_array();
+  if (all == nullptr) return strange("no list of series");
+  std::vector<Labels> out;
+  for (const json::value& one : *all)
+    if (one.is_object()) out.push_back(labels_in(json::object{{"labels", one}}, "labels"));
+  return out;
+}
+
 Prometheus::Task<json::value> Prometheus::data(std::string target) {
   Result<Answer> answer = co_await source_.get(std::move(target));
   if (!answer) co_return fail(answer.error());
@@ -177,6 +195,29 @@ Prometheus::Task<std::vector<Series>> Prometheus::query_range(std::string promql
       "&end=" + seconds_text(to) + "&step=" + seconds_text(step));
   if (!found) co_return fail(found.error());
   auto series = parse_series(*found);
+  if (!series) co_return fail(series.error().with_context(options().name));
+  co_return series;
+}
+
+Prometheus::Task<std::vector<std::string>> Prometheus::metric_names(std::string selector,
+                                                                    double from, double to) {
+  const Result<json::value> found =
+      co_await data("/api/v1/label/__name__/values?match%5B%5D=" + http::percent_encode(selector) +
+                    "&start=" + seconds_text(from) + "&end=" + seconds_text(to));
+  if (!found) co_return fail(found.error());
+  auto names = parse_names(*found);
+  if (!names) co_return fail(names.error().with_context(options().name));
+  co_return names;
+}
+
+Prometheus::Task<std::vector<Labels>> Prometheus::series(std::string selector, double from,
+                                                         double to, int most) {
+  const Result<json::value> found =
+      co_await data("/api/v1/series?match%5B%5D=" + http::percent_encode(selector) +
+                    "&start=" + seconds_text(from) + "&end=" + seconds_text(to) +
+                    "&limit=" + std::to_string(most));
+  if (!found) co_return fail(found.error());
+  auto series = parse_label_sets(*found);
   if (!series) co_return fail(series.error().with_context(options().name));
   co_return series;
 }

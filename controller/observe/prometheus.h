@@ -54,6 +54,10 @@ struct Target {
 [[nodiscard]] Result<std::vector<Series>> parse_series(const boost::json::value& data);
 [[nodiscard]] Result<std::vector<ActiveAlert>> parse_alerts(const boost::json::value& data);
 [[nodiscard]] Result<std::vector<Target>> parse_targets(const boost::json::value& data);
+// A list of texts, as of the values of a label; what is none is left out.
+[[nodiscard]] Result<std::vector<std::string>> parse_names(const boost::json::value& data);
+// Sets of labels, as of /api/v1/series.
+[[nodiscard]] Result<std::vector<Labels>> parse_label_sets(const boost::json::value& data);
 
 // Not thread-safe; one question at a time. Errors as Source::get().
 class Prometheus {
@@ -71,6 +75,13 @@ class Prometheus {
   [[nodiscard]] Task<std::vector<Series>> query_range(std::string promql, double from, double to,
                                                       double step);
   static constexpr double kMostPoints = 10'000;  // Prometheus takes 11 000
+
+  // The names of the metrics whose series match `selector` ("{pod=\"x\"}") between the two times.
+  [[nodiscard]] Task<std::vector<std::string>> metric_names(std::string selector, double from,
+                                                            double to);
+  // The labels of the series that match; `most` is a wish, which old versions do not know.
+  [[nodiscard]] Task<std::vector<Labels>> series(std::string selector, double from, double to,
+                                                 int most);
 
   [[nodiscard]] Task<boost::json::value> rules();  // for parse_rules()
   [[nodiscard]] Task<std::vector<ActiveAlert>> alerts();

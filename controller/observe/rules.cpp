@@ -101,10 +101,14 @@ class Reader {
     out.forSeconds = length(rule, "duration");
     out.keepFiringForSeconds = length(rule, "keepFiringFor");
     out.evaluationInterval = interval;
-    if (const json::object* labels = kube::object_at(rule, "labels"))
-      for (const auto& label : *labels)
-        if (const json::string* value = label.value().if_string())
-          out.labels.emplace(std::string(label.key()), std::string(value->data(), value->size()));
+    const auto texts = [&](std::string_view key, Labels& to) {
+      if (const json::object* found = kube::object_at(rule, key))
+        for (const auto& one : *found)
+          if (const json::string* value = one.value().if_string())
+            to.emplace(std::string(one.key()), std::string(value->data(), value->size()));
+    };
+    texts("labels", out.labels);
+    texts("annotations", out.annotations);
     if (kube::text_at(rule, "health") == "err")
       out.problem =
           "its last evaluation failed: " + printable(kube::text_at(rule, "lastError"), 300);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "controller/observe/watcher_impl.h"
+#include "report/promql.h"
 
 namespace faultline::controller::observe {
 namespace {
@@ -15,6 +16,7 @@ constexpr std::size_t kMostEvaluationsOfRun = 50'000;
 constexpr std::size_t kMostScrapes = 50'000;
 constexpr double kBefore = 60;  // seconds of ALERTS before the baseline
 constexpr double kLongestRange = 86'400;
+constexpr double kOldestSample = 300;  // seconds; Prometheus takes none that is older for a value
 constexpr double kFinest = 0.1, kCoarsest = 1;  // seconds between the evaluations that look closer
 
 double seconds_since(UtcTime from, UtcTime to) {
@@ -200,8 +202,17 @@ awaitable<void> Watcher::Impl::finish_signals(PrometheusSide& side, const WatchT
     const double at = to_theirs(last->at.value, side.offset);
     const std::vector<std::string> metrics = metrics_behind(signals[i].promql, side.rules);
     if (!metrics.empty()) {
-      const auto age = co_await side.client.query(
-          "time() - max(timestamp({__name__=~" + any_of(metrics) + "}))", at);
+      const std::string newest = "timestamp({__name__=~" + any_of(metrics) + "})";
+      auto age = co_await side.client.query("time() - max(" + newest + ")", at);
+      // Series that ended have no value any more, while a range still reaches what they had.
+      if (age && age->empty()) {
+        const double window =
+            std::max(kOldestSample, report::scan_promql(signals[i].promql).longest_window);
+        const std::string range = "[" + std::to_string(std::llround(window)) +
+                                  "s:" + std::to_string(std::max(1LL, std::llround(window / 300))) +
+                                  "s]";
+        age = co_await side.client.query("time() - max(max_over_time(" + newest + range + "))", at);
+      }
       if (age) last->newest = one_number(*age);
     }
     const auto quantile = quantile_query(signals[i].promql);
@@ -263,6 +274,7 @@ awaitable<void> Watcher::finish(WatchTimes times, std::vector<api::PodRef> pods)
   for (const auto& side : impl_->alertmanager) co_await impl_->poll(*side);
   impl_->route_instances(times);
   impl_->close_gaps(times.end);
+  co_await impl_->conclude(times, std::move(pods));
 }
 
 }  // namespace faultline::controller::observe

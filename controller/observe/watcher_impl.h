@@ -81,6 +81,13 @@ struct Watcher::Impl {
   void route_instances(const WatchTimes& times);
   void close_gaps(UtcTime end);
 
+  // watcher_candidates.cpp
+  // What became of each alert, and for those that did not notice: the rules that would have.
+  Task<void> conclude(const WatchTimes& times, std::vector<api::PodRef> pods);
+  Task<void> find_candidates(PrometheusSide& side, const WatchTimes& times,
+                             std::vector<api::PodRef> pods, SteadyTime until);
+  class CandidateSearch;
+
   const Clock& clock;
   api::Experiment experiment;
   std::set<std::string> observed;

@@ -15,7 +15,6 @@
 #include "controller/routes/notification.h"
 #include "controller/routes/service.h"
 #include "http/address_key.h"
-#include "report/detections.h"
 
 namespace faultline::controller {
 namespace {
@@ -37,9 +36,13 @@ std::pair<api::Timestamp, api::Timestamp> injected(const api::RunRecord& record)
   return {first, last};
 }
 
+// Targets first, then those that are observed: where not all can be asked about.
 std::vector<api::PodRef> pods_of(const api::RunRecord& record) {
   std::vector<api::PodRef> pods;
-  for (const api::RunPod& pod : record.pods) pods.push_back(pod.pod);
+  for (const auto role : {api::PodRole::target, api::PodRole::observed, api::PodRole::connected,
+                          api::PodRole::control})
+    for (const api::RunPod& pod : record.pods)
+      if (pod.role == role) pods.push_back(pod.pod);
   return pods;
 }
 
@@ -98,11 +101,9 @@ boost::asio::awaitable<void> Service::watch(std::string run,
                                   .end = clock_.utc()};
   std::vector<api::PodRef> pods = pods_of(recent);
   co_await watcher->finish(times, std::move(pods));
-  for (const api::DetectionReport& detection :
-       report::detections_of(watcher->record(), recent.experiment.spec.expect,
-                             {.first_injected = first, .last_injected = last, .end = {times.end}}))
-    if (detection.within && detection.seconds)
-      metrics_.detection(detection.alert, *detection.seconds);
+  for (const api::AlertOutcome& outcome : watcher->record().outcomes)
+    if (outcome.verdict != api::DetectionVerdict::false_alarm && outcome.seconds)
+      metrics_.detection(outcome.alert, *outcome.seconds);
 }
 
 // In whatever way the watching ended: what was seen is handed over, and the run need not wait.

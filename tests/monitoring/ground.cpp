@@ -82,6 +82,7 @@ Ground::Ground(const std::string& rules, std::string alertmanager)
                        const std::lock_guard lock(mutex_);
                        for (const auto& [name, value] : gauges_)
                          response.body += name + " " + std::to_string(value) + "\n";
+                       if (more_) response.body += more_();
                        co_return response;
                      });
         server.route("POST", "/hook", {},
@@ -151,6 +152,11 @@ bool Ground::ready() const {
 void Ground::set(const std::string& name, double value) {
   const std::lock_guard lock(mutex_);
   gauges_[name] = value;
+}
+
+void Ground::text(std::function<std::string()> more) {
+  const std::lock_guard lock(mutex_);
+  more_ = std::move(more);
 }
 
 std::vector<api::AlertNotification> Ground::notifications() {

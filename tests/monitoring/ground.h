@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -41,10 +42,14 @@ class Ground {
   [[nodiscard]] bool ready() const;
   // The gauge `name` of the exporter, from the next scrape on.
   void set(const std::string& name, double value);
+  // What the exporter says beside its gauges: called at each scrape, on the server's thread.
+  void text(std::function<std::string()> more);
   // What arrived at the webhook since the last call, with the time it arrived.
   [[nodiscard]] std::vector<api::AlertNotification> notifications();
   [[nodiscard]] std::string prometheus() const { return url(prometheus_port_); }
   [[nodiscard]] std::string alertmanager() const { return url(alertmanager_port_); }
+  // For files of a test; gone with this.
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
   // Runs amtool against the Alertmanager; whether it succeeded.
   [[nodiscard]] bool amtool(const std::string& arguments) const;
 
@@ -55,6 +60,7 @@ class Ground {
   std::filesystem::path folder_;
   std::mutex mutex_;  // the server has a thread of its own
   std::map<std::string, double> gauges_;
+  std::function<std::string()> more_;
   std::vector<api::AlertNotification> arrived_;
   http::Loopback server_;
   int prometheus_port_ = 0, alertmanager_port_ = 0;

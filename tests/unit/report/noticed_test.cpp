@@ -95,6 +95,56 @@ TEST(Noticed, AnAlertThatDidNotFireOrCannotBeKnownMakesTheRunMissed) {
   }));
 }
 
+TEST(Noticed, AMissedAlertNamesWhatMovedMostAndARuleThatWouldHaveSeenIt) {
+  api::RunRecord record = expecting();
+  record.monitoring = asked();
+  const api::Report bare = build(record);
+  ASSERT_EQ(bare.detections[0].verdict, api::DetectionVerdict::missed);
+  ASSERT_FALSE(bare.detections[0].hints.empty());
+  ASSERT_LE(bare.detections[0].hints.size(), kMostHints);
+  for (const api::DetectionHint& hint : bare.detections[0].hints) {
+    EXPECT_THAT(hint.text, HasSubstr(" went from "));
+    EXPECT_THAT(hint.text, HasSubstr("was not asked"));
+    EXPECT_TRUE(hint.promql.empty());
+  }
+  const double t2 = injected(bare);
+  // For every pod of the run, so that it does not matter which of them moved most.
+  for (const api::RunPod& pod : record.pods) {
+    api::AlertCandidate late{.source = "main", .pod = pod.pod.id(), .metric = "request.latency"};
+    late.promql = "late > 1";
+    late.trueAt = at(t2 + 9);
+    api::AlertCandidate early = late;
+    early.promql = "early{a=\"<b>\"} > 1";
+    early.trueAt = at(t2 + 4);
+    api::AlertCandidate none{.source = "main", .pod = pod.pod.id(), .metric = "request.rate"};
+    none.falls = true;
+    none.reason = "it varies too much";
+    record.monitoring->candidates.insert(record.monitoring->candidates.end(), {late, early, none});
+  }
+  const api::Report report = build(record);
+  const auto& hints = report.detections[0].hints;
+  const auto latency = std::ranges::find_if(hints, [](const api::DetectionHint& hint) {
+    return hint.text.starts_with("request.latency") || hint.text.starts_with("request.duration");
+  });
+  ASSERT_NE(latency, hints.end());
+  EXPECT_EQ(latency->promql, "early{a=\"<b>\"} > 1");
+  EXPECT_NEAR(*latency->seconds, 4, 1e-6);
+  EXPECT_THAT(to_terminal(report, false), HasSubstr("would have fired after 4.00 s: early{"));
+  EXPECT_THAT(to_markdown(report), HasSubstr("would have fired after 4.00 s"));
+  EXPECT_THAT(to_markdown(report), testing::Not(HasSubstr("<b>")));
+  EXPECT_THAT(to_html(report, record), HasSubstr("would have fired after 4.00 s"));
+  EXPECT_THAT(to_html(report, record), testing::Not(HasSubstr("<b>")));
+}
+
+TEST(Noticed, AnAlertThatFiredInTimeHasNoHint) {
+  api::RunRecord record = expecting();
+  record.monitoring = asked();
+  const double t2 = injected(build(record));
+  const std::map<std::string, std::string> labels{{"alertname", "CheckoutSlow"}};
+  record.monitoring->changes = {{"main", "CheckoutSlow", labels, AlertState::firing, at(t2 + 3)}};
+  EXPECT_TRUE(build(record).detections[0].hints.empty());
+}
+
 TEST(Noticed, WordsOfOthersCannotBreakOutOfTheReport) {
   api::RunRecord record = expecting();
   record.monitoring = asked();
