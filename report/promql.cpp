@@ -54,7 +54,12 @@ class Scanner {
     } else if (c == '"' || c == '\'' || c == '`') {
       static_cast<void>(quoted());
     } else if (c == '{') {
+      const std::size_t from = at_;
       matchers(false);
+      add_selector(text_.substr(from, at_ - from));
+    } else if (c == '@') {
+      out_.fixed_time = true;
+      ++at_;
     } else if (c == '[') {
       window();
     } else if (starts_name(c)) {
@@ -131,8 +136,18 @@ class Scanner {
     if (!found) out_.incomplete = true;
   }
 
+  void offset() {
+    if (next_char() == '-') return;
+    const std::size_t from = at_;
+    while (at_ < text_.size() && std::isalnum(static_cast<unsigned char>(text_[at_])) != 0) ++at_;
+    if (const auto seconds = parse_promql_duration(text_.substr(from, at_ - from)))
+      out_.longest_offset = std::max(out_.longest_offset, *seconds);
+  }
+
   void word() {
+    const std::size_t from = at_;
     const std::string_view word = name();
+    if (word == "offset") return offset();
     const char after = next_char();
     if (std::ranges::find(kBeforeLabels, word) != kBeforeLabels.end()) {
       if (after == '(') at_ = std::min(text_.find(')', at_), text_.size());
@@ -143,7 +158,19 @@ class Scanner {
         (text_.substr(at_).starts_with("by") || text_.substr(at_).starts_with("without")))
       return;
     add(word);
-    if (after == '{') matchers(true);
+    if (after == '{') {
+      matchers(true);
+      add_selector(text_.substr(from, at_ - from));
+    } else {
+      add_selector(word);
+    }
+  }
+
+  void add_selector(std::string_view selector) {
+    if (out_.selectors.size() >= kMostMetrics)
+      out_.incomplete = true;
+    else if (std::ranges::find(out_.selectors, selector) == out_.selectors.end())
+      out_.selectors.emplace_back(selector);
   }
 
   void add(std::string_view metric) {

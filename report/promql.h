@@ -10,7 +10,11 @@
 namespace faultline::report {
 
 struct PromqlText {
-  double longest_window = 0;         // seconds, of range selectors and subqueries; 0: there is none
+  double longest_window = 0;  // seconds, of range selectors and subqueries; 0: there is none
+  double longest_offset = 0;  // seconds, of `offset`; one that looks ahead counts as none
+  bool fixed_time = false;    // a selector is of one time for good: `@`
+  // Its selectors as they stand there, without range and offset, each once.
+  std::vector<std::string> selectors;
   std::vector<std::string> metrics;  // names that its selectors read, each once, as they came
   // A selector names its metric by a regular expression, or not at all: `metrics` is not complete.
   bool incomplete = false;
