@@ -81,7 +81,7 @@ static __always_inline void fl_h2_request_begins(struct fl_h2_walk *w, struct fl
 	h2->newest = way->stream;
 	if (way->missed) {
 		way->missed = 0;
-		w->t->counters->gaps[FL_GAP_H2_LOST] += (way->stream - before) / 2 - 1;
+		w->t->counters->gaps[FL_GAP_H2_LOST] += (way->stream - before + 1) / 2 - 1;
 	}
 	if (h2->way[1].lost) {
 		w->t->counters->gaps[FL_GAP_H2_LOST]++;
