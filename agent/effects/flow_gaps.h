@@ -43,7 +43,7 @@ inline constexpr const char* kOfRequests = "request.*";
     case FL_GAP_TRAILER:
       return "HTTP/2, a status of gRPC that is told by a header which was not seen";
     case FL_GAP_H2_CUT:
-      return "lost or reordered segments of HTTP/2 while the answer was under way";
+      return "HTTP/2, an answer that was broken off, or of which segments were lost";
     default:
       return "more of the answer came after a pause of 5 s";
   }

@@ -42,7 +42,7 @@
 #define FL_GAP_STATUS 13u   /* HTTP/2: whether it was an answer is not known, as its status was told by an entry that is not known */
 #define FL_GAP_EARLY 14u    /* HTTP/2: the answer began before the request was over: no latency */
 #define FL_GAP_TRAILER 15u  /* HTTP/2: a grpc-status was told by an entry that is not known: no error */
-#define FL_GAP_H2_CUT 16u   /* HTTP/2: segments were lost while the answer was under way: no duration */
+#define FL_GAP_H2_CUT 16u   /* HTTP/2: the answer was broken off, or segments were lost while it was under way: no duration */
 #define FL_GAPS 17u
 #define FL_FLOW_GAP_SLOTS 32u /* a power of two, as the verifier of Linux 6.1 follows a mask and no comparison */
 #define FL_GAP_FIRST_OF_REQUESTS FL_GAP_LOST

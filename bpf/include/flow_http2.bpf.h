@@ -10,6 +10,7 @@
 #include "flow_http2_order.bpf.h"
 
 #define FL_H2_PREFACE 24
+#define FL_H2_TRIES 100  /* to be the only CPU that reads a direction, some microseconds */
 #define FL_H2_STEPS 8192 /* pieces of frames and of header fields that are read in one segment; more are a loss */
 
 /* Frames cannot be followed in this direction from here on. */
@@ -210,6 +211,7 @@ static __noinline int fl_h2_follow(struct fl_turn *t, __u32 client)
 {
 	struct fl_h2_walk w = {.t = t, .seq = t->s->seq, .end = t->s->seq + t->s->payload, .data = t->s->data, .client = client};
 	struct fl_h2_way *way;
+	__u32 i;
 
 	w.h2 = bpf_map_lookup_elem(t->h2_connections, &t->s->key);
 	if (!w.h2) {
@@ -218,9 +220,17 @@ static __noinline int fl_h2_follow(struct fl_turn *t, __u32 client)
 		return fl_done();
 	}
 	way = &w.h2->way[client ? 0 : 1];
-	/* Two CPUs have segments of one direction at once: one of them is overtaken, and the next segment shows it. */
-	if (__sync_lock_test_and_set(&w.h2->busy[client ? 0 : 1], 1))
+	/* Two CPUs may have segments of one direction at once. */
+	for (i = 0; i < FL_H2_TRIES && __sync_lock_test_and_set(&w.h2->busy[client ? 0 : 1], 1); i++)
+		;
+	if (i == FL_H2_TRIES) {
+		w.h2->skipped[client ? 0 : 1] = 1;
 		return fl_done();
+	}
+	if (w.h2->skipped[client ? 0 : 1]) {
+		w.h2->skipped[client ? 0 : 1] = 0;
+		fl_h2_lose(&w, way);
+	}
 	if (!way->lost && fl_is_after(w.seq, way->at)) {
 		if (!way->holds && fl_h2_hold(t, client)) {
 			way->holds = 1;

@@ -89,6 +89,7 @@ struct fl_h2_connection {
 	__s32 waiting;   /* requests under way that are not answered */
 	__s32 answering; /* answers under way */
 	__u32 busy[2];   /* a CPU reads a segment of this direction */
+	__u32 skipped[2]; /* a segment was not read, as another CPU was busy for long */
 };
 
 /* Value of the map fl_flow_streams; its key is that of the connection, with the stream. */
@@ -110,7 +111,7 @@ struct fl_h2_held {
 FL_STATIC_ASSERT(sizeof(struct fl_h2_way) == 48, "fl_h2_way");
 FL_STATIC_ASSERT(sizeof(struct fl_h2_fields) == 104, "fl_h2_fields");
 FL_STATIC_ASSERT(offsetof(struct fl_h2_fields, known) == 40, "fl_h2_fields.known");
-FL_STATIC_ASSERT(sizeof(struct fl_h2_connection) == 232, "fl_h2_connection");
+FL_STATIC_ASSERT(sizeof(struct fl_h2_connection) == 240, "fl_h2_connection");
 FL_STATIC_ASSERT(sizeof(struct fl_h2_stream) == 40, "fl_h2_stream");
 
 #endif

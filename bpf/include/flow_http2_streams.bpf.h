@@ -210,6 +210,7 @@ static __always_inline void fl_h2_reset(struct fl_h2_walk *w, __u32 number)
 		return;
 	if (!fl_h2_stops_waiting(w->h2, stream)) {
 		__sync_fetch_and_add(&w->h2->answering, -1);
+		w->t->counters->gaps[FL_GAP_H2_CUT]++;
 		if (!w->client) /* it cuts off its answer */
 			fl_h2_failed(stream, service);
 	} else if (service && w->client) {
@@ -250,12 +251,14 @@ static __always_inline void fl_h2_ends(void *connections, const struct fl_flow_k
 	if (!h2)
 		return;
 	/* The end has overtaken what may be answers. */
-	if (how == FL_END_FAILED && fl_is_after(seq, h2->way[1].at))
+	if (h2->skipped[1] || (how == FL_END_FAILED && fl_is_after(seq, h2->way[1].at)))
 		fl_h2_streams_lost(h2, c);
 	waiting = __sync_lock_test_and_set(&h2->waiting, 0);
 	answering = __sync_lock_test_and_set(&h2->answering, 0);
 	h2->epoch = 0;
 	bpf_map_delete_elem(connections, key);
+	if (answering > 0)
+		c->gaps[FL_GAP_H2_CUT] += answering;
 	if (!service)
 		return;
 	if (waiting > 0 && how == FL_END_FAILED) {

@@ -196,7 +196,8 @@ TEST(PacketTable, Http2Ends) {
          open(c), c.client(get(1)), c.server(head(1, kOkIndexed)),
              c.client(frame(kReset, 0, 1, cancel)), c.server(body(1, true));
        },
-       {1, 0, 0, 0, 1, 0}},
+       {1, 0, 0, 0, 1, 0},
+       {{FL_GAP_H2_CUT, 1}}},
       {"the server refuses",
        [=](C& c) { open(c), c.client(get(1)), c.server(frame(kReset, 0, 1, cancel)); },
        {0, 0, 1, 0, 0, 0}},
@@ -205,7 +206,8 @@ TEST(PacketTable, Http2Ends) {
          open(c), c.client(get(1)), c.server(head(1, kOkIndexed)),
              c.server(frame(kReset, 0, 1, cancel));
        },
-       {1, 0, 1, 0, 1, 0}},
+       {1, 0, 1, 0, 1, 0},
+       {{FL_GAP_H2_CUT, 1}}},
       {"the server stops an upload after its answer",
        [=](C& c) {
          open(c), c.client(post(1)), c.server(answer(1) + frame(kReset, 0, 1, cancel)),
@@ -230,7 +232,8 @@ TEST(PacketTable, Http2Ends) {
          open(c), c.client(get(1) + get(3) + get(5)), c.server(answer(1) + head(3, kOkIndexed)),
              c.server({}, kFin | kAck), c.client({}, kFin | kAck);
        },
-       {2, 1, 2, 0, 2, 0}},
+       {2, 1, 2, 0, 2, 0},
+       {{FL_GAP_H2_CUT, 1}}},
       {"the server resets the connection",
        [](C& c) { open(c), c.client(get(1) + get(3)), c.server({}, kRst); },
        {0, 0, 2, 0, 0, 0}},

@@ -98,7 +98,8 @@ class Nginx : public Protocols {
   // A row with clients that connected before the measurement began; the files tell them to go on.
   void ask_on_older_connections(const std::string& name, std::uint16_t port,
                                 const std::vector<std::string>& options,
-                                const std::string& status_class) {
+                                const std::string& status_class,
+                                const std::string& manner = "http1") {
     std::vector<Child> clients;
     std::size_t next = 0;
     const auto file = [](const char* what, std::size_t i) {
@@ -121,7 +122,7 @@ class Nginx : public Protocols {
       for (const std::size_t i : {0U, 1U}) {
         for (const char* what : {"go", "out"}) std::filesystem::remove(file(what, i));
         std::vector<std::string> words{
-            "http1",      ground().server().ip4(), std::to_string(port), "/think", "--wait",
+            manner,       ground().server().ip4(), std::to_string(port), "/think", "--wait",
             file("go", i)};
         words.insert(words.end(), options.begin(), options.end());
         clients.push_back(ground().start_client(Ground::python("ask.py", words), file("out", i)));
@@ -130,6 +131,39 @@ class Nginx : public Protocols {
         throw std::runtime_error("the clients did not connect");
     };
     check(protocol);
+  }
+  // A row with curl, a connection each. What it uploads has no latency of its own by its stopwatch.
+  void curl(const std::string& name, std::uint16_t port, const std::string& path,
+            const std::vector<std::string>& options, bool uploads = false) {
+    check({name, port,
+           [=] {
+             std::vector<std::string> words{
+                 "curl",
+                 "-sk",
+                 "-o",
+                 "/dev/null",
+                 "-w",
+                 "%{time_pretransfer} %{time_starttransfer} %{time_total} %{http_code}",
+                 (port == kTlsHttp2 ? "https://" : "http://") + ground().server().ip4() + ":" +
+                     std::to_string(port) + path};
+             words.insert(words.end(), options.begin(), options.end());
+             std::vector<double> latency, duration;
+             const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1500);
+             while (std::chrono::steady_clock::now() < end) {
+               std::istringstream in(ground().ask(words));
+               double sent = 0, first = 0, last = 0;
+               int status = 0;
+               in >> sent >> first >> last >> status;
+               EXPECT_EQ(status, 200);
+               latency.push_back(first - sent);
+               duration.push_back(last - sent);
+             }
+             Truth truth = Truth::of(latency, latency, duration);
+             if (uploads) truth.latency_p50 = truth.latency_p99 = std::nullopt;
+             if (port != kTlsHttp2) truth.status_class = "2xx";
+             return truth;
+           },
+           [port] { return logged(port); }});
   }
   // A row with h2load: `streams` at once on each connection, 40 turns.
   void h2load(const std::string& name, std::uint16_t port, int streams, int connections) {
@@ -209,6 +243,18 @@ TEST_F(Nginx, Http2ThatAnswers503) {
 TEST_F(Nginx, Http2Stream) {
   ask("HTTP/2, a stream of two seconds", kHttp2, "http2", "/stream", {}, "2xx");
 }
+TEST_F(Nginx, Http2BigAnswer) {
+  curl("HTTP/2, an answer of 24 MB", kHttp2, "/big", {"--http2-prior-knowledge"});
+}
+TEST_F(Nginx, Http2Upload) {
+  std::ofstream(ground().file("body")) << std::string(900'000, 'b');
+  curl("HTTP/2, an upload of 0.9 MB", kHttp2, "/think",
+       {"--http2-prior-knowledge", "--data-binary", "@" + ground().file("body")}, true);
+}
+TEST_F(Nginx, OlderHttp2Connections) {
+  ask_on_older_connections("HTTP/2, connections older than the measurement", kHttp2, {}, "2xx",
+                           "http2");
+}
 TEST_F(Nginx, Http2ClientsThatCancel) {
   ask("HTTP/2, clients that cancel", kHttp2, "http2-cancel", "/think");
 }
@@ -258,26 +304,7 @@ TEST_F(Nginx, Http2OverTlsNewConnections) {
   ask("HTTP/2 over TLS, a connection each", kTlsHttp2, "http2", "/think",
       {"--tls", "1.3", "--new"});
 }
-TEST_F(Nginx, Http2OverTlsCurl) {
-  check({"HTTP/2 over TLS, curl", kTlsHttp2,
-         [] {
-           const std::string url =
-               "https://" + ground().server().ip4() + ":" + std::to_string(kTlsHttp2) + "/think";
-           std::vector<double> latency, duration;
-           const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1500);
-           while (std::chrono::steady_clock::now() < end) {
-             std::istringstream in(
-                 ground().ask({"curl", "-sk", "-o", "/dev/null", "-w",
-                               "%{time_pretransfer} %{time_starttransfer} %{time_total}", url}));
-             double sent = 0, first = 0, last = 0;
-             in >> sent >> first >> last;
-             latency.push_back(first - sent);
-             duration.push_back(last - sent);
-           }
-           return Truth::of(latency, latency, duration);
-         },
-         [] { return logged(kTlsHttp2); }});
-}
+TEST_F(Nginx, Http2OverTlsCurl) { curl("HTTP/2 over TLS, curl", kTlsHttp2, "/think", {}); }
 TEST_F(Nginx, H2loadOverTls1) { h2load("HTTP/2 over TLS, h2load -m 1", kTlsHttp2, 1, 4); }
 TEST_F(Nginx, H2loadOverTls8) { h2load("HTTP/2 over TLS, h2load -m 8", kTlsHttp2, 8, 1); }
 

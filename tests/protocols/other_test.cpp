@@ -27,6 +27,7 @@ TEST_F(Grpc, Unary) { ask("gRPC, one call at a time", "unary"); }
 TEST_F(Grpc, Many) { ask("gRPC, eight calls at a time", "many"); }
 TEST_F(Grpc, Failing) { ask("gRPC that fails", "failing"); }
 TEST_F(Grpc, Stream) { ask("gRPC, server streams", "stream"); }
+TEST_F(Grpc, BothWays) { ask("gRPC, streams both ways", "both"); }
 
 class Dns : public Protocols {
  protected:

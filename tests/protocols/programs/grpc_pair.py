@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """gRPC by Debian's python3-grpcio, on the same core as libgrpc++, without generated code.
 
-usage: grpc_pair.py serve PORT | grpc_pair.py unary|failing|many|stream ADDRESS PORT SECONDS
+usage: grpc_pair.py serve PORT | grpc_pair.py unary|failing|many|stream|both ADDRESS PORT SECONDS
 
 unary: one call at a time on each of four channels; failing: the same, and each ends with INTERNAL; many: eight at a time on one channel; stream: a server stream of
-twenty messages on each of two channels.
+twenty messages on each of two channels; both: streams on which each of ten messages is answered before the next.
 """
 import sys
 import threading
@@ -41,10 +41,24 @@ def stream(request, context):
         time.sleep(0.05)
 
 
+def both(requests, context):
+    for _ in requests:
+        time.sleep(0.01)
+        yield b"a" * 100
+
+
+def paced():
+    for _ in range(10):
+        yield b"r" * 50
+        time.sleep(0.03)
+
+
 class Service(grpc.GenericRpcHandler):
     def service(self, details):
         if details.method.endswith("Stream"):
             return grpc.unary_stream_rpc_method_handler(stream)
+        if details.method.endswith("Both"):
+            return grpc.stream_stream_rpc_method_handler(both)
         return grpc.unary_unary_rpc_method_handler(failing if details.method.endswith("Failing") else unary)
 
 
@@ -70,6 +84,9 @@ def ask(truth, made, manner, seconds):
             if manner == "stream":
                 for _ in made.unary_stream("/test.Test/Stream")(b"r" * 50):
                     first = first or time.monotonic()
+            elif manner == "both":
+                for _ in made.stream_stream("/test.Test/Both")(paced()):
+                    first = first or time.monotonic()
             else:
                 made.unary_unary("/test.Test/Failing" if manner == "failing" else "/test.Test/Unary")(b"r" * 50)
             last = time.monotonic()
@@ -85,7 +102,7 @@ def main():
     if sys.argv[1] == "serve":
         return serve(int(sys.argv[2]))
     manner, target, seconds = sys.argv[1], sys.argv[2] + ":" + sys.argv[3], float(sys.argv[4])
-    channels = [channel(target) for _ in range({"unary": 4, "failing": 4, "many": 1, "stream": 2}[manner])]
+    channels = [channel(target) for _ in range({"unary": 4, "failing": 4, "many": 1, "stream": 2, "both": 2}[manner])]
     free = channels * 8 if manner == "many" else list(channels)
     lock = threading.Lock()
 
