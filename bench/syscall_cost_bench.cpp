@@ -9,7 +9,7 @@
 // count instructions, one a nanosecond, and the figures are instructions of both kernel and program
 // (strace's include those of the tracer).
 //
-// usage: syscall_cost_bench [calls]
+// usage: syscall_cost_bench [calls [pods]]    so many pods with such a fault; 1
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,6 +20,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -51,6 +52,8 @@ double median(std::array<double, kRounds> of) {
   std::ranges::sort(of);
   return of[kRounds / 2];
 }
+
+using Pods = std::vector<std::unique_ptr<TestPod>>;
 
 struct Work {
   const char* name;
@@ -109,18 +112,24 @@ double under_strace(const TestPod& pod, int calls, const Work& work) {
   return median(figures->ns);
 }
 
-boost::json::value measure(const TestPod& pod, int calls, const Work& work) {
+boost::json::value measure(const TestPod& pod, const Pods& further, int calls, const Work& work) {
   auto probe = try_arm(work.no_match, pod.pod());
   if (!probe) return probe.error().message.c_str();
   probe->reset();
   const double out_without = outside(calls, work.call), in_without = inside(pod, calls, work.call);
   const double other_without = inside(pod, calls, work.other);
   auto fault = arm(work.no_match, pod.pod());
+  api::SyscallError theirs = work.no_match;
+  theirs.path.clear();
+  theirs.process = "nobody";
+  std::vector<std::unique_ptr<agent::ArmedFault>> on_further;
+  for (const auto& other : further) on_further.push_back(arm(theirs, other->pod()));
   const double out_with = outside(calls, work.call), in_with = inside(pod, calls, work.call);
   const double other_with = inside(pod, calls, work.other);
   const auto counted = counters(*fault);
   const std::string mechanism = fault->mechanism();
   fault.reset();
+  on_further.clear();
   // strace's `when` must stay beyond what is done.
   const int traced_calls = std::min(calls, 10'000);
   const double strace = under_strace(pod, traced_calls, work);
@@ -138,9 +147,12 @@ boost::json::value measure(const TestPod& pod, int calls, const Work& work) {
           {"strace_adds_times_ours", (strace - strace_without) / (in_with - in_without)}};
 }
 
-int run(int calls) {
+int run(int calls, int pods) {
   TestNetwork net;
   TestPod pod(net, "a");
+  Pods further;
+  for (int i = 1; i < pods; ++i)
+    further.push_back(std::make_unique<TestPod>(net, "p" + std::to_string(i)));
   const TestFolder folder, elsewhere;
   const std::string file = folder.path() + "/there";
   std::ofstream(file) << "text";
@@ -169,8 +181,10 @@ int run(int calls) {
   on_call.no_match.errno_ = {EIO};
   on_call.no_match.process = "nobody";
 
-  boost::json::object line{{"bench", "syscall_cost"}, {"calls", calls}, {"rounds", kRounds}};
-  for (const Work* work : {&by_hook, &on_call}) line[work->name] = measure(pod, calls, *work);
+  boost::json::object line{
+      {"bench", "syscall_cost"}, {"calls", calls}, {"pods", pods}, {"rounds", kRounds}};
+  for (const Work* work : {&by_hook, &on_call})
+    line[work->name] = measure(pod, further, calls, *work);
   std::cout << boost::json::serialize(line) << std::endl;
   return 0;
 }
@@ -181,7 +195,8 @@ int run(int calls) {
 int main(int argc, char** argv) {
   try {
     const int calls = argc > 1 ? std::atoi(argv[1]) : 100'000;
-    return faultline::test::run(std::clamp(calls, 100, 10'000'000));
+    const int pods = argc > 2 ? std::atoi(argv[2]) : 1;
+    return faultline::test::run(std::clamp(calls, 100, 10'000'000), std::clamp(pods, 1, 100));
   } catch (const std::exception& e) {
     std::cerr << "syscall_cost_bench: " << e.what() << "\n";
     return 1;

@@ -31,9 +31,8 @@ RungReasons reasons_of(const FeatureProbe& features) {
 // asked by it any more.
 class Seat {
  public:
-  static Result<std::unique_ptr<Seat>> take(const SyscallPlan& plan,
-                                            const api::SyscallError& spec, const Pod& pod,
-                                            const ArmContext& context) {
+  static Result<std::unique_ptr<Seat>> take(const SyscallPlan& plan, const api::SyscallError& spec,
+                                            const Pod& pod, const ArmContext& context) {
     const auto level = cgroup_level(pod.cgroup_path);
     if (!level) return fail(level.error());
     std::unique_ptr<Seat> seat(new Seat(SyscallErrorNode::get()));
@@ -82,7 +81,7 @@ class Seat {
   explicit Seat(std::shared_ptr<SyscallErrorNode> node) : node_(std::move(node)) {}
   std::shared_ptr<SyscallErrorNode> node_;
   std::optional<std::uint32_t> slot_;  // always, once take() has returned
-  SyscallErrorNode::Places places_;  // empty: it has left them
+  SyscallErrorNode::Places places_;    // empty: it has left them
   std::uint64_t missed_before_ = 0, missed_ = 0;
 };
 

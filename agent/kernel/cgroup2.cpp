@@ -103,8 +103,8 @@ Result<std::uint32_t> cgroup_level(const std::string& path) {
   if (root.st_ino != 1) {
     const auto level = level_above_us(CgroupId{root.st_ino});
     if (!level)
-      return fail(level.error().with_context(*mount +
-                                             " does not show the root of the cgroup hierarchy"));
+      return fail(
+          level.error().with_context(*mount + " does not show the root of the cgroup hierarchy"));
     above = *level;
   }
   std::error_code error;

@@ -19,8 +19,7 @@ class MappedArray {
   // `map_fd`: an array of at least `entries` values of type T; it may be closed afterwards. Errors:
   // what the kernel said.
   static Result<MappedArray> map(int map_fd, std::size_t entries) {
-    void* at =
-        ::mmap(nullptr, entries * sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+    void* at = ::mmap(nullptr, entries * sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
     if (at == MAP_FAILED) return fail(from_errno(errno, "cannot map a BPF array"));
     return MappedArray(static_cast<T*>(at), entries);
   }

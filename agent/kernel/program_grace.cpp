@@ -14,8 +14,7 @@ Result<> wait_for_programs() {
   const Fd inner(
       bpf_map_create(BPF_MAP_TYPE_ARRAY, "fl_grace_inner", kNumber, kNumber, 1, nullptr));
   if (!inner.valid()) return fail(from_libbpf(inner.get(), "cannot make a map to wait by"));
-  LIBBPF_OPTS(bpf_map_create_opts, opts,
-              .inner_map_fd = static_cast<std::uint32_t>(inner.get()));
+  LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = static_cast<std::uint32_t>(inner.get()));
   const Fd outer(
       bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "fl_grace", kNumber, kNumber, 1, &opts));
   if (!outer.valid()) return fail(from_libbpf(outer.get(), "cannot make a map to wait by"));

@@ -65,32 +65,40 @@ static __always_inline __s64 fl_errno_of(const struct fl_question *question)
 	return retval >= -4095 && retval < 0 ? retval : 0;
 }
 
+/* Both are for a task that has faults: what they make ready costs the others nothing. */
+static __always_inline __s64 fl_answer_on_call(const struct fl_task_faults *faults, struct pt_regs *regs)
+{
+	struct fl_question question = { .faults = faults, .regs = regs, .number = fl_number(regs) };
+
+	bpf_loop(faults->count, fl_ask_on_call, &question, 0);
+	return fl_errno_of(&question);
+}
+
+static __always_inline __s64 fl_answer_at_hook(const struct fl_task_faults *faults, __u32 hook, const struct fl_object *object)
+{
+	struct fl_question question = { .faults = faults, .object = object, .number = fl_number_of_task(), .hook = hook };
+
+	bpf_loop(faults->count, fl_ask_at_hook, &question, 0);
+	return fl_errno_of(&question);
+}
+
 /* long, as the calls are: the upper half of the register counts. */
 SEC("fmod_ret")
 long BPF_PROG(fl_call, struct pt_regs *regs, int ret)
 {
-	struct fl_question question = { .regs = regs };
+	const struct fl_task_faults *faults;
 
 	if (ret)
 		return ret;
-	question.faults = fl_faults_of_task();
-	if (!question.faults)
-		return 0;
-	question.number = fl_number(regs);
-	bpf_loop(question.faults->count, fl_ask_on_call, &question, 0);
-	return fl_errno_of(&question);
+	faults = fl_faults_of_task();
+	return faults ? fl_answer_on_call(faults, regs) : 0;
 }
 
 static __always_inline int fl_hook(__u32 hook, const struct fl_object *object)
 {
-	struct fl_question question = { .object = object, .hook = hook };
+	const struct fl_task_faults *faults = fl_faults_of_task();
 
-	question.faults = fl_faults_of_task();
-	if (!question.faults)
-		return 0;
-	question.number = fl_number_of_task();
-	bpf_loop(question.faults->count, fl_ask_at_hook, &question, 0);
-	return fl_errno_of(&question);
+	return faults ? fl_answer_at_hook(faults, hook, object) : 0;
 }
 
 #define FL_LSM "lsm/"

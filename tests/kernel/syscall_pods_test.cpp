@@ -125,9 +125,9 @@ TEST_F(SyscallPods, TwentyPodsOfANodeFailEachWithItsOwnErrno) {
     const agent::Pod pod = pods_[static_cast<std::size_t>(i)]->pod();
     const auto begin = std::chrono::steady_clock::now();
     faults.push_back(arm(error(kFirstErrno + i), pod));
-    took.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() -
-                                                             begin)
-                       .count());
+    took.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
+            .count());
     if (i == 0) programs = programs_of_ours();
   }
   EXPECT_EQ(programs_of_ours(), programs) << "a further pod loads nothing";
@@ -154,7 +154,8 @@ TEST_F(SyscallPods, TwentyPodsOfANodeFailEachWithItsOwnErrno) {
   EXPECT_EQ(counters(*faults[7]).matched, 24U) << "still readable";
   faults[7].reset();
   for (int i = 0; i < kPods; ++i)
-    EXPECT_TRUE(all(in_pod(*pods_[static_cast<std::size_t>(i)], 1), i == 7 ? 0 : kFirstErrno + i, 1))
+    EXPECT_TRUE(
+        all(in_pod(*pods_[static_cast<std::size_t>(i)], 1), i == 7 ? 0 : kFirstErrno + i, 1))
         << "pod " << i;
   faults.clear();
   EXPECT_TRUE(all(in_pod(*pods_[3], 10), 0, 10));

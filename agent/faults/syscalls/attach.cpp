@@ -117,8 +117,9 @@ FaultCounters read_call_counters(fl_call_fault& fault, const std::vector<Planned
   for (std::size_t i = 0; i < calls.size(); ++i) {
     if (calls[i].rung == SyscallRung::kCgroup) continue;
     api::EventCount& sum = out.by_call[std::string(calls[i].call->name)];
-    sum.matched += load(fault.calls[i].matched);
-    sum.injected += load(fault.calls[i].injected);
+    fl_call_counters& call = fault.calls[i];
+    sum.matched += load(call.matched);
+    sum.injected += load(call.injected);
   }
   return out;
 }

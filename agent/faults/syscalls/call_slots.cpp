@@ -93,8 +93,7 @@ Result<> CallSlots::write(const std::string& below, const std::vector<ShownFault
       return fail(Errc::kUnsupported, "more than " + std::to_string(FL_FAULTS_OF_TASK) +
                                           " faults of this kind on one cgroup and those above it");
     fl_task_faults entry{};
-    for (const std::uint32_t slot : slots)
-      entry.slot[entry.count++] = static_cast<__u16>(slot);
+    for (const std::uint32_t slot : slots) entry.slot[entry.count++] = static_cast<__u16>(slot);
     const __u64 id = number(fault.cgroup);
     if (const int rc = bpf_map_update_elem(cgroups_fd_, &id, &entry, BPF_ANY); rc != 0)
       return fail(from_libbpf(rc, "cannot tell the programs which faults are on a cgroup"));

@@ -115,9 +115,9 @@ Result<> SyscallErrorNode::load_object(const std::vector<PlannedCall>& calls, bo
     if (auto shared = share_maps(object); !shared) return shared;
   if (auto loaded = skeleton->load(); !loaded) return loaded;
   if (objects_.empty()) {
-    auto slots = CallSlots::map(bpf_map__fd(object.maps.fl_faults),
-                                bpf_map__fd(object.maps.fl_cgroups), object.bss->fl_levels,
-                                object.bss->fl_cgroup_bits);
+    auto slots =
+        CallSlots::map(bpf_map__fd(object.maps.fl_faults), bpf_map__fd(object.maps.fl_cgroups),
+                       object.bss->fl_levels, object.bss->fl_cgroup_bits);
     if (!slots) return fail(slots.error());
     slots_.emplace(std::move(*slots));
     for (const bpf_map* map : {object.maps.fl_faults, object.maps.fl_cgroups, object.maps.bss})
@@ -129,8 +129,8 @@ Result<> SyscallErrorNode::load_object(const std::vector<PlannedCall>& calls, bo
     enter(place_of(call, lsm), bpf_program__fd(on_call_));
   }
   bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, object.obj)
-    if (bpf_program__autoload(program) && !hook_of(program).empty())
+  bpf_object__for_each_program(
+      program, object.obj) if (bpf_program__autoload(program) && !hook_of(program).empty())
       enter((lsm ? "" : "security_") + std::string(hook_of(program)), bpf_program__fd(program));
   objects_.push_back(std::move(*skeleton));
   return {};

@@ -32,7 +32,8 @@ TEST(CallSlots, ANameThatBeginsTheSameIsAnotherCgroup) {
 
 TEST(CallSlots, LevelsArePackedDeepestFirstAndOnce) {
   EXPECT_EQ(pack_levels({}), 0U);
-  EXPECT_EQ(pack_levels({on(1, "/a", 3), on(2, "/b", 4), on(3, "/c", 3)}), 0x0304U) << "a byte each, the deepest lowest";
+  EXPECT_EQ(pack_levels({on(1, "/a", 3), on(2, "/b", 4), on(3, "/c", 3)}), 0x0304U)
+      << "a byte each, the deepest lowest";
   EXPECT_EQ(pack_levels({on(1, "/a", 255)}), 0xffU);
 }
 
@@ -46,8 +47,7 @@ TEST(CallSlots, EachCgroupWithAFaultHasItsBit) {
 
 TEST(CallSlots, LevelsThatCannotBeLookedAtAreRefused) {
   std::vector<ShownFault> many;
-  for (std::uint32_t level = 1; level <= FL_LEVELS; ++level)
-    many.push_back(on(level, "/a", level));
+  for (std::uint32_t level = 1; level <= FL_LEVELS; ++level) many.push_back(on(level, "/a", level));
   EXPECT_EQ(pack_levels(many), 0x0102030405060708U);
   many.push_back(on(0, "/a", 100));
   EXPECT_THAT(pack_levels(many).error().message, HasSubstr("8 different depths"));

@@ -29,6 +29,7 @@ namespace fs = std::filesystem;
 
 // Those that are no counters, or that only the kernel side itself needs, and why.
 const std::map<std::string, std::string> kOfTheKernelOnly = {
+    {"fl_call_fault._rest", "fills the page"},
     {"fl_call_fault.asked", "number of the next throw of the dice"},
     {"fl_call_fault.hits", "number of the next hit, for `count`"},
     {"fl_delay_flow.last_back_ns", "order of a flow"},
