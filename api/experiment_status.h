@@ -53,6 +53,15 @@ struct StatusInjection {
 };
 BOOST_DESCRIBE_STRUCT(StatusInjection, (), (pod, fault, matched, injected, rate, verdict))
 
+// One expected alert, or one that fired and was not expected.
+struct StatusDetection {
+  std::string alert;
+  DetectionVerdict verdict = DetectionVerdict::unknown;
+  std::optional<double> seconds;  // from the first injected event to the firing
+  std::optional<double> floor;    // the same, the earliest that the settings allow
+};
+BOOST_DESCRIBE_STRUCT(StatusDetection, (), (alert, verdict, seconds, floor))
+
 struct ExperimentStatus {
   RunState phase = RunState::Pending;
   std::string reason;  // why it is Failed, Aborted or still Pending; empty otherwise
@@ -63,14 +72,15 @@ struct ExperimentStatus {
   std::vector<StatusTarget> targets;
   std::uint64_t injected = 0;  // over all faults and pods
   std::vector<StatusInjection> injections;
-  std::optional<RunVerdict> verdict;  // absent until the run is over
+  std::vector<StatusDetection> detections;  // empty until the run is over
+  std::optional<RunVerdict> verdict;        // absent until the run is over
   Timestamp startedAt;
   Timestamp completedAt;
   std::string report;  // path at the controller: "/api/v1/runs/<run>/report"
 };
 BOOST_DESCRIBE_STRUCT(ExperimentStatus, (),
                       (phase, reason, run, observedGeneration, conditions, pods, targets, injected,
-                       injections, verdict, startedAt, completedAt, report))
+                       injections, detections, verdict, startedAt, completedAt, report))
 
 // What the API server says of an object beyond its name and labels. Unknown keys are ignored.
 struct OwnerReference {

@@ -35,6 +35,11 @@ struct Rules<ExperimentStatus> {
       {.key = "injections",
        .help = "What was injected, for each fault on each pod.",
        .max_items = 100},
+      {.key = "detections",
+       .help =
+           "Whether the monitoring noticed, for each expected alert and each that fired and was "
+           "not expected. Absent until the run is over.",
+       .max_items = 100},
       {.key = "verdict",
        .help = "met: every fault was real on every target, and every expectation held. partial: a "
                "fault "
@@ -88,6 +93,19 @@ struct Rules<StatusInjection> {
       {.key = "injected", .help = "Events that were hit."},
       {.key = "rate", .help = "Injected of matched, a fraction.", .min = 0, .max = 1},
       {.key = "verdict", .help = "Whether the fault was real; absent until the run is over."}};
+  static constexpr std::string_view schema{};
+};
+
+template <>
+struct Rules<StatusDetection> {
+  static constexpr std::string_view help = "One alert of the monitoring.";
+  static constexpr FieldRule fields[] = {
+      {.key = "alert", .help = "Its name.", .required = true, .max_length = 1024},
+      {.key = "verdict", .help = "What became of it.", .required = true},
+      {.key = "seconds", .help = "From the first injected event to its firing.", .min = 0},
+      {.key = "floor",
+       .help = "The same, the earliest that the settings of the monitoring allow.",
+       .min = 0}};
   static constexpr std::string_view schema{};
 };
 

@@ -174,6 +174,17 @@ void add_injections(const api::RunRecord& head, const api::Report* report,
                            .injected = injection->injected});
 }
 
+void add_detections(const api::Report& report, api::ExperimentStatus& status) {
+  constexpr std::size_t kLongestName = 1'000;
+  for (const api::DetectionReport& one : report.detections) {
+    if (status.detections.size() == kMostListed) return;
+    status.detections.push_back({.alert = printable(one.alert, kLongestName),
+                                 .verdict = one.verdict,
+                                 .seconds = one.seconds,
+                                 .floor = one.floor});
+  }
+}
+
 }  // namespace
 
 bool is_final(api::RunState phase) {
@@ -238,6 +249,7 @@ api::ExperimentStatus run_status(const api::RunRecord& head, const api::Report* 
   if (!head.history.empty()) status.startedAt = head.history.front().at;
   if (is_final(head.state) && !head.history.empty()) status.completedAt = head.history.back().at;
   if (report != nullptr) status.verdict = report->verdict;
+  if (report != nullptr) add_detections(*report, status);
 
   Conditions conditions(before, generation, now);
   conditions.add(
