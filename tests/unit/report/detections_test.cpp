@@ -394,9 +394,17 @@ TEST(Promql, WindowsAndMetricsOfRealRules) {
       "sum without (x) (rate(http_requests_total[5m:30s])) > (14.4 * 0.001) and on (job) up == 1");
   EXPECT_EQ(burn.longest_window, 3600);
   EXPECT_THAT(burn.metrics, testing::ElementsAre("http_requests_total", "up"));
-  EXPECT_FALSE(burn.incomplete);
+  EXPECT_THAT(burn.selectors, testing::ElementsAre("http_requests_total{code=~\"5..\"}",
+                                                   "http_requests_total", "up"));
+  EXPECT_FALSE(burn.incomplete || burn.fixed_time);
+  const auto moved =
+      scan_promql("rate(a[5m] offset 1h) - b{x=\"offset 9h\"} offset -2h + c @ end()");
+  EXPECT_EQ(moved.longest_offset, 3600);
+  EXPECT_TRUE(moved.fixed_time);
+  EXPECT_THAT(moved.selectors, testing::ElementsAre("a", "b{x=\"offset 9h\"}", "c"));
   const auto named = scan_promql("absent({__name__=\"a:b:rate5m\", job=\"x[9h]\"}) # [2d]");
   EXPECT_THAT(named.metrics, testing::ElementsAre("a:b:rate5m"));
+  EXPECT_THAT(named.selectors, testing::ElementsAre("{__name__=\"a:b:rate5m\", job=\"x[9h]\"}"));
   EXPECT_EQ(named.longest_window, 0);
   EXPECT_TRUE(scan_promql("{__name__=~\"a|b\"}").incomplete);
   EXPECT_EQ(parse_promql_duration("1h30m"), 5400);

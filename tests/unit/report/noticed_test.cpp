@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "report/detections.h"
 #include "report/report.h"
 #include "tests/unit/report/synthetic.h"
 
