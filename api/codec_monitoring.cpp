@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api/alerts.h"
 #include "api/detail/instances.h"
 
 FAULTLINE_CODEC_STRUCT(, MonitoringRecord)
@@ -7,4 +8,6 @@ FAULTLINE_CODEC_STRUCT(, SignalReport)
 
 namespace faultline::api {
 FAULTLINE_CODEC(MonitoringRecord)
+FAULTLINE_CODEC(AlertList)
+FAULTLINE_CODEC(RuleTestFiles)
 }  // namespace faultline::api

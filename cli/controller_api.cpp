@@ -164,6 +164,15 @@ Result<std::vector<api::NodeStatus>> ControllerApi::nodes() const {
   return decoded<std::vector<api::NodeStatus>>(std::move(text), "the nodes");
 }
 
+Result<api::AlertList> ControllerApi::alerts() const {
+  return decoded<api::AlertList>(get("/api/v1/alerts"), "the alerts");
+}
+Result<api::RuleTestFiles> ControllerApi::rule_test(const std::string& run,
+                                                    const std::string& alert) const {
+  return decoded<api::RuleTestFiles>(
+      get(experiment_path(run) + "/rule-test?alert=" + http::percent_encode(alert)), "a rule test");
+}
+
 std::string ControllerApi::events_target(const std::string& run) {
   return "/api/v1/events?run=" + http::percent_encode(run);
 }

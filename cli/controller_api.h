@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "api/alerts.h"
 #include "api/node_status.h"
 #include "api/plan.h"
 #include "api/report.h"
@@ -51,6 +52,10 @@ class ControllerApi {
   [[nodiscard]] Result<std::vector<api::NodeStatus>> nodes() const;
   // The monitoring as the controller reaches it now: the document of GET /api/v1/monitoring.
   [[nodiscard]] Result<std::string> monitoring() const { return get("/api/v1/monitoring"); }
+
+  [[nodiscard]] Result<api::AlertList> alerts() const;
+  [[nodiscard]] Result<api::RuleTestFiles> rule_test(const std::string& run,
+                                                     const std::string& alert) const;
 
   [[nodiscard]] Way& way() const { return *way_; }
   // Where a name without a namespace is looked for; empty outside a cluster.

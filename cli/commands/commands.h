@@ -15,6 +15,8 @@ Result<int> run_stop(Invocation& call, Console& console);
 Result<int> run_report(Invocation& call, Console& console);
 Result<int> run_nodes(Invocation& call, Console& console);
 Result<int> run_monitoring(Invocation& call, Console& console);
+Result<int> run_alerts(Invocation& call, Console& console);
+Result<int> run_rule_test(Invocation& call, Console& console);
 Result<int> run_probe(Invocation& call, Console& console);
 Result<int> run_schema(Invocation& call, Console& console);
 Result<int> run_convert(Invocation& call, Console& console);

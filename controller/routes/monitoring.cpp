@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/quoted.h"
+#include "controller/observe/rule_test.h"
 #include "kube/credentials.h"
 
 namespace faultline::controller {
@@ -76,17 +78,37 @@ Result<observe::MonitoringSources> Monitoring::sources() const {
   return out;
 }
 
+boost::asio::awaitable<Result<std::shared_ptr<void>>> Monitoring::turn(std::string caller) {
+  std::string what = "questions to the monitoring";
+  co_return co_await turns_.take(std::move(caller), std::move(what));
+}
+
 boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> Monitoring::begin(
     api::Experiment experiment, std::string caller) {
   auto from = sources();
   if (!from) co_return fail(std::move(from.error()));
-  std::string what = "experiments that ask the monitoring";
-  const auto turn = co_await turns_.take(std::move(caller), std::move(what));
-  if (!turn) co_return fail(turn.error());
+  const auto mine = co_await turn(std::move(caller));
+  if (!mine) co_return fail(mine.error());
   auto watcher = std::make_shared<observe::Watcher>(executor_, std::move(*from),
                                                     std::move(experiment), clock_);
   co_await watcher->begin();
   co_return watcher;
+}
+
+boost::asio::awaitable<Result<std::vector<observe::Series>>> Monitoring::samples(
+    std::string source, std::string expr, double from, double to, std::string caller) {
+  const auto endpoint = std::ranges::find_if(endpoints_, [&](const api::MonitoringEndpoint& one) {
+    return one.name == source && one.kind == api::SourceKind::prometheus;
+  });
+  if (endpoint == endpoints_.end())
+    co_return fail(Errc::kNotFound, "the Prometheus of that run, " + in_quotes(source) +
+                                        ", is no source of this controller any more");
+  auto options = options_of(*endpoint);
+  if (!options) co_return fail(options.error().with_context("the monitoring's source " + source));
+  const auto mine = co_await turn(std::move(caller));
+  if (!mine) co_return fail(mine.error());
+  observe::Prometheus client(executor_, std::move(*options), clock_);
+  co_return co_await observe::samples_of(client, std::move(expr), from, to);
 }
 
 void Monitoring::heard_of(const std::string& receiver) {

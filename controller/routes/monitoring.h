@@ -12,6 +12,7 @@
 #include "api/experiment.h"
 #include "api/monitoring_config.h"
 #include "base/clock.h"
+#include "controller/observe/prometheus.h"
 #include "controller/observe/watcher.h"
 #include "controller/routes/turns.h"
 
@@ -43,6 +44,12 @@ class Monitoring {
   [[nodiscard]] boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> begin(
       api::Experiment experiment, std::string caller);
 
+  // The raw samples, between two times of our clock, of all that an expression reads in one
+  // Prometheus. kNotFound: there is none of this name any more; else as begin() and
+  // observe::samples_of().
+  [[nodiscard]] boost::asio::awaitable<Result<std::vector<observe::Series>>> samples(
+      std::string source, std::string expr, double from, double to, std::string caller);
+
   // A notification of this receiver arrived here. Of a flood of names the first are kept.
   void heard_of(const std::string& receiver);
   [[nodiscard]] const std::set<std::string>& receivers() const { return receivers_; }
@@ -51,6 +58,7 @@ class Monitoring {
   static constexpr std::size_t kMostAsking = 2;
   static constexpr std::chrono::seconds kTurn{10};
 
+  [[nodiscard]] boost::asio::awaitable<Result<std::shared_ptr<void>>> turn(std::string caller);
   [[nodiscard]] Result<observe::MonitoringSources> sources() const;
 
   boost::asio::any_io_executor executor_;

@@ -62,6 +62,8 @@ void Service::add_routes(http::Server& server) {
   add("GET", "/api/v1/reports/{run}", person, &Service::get_report);
   add("GET", "/api/v1/nodes", person, &Service::get_nodes);
   add("GET", "/api/v1/events", person, &Service::get_events);
+  add("GET", "/api/v1/experiments/{run}/rule-test", person, &Service::get_rule_test);
+  add("GET", "/api/v1/alerts", person, &Service::get_alerts);
   add("GET", "/api/v1/monitoring", person, &Service::get_monitoring);
   add("POST", "/api/v1/alerts/notifications", {"notifier"}, &Service::take_notification,
       {.max_body = kLongestNotification});

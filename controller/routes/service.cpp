@@ -82,6 +82,7 @@ void Service::start() {
   };
   spawn(tick_loop());
   spawn(store_loop());
+  spawn(tell_detections());
   if (journal_) spawn(finish_loop());
 }
 

@@ -136,7 +136,8 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   awaitable<void> store_loop();
   awaitable<bool> store_run(const std::string& run);
   awaitable<void> prune();
-  awaitable<void> finish_loop();  // of the journal
+  awaitable<void> finish_loop();      // of the journal
+  awaitable<void> tell_detections();  // once: /metrics goes on with what earlier runs showed
 
   // ---- the monitoring (watching.cpp)
   struct Watched {
@@ -174,6 +175,8 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   awaitable<void> stream_events(http::EventSink& sink, std::string run, std::uint64_t cursor);
   awaitable<Response> get_metrics(http::Request request);
   awaitable<Response> get_monitoring(http::Request request);
+  awaitable<Response> get_alerts(http::Request request);
+  awaitable<Response> get_rule_test(http::Request request);
   awaitable<Response> take_notification(http::Request request);
   awaitable<Response> get_health(http::Request request);
   awaitable<Response> get_ready(http::Request request);

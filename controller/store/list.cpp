@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lists of runs. Whoever lists asks rights by columns: heads and measurements are not read for it.
+#include <algorithm>
+#include <boost/describe/enum_from_string.hpp>
 #include <boost/json/parse.hpp>
 
 #include "controller/store/guard.h"
@@ -28,6 +30,14 @@ RunRef ref_of(const SQLite::Statement& row) {
   return ref;
 }
 
+// As the codec writes it: not-notified.
+std::optional<api::DetectionVerdict> verdict_of(std::string text) {
+  std::ranges::replace(text, '-', '_');
+  api::DetectionVerdict verdict{};
+  if (!boost::describe::enum_from_string(text.c_str(), verdict)) return std::nullopt;
+  return verdict;
+}
+
 }  // namespace
 
 Result<RunRef> Store::ref(const std::string& run) {
@@ -51,6 +61,10 @@ Result<std::vector<RunRef>> Store::refs(const RefQuery& query) {
           "EXISTS (SELECT 1 FROM run_namespaces n WHERE n.run = r.run AND n.own AND n.namespace = "
           "?2)");
     if (query.before) also("(r.asked_at, r.run) < (?3, ?4)");
+    if (query.fired)
+      also(
+          "EXISTS (SELECT 1 FROM detections d WHERE d.run = r.run AND d.fired_at IS NOT NULL AND "
+          "d.verdict <> 'before-fault')");
     SQLite::Statement rows(*db_, kRef + where + " ORDER BY r.asked_at DESC, r.run DESC LIMIT ?5");
     if (!query.name.empty()) rows.bind(1, query.name);
     if (query.ns) rows.bind(2, *query.ns);
@@ -59,6 +73,33 @@ Result<std::vector<RunRef>> Store::refs(const RefQuery& query) {
     rows.bind(5, query.limit);
     std::vector<RunRef> out;
     while (rows.executeStep()) out.push_back(ref_of(rows));
+    return out;
+  });
+}
+
+Result<std::vector<FiredAlert>> Store::fired(const std::vector<std::string>& runs) {
+  return guarded("listing alerts", [&]() -> Result<std::vector<FiredAlert>> {
+    std::vector<FiredAlert> out;
+    SQLite::Statement rows(*db_,
+                           "SELECT source, alert, verdict, fired_at, seconds FROM detections WHERE "
+                           "run = ? AND fired_at IS NOT NULL AND verdict <> 'before-fault' ORDER "
+                           "BY fired_at DESC");
+    for (const std::string& run : runs) {
+      rows.reset();
+      rows.bind(1, run);
+      while (rows.executeStep()) {
+        const auto at = api::Timestamp::parse(rows.getColumn(3).getString());
+        const auto verdict = verdict_of(rows.getColumn(2).getString());
+        if (!at || !verdict) continue;
+        FiredAlert& one = out.emplace_back(FiredAlert{.run = run,
+                                                      .source = rows.getColumn(0).getString(),
+                                                      .alert = rows.getColumn(1).getString(),
+                                                      .verdict = *verdict,
+                                                      .at = *at,
+                                                      .seconds = std::nullopt});
+        if (!rows.getColumn(4).isNull()) one.seconds = rows.getColumn(4).getDouble();
+      }
+    }
     return out;
   });
 }

@@ -82,6 +82,34 @@ constexpr const char* kMigrations[kSchemaVersion] = {
     SELECT run, json_extract(p.value, '$.pod.namespace'), 0
     FROM runs, json_each(CASE WHEN json_valid(head) THEN head ELSE '{}' END, '$.pods') p
     WHERE json_type(p.value, '$.pod.namespace') = 'text';
+)",
+    // The alerts of a run that is over beside its head, so that a list of all alerts reads no
+    // heads. As with the namespaces triggers fill it. Of runs from before nothing is known.
+    R"(
+  CREATE TABLE detections(
+    run TEXT NOT NULL REFERENCES runs(run) ON DELETE CASCADE,
+    source TEXT NOT NULL, alert TEXT NOT NULL, verdict TEXT NOT NULL,
+    fired_at TEXT, seconds REAL);
+  CREATE INDEX detections_by_run ON detections(run, fired_at);
+  CREATE TRIGGER detections_inserted AFTER INSERT ON runs
+  WHEN NEW.state IN ('Completed', 'Aborted', 'Failed') AND json_valid(NEW.head) BEGIN
+    INSERT INTO detections
+      SELECT NEW.run, coalesce(json_extract(value, '$.source'), ''), json_extract(value, '$.alert'),
+        coalesce(json_extract(value, '$.verdict'), ''), json_extract(value, '$.firingAt'),
+        json_extract(value, '$.seconds')
+      FROM json_each(NEW.head, '$.monitoring.outcomes')
+      WHERE json_type(value, '$.alert') = 'text' LIMIT 200;
+  END;
+  CREATE TRIGGER detections_updated AFTER UPDATE OF head ON runs
+  WHEN NEW.state IN ('Completed', 'Aborted', 'Failed') AND json_valid(NEW.head) BEGIN
+    DELETE FROM detections WHERE run = NEW.run;
+    INSERT INTO detections
+      SELECT NEW.run, coalesce(json_extract(value, '$.source'), ''), json_extract(value, '$.alert'),
+        coalesce(json_extract(value, '$.verdict'), ''), json_extract(value, '$.firingAt'),
+        json_extract(value, '$.seconds')
+      FROM json_each(NEW.head, '$.monitoring.outcomes')
+      WHERE json_type(value, '$.alert') = 'text' LIMIT 200;
+  END;
 )"};
 
 }  // namespace

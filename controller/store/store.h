@@ -24,7 +24,7 @@ class Database;
 
 namespace faultline::controller {
 
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 
 inline constexpr std::int64_t kMaxRunBytes = 64 << 20;
 
@@ -73,6 +73,15 @@ struct RefQuery {
   // asked_at and id of the last one that was seen: what is older.
   std::optional<std::pair<UtcTime, std::string>> before;
   std::int64_t limit = 100;
+  bool fired = false;  // only those in which an alert fired
+};
+
+// An alert that fired in a run after the first injected event.
+struct FiredAlert {
+  std::string run, source, alert;
+  api::DetectionVerdict verdict{};
+  api::Timestamp at;
+  std::optional<double> seconds;  // from the first injected event
 };
 
 // Windows of one node, as JSON.
@@ -133,6 +142,8 @@ class Store {
   Result<RunRef> ref(const std::string& run);  // by id; kNotFound
   // Newest first. Reads no head and nothing that was measured.
   Result<std::vector<RunRef>> refs(const RefQuery& query);
+  // The alerts that fired in these runs, by run in the order of `runs`.
+  Result<std::vector<FiredAlert>> fired(const std::vector<std::string>& runs);
   // In this order, without effects; those that are gone are left out. Ends early, with at least
   // one, when about `bytes` were read.
   Result<std::vector<api::RunSummary>> summaries(const std::vector<std::string>& runs,

@@ -257,6 +257,35 @@ TEST_F(Monitoring, EachVerdictIsTheOneThatTheConfigurationDeserves) {
   EXPECT_EQ(quiet.at("verdict"), "not-notified") << quiet;
   EXPECT_THAT(quiet.at("reason").as_string().c_str(), HasSubstr("silence"));
   EXPECT_EQ(detection(report, "PaymentsThere").at("verdict"), "before-fault");
+  const auto& hints = detection(report, "PaymentsStuck").at("hints").as_array();
+  EXPECT_FALSE(hints.empty());
+  std::cout << "hints of the missed alert: " << boost::json::value(hints) << "\n";
+
+  // What this run showed of the rules, and one of them as a test for promtool.
+  const boost::json::value alerts = cluster_->ask({"alerts"});
+  EXPECT_EQ(alerts.at("rules"), 6) << alerts;
+  for (const auto& one : alerts.at("alerts").as_array()) {
+    if (one.at("alert") == "PaymentsStuck") {
+      EXPECT_TRUE(one.at("lastFiredAt").is_null()) << one;
+    }
+    if (one.at("alert") == "PaymentsSlow") {
+      EXPECT_EQ(one.at("run"), report.at("run")) << one;
+      EXPECT_EQ(one.at("verdict"), "detected") << one;
+    }
+  }
+  Program made = cluster_->command(
+      {"rule-test", "verdicts", "PaymentsSlow", "--directory", folder_.file("rule-test")});
+  EXPECT_EQ(made.wait(), 0) << made.err();
+  const std::string rules = folder_.file("rule-test") + "/PaymentsSlow.rules.yml";
+  const std::string promtool =
+      "promtool test rules " + folder_.file("rule-test") + "/PaymentsSlow.test.yml";
+  EXPECT_EQ(std::system(promtool.c_str()), 0) << content(rules);
+  std::string raised = content(rules);
+  const std::size_t threshold = raised.find("> 0.1");
+  ASSERT_NE(threshold, std::string::npos) << raised;
+  std::ofstream(rules) << raised.replace(threshold, 5, "> 50");
+  EXPECT_NE(std::system((promtool + " >/dev/null 2>&1").c_str()), 0);
+
   EXPECT_THAT(content(report_folder() + "/report.md"), HasSubstr("Did anyone notice?"));
   EXPECT_THAT(content(report_folder() + "/report.html"), HasSubstr("Did anyone notice?"));
 }

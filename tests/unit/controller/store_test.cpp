@@ -395,6 +395,7 @@ TEST_F(StoreTest, AFileOfTheVersionBeforeIsMigratedWithItsNamespaces) {
   {
     SQLite::Database old(path_, SQLite::OPEN_READWRITE);
     old.exec(
+        "DROP TABLE detections; DROP TRIGGER detections_inserted; DROP TRIGGER detections_updated; "
         "DROP TRIGGER run_inserted; DROP TRIGGER run_updated; DROP TABLE run_namespaces; DROP "
         "TABLE run_sizes; DROP INDEX batches_by_node; CREATE INDEX batches_by_run ON batches(run, "
         "id); DELETE FROM migrations WHERE version > 1; PRAGMA user_version = 1");
@@ -407,6 +408,44 @@ TEST_F(StoreTest, AFileOfTheVersionBeforeIsMigratedWithItsNamespaces) {
   ASSERT_TRUE(piece) << piece.error().message;
   EXPECT_TRUE(piece->json.empty()) << "what cannot be read is a gap of the record";
   EXPECT_EQ(store_->load("a-1")->gaps.size(), 1U);
+}
+
+TEST_F(StoreTest, TheAlertsThatFiredAreKnownOfRunsThatAreOverWithoutTheirHeads) {
+  using api::DetectionVerdict;
+  const auto noticed = [&](const std::string& run, int at, bool over) {
+    api::RunRecord record = head(run, UtcTime(seconds(at)));
+    record.monitoring.emplace().outcomes = {
+        {"main", "Slow", DetectionVerdict::not_notified, {UtcTime(seconds(at + 9))}, 3.5},
+        {"main", "Silent", DetectionVerdict::missed, {}, {}},
+        {"main", "Before", DetectionVerdict::before_fault, {UtcTime(seconds(at + 1))}, {}}};
+    if (over) record.state = RunState::Completed;
+    return record;
+  };
+  ASSERT_TRUE(store_->insert(head("calm", UtcTime(seconds(1000)))));
+  ASSERT_TRUE(store_->insert(noticed("slow-1", 2000, false)));
+  RefQuery fired;
+  fired.fired = true;
+  EXPECT_TRUE(store_->refs(fired)->empty()) << "none is over";
+  for (int i = 0; i < 2; ++i)
+    ASSERT_TRUE(store_->update(noticed("slow-1", 2000, true), RunState::Completed));
+  api::RunLogEntry copied;
+  copied.head = noticed("slow-2", 3000, true);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(store_->restore(copied));
+  const auto refs = store_->refs(fired);
+  ASSERT_TRUE(refs);
+  ASSERT_EQ(refs->size(), 2U);
+  EXPECT_EQ(refs->at(0).run, "slow-2");
+  const auto found = store_->fired({"slow-2", "slow-1", "calm", "gone"});
+  ASSERT_TRUE(found) << found.error().message;
+  ASSERT_EQ(found->size(), 2U);
+  EXPECT_EQ(found->at(1).run, "slow-1");
+  EXPECT_EQ(found->at(1).alert, "Slow");
+  EXPECT_EQ(found->at(1).source, "main");
+  EXPECT_EQ(found->at(1).verdict, DetectionVerdict::not_notified);
+  EXPECT_EQ(found->at(1).at, api::Timestamp{UtcTime(seconds(2009))});
+  EXPECT_EQ(found->at(1).seconds, 3.5);
+  ASSERT_TRUE(store_->remove("slow-1"));
+  EXPECT_EQ(store_->fired({"slow-1"})->size(), 0U);
 }
 
 TEST_F(StoreTest, EachEntryOfACopyMayHaveTheHeadAgain) {
