@@ -123,7 +123,7 @@ boost::asio::awaitable<Response> Service::get_alerts(http::Request request) {
     list.notes.emplace_back("this controller has no Prometheus to ask for its rules");
   } else {
     api::Experiment nothing;
-    const auto watcher = co_await monitoring_.begin(std::move(nothing));
+    const auto watcher = co_await monitoring_.begin(std::move(nothing), request.who.name());
     if (!watcher) co_return http::problem(watcher.error());
     const api::MonitoringRecord& record = (*watcher)->record();
     bool asked = true;
@@ -181,7 +181,8 @@ boost::asio::awaitable<Response> Service::get_rule_test(http::Request request) {
   // What came after the run too, so that no series seems to end with it.
   const double to = observe::to_theirs(
       std::min(record->history.back().at.value + kAfterRun, clock_.utc()), input.offset);
-  auto series = co_await monitoring_.samples(std::move(source), std::move(expr), from, to);
+  auto series = co_await monitoring_.samples(std::move(source), std::move(expr), from, to,
+                                             request.who.name());
   if (!series) co_return http::problem(series.error());
   std::set<std::string> everywhere{""};
   const auto all = co_await allow(request.who, "get", std::move(everywhere));
