@@ -154,6 +154,39 @@ TEST(Nodes, ShowsWhatTheyCan) {
   EXPECT_EQ(shell.json().at("nodes").as_array().size(), 1u);
 }
 
+TEST(Alerts, ListsWhatWasShownToFireAndWhatNeverWas) {
+  Folder folder;
+  Shell shell;
+  ControllerDouble controller({});
+  controller.use(shell, folder);
+  EXPECT_EQ(shell.run({"alerts"}), 0);
+  EXPECT_THAT(shell.out.str(), testing::ContainsRegex("NeverYet +never"));
+  EXPECT_THAT(shell.out.str(), testing::ContainsRegex("PaymentsSlow +2026-11-23T10:15:02Z +12.5 s "
+                                                      "+not notified"));
+  EXPECT_THAT(shell.out.str(), HasSubstr("1 of 2 alert rules ever shown to fire (50 %)"));
+  EXPECT_THAT(shell.out.str(), HasSubstr("note: said"));
+  EXPECT_EQ(shell.run({"alerts", "-o", "json"}), 0);
+  EXPECT_EQ(shell.json().at("tested"), 1);
+}
+
+TEST(RuleTest, WritesTwoFilesAndSaysHowToRunThem) {
+  Folder folder;
+  Shell shell;
+  ControllerDouble controller({});
+  controller.use(shell, folder);
+  const std::string there = folder.path() + "/tests";
+  EXPECT_EQ(shell.run({"rule-test", "slow", "Slow", "-d", there}), 0) << shell.err.str();
+  EXPECT_EQ(folder.read("tests/Slow.rules.yml"), "groups: []\n");
+  EXPECT_EQ(folder.read("tests/Slow.test.yml"), "tests: []\n");
+  EXPECT_THAT(shell.out.str(), HasSubstr("promtool test rules " + there + "/Slow.test.yml"));
+  EXPECT_EQ(shell.run({"rule-test", "slow", "Slow", "-d", there, "-o", "json"}), 0);
+  EXPECT_EQ(shell.json().at("notes").as_array().size(), 1U);
+  EXPECT_EQ(shell.run({"rule-test", "slow"}), 3);
+  // A name that leads out of the folder is none.
+  EXPECT_EQ(shell.run({"rule-test", "slow", "../x", "-d", there}), 5);
+  EXPECT_THAT(shell.err.str(), HasSubstr("names a file"));
+}
+
 TEST(Probe, OfAControllerTellsEachNodesReasons) {
   Folder folder;
   Shell shell;

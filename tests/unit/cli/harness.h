@@ -22,6 +22,7 @@
 #include <sstream>
 #include <thread>
 
+#include "api/alerts.h"
 #include "api/codec.h"
 #include "cli/command.h"
 #include "http/server.h"
@@ -296,7 +297,7 @@ class ControllerDouble {
         plan.choice = choice();
         plan.leaseSeconds = script_.lease;
         const auto seed = request.query.find("seed");
-        plan.seed = parsed->spec.seed != 0 ? parsed->spec.seed
+        plan.seed = parsed->spec.seed != 0        ? parsed->spec.seed
                     : seed != request.query.end() ? std::stoull(seed->second)
                                                   : 7 + static_cast<unsigned>(plans_);
         ++plans_;
@@ -347,6 +348,31 @@ class ControllerDouble {
       http::Response response;
       response.body = format == "json" ? api::to_json_text(report) : format + " of " + run_;
       return response;
+    });
+    route("GET", "/api/v1/alerts", [this](const http::Request&) {
+      api::AlertList list{.alerts = {{.alert = "NeverYet", .known = true},
+                                     {.alert = "PaymentsSlow",
+                                      .source = "main",
+                                      .known = true,
+                                      .lastFiredAt = {UtcTime(std::chrono::seconds(1795428902))},
+                                      .run = run_,
+                                      .experiment = "slow",
+                                      .verdict = api::DetectionVerdict::not_notified,
+                                      .seconds = 12.5}},
+                          .rules = 2,
+                          .tested = 1,
+                          .notes = {"said"}};
+      return json(api::to_json(sent(list)));
+    });
+    route("GET", "/api/v1/experiments/{run}/rule-test", [this](const http::Request& request) {
+      if (!knows(request)) return unknown(request);
+      const std::string alert = request.query.at("alert");
+      api::RuleTestFiles files{.rulesFile = alert + ".rules.yml",
+                               .testFile = alert + ".test.yml",
+                               .rules = "groups: []\n",
+                               .test = "tests: []\n",
+                               .notes = {"said"}};
+      return json(api::to_json(sent(files)));
     });
     route("GET", "/api/v1/nodes", [this](const http::Request&) {
       api::NodeStatus node{.pods = {pod("payments")}, .connected = true};

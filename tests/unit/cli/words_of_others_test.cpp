@@ -84,6 +84,7 @@ TEST(WordsOfOthers, EveryCommandIsTameWhateverTheControllerSays) {
       {"get"},           {"get", "slow"},
       {"watch", "slow"}, {"nodes"},
       {"probe"},         {"report", "slow"},
+      {"alerts"},        {"rule-test", "slow", "Slow", "-d", folder.path()},
       {"stop", "slow"},  {"get", kHostile}};
   for (std::vector<std::string> words : commands) {
     for (const bool json : {false, true}) {
