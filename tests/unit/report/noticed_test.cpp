@@ -115,7 +115,7 @@ TEST(Noticed, AMissedAlertNamesWhatMovedMostAndARuleThatWouldHaveSeenIt) {
     late.promql = "late > 1";
     late.trueAt = at(t2 + 9);
     api::AlertCandidate early = late;
-    early.promql = "early{a=\"<b>\"} > 1";
+    early.promql = "early{a=\"<bogus>\"} > 1";
     early.trueAt = at(t2 + 4);
     api::AlertCandidate none{.source = "main", .pod = pod.pod.id(), .metric = "request.rate"};
     none.falls = true;
@@ -128,13 +128,13 @@ TEST(Noticed, AMissedAlertNamesWhatMovedMostAndARuleThatWouldHaveSeenIt) {
     return hint.text.starts_with("request.latency") || hint.text.starts_with("request.duration");
   });
   ASSERT_NE(latency, hints.end());
-  EXPECT_EQ(latency->promql, "early{a=\"<b>\"} > 1");
+  EXPECT_EQ(latency->promql, "early{a=\"<bogus>\"} > 1");
   EXPECT_NEAR(*latency->seconds, 4, 1e-6);
   EXPECT_THAT(to_terminal(report, false), HasSubstr("would have fired after 4.00 s: early{"));
   EXPECT_THAT(to_markdown(report), HasSubstr("would have fired after 4.00 s"));
-  EXPECT_THAT(to_markdown(report), testing::Not(HasSubstr("<b>")));
+  EXPECT_THAT(to_markdown(report), testing::Not(HasSubstr("<bogus>")));
   EXPECT_THAT(to_html(report, record), HasSubstr("would have fired after 4.00 s"));
-  EXPECT_THAT(to_html(report, record), testing::Not(HasSubstr("<b>")));
+  EXPECT_THAT(to_html(report, record), testing::Not(HasSubstr("<bogus>")));
 }
 
 TEST(Noticed, AnAlertThatFiredInTimeHasNoHint) {
