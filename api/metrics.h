@@ -35,10 +35,11 @@ inline constexpr std::array kMetrics = {
            "time from a request's first data packet to its answer's last", true},
     Metric{"request.rate", MetricKind::kCounter, "1", "answered requests", false},
     Metric{"request.errors", MetricKind::kFraction, "1",
-           "requests that the server failed: its connection ended before the answer, or HTTP 5xx",
+           "requests that the server failed: its connection ended before the answer, HTTP 5xx, "
+           "or a gRPC status that is its fault",
            true},
     Metric{"request.responses", MetricKind::kCounter, "1",
-           "answers of HTTP/1 in the clear, by class of their status", false},
+           "answers of HTTP in the clear, by class of their status", false},
     Metric{"request.abandoned", MetricKind::kCounter, "1",
            "requests whose client ended the connection before the answer", true},
     Metric{"request.unanswered", MetricKind::kCounter, "1",
