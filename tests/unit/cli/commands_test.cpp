@@ -172,8 +172,9 @@ TEST(Alerts, ListsWhatWasShownToFireAndWhatNeverWas) {
 TEST(RuleTest, WritesTwoFilesAndSaysHowToRunThem) {
   Folder folder;
   Shell shell;
-  ControllerDouble controller({});
+  ControllerDouble controller({.phase = milliseconds(1)});
   controller.use(shell, folder);
+  ASSERT_EQ(shell.run({"run", folder.file("slow.yaml", kExperiment)}), 0);
   const std::string there = folder.path() + "/tests";
   EXPECT_EQ(shell.run({"rule-test", "slow", "Slow", "-d", there}), 0) << shell.err.str();
   EXPECT_EQ(folder.read("tests/Slow.rules.yml"), "groups: []\n");

@@ -113,7 +113,8 @@ TEST(Peers, AnExceptionsNamespaceIsSettledAndAskedForAsAPeers) {
 }
 
 TEST(Peers, AQueryOfTheMonitoringIsARightOfItsOwn) {
-  EXPECT_FALSE(scope_of(experiment("  expect: {alerts: [{name: HighLatency}]}\n")).queries);
+  EXPECT_FALSE(
+      scope_of(experiment("  expect: {alerts: [{name: HighLatency, within: 30s}]}\n")).queries);
   EXPECT_TRUE(
       scope_of(experiment("  expect: {signals: [{promql: up, equals: request.rate}]}\n")).queries);
   EXPECT_TRUE(scope_of(experiment("  abortWhen: [{promql: up, below: 1}]\n")).queries);
