@@ -153,7 +153,10 @@ class Maker {
   // When it fires for sure: at the first evaluation around which no instance changes.
   void choose_times() {
     const auto on_evaluation = [&](double at) { return std::ceil(at / evaluation_) * evaluation_; };
-    before_ = std::floor((fired_ - margin_ - 1e-3) / evaluation_) * evaluation_;
+    // Before it could be pending, as promtool sees it: a Prometheus on a busy machine leaves out an
+    // evaluation, so that it fired later than the same samples make it fire there.
+    const double quiet = fired_ - rule_.forSeconds - margin_ - evaluation_ - 1e-3;
+    before_ = std::floor(quiet / evaluation_) * evaluation_;
     after_ = on_evaluation(fired_ + margin_);
     for (const double change : instances_.changes) {
       const double at = on_evaluation(change + margin_ + 1e-3);

@@ -4,8 +4,8 @@
 //
 // promtool has one grid of samples and one of evaluations, both from time 0. So each sample is
 // moved by less than one interval of its series, and an alert fires there up to a scrape and an
-// evaluation earlier or later than it did: that much before and after the firing the test looks at
-// nothing.
+// evaluation earlier or later than it did. So it looks that long after the firing, and before it at
+// a time when it could not even be pending.
 #pragma once
 
 #include <string>
