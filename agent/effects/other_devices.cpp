@@ -65,8 +65,10 @@ std::map<std::string, std::uint64_t> OtherDevices::read() const {
 
 void OtherDevices::take(std::vector<api::EffectSample>&, std::vector<api::Gap>& gaps) {
   auto now = read();
-  if (now.empty()) {
-    gaps.push_back(gap_of("the counters of the pod's devices cannot be read"));
+  // Without the counters from before, what they say now is not what has come since.
+  if (now.empty() || before_.empty()) {
+    gaps.push_back(gap_of("the counters of the pod's devices could not be read"));
+    if (before_.empty()) before_ = std::move(now);
     return;
   }
   std::uint64_t all = 0;

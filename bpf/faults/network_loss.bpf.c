@@ -94,7 +94,7 @@ static __always_inline int fl_lose(struct __sk_buff *skb, __u32 direction)
 	/* It went through a delay line and comes by again: decided when it came first. */
 	if (fl_passing_of(skb))
 		return TCX_NEXT;
-	if (!*(volatile __u32 *)&fl_lease.armed)
+	if (!fl_may_be_armed())
 		return TCX_NEXT;
 	if (!fl_parse(skb, &packet) || fl_is_housekeeping(&packet))
 		return TCX_NEXT;

@@ -283,7 +283,7 @@ static __always_inline struct fl_counters *fl_delay_wanted(struct __sk_buff *skb
 	__u32 known;
 
 	*spared = 0;
-	if (skb->vlan_present || !*(volatile __u32 *)&fl_lease.armed)
+	if (skb->vlan_present || !fl_may_be_armed())
 		return NULL;
 	if (!fl_parse_plain(skb, p) && (!fl_parse(skb, p) || fl_is_neighbour_discovery(p)))
 		return NULL;

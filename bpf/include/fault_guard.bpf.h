@@ -27,10 +27,16 @@ struct {
 	__type(value, struct fl_counters);
 } fl_counters SEC(".maps");
 
+/* Is the lease armed, whether or not its deadline has passed? For programs that ask their filter before they read the clock.
+ * volatile: user space writes it, so a value may not be kept from an earlier read. */
+static __always_inline int fl_may_be_armed(void)
+{
+	return *(volatile __u32 *)&fl_lease.armed != 0;
+}
+
 static __always_inline int fl_armed(__u64 *now)
 {
-	/* volatile: user space writes it, so a value may not be kept from an earlier read */
-	if (!*(volatile __u32 *)&fl_lease.armed)
+	if (!fl_may_be_armed())
 		return 0;
 	*now = bpf_ktime_get_ns();
 	return *now < *(volatile __u64 *)&fl_lease.deadline_ns;

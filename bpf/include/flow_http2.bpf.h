@@ -125,9 +125,14 @@ static __always_inline int fl_h2_piece(struct fl_h2_walk *w, struct fl_h2_way *w
 		way->piece = FL_H2_BLOCK;
 		return !fl_is_after(way->at, way->block_end);
 	default: /* FL_H2_LAST */
-		w->h2->last = first & 0x7fffffff;
-		if (w->h2->last < w->h2->newest)
-			w->goaway = 1;
+		first &= 0x7fffffff;
+		/* A server may only take back more than before (RFC 9113 section 6.8). */
+		if (first < w->h2->last) {
+			if (!w->refused)
+				w->refused = w->h2->last < w->h2->newest ? w->h2->last : w->h2->newest;
+			w->h2->last = first;
+			w->processed = first;
+		}
 		way->piece = FL_H2_REST;
 		way->at = way->end;
 		return 1;
@@ -254,7 +259,7 @@ static __noinline int fl_h2_follow(struct fl_turn *t, __u32 client)
 	t->s->key.stream = 0;
 done:
 	*(volatile __u32 *)&w.h2->busy[client ? 0 : 1] = 0;
-	if (w.goaway)
+	if (w.refused > w.processed)
 		fl_h2_refuse(&w);
 	return fl_done();
 }

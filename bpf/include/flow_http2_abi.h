@@ -7,6 +7,7 @@
 
 #define FL_H2_CONNECTIONS 8192 /* followed at once; those that find no place are FL_GAP_HTTP2 */
 #define FL_H2_STREAMS 16384    /* requests under way on all of them; those that find no place are FL_GAP_H2_FULL */
+#define FL_H2_REFUSED 512      /* streams that are looked for when a GOAWAY refuses them */
 #define FL_H2_HELD 1024        /* segments that are held at once, one a direction; those that find no place are a loss */
 #define FL_H2_HELD_BYTES 2048  /* of each; longer ones are a loss */
 #define FL_H2_KNOWN 8          /* headers of the dynamic table that are remembered: statuses of HTTP and gRPC */

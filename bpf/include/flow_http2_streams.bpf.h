@@ -20,7 +20,7 @@ struct fl_h2_walk {
 	struct fl_h2_held *held; /* 0: it is the segment of t, else one that was held */
 	__u32 seq, end, data; /* of the segment: sequence numbers, offset of its payload in t->skb */
 	__u32 client;  /* the segment is of the client */
-	__u32 goaway;  /* the server will not process all streams that the client has opened */
+	__u32 refused, processed; /* GOAWAY: of the streams up to the first the server processes none beyond the second; 0: none is refused */
 };
 
 static __always_inline __u64 fl_h2_new_epoch(void)
@@ -222,22 +222,34 @@ static __always_inline void fl_h2_reset(struct fl_h2_walk *w, __u32 number)
 	fl_h2_forget(w);
 }
 
-static long fl_h2_refuse_one(void *map, const struct fl_flow_key *key, struct fl_h2_stream *stream, struct fl_h2_walk *w)
+static __always_inline void fl_h2_unanswered(struct fl_h2_connection *h2, struct fl_h2_stream *stream, struct fl_flow_service *service)
 {
-	struct fl_flow_service *service = fl_flow_service(w->t->conn);
-
-	if (stream->epoch != w->h2->epoch || key->stream <= w->h2->last)
-		return 0;
-	if (fl_h2_stops_waiting(w->h2, stream) && service)
+	if (fl_h2_stops_waiting(h2, stream) && service)
 		__sync_fetch_and_add(&service->unanswered, 1);
-	stream->epoch = 0; /* the sweep deletes it */
+}
+
+/* The streams of a client are odd. 1: there is no further one. */
+static long fl_h2_refuse_one(__u32 step, struct fl_h2_walk *w)
+{
+	__u32 number = ((w->processed + 1) | 1) + 2 * step;
+	struct fl_h2_stream *stream;
+
+	if (number > w->refused)
+		return 1;
+	stream = fl_h2_find(w, number);
+	if (!stream)
+		return 0;
+	fl_h2_unanswered(w->h2, stream, fl_flow_service(w->t->conn));
+	fl_h2_forget(w);
 	return 0;
 }
 
-/* The server has said GOAWAY: it will not process these streams that the client has opened. */
+/* The server has said GOAWAY: it will not process these streams that the client has opened. Each is looked for once, by its number,
+ * however often the server says it; those beyond FL_H2_REFUSED are left to the sweep. */
 static __always_inline void fl_h2_refuse(struct fl_h2_walk *w)
 {
-	bpf_for_each_map_elem(w->t->h2_streams, fl_h2_refuse_one, w, 0);
+	bpf_loop(FL_H2_REFUSED, fl_h2_refuse_one, w, 0);
+	w->t->s->key.stream = 0;
 }
 
 /* The connection, or its direction, ends with the segment of this number: nothing more comes on its streams. */
@@ -294,21 +306,17 @@ static long fl_h2_sweep_connection(void *map, const struct fl_flow_key *key, str
 static long fl_h2_sweep_stream(void *map, const struct fl_flow_key *key, struct fl_h2_stream *stream, struct fl_h2_sweep *sweep)
 {
 	struct fl_flow_key copy = *key, connection = *key;
-	struct fl_flow_service *service;
 	struct fl_flow_connection *conn;
 	struct fl_h2_connection *h2;
 
 	connection.stream = 0;
 	h2 = bpf_map_lookup_elem(sweep->connections, &connection);
 	if (h2 && h2->epoch == stream->epoch) {
-		if (!stream->waits || !stream->pending_ns || sweep->now < stream->pending_ns + FL_FLOW_UNANSWERED_NS)
+		if (copy.stream <= h2->last &&
+		    (!stream->waits || !stream->pending_ns || sweep->now < stream->pending_ns + FL_FLOW_UNANSWERED_NS))
 			return 0;
 		conn = bpf_map_lookup_elem(sweep->flows, &connection);
-		if (fl_h2_stops_waiting(h2, stream) && conn) {
-			service = fl_flow_service(conn);
-			if (service)
-				__sync_fetch_and_add(&service->unanswered, 1);
-		}
+		fl_h2_unanswered(h2, stream, conn ? fl_flow_service(conn) : 0);
 	}
 	bpf_map_delete_elem(sweep->streams, &copy);
 	return 0;

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "report/promql.h"
+#include "report/stats.h"
 
 namespace faultline::controller::observe {
 namespace {
@@ -146,12 +147,6 @@ double two_digits(double value, bool up) {
   return (up ? std::ceil(steps - 1e-9) : std::floor(steps + 1e-9)) * grain;
 }
 
-double middle(std::vector<double>& values) {
-  const auto at = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::ranges::nth_element(values, at);
-  return *at;
-}
-
 // As a person would write it; six digits are more than the two that it has.
 std::string number_text(double value) {
   char text[40];
@@ -260,9 +255,7 @@ std::optional<Threshold> threshold_of(const Family& family, bool falls,
     why = "it was 0 in the baseline already";
     return std::nullopt;
   }
-  const double typical = middle(baseline);
-  for (double& value : baseline) value = std::abs(value - typical);
-  const double spread = 1.4826 * middle(baseline);
+  const double spread = report::robust_deviation(baseline);
   if (!falls) {
     const double step = std::max({highest / 2, 3 * spread, least_step(family)});
     return Threshold{highest, two_digits(highest + step, true)};

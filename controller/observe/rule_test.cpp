@@ -9,6 +9,7 @@
 
 #include "base/printable.h"
 #include "base/quoted.h"
+#include "controller/observe/rules.h"
 #include "controller/observe/test_series.h"
 #include "report/promql.h"
 
@@ -17,7 +18,6 @@ namespace {
 
 constexpr double kCalm = 30;  // seconds before the first injected event
 constexpr double kLongestTest = 86'400;
-constexpr std::size_t kLongestText = 4'096;  // of a label or annotation
 
 // JSON's strings are YAML's, too.
 std::string yaml(std::string_view text) {
@@ -175,7 +175,7 @@ class Maker {
     const auto known = [&](const std::string& text) {
       return std::ranges::all_of(firing_, [&](const Labels& one) {
         std::string copy = text;
-        return text.size() <= kLongestText && expand(copy, one);
+        return text.size() <= kLongestAnnotation && expand(copy, one);
       });
     };
     constexpr const char* kWhy = " is made from more than labels: the test is without it";

@@ -101,14 +101,16 @@ class Reader {
     out.forSeconds = length(rule, "duration");
     out.keepFiringForSeconds = length(rule, "keepFiringFor");
     out.evaluationInterval = interval;
-    const auto texts = [&](std::string_view key, Labels& to) {
+    const auto texts = [&](std::string_view key, Labels& to, std::size_t longest) {
       if (const json::object* found = kube::object_at(rule, key))
         for (const auto& one : *found)
           if (const json::string* value = one.value().if_string())
-            to.emplace(std::string(one.key()), std::string(value->data(), value->size()));
+            to.emplace(std::string(one.key()),
+                       std::string(value->data(), std::min(value->size(), longest)));
     };
-    texts("labels", out.labels);
-    texts("annotations", out.annotations);
+    texts("labels", out.labels, std::string::npos);
+    // One byte more than is used, so that what was cut is told from what was not.
+    texts("annotations", out.annotations, kLongestAnnotation + 1);
     if (kube::text_at(rule, "health") == "err")
       out.problem =
           "its last evaluation failed: " + printable(kube::text_at(rule, "lastError"), 300);

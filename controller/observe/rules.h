@@ -13,6 +13,10 @@
 
 namespace faultline::controller::observe {
 
+// Whoever may write a rule chooses its annotations; what is longer is of no use here, and is cut
+// one byte behind this.
+inline constexpr std::size_t kLongestAnnotation = 4'096;  // bytes
+
 struct RecordingRule {
   std::string expr;
   double interval = 0;  // seconds

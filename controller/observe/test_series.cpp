@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "report/stats.h"
+
 namespace faultline::controller::observe {
 namespace {
 
@@ -43,10 +45,7 @@ double interval_of(const Series& series) {
   std::vector<double> steps;
   for (std::size_t i = 1; i < series.points.size(); ++i)
     steps.push_back(series.points[i].at - series.points[i - 1].at);
-  if (steps.empty()) return 0;
-  const auto middle = steps.begin() + static_cast<std::ptrdiff_t>(steps.size() / 2);
-  std::ranges::nth_element(steps, middle);
-  return *middle;
+  return report::median(std::move(steps));
 }
 
 double rounded_interval(double seconds) {

@@ -227,6 +227,31 @@ TEST(PacketTable, Http2Ends) {
        kOneOk,
        {},
        3},
+      {"GOAWAY again and again, each time of more",
+       [=](C& c) {
+         open(c), c.client(get(1) + get(3) + get(5) + get(7)), c.server(goaway(5) + goaway(5)),
+             c.server(goaway(3) + goaway(1)), c.server(goaway(1)), c.server(answer(1));
+       },
+       kOneOk,
+       {},
+       3},
+      {"GOAWAY that takes back what an earlier one said",
+       [=](C& c) {
+         open(c), c.client(get(1) + get(3)), c.server(goaway(1)), c.server(goaway(99)),
+             c.client(get(5)), c.server(answer(1));
+       },
+       kOneOk,
+       {},
+       2},
+      {"GOAWAY to a client whose streams leap: beyond what is looked for, the connection's end "
+       "tells",
+       [=](C& c) {
+         open(c), c.client(get(1) + get(3) + get(2'000'000'001)), c.server(goaway(1)),
+             c.server(answer(1)), c.server({}, kFin | kAck);
+       },
+       {1, 1, 1, 0, 1, 0},
+       {},
+       1},
       {"the server ends the connection",
        [](C& c) {
          open(c), c.client(get(1) + get(3) + get(5)), c.server(answer(1) + head(3, kOkIndexed)),

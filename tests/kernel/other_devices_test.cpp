@@ -70,7 +70,7 @@ TEST_F(OtherDevices, ANamespaceThatCannotBeEnteredIsAGap) {
   agent::OtherDevices collector(gone);
   const auto gaps = told(collector);
   ASSERT_EQ(gaps.size(), 1U);
-  EXPECT_THAT(gaps[0].reason, HasSubstr("cannot be read"));
+  EXPECT_THAT(gaps[0].reason, HasSubstr("could not be read"));
 }
 
 TEST(DeviceCounters, HostileTextsAreLeftOut) {
