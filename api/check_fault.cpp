@@ -55,6 +55,9 @@ class FaultCheck {
         if (f.operations[i] == f.operations[j])
           return add("operations[" + std::to_string(i) + "]", "is given twice");
   }
+  void operator()(const CpuPressure& f) {
+    if (f.workers && f.percent) add("percent", "goes not together with workers");
+  }
   template <class T>
   void operator()(const T&) {}
 

@@ -12,6 +12,7 @@
 #include <boost/json/parse.hpp>
 
 #include "api/detail/encode.h"
+#include "api/detail/rules_gameday_status.h"
 #include "api/detail/schema_patterns.h"
 #include "api/detail/type_name.h"
 #include "document/yaml_write.h"
@@ -49,8 +50,14 @@ json::value narrowing(const json::value& v) {
   return out;
 }
 
+// Of a GameDay less is said than of an Experiment: a schema cannot refer to itself, and the whole
+// of an experiment in each step would be more than `kubectl apply` can keep. What is left open here
+// the webhook and the controller read with the words and errors of the file.
 class Structural {
  public:
+  enum class Of { kExperiment, kGameDay };
+  explicit Structural(Of of) : of_(of) {}
+
   template <class T>
   json::object of(const FieldRule& rule, bool keep) {
     json::object out;
@@ -93,6 +100,21 @@ class Structural {
       if (rule.max_items != 0) out["maxProperties"] = rule.max_items;
     } else if constexpr (std::is_same_v<T, Fault>) {
       fault(out);
+    } else if constexpr (std::is_same_v<T, SweepSpec>) {
+      open(out, "The spec of a Sweep.");
+    } else if constexpr (std::is_same_v<T, Step>) {
+      if (in_step_) {
+        open(out, "A step, as those of spec.steps are.");
+      } else {
+        in_step_ = true;
+        structure<T>(out, keep || kStrict<T>);
+        in_step_ = false;
+      }
+    } else if constexpr (std::is_same_v<T, ExperimentSpec>) {
+      if (in_step_)
+        open(out, "The spec of an Experiment.");
+      else
+        structure<T>(out, keep || kStrict<T>);
     } else {
       structure<T>(out, keep || kStrict<T>);
     }
@@ -100,6 +122,9 @@ class Structural {
   }
 
  private:
+  static void open(json::object& out, std::string_view help) {
+    out = {{"description", help}, {"type", "object"}, {kKeep, true}};
+  }
   static void bounds(json::object& out, const FieldRule& rule) {
     if (std::isfinite(rule.min)) {
       out["minimum"] = rule.min;
@@ -189,7 +214,8 @@ class Structural {
       const json::value* value = defaults.get_object().if_contains(key);
       if (rule.required)
         required.emplace_back(key);
-      else if (keep && value != nullptr && !is_empty(*value) && !value->is_object())
+      else if (of_ == Of::kExperiment && keep && value != nullptr && !is_empty(*value) &&
+               !value->is_object())
         field["default"] = *value;
       properties.emplace(key, std::move(field));
     });
@@ -232,6 +258,9 @@ class Structural {
            {"oneOf", std::move(one_of)},
            {"properties", std::move(properties)}};
   }
+
+  Of of_;
+  bool in_step_ = false;
 };
 
 json::object column(std::string_view name, std::string_view type, std::string_view path,
@@ -241,11 +270,12 @@ json::object column(std::string_view name, std::string_view type, std::string_vi
   return out;
 }
 
-json::value version() {
-  Structural schema;
+template <class Spec, class Status>
+json::value version(std::string_view help, Structural::Of of, json::array columns) {
+  Structural schema(of);
   const FieldRule& name = rule_of<Metadata>("name");
   json::object root{
-      {"description", Rules<Experiment>::help},
+      {"description", help},
       {"type", "object"},
       {"required", json::array{"spec"}},
       {"properties",
@@ -257,49 +287,81 @@ json::value version() {
                 {"type", "object"},
                 {"properties", json::object{{"name", json::object{{"type", "string"},
                                                                   {"pattern", name.pattern}}}}}}},
-           {"spec", schema.of<ExperimentSpec>(kNoRule, true)},
-           {"status", schema.of<ExperimentStatus>(kNoRule, false)}}}};
-  return json::object{
-      {"name", "v1alpha1"},
-      {"served", true},
-      {"storage", true},
-      {"subresources", json::object{{"status", json::object{}}}},
-      {"additionalPrinterColumns",
-       json::array{column("Phase", "string", ".status.phase", "Where the run is."),
-                   column("Pods", "integer", ".status.pods", "How many pods are targets."),
-                   column("Injected", "integer", ".status.injected", "Events that were hit."),
-                   column("Verdict", "string", ".status.verdict", "What the run showed."),
-                   column("Age", "date", ".metadata.creationTimestamp", "Since it was made."),
-                   column("Run", "string", ".status.run", "Id of the run.", 1),
-                   column("Reason", "string", ".status.reason", "Why it is not well.", 1),
-                   column("Purpose", "string", ".spec.purpose", "What it is to show.", 1)}},
-      {"schema", json::object{{"openAPIV3Schema", std::move(root)}}}};
+           {"spec", schema.of<Spec>(kNoRule, true)},
+           {"status", schema.of<Status>(kNoRule, false)}}}};
+  return json::object{{"name", "v1alpha1"},
+                      {"served", true},
+                      {"storage", true},
+                      {"subresources", json::object{{"status", json::object{}}}},
+                      {"additionalPrinterColumns", std::move(columns)},
+                      {"schema", json::object{{"openAPIV3Schema", std::move(root)}}}};
+}
+
+json::value experiment_version() {
+  return version<ExperimentSpec, ExperimentStatus>(
+      Rules<Experiment>::help, Structural::Of::kExperiment,
+      json::array{column("Phase", "string", ".status.phase", "Where the run is."),
+                  column("Pods", "integer", ".status.pods", "How many pods are targets."),
+                  column("Injected", "integer", ".status.injected", "Events that were hit."),
+                  column("Verdict", "string", ".status.verdict", "What the run showed."),
+                  column("Age", "date", ".metadata.creationTimestamp", "Since it was made."),
+                  column("Run", "string", ".status.run", "Id of the run.", 1),
+                  column("Reason", "string", ".status.reason", "Why it is not well.", 1),
+                  column("Purpose", "string", ".spec.purpose", "What it is to show.", 1)});
+}
+
+json::value gameday_version() {
+  return version<GameDaySpec, GameDayStatus>(
+      Rules<GameDay>::help, Structural::Of::kGameDay,
+      json::array{column("Phase", "string", ".status.phase", "Where the day is."),
+                  column("Step", "string", ".status.step", "The steps that are under way."),
+                  column("Verdict", "string", ".status.verdict", "The worst outcome of a step."),
+                  column("Age", "date", ".metadata.creationTimestamp", "Since it was made."),
+                  column("Waits for", "string", ".status.next", "What the day waits for.", 1),
+                  column("Day", "string", ".status.day", "Id of the day.", 1),
+                  column("Reason", "string", ".status.reason", "Why it is there.", 1)});
+}
+
+json::object definition(std::string_view kind, std::string_view plural, std::string_view singular,
+                        std::string_view short_name, json::value of_version) {
+  return {{"apiVersion", "apiextensions.k8s.io/v1"},
+          {"kind", "CustomResourceDefinition"},
+          {"metadata", json::object{{"name", std::string(plural) + ".faultline.dev"}}},
+          {"spec", json::object{{"group", "faultline.dev"},
+                                {"scope", "Namespaced"},
+                                // No category: `kubectl get all` is about workloads.
+                                {"names", json::object{{"kind", kind},
+                                                       {"listKind", std::string(kind) + "List"},
+                                                       {"plural", plural},
+                                                       {"singular", singular},
+                                                       {"shortNames", json::array{short_name}}}},
+                                {"versions", json::array{std::move(of_version)}}}}};
+}
+
+std::string yaml_of(const json::value& crd, const std::string& by) {
+  return "# SPDX-License-Identifier: Apache-2.0\n"
+         "# Generated from api/ by `" +
+         by + "`; a test compares them.\n" + document::write_yaml(crd);
 }
 
 }  // namespace
 }  // namespace detail
 
 boost::json::value experiment_crd() {
-  namespace json = boost::json;
-  return json::object{
-      {"apiVersion", "apiextensions.k8s.io/v1"},
-      {"kind", "CustomResourceDefinition"},
-      {"metadata", json::object{{"name", "experiments.faultline.dev"}}},
-      {"spec", json::object{{"group", "faultline.dev"},
-                            {"scope", "Namespaced"},
-                            // No category: `kubectl get all` is about workloads.
-                            {"names", json::object{{"kind", "Experiment"},
-                                                   {"listKind", "ExperimentList"},
-                                                   {"plural", "experiments"},
-                                                   {"singular", "experiment"},
-                                                   {"shortNames", json::array{"flx"}}}},
-                            {"versions", json::array{detail::version()}}}}};
+  return detail::definition("Experiment", "experiments", "experiment", "flx",
+                            detail::experiment_version());
 }
 
 std::string experiment_crd_yaml() {
-  return "# SPDX-License-Identifier: Apache-2.0\n"
-         "# Generated from api/ by `faultline schema --crd`; a test compares them.\n" +
-         document::write_yaml(experiment_crd());
+  return detail::yaml_of(experiment_crd(), "faultline schema --crd");
+}
+
+boost::json::value gameday_crd() {
+  return detail::definition("GameDay", "gamedays", "gameday", "fgd", detail::gameday_version());
+}
+
+std::string gameday_crd_yaml() {
+  return detail::yaml_of(gameday_crd(), "faultline schema --gameday --crd");
 }
 
 }  // namespace faultline::api

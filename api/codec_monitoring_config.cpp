@@ -10,15 +10,34 @@
 namespace faultline::api {
 namespace {
 
-// What the fields of one endpoint say together.
-void check_endpoint(const MonitoringEndpoint& endpoint, const std::string& path,
-                    detail::Problems& problems) {
-  if (!endpoint.bearerTokenFile.empty() && endpoint.basic)
+// What the fields of one endpoint or destination say together.
+template <class T>
+void check_together(const T& one, const std::string& path, detail::Problems& problems) {
+  if (!one.bearerTokenFile.empty() && one.basic)
     problems.add(path + ".basic", "bearerTokenFile and basic exclude each other");
-  if (endpoint.tls && !endpoint.url.starts_with("https://"))
+  if (one.tls && !one.url.empty() && !one.url.starts_with("https://"))
     problems.add(path + ".tls", "is for an https url");
-  if (endpoint.tls && endpoint.tls->certFile.empty() != endpoint.tls->keyFile.empty())
+  if (one.tls && one.tls->certFile.empty() != one.tls->keyFile.empty())
     problems.add(path + ".tls", "certFile and keyFile go together");
+}
+
+template <class T>
+void check_list(const std::vector<T>& list, const std::string& key, detail::Problems& problems) {
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const std::string path = key + "[" + std::to_string(i) + "]";
+    if (problems.spoiled(path)) continue;
+    check_together(list[i], path, problems);
+    if constexpr (requires { list[i].urlFile; })
+      if (list[i].url.empty() == list[i].urlFile.empty())
+        problems.add(path, "needs one of url and urlFile", detail::Problems::Where::kKey,
+                     path + ".url");
+    if constexpr (requires { list[i].urlFile; })
+      if (list[i].kind == DestinationKind::grafana && list[i].url.find('?') != std::string::npos)
+        problems.add(path + ".url", "is where Grafana is, without a query");
+    if (!names.insert(list[i].name).second)
+      problems.add(path + ".name", "\"" + list[i].name + "\" is there twice");
+  }
 }
 
 bool matches(const std::string& text, std::string_view pattern) {
@@ -43,18 +62,16 @@ Result<MonitoringConfig> parse_monitoring(std::string_view text, std::string_vie
     map = std::move(content.documents.front().lines);
     detail::Decoder decoder(problems);
     detail::decode(decoder, content.documents.front().value, config);
-    std::set<std::string> names;
-    for (std::size_t i = 0; i < config.monitoring.size(); ++i) {
-      const MonitoringEndpoint& endpoint = config.monitoring[i];
-      const std::string path = "monitoring[" + std::to_string(i) + "]";
-      if (problems.spoiled(path)) continue;
-      check_endpoint(endpoint, path, problems);
-      if (!names.insert(endpoint.name).second)
-        problems.add(path + ".name", "\"" + endpoint.name + "\" is there twice");
-    }
+    check_list(config.monitoring, "monitoring", problems);
+    check_list(config.events, "events", problems);
   }
-  if (!problems.empty()) return fail(problems.error());
-  return config;
+  if (problems.empty()) return config;
+  // Whoever wrote a password into an address sees that it must not be there; logs need not.
+  Error error = problems.error();
+  error.message = std::regex_replace(error.message, std::regex("://[^/@\\s\"]*@"), "://***@");
+  error.message =
+      std::regex_replace(error.message, std::regex("(://[^?\\s\"]*)\\?[^\\s\"]*"), "$1?***");
+  return fail(std::move(error));
 }
 
 Result<MonitoringEndpoint> parse_endpoint(SourceKind kind, std::string_view text) {

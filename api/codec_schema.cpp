@@ -4,6 +4,8 @@
 
 #include "api/detail/decode.h"
 #include "api/detail/encode.h"
+#include "api/detail/rules_gameday.h"
+#include "api/detail/rules_sweep.h"
 #include "api/detail/schema_patterns.h"
 #include "api/detail/type_name.h"
 
@@ -116,6 +118,8 @@ class Schema {
       out["enum"] = std::move(names);
     } else if constexpr (std::is_same_v<T, BitRate>) {
       out["pattern"] = kRatePattern;
+    } else if constexpr (std::is_same_v<T, Timestamp>) {
+      out["pattern"] = kTimePattern;
     } else if constexpr (std::is_same_v<T, ByteSize>) {
       out.erase("type");
       out["anyOf"] = json::array{
@@ -196,6 +200,48 @@ boost::json::value experiment_schema() {
                            {"$id", "https://faultline.dev/schema/v1alpha1/experiment.json"},
                            {"title", "Faultline experiment"}};
   for (auto& [key, value] : schema.of<Experiment>()) root[key] = value;
+  root["$defs"] = std::move(schema.defs);
+  return root;
+}
+
+namespace {
+
+// Of a row the fault's own required keys are not required: the one that varies is not written, and
+// which that is the schema cannot say.
+void relax_rows(boost::json::object& defs) {
+  boost::json::object row = defs.at("Fault").as_object();
+  for (auto& [name, field] : row.at("properties").as_object()) {
+    const std::string ref(field.as_object().at("$ref").as_string());
+    boost::json::object fault = defs.at(ref.substr(ref.rfind('/') + 1)).as_object();
+    for (const char* word : {"required", "oneOf", "anyOf", "not", "if", "then", "else"})
+      fault.erase(word);
+    field = std::move(fault);
+  }
+  defs["FaultOfRow"] = std::move(row);
+  defs.at("SweptFault").as_object().at("properties").as_object().at("fault").as_object()["$ref"] =
+      "#/$defs/FaultOfRow";
+}
+
+}  // namespace
+
+boost::json::value sweep_schema() {
+  detail::Schema schema;
+  boost::json::object root{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                           {"$id", "https://faultline.dev/schema/v1alpha1/sweep.json"},
+                           {"title", "Faultline sweep"}};
+  for (auto& [key, value] : schema.of<Sweep>()) root[key] = value;
+  relax_rows(schema.defs);
+  root["$defs"] = std::move(schema.defs);
+  return root;
+}
+
+boost::json::value gameday_schema() {
+  detail::Schema schema;
+  boost::json::object root{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                           {"$id", "https://faultline.dev/schema/v1alpha1/gameday.json"},
+                           {"title", "Faultline game day"}};
+  for (auto& [key, value] : schema.of<GameDay>()) root[key] = value;
+  relax_rows(schema.defs);
   root["$defs"] = std::move(schema.defs);
   return root;
 }

@@ -10,7 +10,7 @@
 namespace faultline::api::detail {
 
 std::string enum_word(std::string_view enumerator) {
-  std::string word(enumerator);
+  std::string word(key_of(enumerator));  // "continue" of continue_
   std::ranges::replace(word, '_', '-');
   return word;
 }

@@ -182,11 +182,13 @@ struct SyscallLatency : SyscallFilter {
 };
 BOOST_DESCRIBE_STRUCT(SyscallLatency, (SyscallFilter), (latency, jitter, distribution, spin))
 
+// Busy processes in the pod's cgroup. At most one of workers and percent; neither is one worker.
 struct CpuPressure {
-  std::int64_t workers = 1;
-  double load = 100;  // percent of one CPU each
+  std::optional<std::int64_t> workers;
+  std::optional<double> percent;  // of the pod's CPU limit, else of the node, all together
+  double load = 100;              // percent of one CPU each; with `percent` each at most so much
 };
-BOOST_DESCRIBE_STRUCT(CpuPressure, (), (workers, load))
+BOOST_DESCRIBE_STRUCT(CpuPressure, (), (workers, percent, load))
 
 struct MemoryPressure {
   ByteSize bytes;  // required

@@ -71,6 +71,14 @@ inline constexpr std::array kMetrics = {
     Metric{"cpu.usage", MetricKind::kGauge, "cores", "CPU time used per second", false},
     Metric{"cpu.runqueue", MetricKind::kGauge, "s",
            "mean wait for a CPU each time a thread was scheduled", true},
+    Metric{"cpu.throttled", MetricKind::kFraction, "1",
+           "scheduling periods in which the limit of CPU time was reached, of those in which there "
+           "was work",
+           true},
+    Metric{"cpu.throttled_time", MetricKind::kGauge, "cores",
+           "CPU time a second that the limit kept back, as the kernel counts it", true},
+    Metric{"cpu.pressure", MetricKind::kFraction, "1",
+           "share of the time in which a thread waited for a CPU (PSI, some)", true},
 };
 
 // nullptr when there is no such metric.

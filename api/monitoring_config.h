@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a controller finds the monitoring: the document of --monitoring (docs/monitoring.md). Files
-// are named, never their content, so that nothing in it is secret.
+// Where a controller finds the monitoring, and whom it tells of runs: the document of --monitoring
+// (docs/monitoring.md). Files are named, never their content, so that nothing in it is secret.
 #pragma once
 
 #include <boost/describe.hpp>
@@ -43,10 +43,29 @@ struct MonitoringEndpoint {
 BOOST_DESCRIBE_STRUCT(MonitoringEndpoint, (),
                       (name, kind, url, bearerTokenFile, basic, tls, timeout))
 
+enum class DestinationKind { webhook, grafana };
+BOOST_DESCRIBE_ENUM(DestinationKind, webhook, grafana)
+
+// Somebody who is told when faults begin and when a run is over.
+struct EventDestination {
+  std::string name;
+  DestinationKind kind = DestinationKind::webhook;
+  // One of both. Of a webhook the whole address, which is often a secret: then it is in a file. Of
+  // Grafana where it is.
+  std::string url, urlFile;
+  std::string bearerTokenFile;
+  std::optional<SourceBasic> basic;
+  std::optional<SourceTls> tls;
+  Duration timeout{std::chrono::seconds(5)};  // of one request
+};
+BOOST_DESCRIBE_STRUCT(EventDestination, (),
+                      (name, kind, url, urlFile, bearerTokenFile, basic, tls, timeout))
+
 struct MonitoringConfig {
   std::vector<MonitoringEndpoint> monitoring;
+  std::vector<EventDestination> events;
 };
-BOOST_DESCRIBE_STRUCT(MonitoringConfig, (), (monitoring))
+BOOST_DESCRIBE_STRUCT(MonitoringConfig, (), (monitoring, events))
 
 // One YAML document; an empty one names no monitoring. `file` is only used in messages. Errors:
 // kInvalid, a line for each problem, with file and line.

@@ -41,6 +41,18 @@ void Problems::add(document::Problem found) {
   keep({found.line, std::move(found.path), std::move(subject), std::move(found.message)});
 }
 
+void Problems::take(const Problems& other,
+                    const std::function<std::string(const std::string&)>& place) {
+  for (const Problem& problem : other.problems_) {
+    const std::string at = place(problem.shown);
+    const bool known = std::ranges::any_of(problems_, [&](const Problem& mine) {
+      return mine.shown == at && mine.message == problem.message;
+    });
+    if (!known) add(at, problem.message, Where::kValue, place(problem.subject));
+  }
+  more_ += other.more_;
+}
+
 void Problems::keep(Problem problem) {
   if (problems_.size() < kKept)
     problems_.push_back(std::move(problem));

@@ -57,11 +57,16 @@ struct Command {
   Offer offer = Offer::kNothing;          // for arguments
   // Returns the exit code. An Error is printed by the caller and becomes one.
   Result<int> (*run)(Invocation&, Console&) = nullptr;
+  // Commands of their own that the first word chooses among, with full names ("gameday note"); then
+  // this one has no arguments, options and function.
+  std::vector<Command> verbs{};
 };
 
 // In the order of the help.
 [[nodiscard]] std::span<const Command> commands();
 [[nodiscard]] const Command* find_command(std::string_view name);
+// "note" of "gameday note"; the name of a command that is no verb of another.
+[[nodiscard]] std::string_view verb_word(const Command& command);
 
 // The whole program: `words` without the program's name.
 [[nodiscard]] int run_cli(const std::vector<std::string>& words, Console& console);

@@ -22,6 +22,7 @@ struct Console {
   bool in_is_terminal = false;
   bool color = false;
   std::function<int()> width = [] { return 100; };  // columns; asked again as windows change
+  std::function<int()> height = [] { return 40; };  // lines; the same
   std::function<std::optional<std::string>(const std::string&)> env;
   std::string programs;  // the folder with faultline-agent and faultline-controller
   bool plugin = false;   // called as `kubectl faultline`
@@ -29,6 +30,7 @@ struct Console {
 
 // Exit codes of docs/cli.md. Those of a finished run come from report::exit_code().
 inline constexpr int kExitMet = 0;
+inline constexpr int kExitMissed = 1;
 inline constexpr int kExitNotReal = 2;
 inline constexpr int kExitBadInput = 3;
 inline constexpr int kExitAborted = 4;

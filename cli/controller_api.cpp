@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "api/codec.h"
+#include "cli/answers.h"
 #include "cli/cluster/choice.h"
 #include "cli/cluster/cluster_way.h"
-#include "cli/run_names.h"
 #include "http/target.h"
 #include "http/token.h"
 
@@ -16,7 +16,9 @@ namespace faultline::cli {
 namespace {
 
 constexpr const char* kDefaultUrl = "http://127.0.0.1:7878";
-constexpr std::chrono::seconds kPatience{15}, kElection{20};
+constexpr std::chrono::seconds kElection{20};
+// As long as a controller works on an answer (ServerOptions::handler_timeout), and a bit.
+constexpr std::chrono::seconds kLongAnswer{95};
 constexpr std::chrono::milliseconds kPause{500};
 constexpr int kMisdirected = 421;
 constexpr int kListed = 1000;  // the most that the controller lists at once
@@ -25,26 +27,16 @@ std::string experiment_path(const std::string& run) {
   return "/api/v1/experiments/" + http::percent_encode(run);
 }
 
-template <class T>
-Result<T> decoded(Result<std::string> text, const std::string& what) {
-  if (!text) return fail(text.error());
-  auto value = api::from_json_text<T>(*text);
-  if (value) return value;
-  // Not the person's mistake, so not kInvalid.
-  return fail(Errc::kInternal, "the controller's answer (" + what +
-                                   ") cannot be read, is it of another version? " +
-                                   value.error().message);
-}
-
 }  // namespace
 
 Result<std::string> ControllerApi::ask(const std::string& method, const std::string& target,
-                                       const std::string& body, bool twice) const {
+                                       const std::string& body, bool twice,
+                                       std::chrono::seconds patience) const {
   const auto end = std::chrono::steady_clock::now() + kElection;
   while (true) {
     const auto options = way_->options();
     if (!options) return fail(options.error());
-    auto answer = http::request_blocking(*options, method, target, body, kPatience);
+    auto answer = http::request_blocking(*options, method, target, body, patience);
     if (!answer) {
       if (!way_->broken() || !std::exchange(twice, false)) return fail(answer.error());
       continue;
@@ -99,7 +91,7 @@ Result<std::vector<api::RunSummary>> ControllerApi::runs(const std::string& ns,
 }
 
 Result<std::string> ControllerApi::run_to_read(const std::string& name) const {
-  const auto wanted = run_name(name, namespace_, said_);
+  const auto wanted = named(name);
   if (!wanted) return fail(wanted.error());
   const auto listed = runs(wanted->said ? wanted->ns : "", wanted->name);
   if (!listed) return fail(listed.error());
@@ -118,7 +110,7 @@ Result<std::string> ControllerApi::run_to_read(const std::string& name) const {
 }
 
 Result<std::string> ControllerApi::run_to_stop(const std::string& name) const {
-  const auto wanted = run_name(name, namespace_, said_);
+  const auto wanted = named(name);
   if (!wanted) return fail(wanted.error());
   const auto listed = runs("", wanted->name);
   if (!listed) return fail(listed.error());
@@ -171,6 +163,17 @@ Result<api::RuleTestFiles> ControllerApi::rule_test(const std::string& run,
                                                     const std::string& alert) const {
   return decoded<api::RuleTestFiles>(
       get(experiment_path(run) + "/rule-test?alert=" + http::percent_encode(alert)), "a rule test");
+}
+
+Result<api::TuneReport> ControllerApi::tune(const std::vector<std::string>& runs,
+                                            const std::string& alert,
+                                            const std::map<std::string, std::string>& wish) const {
+  std::string names;
+  for (const std::string& run : runs) names += (names.empty() ? "" : ",") + run;
+  std::string target =
+      "/api/v1/tune?run=" + http::percent_encode(names) + "&alert=" + http::percent_encode(alert);
+  for (const auto& [key, value] : wish) target += "&" + key + "=" + http::percent_encode(value);
+  return decoded<api::TuneReport>(ask("GET", target, "", false, kLongAnswer), "a tuning");
 }
 
 std::string ControllerApi::events_target(const std::string& run) {

@@ -3,6 +3,8 @@
 // one that does; that is followed for 20 s. Not thread-safe.
 #pragma once
 
+#include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,7 +14,9 @@
 #include "api/plan.h"
 #include "api/report.h"
 #include "api/run_record.h"
+#include "api/tune.h"
 #include "cli/command.h"
+#include "cli/run_names.h"
 #include "cli/way.h"
 
 namespace faultline::cli {
@@ -57,16 +61,30 @@ class ControllerApi {
   [[nodiscard]] Result<api::RuleTestFiles> rule_test(const std::string& run,
                                                      const std::string& alert) const;
 
+  // Runs by their ids. `wish`: the keys of GET /api/v1/tune beside `run` and `alert`. Takes up to a
+  // minute and a half.
+  [[nodiscard]] Result<api::TuneReport> tune(const std::vector<std::string>& runs,
+                                             const std::string& alert,
+                                             const std::map<std::string, std::string>& wish) const;
+
   [[nodiscard]] Way& way() const { return *way_; }
   // Where a name without a namespace is looked for; empty outside a cluster.
   [[nodiscard]] const std::string& home() const { return namespace_; }
   [[nodiscard]] static std::string events_target(const std::string& run);
   [[nodiscard]] static std::string stop_target(const std::string& run);
 
- private:
-  // Asks again, once, when there was no answer and asking `twice` does no harm.
+  // The body of an answer. Asks again, once, when there was no answer and asking `twice` does no
+  // harm.
   [[nodiscard]] Result<std::string> ask(const std::string& method, const std::string& target,
-                                        const std::string& body, bool twice) const;
+                                        const std::string& body, bool twice,
+                                        std::chrono::seconds patience = kPatience) const;
+  static constexpr std::chrono::seconds kPatience{15};
+  // What a NAME of the command line stands for, before it is looked for.
+  [[nodiscard]] Result<RunName> named(const std::string& name) const {
+    return run_name(name, namespace_, said_);
+  }
+
+ private:
   [[nodiscard]] Result<std::string> get(const std::string& target) const {
     return ask("GET", target, "", true);
   }

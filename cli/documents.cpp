@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/documents.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -46,20 +47,106 @@ Result<std::string> read_document(Invocation& call, Console& console, const std:
   return read_all(in, name);
 }
 
+namespace {
+
+Result<> check_namespace(const Invocation& call, const std::string& name, const std::string& ns) {
+  if (const auto asked = call.get("namespace"); asked && !ns.empty() && *asked != ns)
+    return fail(Errc::kInvalid, name + ": metadata.namespace is " + ns + ", not " + *asked +
+                                    " as --namespace says");
+  return {};
+}
+
+Result<ExperimentFile> experiment_of(const Invocation& call, std::string name, std::string text) {
+  auto experiment = api::parse_experiment(text, name);
+  if (!experiment) return fail(experiment.error());
+  if (auto good = check_namespace(call, name, experiment->metadata.namespace_); !good)
+    return fail(good.error());
+  return ExperimentFile{std::move(name), std::move(text), std::move(*experiment)};
+}
+
+Result<SweepFile> sweep_of(const Invocation& call, std::string name, std::string text) {
+  auto sweep = api::parse_sweep(text, name);
+  if (!sweep) return fail(sweep.error());
+  if (auto good = check_namespace(call, name, sweep->metadata.namespace_); !good)
+    return fail(good.error());
+  return SweepFile{std::move(name), std::move(text), std::move(*sweep)};
+}
+
+// A file beside `document`, as it names it.
+Result<std::string> read_beside(const std::string& document, const std::string& path) {
+  namespace fs = std::filesystem;
+  const fs::path folder =
+      document == "<stdin>" ? fs::path(".") : fs::path(document).parent_path() / ".";
+  std::error_code ec;
+  // A link may lead anywhere, and what is read is sent to the controller.
+  const fs::path root = fs::canonical(folder, ec), real = fs::canonical(folder / path, ec);
+  if (ec) return fail(unreadable(path, ec.value()));
+  const auto inside = std::mismatch(root.begin(), root.end(), real.begin(), real.end());
+  if (inside.first != root.end())
+    return fail(Errc::kInvalid, path + ": is a link that leads out of the folder of the game day");
+  if (!fs::is_regular_file(real, ec)) return fail(Errc::kInvalid, path + ": is no file");
+  errno = 0;
+  std::ifstream in(real, std::ios::binary);
+  if (!in) return fail(unreadable(path, errno ? errno : EIO));
+  return read_all(in, path);
+}
+
+Result<GameDayFile> gameday_of(const Invocation& call, std::string name, std::string text) {
+  // First as it is: its own problems have their lines.
+  auto day = api::parse_gameday(text, name);
+  if (!day) return fail(day.error());
+  if (auto good = check_namespace(call, name, day->metadata.namespace_); !good)
+    return fail(good.error());
+  if (!api::missing_files(*day).empty()) {
+    auto whole = api::with_files(text, name,
+                                 [&](const std::string& path) { return read_beside(name, path); });
+    if (!whole) return fail(whole.error());
+    text = std::move(*whole);
+    day = api::parse_gameday(text, name);
+    if (!day) return fail(day.error());
+  }
+  return GameDayFile{std::move(name), std::move(text), std::move(*day)};
+}
+
+}  // namespace
+
 Result<ExperimentFile> load_experiment(Invocation& call, Console& console,
                                        const std::string& file) {
-  ExperimentFile out;
-  auto text = read_document(call, console, file, out.name);
+  std::string name;
+  auto text = read_document(call, console, file, name);
   if (!text) return fail(text.error());
-  auto experiment = api::parse_experiment(*text, out.name);
-  if (!experiment) return fail(experiment.error());
-  const std::string& ns = experiment->metadata.namespace_;
-  if (const auto asked = call.get("namespace"); asked && !ns.empty() && *asked != ns)
-    return fail(Errc::kInvalid, out.name + ": metadata.namespace is " + ns + ", not " + *asked +
-                                    " as --namespace says");
-  out.text = std::move(*text);
-  out.experiment = std::move(*experiment);
-  return out;
+  if (api::says_sweep(*text))
+    return fail(Errc::kInvalid, name + ": is a Sweep: 'faultline sweep' runs it");
+  if (api::says_gameday(*text))
+    return fail(Errc::kInvalid, name + ": is a GameDay: 'faultline gameday run' runs it");
+  return experiment_of(call, name, std::move(*text));
+}
+
+Result<SweepFile> load_sweep(Invocation& call, Console& console, const std::string& file) {
+  std::string name;
+  auto text = read_document(call, console, file, name);
+  if (!text) return fail(text.error());
+  return sweep_of(call, name, std::move(*text));
+}
+
+Result<GameDayFile> load_gameday(Invocation& call, Console& console, const std::string& file) {
+  std::string name;
+  auto text = read_document(call, console, file, name);
+  if (!text) return fail(text.error());
+  return gameday_of(call, name, std::move(*text));
+}
+
+Result<AnyFile> load_any(Invocation& call, Console& console, const std::string& file) {
+  std::string name;
+  auto text = read_document(call, console, file, name);
+  if (!text) return fail(text.error());
+  const auto any = [](auto loaded) -> Result<AnyFile> {
+    if (!loaded) return fail(loaded.error());
+    return AnyFile(std::move(*loaded));
+  };
+  if (api::says_gameday(*text)) return any(gameday_of(call, name, std::move(*text)));
+  if (api::says_sweep(*text)) return any(sweep_of(call, name, std::move(*text)));
+  return any(experiment_of(call, name, std::move(*text)));
 }
 
 Result<api::PodsFile> load_pods(Invocation& call, Console& console, const std::string& file) {

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <string>
+#include <variant>
 
 #include "api/experiment.h"
+#include "api/gameday.h"
 #include "api/pods.h"
+#include "api/sweep.h"
 #include "cli/command.h"
 
 namespace faultline::cli {
@@ -25,6 +28,26 @@ struct ExperimentFile {
 // 4 MB, as the controller takes.
 [[nodiscard]] Result<ExperimentFile> load_experiment(Invocation& call, Console& console,
                                                      const std::string& file);
+// The same for a Sweep.
+struct SweepFile {
+  std::string name;
+  std::string text;
+  api::Sweep sweep;
+};
+[[nodiscard]] Result<SweepFile> load_sweep(Invocation& call, Console& console,
+                                           const std::string& file);
+// The same for a GameDay. What it names beside it is read, too, and stands in `text`, which is what
+// a controller takes; no file outside of its folder is.
+struct GameDayFile {
+  std::string name;
+  std::string text;
+  api::GameDay day;
+};
+[[nodiscard]] Result<GameDayFile> load_gameday(Invocation& call, Console& console,
+                                               const std::string& file);
+// Any of them, by what the document says that it is.
+using AnyFile = std::variant<ExperimentFile, SweepFile, GameDayFile>;
+[[nodiscard]] Result<AnyFile> load_any(Invocation& call, Console& console, const std::string& file);
 [[nodiscard]] Result<api::PodsFile> load_pods(Invocation& call, Console& console,
                                               const std::string& file);
 

@@ -139,7 +139,7 @@ Result<> LocalCluster::wait_ready(const Interrupt& interrupt) {
     if (!api_) {
       http::ClientOptions options;
       options.base_url = "http://127.0.0.1:" + port_;
-      auto token = http::load_token(folder_ + "/person.token");
+      auto token = http::load_token(token_file());
       if (!token) return fail(token.error().with_context("faultline-controller made no token"));
       options.bearer_token = std::move(*token);
       api_.emplace(std::move(options));

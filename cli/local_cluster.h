@@ -34,11 +34,16 @@ class LocalCluster {
   LocalCluster& operator=(const LocalCluster&) = delete;
 
   [[nodiscard]] const ControllerApi& api() const { return *api_; }
+  // The options by which another command reaches it while this one works.
+  [[nodiscard]] std::string options_of_others() const {
+    return "--controller http://127.0.0.1:" + port_ + " --token-file " + token_file();
+  }
   // What the guardian has to say: an Error once a program has gone without being asked to.
   [[nodiscard]] Result<> check();
 
  private:
   LocalCluster() = default;
+  [[nodiscard]] std::string token_file() const { return folder_ + "/person.token"; }
   Result<> launch(const LocalClusterOptions& options);
   Result<> wait_ready(const Interrupt& interrupt);
   // Reads status lines for at most `limit`.

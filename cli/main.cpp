@@ -17,6 +17,12 @@ int terminal_width() {
   return 100;
 }
 
+int terminal_height() {
+  winsize size{};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0) return size.ws_row;
+  return 40;
+}
+
 std::optional<std::string> environment(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   return value && *value ? std::optional<std::string>(value) : std::nullopt;
@@ -34,6 +40,7 @@ int main(int argc, char** argv) {
   console.color = console.out_is_terminal && !environment("NO_COLOR") &&
                   environment("TERM").value_or("dumb") != "dumb";
   console.width = terminal_width;
+  console.height = terminal_height;
   console.env = environment;
   console.programs = self.parent_path().string();
   // kubectl runs what is called so in PATH, with our words and its environment.

@@ -8,6 +8,7 @@
 
 #include "base/printable.h"
 #include "cli/between.h"
+#include "cli/block.h"
 #include "cli/text.h"
 #include "report/format.h"
 #include "report/report.h"
@@ -15,38 +16,16 @@
 namespace faultline::cli {
 namespace {
 
-constexpr std::size_t kIndent = 12;
-
-class Block {
- public:
-  Block(const api::Experiment& experiment, std::size_t width)
-      : width_(std::max(width, kIndent + 20)) {
-    out_ = experiment.metadata.name;
-    if (!experiment.spec.purpose.empty())
-      out_ += ": \"" + printable_prose(experiment.spec.purpose) + "\"";
-    out_ = wrapped(printable(out_), width_, 2) + "\n";
-  }
-  void line(std::string_view label, const std::string& text) {
-    out_ += "  " + padded(label, kIndent - 2) + wrapped(printable(text), width_, kIndent, kIndent) +
-            "\n";
-  }
-  [[nodiscard]] std::string take() { return std::move(out_); }
-
- private:
-  std::size_t width_;
-  std::string out_;
-};
+// "name: "purpose"".
+Block block_of(const api::Experiment& experiment, std::size_t width) {
+  std::string head = experiment.metadata.name;
+  if (!experiment.spec.purpose.empty())
+    head += ": \"" + printable_prose(experiment.spec.purpose) + "\"";
+  return {head, width};
+}
 
 std::string pod_words(const api::PodRef& pod) {
   return pod.id() + (pod.node.empty() ? "" : " on " + pod.node);
-}
-
-// "a, b, c and 4 more"
-std::string some_of(const std::vector<std::string>& words, std::size_t limit = 5) {
-  std::string out;
-  for (std::size_t i = 0; i < words.size() && i < limit; ++i) out += (i ? ", " : "") + words[i];
-  if (words.size() > limit) out += " and " + std::to_string(words.size() - limit) + " more";
-  return out;
 }
 
 std::vector<std::string> pods_words(const std::vector<api::PodRef>& pods) {
@@ -59,22 +38,6 @@ std::string limit_words(const api::Limits& limits) {
   char percent[32];
   std::snprintf(percent, sizeof percent, "%g %%", limits.maxPercent);
   return "limit " + std::to_string(limits.maxPods) + ", " + percent;
-}
-
-std::string mode_words(const api::Target& target) {
-  switch (target.mode) {
-    case api::Mode::one:
-      return "one, by chance";
-    case api::Mode::all:
-      return "all of them";
-    case api::Mode::fixed:
-      return target.value + " of them, by chance";
-    case api::Mode::fixed_percent:
-      return target.value + " % of them, by chance";
-    case api::Mode::random_max_percent:
-      break;
-  }
-  return "up to " + target.value + " % of them, by chance";
 }
 
 // "by delay-line" where all nodes of the targets agree, else each.
@@ -182,9 +145,25 @@ void add_alerts(Block& block, const api::Experiment& experiment, const api::RunP
 
 }  // namespace
 
+std::string mode_words(const api::Target& target) {
+  switch (target.mode) {
+    case api::Mode::one:
+      return "one, by chance";
+    case api::Mode::all:
+      return "all of them";
+    case api::Mode::fixed:
+      return target.value + " of them, by chance";
+    case api::Mode::fixed_percent:
+      return target.value + " % of them, by chance";
+    case api::Mode::random_max_percent:
+      break;
+  }
+  return "up to " + target.value + " % of them, by chance";
+}
+
 std::string plan_text(const api::Experiment& experiment, const api::RunPlan& plan,
                       const std::vector<api::NodeStatus>& nodes, std::size_t width) {
-  Block block(experiment, width);
+  Block block = block_of(experiment, width);
   const bool faults = !experiment.spec.faults.empty();
   block.line(faults ? "hits" : "measures", some_of(pods_words(plan.targets)) + "; " +
                                                std::to_string(plan.targets.size()) + " of " +
@@ -229,7 +208,7 @@ Result<> plan_problem(const api::RunPlan& plan, bool anyway) {
 
 std::string explain_text(const api::Experiment& experiment,
                          const std::optional<api::PodsFile>& pods, std::size_t width) {
-  Block block(experiment, width);
+  Block block = block_of(experiment, width);
   const api::ExperimentSpec& spec = experiment.spec;
   const auto matching = [&](const api::Selector& selector) {
     std::vector<std::string> names;

@@ -14,6 +14,9 @@
 
 namespace faultline::cli {
 
+// How many of the pods that match: "all of them", "2 of them, by chance".
+[[nodiscard]] std::string mode_words(const api::Target& target);
+
 // name: "purpose", then hits / does / feels / ends / measures, each line at most `width` columns.
 // `nodes` tell by which mechanism; may be empty.
 [[nodiscard]] std::string plan_text(const api::Experiment& experiment, const api::RunPlan& plan,

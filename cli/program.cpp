@@ -66,6 +66,11 @@ const Command* find_command(std::string_view name) {
   return it == all.end() ? nullptr : &*it;
 }
 
+std::string_view verb_word(const Command& command) {
+  const std::size_t blank = command.name.rfind(' ');
+  return blank == command.name.npos ? command.name : command.name.substr(blank + 1);
+}
+
 std::string general_help() {
   std::string out =
       "Breaks a pod on purpose, measures what that did, and leaves nothing behind.\n\n"
@@ -89,6 +94,12 @@ std::string command_help(const Command& command) {
   for (const std::string& paragraph : split_lines(command.detail))
     out += "\n" + wrapped(paragraph, 96, 0) + "\n";
   std::vector<Row> rows;
+  for (const Command& verb : command.verbs)
+    rows.push_back({std::string(verb_word(verb)) + " " + std::string(verb.arguments),
+                    std::string(verb.summary)});
+  if (!rows.empty())
+    return out + "\nverbs:\n" + table(rows, 2) + "\n'faultline " + std::string(command.name) +
+           " VERB --help' has the options and examples of a verb.\n";
   for (const Option& option : command.options)
     rows.push_back({signature(option), std::string(option.help)});
   rows.push_back({"-h, --help", "this text"});
@@ -98,6 +109,30 @@ std::string command_help(const Command& command) {
     out += "  # " + std::string(what) + "\n  " + std::string(line) + "\n";
   return out;
 }
+
+namespace {
+
+// The verb of `command` that `rest` begins with, which is taken from it; the command itself where
+// help is asked for.
+Result<const Command*> verb_of(const Command& command, std::vector<std::string>& rest) {
+  if (!rest.empty() && (rest[0] == "--help" || rest[0] == "-h")) return &command;
+  const std::string hint =
+      "\nrun 'faultline " + std::string(command.name) + " --help' for its words";
+  if (rest.empty())
+    return fail(Errc::kInvalid, "'" + std::string(command.name) + "' needs a verb" + hint);
+  std::vector<std::string_view> verbs;
+  for (const Command& verb : command.verbs) {
+    verbs.push_back(verb_word(verb));
+    if (verbs.back() != rest[0]) continue;
+    rest.erase(rest.begin());
+    return &verb;
+  }
+  const std::string near = api::nearest_word(rest[0], verbs);
+  return fail(Errc::kInvalid, "'" + std::string(command.name) + "' has no verb '" + rest[0] + "'" +
+                                  (near.empty() ? hint : "; did you mean '" + near + "'?"));
+}
+
+}  // namespace
 
 int run_cli(const std::vector<std::string>& words, Console& console) {
   const bool json = wants_json(words);
@@ -114,7 +149,11 @@ int run_cli(const std::vector<std::string>& words, Console& console) {
   if (name == "--version" || name == "-V") name = "version";
   if (name == "help" && !rest.empty()) {
     name = rest.front();
-    rest = {"--help"};
+    rest.erase(rest.begin());
+    rest.resize(std::min<std::size_t>(rest.size(), 1));
+    const Command* of = find_command(name);
+    if (of == nullptr || of->verbs.empty()) rest.clear();
+    rest.push_back("--help");
   }
   if (name == "--help" || name == "-h" || name == "help") {
     console.out << general_help();
@@ -133,6 +172,11 @@ int run_cli(const std::vector<std::string>& words, Console& console) {
                                      : "; did you mean '" + near + "'?"),
                    0},
                   {});
+  }
+  if (!command->verbs.empty()) {
+    const auto verb = verb_of(*command, rest);
+    if (!verb) return refuse(verb.error(), {});
+    command = *verb;
   }
   auto call = parse(*command, rest);
   if (!call) return refuse(call.error(), {});

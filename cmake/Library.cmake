@@ -54,7 +54,9 @@ _faultline_precompiled(common ${common})
 _faultline_precompiled(asio ${common} ${asio})
 if(FAULTLINE_TESTS)
   _faultline_precompiled(test ${common} <gtest/gtest.h> <gmock/gmock.h>)
+  _faultline_precompiled(asio_test ${common} ${asio} <gtest/gtest.h> <gmock/gmock.h>)
   target_link_libraries(precompiled_test PRIVATE faultline_test_flags)
+  target_link_libraries(precompiled_asio_test PRIVATE faultline_test_flags)
 endif()
 
 # faultline_library(name SOURCES a.cpp ... LIBS x y [PRECOMPILED asio]): a static library faultline_<name>.
@@ -76,10 +78,13 @@ function(faultline_program name)
   target_precompile_headers(${name} REUSE_FROM precompiled_common)
 endfunction()
 
-# faultline_test_program(name SOURCES x_test.cpp LIBS x y): the caller enters its tests.
+# faultline_test_program(name SOURCES x_test.cpp LIBS x y [PRECOMPILED asio_test]): the caller enters its tests.
 function(faultline_test_program name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "PRECOMPILED" "SOURCES;LIBS" ${ARGN})
+  if(NOT ARG_PRECOMPILED)
+    set(ARG_PRECOMPILED test)
+  endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE faultline_flags faultline_test_flags ${ARG_LIBS})
-  target_precompile_headers(${name} REUSE_FROM precompiled_test)
+  target_precompile_headers(${name} REUSE_FROM precompiled_${ARG_PRECOMPILED})
 endfunction()

@@ -7,17 +7,22 @@
 
 namespace faultline::controller {
 
-http::Authenticator with_notifier(std::string notifier, http::Authenticator others) {
-  if (notifier.empty()) return others;
-  return [notifier = std::move(notifier), others = std::move(others)](
+http::Authenticator with_token(std::string role, std::shared_ptr<const std::string> token,
+                               http::Authenticator others) {
+  return [role = std::move(role), token = std::move(token), others = std::move(others)](
              const http::Request& request) -> boost::asio::awaitable<Result<http::Identity>> {
     http::Identity who;
-    if (http::same_token(http::bearer(request), notifier)) {
-      who.role = "notifier";
+    if (!token->empty() && http::same_token(http::bearer(request), *token)) {
+      who.role = role;
       co_return who;
     }
     co_return co_await others(request);
   };
+}
+
+http::Authenticator with_notifier(std::shared_ptr<const std::string> notifier,
+                                  http::Authenticator others) {
+  return with_token("notifier", std::move(notifier), std::move(others));
 }
 
 http::Authenticator token_authenticator(std::string agent, std::string person) {

@@ -23,8 +23,11 @@
 #include "controller/audit.h"
 #include "controller/authenticators.h"
 #include "controller/kubernetes/cluster_side.h"
+#include "controller/kubernetes/day_control.h"
+#include "controller/kubernetes/day_log_store.h"
 #include "controller/kubernetes/run_log_store.h"
 #include "controller/monitoring_file.h"
+#include "controller/notifier_token.h"
 #include "controller/options.h"
 #include "controller/policy_file.h"
 #include "controller/routes/service.h"
@@ -68,6 +71,7 @@ class Controller {
       audit_ = std::move(*audit);
     }
     if (auto token = read_notifier(); !token) return token;
+    if (auto token = read_chat(); !token) return token;
     auto service = Service::open(loop_.get_executor(), clock_,
                                  {.store_path = state_->file("store.db"),
                                   .max_store_pages = options_.max_store_pages,
@@ -76,7 +80,7 @@ class Controller {
                                   .times = {.lease = options_.lease},
                                   .journaled = options_.journaled,
                                   .audit = audit_.get(),
-                                  .notifications_token_file = notifier_file_});
+                                  .notifications_token_file = notifier_.file()});
     if (!service) return fail(std::move(service.error()));
     service_ = std::move(*service);
     if (auto ruled = read_policy(); !ruled) return ruled;
@@ -161,18 +165,39 @@ class Controller {
     return {};
   }
   // Without --notifications-token there is a token of our own making where there is a monitoring
-  // and no cluster: nothing outside could be told of it in a cluster.
+  // and no cluster: nothing outside could be told of it in a cluster. There it is in a Secret.
   Result<> read_notifier() {
-    const bool given = !options_.notifications_token.empty();
-    if (!given &&
+    const std::string& path = options_.notifications_token;
+    if (path.empty() &&
         (options_.kubernetes || (options_.endpoints.empty() && options_.monitoring.empty())))
       return {};
-    notifier_file_ = given ? options_.notifications_token : state_->file("notifications.token");
-    auto token =
-        given ? http::load_token(notifier_file_) : http::load_or_create_token(notifier_file_);
+    if (options_.kubernetes) {
+      notifier_ = NotifierToken::of_secret(path);
+      reload("notifications", notifier_.look());
+      return {};
+    }
+    auto token = path.empty() ? NotifierToken::own(state_->file("notifications.token"))
+                              : NotifierToken::of_file(path);
     if (!token) return fail(std::move(token.error()));
     notifier_ = std::move(*token);
     return {};
+  }
+
+  // Closed unless somebody gave it a token.
+  Result<> read_chat() {
+    if (options_.chat_token.empty()) return {};
+    if (options_.kubernetes) {
+      chat_ = NotifierToken::of_secret(options_.chat_token, "the token of the chat");
+      reload("chat", chat_.look());
+      return {};
+    }
+    auto token = NotifierToken::of_file(options_.chat_token);
+    if (!token) return fail(std::move(token.error()));
+    chat_ = std::move(*token);
+    return {};
+  }
+  http::Authenticator with_webhooks(http::Authenticator others) {
+    return with_notifier(notifier_.token(), with_token("chat", chat_.token(), std::move(others)));
   }
 
   void monitor(std::vector<api::MonitoringEndpoint> endpoints) {
@@ -192,6 +217,7 @@ class Controller {
     all.insert(all.end(), (*config)->monitoring.begin(), (*config)->monitoring.end());
     if (auto good = api::names_differ(all); !good) return good;
     monitor(std::move(all));
+    service_->destinations(std::move((*config)->events));
     audit({.via = "monitoring", .verb = "load", .allowed = true, .reason = options_.monitoring});
     return {};
   }
@@ -209,6 +235,8 @@ class Controller {
       if (error || ending_) co_return;
       reload("policy", read_policy());
       reload("monitoring", read_monitoring());
+      reload("notifications", notifier_.look());
+      reload("chat", chat_.look());
     }
   }
 
@@ -219,7 +247,7 @@ class Controller {
     if (!person) return fail(std::move(person.error()));
     server_.emplace(loop_.get_executor(), std::move(options));
     server_->authenticator(
-        with_notifier(notifier_, token_authenticator(std::move(*agent), std::move(*person))));
+        with_webhooks(token_authenticator(std::move(*agent), std::move(*person))));
     service_->add_routes(*server_);
     return {};
   }
@@ -258,22 +286,33 @@ class Controller {
     cluster_.emplace(loop_.get_executor(), std::move(*config), clock_, std::move(cluster));
     options.tls = cluster_->tls();
     server_.emplace(loop_.get_executor(), std::move(options));
-    server_->authenticator(with_notifier(notifier_, cluster_->authenticator()));
+    server_->authenticator(with_webhooks(cluster_->authenticator()));
     service_->authority(
         [this](http::Identity who, std::string verb, std::set<std::string> namespaces) {
           return cluster_->access().may(std::move(who), std::move(verb), std::move(namespaces));
         },
         [this] { return cluster_->leadership(); });
-    if (options_.journaled) {
-      RunLogOptions logs{.ns = options_.ns, .writer = options_.identity + "/" + random_word()};
-      logs.displaced = [this](const std::string&) { leave(ClusterSide::End::kDeposed); };
-      service_->journal(std::make_unique<RunLogStore>(loop_.get_executor(), cluster_->config(),
-                                                      clock_, std::move(logs)));
-    }
+    service_->config_maps(
+        [this](http::Identity who, std::string ns, std::string name, std::string key) {
+          return cluster_->access().config_map(std::move(who), std::move(ns), std::move(name),
+                                               std::move(key));
+        });
+    if (options_.journaled) journal();
     service_->readiness([this] { return cluster_->not_ready(); });
     service_->add_routes(*server_);
     cluster_->add_routes(*server_);
     return {};
+  }
+
+  void journal() {
+    const std::string writer = options_.identity + "/" + random_word();
+    RunLogOptions logs{.ns = options_.ns, .writer = writer};
+    logs.displaced = [this](const std::string&) { leave(ClusterSide::End::kDeposed); };
+    DayLogOptions days{.ns = options_.ns, .writer = writer, .displaced = logs.displaced};
+    service_->journal(std::make_unique<RunLogStore>(loop_.get_executor(), cluster_->config(),
+                                                    clock_, std::move(logs)),
+                      std::make_unique<DayLogStore>(loop_.get_executor(), cluster_->config(),
+                                                    clock_, std::move(days)));
   }
 
   awaitable<void> start() {
@@ -285,9 +324,11 @@ class Controller {
     if (ending_) co_return;
     if (auto started = server_->start(); !started) co_return give_up(started.error());
     service_->start();
-    if (!options_.policy.empty() || !options_.monitoring.empty()) spawn(watch_files());
+    if (!options_.policy.empty() || !options_.monitoring.empty() || !options_.chat_token.empty())
+      spawn(watch_files());
     if (cluster_) {
-      auto started = cluster_->start(*service_, [this](ClusterSide::End why) { leave(why); });
+      auto started = cluster_->start(*service_, service_->days(),
+                                     [this](ClusterSide::End why) { leave(why); });
       if (!started) co_return give_up(started.error());
     }
     audit({.via = "start", .verb = "begin"});
@@ -353,7 +394,7 @@ class Controller {
   boost::asio::signal_set signals_, hang_up_;
   PolicyFile policy_file_;
   MonitoringFile monitoring_file_;
-  std::string notifier_, notifier_file_;  // the token of notifications; empty: the door is closed
+  NotifierToken notifier_, chat_;
   boost::asio::steady_timer file_timer_;
   Rules rules_;
   AuditBudget webhook_lines_{{.burst = 100, .per_second = 5}, {.burst = 400, .per_second = 20}};

@@ -58,6 +58,10 @@ cxxopts::Options description() {
       "file of the token by which Alertmanager's webhook is let in; without it "
       "notifications.token in the state folder, in a cluster nobody",
       cxxopts::value<std::string>(), "FILE");
+  add("chat-token",
+      "file of the token by which a chat writes notes into game days (docs/gameday.md); without it "
+      "none does",
+      cxxopts::value<std::string>(), "FILE");
   add("audit-log",
       "file that gets a line for each decision and change of state (docs/audit.md), opened again "
       "on "
@@ -163,6 +167,7 @@ Result<std::optional<Options>> parse_options(int argc, char** argv) {
     if (auto good = api::names_differ(options.endpoints); !good)
       return fail(std::move(good.error()));
     if (given.count("monitoring") != 0) options.monitoring = given["monitoring"].as<std::string>();
+    if (given.count("chat-token") != 0) options.chat_token = given["chat-token"].as<std::string>();
     if (given.count("notifications-token") != 0)
       options.notifications_token = given["notifications-token"].as<std::string>();
     options.kubernetes = given.count("kubernetes") != 0;

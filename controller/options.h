@@ -29,6 +29,8 @@ struct Options {
   // File of the token by which Alertmanager's webhook is let in; empty: in a cluster nobody, else
   // notifications.token of the state folder.
   std::string notifications_token;
+  // File of the token by which a chat writes notes of game days; empty: nobody.
+  std::string chat_token;
   std::chrono::milliseconds lease{3000};  // how long a fault goes on without word of a controller
   bool journaled = false;                 // --store kubernetes
   bool kubernetes = false;

@@ -15,8 +15,8 @@ class WatchedText {
   WatchedText(std::string path, std::string what)
       : path_(std::move(path)), what_(std::move(what)) {}
 
-  // The text when it is another one than at the last call; nothing when it is the same. Errors (the
-  // file cannot be read): once until it can be read again.
+  // The text when it is another one than at the last call, or could not be read then; nothing when
+  // it is the same. Errors (the file cannot be read): once until it can be read again.
   Result<std::optional<std::string>> look();
   [[nodiscard]] const std::string& path() const { return path_; }
 

@@ -11,6 +11,8 @@
 #include "api/codec.h"
 #include "api/report.h"
 #include "demo/program.h"
+#include "demo/recovery.h"
+#include "demo/run.h"
 #include "demo/words.h"
 #include "testbed/cluster.h"
 
@@ -19,13 +21,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
-
-std::string read_file(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 // The phases as the report has them, on the stopwatch's clock.
 struct Phases {
@@ -65,32 +60,6 @@ Measured measured(const Prober& prober, const Phases& phases) {
   return {prober.between(phases.baseline, phases.fault - milliseconds(600)),
           prober.between(phases.fault, phases.fault_end),
           prober.between(phases.recovery, phases.end)};
-}
-
-struct Ran {
-  int status = 0;
-  api::Report report;
-};
-
-// faultline run, seen by the person as it goes.
-Ran run(const Stage& stage, const std::string& name) {
-  const std::string file = stage.experiments + "/" + name + ".yaml";
-  const std::string folder = stage.reports + "/" + name;
-  std::filesystem::remove_all(folder);
-  typed("faultline run " + file + " --pods pods.yaml --report " + folder + " --yes");
-  auto child = testbed::launch({stage.programs + "/faultline", "run", file, "--pods",
-                                stage.shop.pods_file(), "--report", folder, "--yes"});
-  Ran ran;
-  ran.status = finish(child);
-  if (!std::filesystem::exists(folder + "/report.json"))
-    throw std::runtime_error("faultline run ended with " + std::to_string(ran.status) +
-                             " and left no report");
-  auto report = api::from_json_text<api::Report>(read_file(folder + "/report.json"));
-  if (!report)
-    throw std::runtime_error("faultline run ended with " + std::to_string(ran.status) +
-                             " and left a report that cannot be read: " + report.error().message);
-  ran.report = std::move(*report);
-  return ran;
 }
 
 const api::InjectionReport& only_injection(const api::Report& report) {
@@ -178,7 +147,7 @@ bool slow_payments(const Stage& stage) {
 }
 
 bool refused_connects(const Stage& stage) {
-  heading("2. Every second connection to payments is refused");
+  heading("3. Every second connection to payments is refused");
   paragraph(
       "Half of the connect() calls of checkout fail with ECONNREFUSED, as if payments were "
       "restarting. No packet is touched: the kernel refuses before it sends one. nginx answers 502 "
@@ -207,62 +176,6 @@ bool refused_connects(const Stage& stage) {
 namespace {
 
 constexpr milliseconds kStep{5};  // of the stopwatch around the kill
-constexpr milliseconds kSlow{80}, kFast{40};
-
-// What the stopwatch saw of the agent's death.
-struct Recovery {
-  std::optional<Probe> first_fast;  // that began after the kill
-  std::size_t under_way = 0;        // at the kill
-  nanoseconds last_of_them{};       // from the kill to the end of the last
-};
-
-Recovery recovery_after(const Prober& prober, Steady::time_point kill) {
-  Recovery seen;
-  for (const Probe& probe : prober.between(kill - std::chrono::seconds(5), Steady::now())) {
-    if (probe.begin < kill && probe.end() > kill) {
-      ++seen.under_way;
-      seen.last_of_them = std::max(seen.last_of_them, nanoseconds(probe.end() - kill));
-    }
-    if (probe.begin >= kill && probe.status == 200 && probe.took < kFast &&
-        (!seen.first_fast || probe.begin < seen.first_fast->begin))
-      seen.first_fast = probe;
-  }
-  return seen;
-}
-
-// Returns the median before. Throws std::runtime_error when the fault does not come.
-nanoseconds wait_until_slow(const Prober& checkout, const testbed::Child& run,
-                            const std::string& log, Steady::time_point start) {
-  nanoseconds before{};
-  const auto is_slow = [&] {
-    const auto now = Steady::now();
-    if (median(checkout.between(now - milliseconds(500), now)) > kSlow) return true;
-    before = median(checkout.between(start, now));
-    return testbed::has_ended(run);
-  };
-  if (!wait_for(is_slow, milliseconds(20'000)) || testbed::has_ended(run))
-    throw std::runtime_error("the fault does not come; faultline run said:\n" + read_file(log));
-  pause(milliseconds(1000));
-  return before;
-}
-
-bool fast_again(const Prober& checkout, Steady::time_point kill) {
-  const Recovery seen = recovery_after(checkout, kill);
-  if (!seen.first_fast) return claim(false, "No request that began after the kill was fast again.");
-  const auto after = median(checkout.between(kill + milliseconds(500), Steady::now()));
-  bool good = claim(
-      seen.first_fast->end() - kill < milliseconds(500),
-      "The first request that was fast again began " + ms_words(seen.first_fast->begin - kill) +
-          " after the kill and was answered " + ms_words(seen.first_fast->end() - kill) +
-          " after it. (The stopwatch asks every " + std::to_string(kStep.count()) + " ms.)");
-  if (seen.under_way > 0)
-    note(std::to_string(seen.under_way) +
-         " of its requests were under way. What waited in the delay line went down with the agent; "
-         "TCP sends that again, as after any loss: the last of them ended " +
-         ms_words(seen.last_of_them) + " after the kill.");
-  good &= claim(after < kFast, "checkout takes " + ms_words(after) + " since.");
-  return good;
-}
 
 // Of the run whose agent died. The controller must notice by itself.
 bool closed_truthfully(testbed::Child& run, const std::string& report_folder) {
@@ -280,7 +193,7 @@ bool closed_truthfully(testbed::Child& run, const std::string& report_folder) {
 }  // namespace
 
 bool killed_agent(const Stage& stage) {
-  heading("3. The agent is killed in the middle of a fault");
+  heading("4. The agent is killed in the middle of a fault");
   paragraph(
       "A controller and an agent run as processes of their own now, and payments gets its 50 ms "
       "again, for a minute. Then the agent gets kill -9: nobody is left who could clean up. But "
@@ -304,16 +217,20 @@ bool killed_agent(const Stage& stage) {
   std::filesystem::remove_all(folder);
   typed("faultline run " + file + " --controller " + cluster.url() + " --yes &");
   auto run = faultline({"run", file, "--report", folder, "--yes"}, {state + "/run.log"});
-  const nanoseconds before = wait_until_slow(*checkout, run, state + "/run.log", start);
+  const auto ended = [&] { return testbed::has_ended(run); };
+  const auto before = wait_until_slow(*checkout, ended, start);
+  if (!before)
+    throw std::runtime_error("the fault does not come; faultline run said:\n" +
+                             read_file(state + "/run.log"));
   const auto now = Steady::now();
-  paragraph("checkout took " + ms_words(before) + ", and takes " +
+  paragraph("checkout took " + ms_words(*before) + ", and takes " +
             ms_words(median(checkout->between(now - milliseconds(900), now))) + " now.");
 
   typed("kill -9 " + std::to_string(cluster.agent_pid()) + "    # faultline-agent");
   const auto kill = Steady::now();
   cluster.kill_agent();
   pause(milliseconds(3200));  // what was under way ends, or gives up
-  bool good = fast_again(*checkout, kill);
+  bool good = fast_again(*checkout, kill, kStep);
   good &= closed_truthfully(run, folder);
   typed("faultline report orphaned-fault --controller " + cluster.url());
   auto report = faultline({"report", "orphaned-fault"}, {});

@@ -18,6 +18,7 @@ struct Stage {
 };
 
 bool slow_payments(const Stage& stage);
+bool who_noticed(const Stage& stage);
 bool refused_connects(const Stage& stage);
 bool killed_agent(const Stage& stage);
 

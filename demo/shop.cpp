@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "demo/shop.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -10,6 +11,8 @@
 #include <stdexcept>
 
 #include "demo/program.h"
+#include "demo/run.h"
+#include "demo/till.h"
 
 namespace faultline::demo {
 namespace {
@@ -23,13 +26,6 @@ void write_file(const std::string& path, const std::string& text) {
   if (!out) throw std::runtime_error("cannot write " + path);
 }
 
-std::string read_file(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
 std::string nginx_config(const std::string& folder, const std::string& location) {
   std::string temp;
   for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
@@ -41,24 +37,35 @@ std::string nginx_config(const std::string& folder, const std::string& location)
 }
 
 // wrk sends as fast as it can; this makes four customers who think for 15 to 25 ms, so that the
-// machine is not saturated and a slow answer is the fault's and not the queue's.
+// machine is not saturated and a slow answer is the fault's and not the queue's. Those of a working
+// shop think for longer: together with the stopwatch they ask for a third of what payments can do.
 constexpr const char* kPace = "function delay() return math.random(15, 25) end\n";
+constexpr const char* kCalmPace = "function delay() return math.random(120, 160) end\n";
+// Of payments in a working shop.
+constexpr double kCpus = 0.15;
+constexpr std::chrono::microseconds kWork{1000};  // of CPU time, an order
 
 }  // namespace
 
-Shop::Shop()
+Shop::Shop(Kind kind)
     : payments_(network_, "payments"),
       checkout_(network_, "checkout"),
       customers_(network_, "customers"),
       catalog_(network_, "catalog"),
+      kind_(kind),
       pods_file_(folder_.path() + "/pods.yaml") {
   write_pods_file();
-  start_nginx(payments_, "payments", "return 200 \"paid\\n\";");
+  const bool working = kind_ == Kind::kWorking;
+  if (working)
+    start_till();
+  else
+    start_nginx(payments_, "payments", "return 200 \"paid\\n\";");
   start_nginx(catalog_, "catalog", "return 200 \"shoes\\n\";");
   // Without keepalive in an upstream block nginx opens a new connection for each request.
   start_nginx(checkout_, "checkout",
-              "proxy_pass http://" + payments_.ip4() + ":" + std::to_string(kPort) + ";");
-  checkout_prober_ = ask_checkout(milliseconds(20));
+              "proxy_pass http://" + payments_.ip4() + ":" + std::to_string(kPort) + ";" +
+                  (working ? " proxy_connect_timeout 500ms; proxy_read_timeout 500ms;" : ""));
+  checkout_prober_ = ask_checkout(milliseconds(working ? 50 : 20));
   catalog_prober_ =
       std::make_unique<Prober>("/proc/self/ns/net", catalog_.ip4(), kPort, milliseconds(20));
   wait_until_open();
@@ -68,6 +75,8 @@ Shop::Shop()
 std::unique_ptr<Prober> Shop::ask_checkout(milliseconds interval) const {
   return std::make_unique<Prober>(customers_.netns_path(), checkout_.ip4(), kPort, interval);
 }
+
+std::string Shop::checkout_address() const { return checkout_.ip4() + ":" + std::to_string(kPort); }
 
 void Shop::write_pods_file() const {
   std::string text = "pods:\n";
@@ -96,9 +105,22 @@ void Shop::start_nginx(const testbed::TestPod& pod, const std::string& name,
   }));
 }
 
+void Shop::start_till() {
+  limits_.emplace(payments_.cgroup_path());
+  limits_->set_cpus(kCpus);
+  const std::string ledger = folder_.path() + "/ledger";
+  programs_.push_back(payments_.start([&]() -> int {
+    setsid();
+    // As busy neighbours in its cgroup have it, however urgent whoever started the demo is.
+    setpriority(PRIO_PROCESS, 0, 0);
+    limits_->join();
+    return serve_orders(kPort, kWork, ledger);
+  }));
+}
+
 void Shop::start_customers() {
   const std::string pace = folder_.path() + "/pace.lua";
-  write_file(pace, kPace);
+  write_file(pace, kind_ == Kind::kWorking ? kCalmPace : kPace);
   programs_.push_back(customers_.start([&]() -> int {
     setsid();
     testbed::become({"wrk", "--threads", "1", "--connections", "4", "--duration", "1h", "--script",

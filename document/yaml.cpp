@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
+#include <optional>
+#include <string>
 
 #include "base/printable.h"
 #include "base/quoted.h"
@@ -65,6 +68,55 @@ int line_of_too_many_directives(std::string_view text) {
              static_cast<int>(std::count(text.begin(), text.begin() + static_cast<long>(at), '\n'));
   }
   return 0;
+}
+
+// The four digits of "\\ud83d" at `at`, if the text has such an escape there.
+std::optional<unsigned> escaped_unit(std::string_view text, std::size_t at) {
+  constexpr std::size_t kLength = 6;
+  if (text.size() < at + kLength || text.substr(at, 2) != "\\u") return std::nullopt;
+  unsigned unit = 0;
+  const char* const begin = text.data() + at + 2;
+  const auto [end, error] = std::from_chars(begin, text.data() + at + kLength, unit, 16);
+  if (error != std::errc{} || end != begin + 4) return std::nullopt;
+  return unit;
+}
+
+// JSON writes what is beyond 16 bits as a pair of escapes, which YAML does not know: the same text
+// with each pair as one escape of YAML. Nothing: it has none, or is no JSON.
+std::optional<std::string> with_pairs_joined(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n", kBeforeText = "{[,:", kLow = "\\ud",
+                             kHigh = "\\uD";
+  const std::size_t first = text.find_first_not_of(kBlank);
+  if (first == text.npos || (text[first] != '{' && text[first] != '[')) return std::nullopt;
+  if (text.find(kLow) == text.npos && text.find(kHigh) == text.npos) return std::nullopt;
+  std::string joined;
+  bool quoted = false;
+  char before = '\0';  // the last byte outside of a text that is no blank
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char byte = text[at];
+    if (!quoted) {
+      if (byte == '\'' || byte == '#') return std::nullopt;
+      if (byte == '"' && kBeforeText.find(before) == kBeforeText.npos) return std::nullopt;
+      quoted = byte == '"';
+      if (kBlank.find(byte) == kBlank.npos) before = byte;
+    } else if (byte == '\\') {
+      const auto high = escaped_unit(text, at), low = escaped_unit(text, at + 6);
+      if (high && low && *high >= 0xd800 && *high < 0xdc00 && *low >= 0xdc00 && *low < 0xe000) {
+        char escape[16];
+        const unsigned point = 0x10000 + ((*high - 0xd800) << 10) + (*low - 0xdc00);
+        std::snprintf(escape, sizeof escape, "\\U%08x", point);
+        joined += escape;
+        at += 11;
+        continue;
+      }
+      joined += byte;
+      if (++at == text.size()) break;
+    } else if (byte == '"') {
+      quoted = false;
+    }
+    joined += text[at];
+  }
+  return joined;
 }
 
 class Parser {
@@ -215,7 +267,8 @@ YamlContent read_yaml(std::string_view text, const YamlOptions& options) {
   if (const int line = line_of_too_many_directives(text); line != 0)
     return refused(line, "more than " + std::to_string(kMostDirectives) + " %TAG directives");
   try {
-    return Reader(text, options).read();
+    const std::optional<std::string> joined = with_pairs_joined(text);
+    return Reader(joined ? std::string_view(*joined) : text, options).read();
   } catch (const std::exception& e) {  // of Boost.JSON: no memory, or a text longer than it takes
     return refused(0, std::string("not valid YAML: ") + e.what());
   }

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/run_record.h"
@@ -46,6 +47,9 @@ struct BandResult {
 [[nodiscard]] std::vector<api::TimelineEntry> timeline_of(
     const api::RunRecord& record, const std::vector<api::InjectionReport>& injections,
     const BandResult& bands);
+// How the text of a recovery ends that was measured and did not come.
+inline constexpr std::string_view kNotBack =
+    "was not back in its baseline band when measuring ended";
 // `unseen`: what of the fault phase was not measured on targets and observed pods, see
 // unseen_words().
 [[nodiscard]] api::RecoveryReport recovery_of(const BandResult& bands, bool has_faults,

@@ -170,7 +170,7 @@ api::RecoveryReport recovery_of(const BandResult& bands, bool has_faults,
         "from the last injected event until every effect was back in its baseline band, " +
         bands.last_what + " last (measured in windows of 1 s)";
   } else if (bands.recovery_measured) {
-    recovery.text = bands.last_what + " was not back in its baseline band when measuring ended";
+    recovery.text = bands.last_what + " " + std::string(kNotBack);
   } else {
     recovery.text = "not known: " + bands.last_what + " was not measured after the fault";
   }

@@ -154,15 +154,17 @@ std::vector<api::ExpectationReport> monitoring_expectations(
   std::vector<api::ExpectationReport> out;
   for (std::size_t i = 0; i < expect.alerts.size(); ++i) {
     const std::string text = "alert " + expect.alerts[i].name + " within " +
-                             seconds_words(expect.alerts[i].within.seconds());
+                             exact_seconds_words(expect.alerts[i].within.seconds());
     if (!record.monitoring || i >= detections.size()) {
       out.push_back({text, false, unasked});
       continue;
     }
-    const std::string words = detection_words(detections[i]);
-    out.push_back(
-        {text, noticed(detections[i].verdict),
-         std::string(detection_word(detections[i].verdict)) + (words.empty() ? "" : ": " + words)});
+    // The steps are told with the alert itself.
+    const api::DetectionReport& found = detections[i];
+    std::string measured(detection_word(found.verdict));
+    if (found.seconds) measured += " after " + seconds_words(*found.seconds);
+    if (!noticed(found.verdict) && !found.reason.empty()) measured += ": " + found.reason;
+    out.push_back({text, noticed(found.verdict), std::move(measured)});
   }
   for (std::size_t i = 0; i < expect.signals.size(); ++i) {
     const std::string text = expect.signals[i].promql + " equals " + expect.signals[i].equals;

@@ -91,10 +91,16 @@ struct Judge {
       const auto longest = std::ranges::max_element(out.steps, {}, [](const auto& step) {
         return step.name == "group" ? -1.0 : step.seconds.value_or(-1);
       });
+      const std::string gap = gap_words(instance.source, episode.firing);
       reasons.push_back("fired after " + seconds_words(*out.seconds) + ", expected within " +
-                        exact_seconds_words(*out.within) + "; most of it: " + longest->cause);
+                        exact_seconds_words(*out.within) + "; " +
+                        (gap.empty() ? "most of it: " + longest->cause : gap));
     }
-    if (fired > 1) reasons.push_back("fired " + count_words(fired) + " times");
+    if (fired > 1) {
+      reasons.push_back("fired " + count_words(fired) + " times");
+      if (const std::string anew = restart_words(instance.source); !anew.empty())
+        reasons.push_back(anew);
+    }
     if (const std::string anew = began_anew(instance, episode.firing); !anew.empty())
       reasons.push_back(anew);
     out.reason = join(reasons, "; ");
@@ -133,11 +139,12 @@ struct Judge {
     return join(words, "; ");
   }
 
-  // The times after the first injected event in which a source was away, in words.
-  [[nodiscard]] std::string gap_words(const std::string& source) const {
+  // The times from the first injected event to `until` in which a source was away, in words.
+  [[nodiscard]] std::string gap_words(const std::string& source,
+                                      const api::Timestamp& until) const {
     std::vector<std::string> words;
     for (const api::MonitoringGap& gap : record.gaps)
-      if (gap.source == source && times.first_injected < gap.to && gap.from < times.end)
+      if (gap.source == source && times.first_injected < gap.to && gap.from < until)
         words.push_back(gap.source + " could not be asked from " + time_words(gap.from) + " to " +
                         time_words(gap.to) + ": " + gap.reason);
     if (words.size() > 3) words.resize(3);
@@ -194,9 +201,17 @@ struct Judge {
     out.reason = why_missed(*rule, seen, nearest, labels);
     // It was away and did not stop: what it evaluated meanwhile is not known. One that was started
     // anew evaluated nothing, which is known.
-    if (const std::string gap = gap_words(rule->source); !gap.empty()) {
+    if (const std::string gap = gap_words(rule->source, times.end); !gap.empty()) {
       if (restart_words(rule->source).empty()) out.verdict = DetectionVerdict::unknown;
       out.reason += "; " + gap;
+    }
+    // The expression was true for long enough, and Prometheus has nothing of the alert.
+    if (nearest == nullptr && seen.held > 0 && seen.times_true <= 1 &&
+        seen.longest > for_on_grid(*rule) + 2 * rule->evaluationInterval) {
+      out.verdict = DetectionVerdict::unknown;
+      out.reason +=
+          "; it should have fired, and Prometheus stored nothing of it: was the rule changed or "
+          "removed meanwhile?";
     }
     // Nothing was seen of it at all: that it did not fire is not known.
     if (seen.asked == 0 && seen.unknown > 0) {
@@ -297,6 +312,16 @@ struct Judge {
 
   // ---- what nobody expected ----
 
+  // It fired before the first injected event, too, and a Prometheus that is started anew has
+  // nothing of it for some evaluations.
+  [[nodiscard]] bool began_anew_by_restart(const Instance& instance) const {
+    return !restart_words(instance.source).empty() &&
+           std::ranges::any_of(instance.episodes, [&](const Episode& episode) {
+             return episode.firing.set() && episode.firing < times.first_injected &&
+                    (!episode.end.set() || times.first_injected < episode.end);
+           });
+  }
+
   void add_false_alarms(std::vector<api::DetectionReport>& out, const api::Expect& expect) const {
     if (!times.first_injected.set()) return;
     std::size_t found = 0;
@@ -304,7 +329,7 @@ struct Judge {
       const bool expected = std::ranges::any_of(expect.alerts, [&](const api::ExpectAlert& one) {
         return one.name == instance.alert && has_labels(instance.labels, one.labels);
       });
-      if (expected) continue;
+      if (expected || began_anew_by_restart(instance)) continue;
       for (const Episode& episode : instance.episodes) {
         if (!episode.firing.set() || episode.since() < times.first_injected ||
             times.end < episode.firing)

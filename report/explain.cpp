@@ -134,10 +134,15 @@ std::string explain(const api::SyscallLatency& f) {
                  : "The calling thread sleeps; other threads go on.");
 }
 std::string explain(const api::CpuPressure& f) {
-  return plural(static_cast<std::uint64_t>(f.workers), "busy worker", "busy workers") +
-         " in the pod's cgroup compete for its CPU time. What computes gets slower, and is "
-         "throttled "
-         "sooner where the pod has a CPU limit.";
+  const std::string who =
+      f.percent ? "Busy workers in the pod's cgroup ask for " + length_words(*f.percent) +
+                      " % of the pod's CPU limit together, or of the node's CPUs where it has "
+                      "none, and compete with the pod for CPU time."
+      : f.workers.value_or(1) == 1
+          ? "1 busy worker in the pod's cgroup competes with it for CPU time."
+          : plural(static_cast<std::uint64_t>(*f.workers), "busy worker", "busy workers") +
+                " in the pod's cgroup compete with it for CPU time.";
+  return who + " What computes gets slower, and is throttled sooner where the pod has a CPU limit.";
 }
 std::string explain(const api::MemoryPressure& f) {
   return f.bytes.format() +

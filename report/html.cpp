@@ -291,15 +291,7 @@ std::string where(const api::Report& report, const std::string& yaml) {
 std::string to_html(const api::Report& foreign, const api::RunRecord& record) {
   const api::Report report = shown(foreign);
   const std::string& name = report.experiment.metadata.name;
-  std::string out =
-      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<meta name=\"color-scheme\" content=\"light dark\">\n"
-      // The browser itself refuses any request that might slip in.
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-      "'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">\n"
-      "<link rel=\"icon\" href=\"data:,\">\n<title>" +
-      escape((name.empty() ? report.run : name) + ": " + headline(report)) + "</title>\n<style>";
+  std::string out = html_head((name.empty() ? report.run : name) + ": " + headline(report), true);
   out += web::kUplotCss;
   out += web::kReportCss;
   out += "</style>\n</head>\n<body>\n<main>\n";

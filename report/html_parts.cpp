@@ -140,6 +140,17 @@ std::string escape(std::string_view text) {
   return out;
 }
 
+std::string html_head(std::string_view title, bool scripts) {
+  return "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+         "<meta name=\"color-scheme\" content=\"light dark\">\n"
+         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+         "'unsafe-inline'; " +
+         std::string(scripts ? "script-src 'unsafe-inline'; " : "") +
+         "img-src data:\">\n<link rel=\"icon\" href=\"data:,\">\n<title>" + escape(title) +
+         "</title>\n<style>";
+}
+
 std::string typeset(std::string_view text) {
   const auto is_digit = [&](std::size_t i) {
     return i < text.size() && text[i] >= '0' && text[i] <= '9';

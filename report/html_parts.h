@@ -16,6 +16,10 @@ namespace faultline::report {
 // Our own sentences: escaped, with a true plus-minus and micro sign, and numbers that do not break.
 [[nodiscard]] std::string typeset(std::string_view text);
 
+// A page up to its style sheet, for which the browser itself refuses any request. `title` is text;
+// `scripts`: what is in the page may run.
+[[nodiscard]] std::string html_head(std::string_view title, bool scripts);
+
 // A cell holds finished HTML; use escape() for text.
 struct Column {
   std::string_view name;

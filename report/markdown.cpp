@@ -3,6 +3,7 @@
 
 #include "api/codec.h"
 #include "report/format.h"
+#include "report/markdown_parts.h"
 #include "report/noticed.h"
 #include "report/report.h"
 #include "report/shown.h"
@@ -12,31 +13,6 @@ namespace faultline::report {
 namespace {
 
 constexpr std::size_t kTelling = 8;
-
-// Names come from clusters: nothing in them may end a cell or start markup, nor become a link that
-// nobody meant. `text` is one line, see shown().
-std::string cell(std::string_view text) {
-  constexpr std::string_view kMarks = "|`*_\\[]#~$";
-  std::string out;
-  if (text.starts_with("- ") || text.starts_with("+ ")) out += '\\';  // the beginning of a list
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (kMarks.find(c) != kMarks.npos) out += '\\';
-    if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '&')
-      out += "&amp;";
-    else if (c == ':' && text.substr(i + 1).starts_with("//"))
-      out += "&#58;";
-    else if (c == '.' && text.substr(0, i).ends_with("www"))
-      out += "&#46;";
-    else
-      out += c;
-  }
-  return out;
-}
 
 // Between <pre> and </pre>, where quotes are quotes.
 std::string in_pre(std::string_view text) {
@@ -54,31 +30,12 @@ std::string in_pre(std::string_view text) {
   return out;
 }
 
-using Row = std::vector<std::string>;
-
-// Columns whose head begins with '>' hold numbers and are set to the right.
-void table(std::string& out, const Row& head, const std::vector<Row>& rows) {
-  std::string line = "|", rule = "|";
-  for (const std::string& name : head) {
-    const bool number = name.starts_with('>');
-    line += " " + (number ? name.substr(1) : name) + " |";
-    rule += number ? " ---: |" : " --- |";
-  }
-  out += line + "\n" + rule + "\n";
-  for (const Row& row : rows) {
-    out += "|";
-    for (const std::string& text : row) out += " " + (text.empty() ? " " : cell(text)) + " |";
-    out += "\n";
-  }
-  out += "\n";
-}
-
 void head(const api::Report& report, std::string& out) {
   const std::string& name = report.experiment.metadata.name;
-  out += "# " + cell(name.empty() ? report.run : name) + ": " + headline(report) + "\n\n";
+  out += "# " + md_text(name.empty() ? report.run : name) + ": " + headline(report) + "\n\n";
   const std::string& purpose = report.experiment.spec.purpose;
-  if (!purpose.empty()) out += "> " + cell(purpose) + "\n\n";
-  out += cell(summary(report)) + "\n\n";
+  if (!purpose.empty()) out += "> " + md_text(purpose) + "\n\n";
+  out += md_text(summary(report)) + "\n\n";
 }
 
 void expectations(const api::Report& report, std::string& out) {
@@ -86,10 +43,10 @@ void expectations(const api::Report& report, std::string& out) {
   out +=
       "## What was expected\n\nEach line is a bound from the experiment, held against what the "
       "kernel measured while the fault acted.\n\n";
-  std::vector<Row> rows;
+  std::vector<MdRow> rows;
   for (const api::ExpectationReport& e : report.expectations)
     rows.push_back({e.met ? "met" : "missed", e.text, e.measured});
-  table(out, {"", "expected", ">measured"}, rows);
+  md_table(out, {"", "expected", ">measured"}, rows);
 }
 
 std::string after(const std::optional<double>& seconds) {
@@ -103,7 +60,7 @@ void did_anyone_notice(const api::Report& report, std::string& out) {
     out +=
         "Seconds count from the first injected event. *Floor* is the earliest that the settings of "
         "the monitoring allow.\n\n";
-    std::vector<Row> rows, steps;
+    std::vector<MdRow> rows, steps;
     for (const api::DetectionReport& d : report.detections) {
       rows.push_back({std::string(detection_word(d.verdict)), alert_words(d),
                       after(after_injection(report, d.pendingAt)), after(d.seconds), after(d.floor),
@@ -113,18 +70,19 @@ void did_anyone_notice(const api::Report& report, std::string& out) {
         steps.push_back(
             {alert_words(d), step.name, after(step.seconds), after(step.floor), step.cause});
     }
-    table(out, {"", "alert", ">pending", ">firing", ">floor", ">told", "whom", ">resolved", "why"},
-          rows);
-    if (!steps.empty()) table(out, {"alert", "step", ">took", ">floor", "because of"}, steps);
+    md_table(out,
+             {"", "alert", ">pending", ">firing", ">floor", ">told", "whom", ">resolved", "why"},
+             rows);
+    if (!steps.empty()) md_table(out, {"alert", "step", ">took", ">floor", "because of"}, steps);
     for (const api::DetectionReport& d : report.detections)
       for (const std::string& hint : hint_words(d))
-        out += "- " + cell(alert_words(d)) + ": " + cell(hint) + ".\n";
+        out += "- " + md_text(alert_words(d)) + ": " + md_text(hint) + ".\n";
     out += "\n";
   }
-  std::vector<Row> rows;
+  std::vector<MdRow> rows;
   for (const api::SignalReport& s : report.signals)
     rows.push_back({std::string(signal_word(s.verdict)), signal_words(s)});
-  if (!rows.empty()) table(out, {"", "signal"}, rows);
+  if (!rows.empty()) md_table(out, {"", "signal"}, rows);
 }
 
 void injections(const api::Report& report, std::string& out) {
@@ -137,7 +95,7 @@ void injections(const api::Report& report, std::string& out) {
       "*Matched* are the events that the fault's filter chose, *hit* those it acted on. The "
       "interval holds the true rate in 95 of 100 runs; a fault is *confirmed* when what was "
       "asked agrees with what was counted.\n\n";
-  std::vector<Row> rows;
+  std::vector<MdRow> rows;
   for (const api::InjectionReport& row : report.injections) {
     std::string rate = row.rate ? percent_words(*row.rate) : "";
     if (row.rateCi95 && row.matched > 0)
@@ -151,27 +109,29 @@ void injections(const api::Report& report, std::string& out) {
                     count_words(row.injected), rate, added,
                     std::string(verdict_word(row.verdict))});
   }
-  table(out,
-        {"pod", "fault", "asked", ">matched", ">hit", "rate (95 % interval)", "added", "verdict"},
-        rows);
+  md_table(
+      out,
+      {"pod", "fault", "asked", ">matched", ">hit", "rate (95 % interval)", "added", "verdict"},
+      rows);
   for (const api::InjectionReport& row : report.injections) {
     if (!row.reason.empty())
-      out += "- " + cell(row.fault) + " on " + cell(row.pod) + ": " + cell(row.reason) + ".\n";
+      out += "- " + md_text(row.fault) + " on " + md_text(row.pod) + ": " + md_text(row.reason) +
+             ".\n";
     if (!row.mechanism.empty())
-      out += "- " + cell(row.fault) + " on " + cell(row.pod) + " was made by " +
-             cell(row.mechanism) + ".\n";
-    if (row.link) out += "- " + cell(link_words(*row.link)) + ".\n";
+      out += "- " + md_text(row.fault) + " on " + md_text(row.pod) + " was made by " +
+             md_text(row.mechanism) + ".\n";
+    if (row.link) out += "- " + md_text(link_words(*row.link)) + ".\n";
     for (const auto& [name, n] : row.byErrno)
-      out += "- Applications of " + cell(row.pod) + " were told " + cell(name) + " " +
+      out += "- Applications of " + md_text(row.pod) + " were told " + md_text(name) + " " +
              plural(n, "time", "times") + ".\n";
     for (const auto& [name, n] : row.byCall)
-      out += "- " + cell(name) + " of " + cell(row.pod) + ": " + count_words(n.injected) + " of " +
-             count_words(n.matched) + " matched calls were hit.\n";
+      out += "- " + md_text(name) + " of " + md_text(row.pod) + ": " + count_words(n.injected) +
+             " of " + count_words(n.matched) + " matched calls were hit.\n";
   }
   out += "\n";
 }
 
-Row effect_row(const api::EffectReport& e) {
+MdRow effect_row(const api::EffectReport& e) {
   const api::Metric& metric = *api::find_metric(e.metric);
   const Telling figure = telling_figure(e);
   return {e.pod,
@@ -201,19 +161,19 @@ void effects(const api::Report& report, std::string& out) {
       "the median or the slow end, whichever changed more. No fault was armed on *control* pods: "
       "they show what moved for other reasons, and *against controls* is the change of the median "
       "or share less theirs.\n\n";
-  const Row columns{"pod",     "role",   "metric", "seen",          ">before",
-                    ">during", ">after", "change", "beyond chance", "against controls"};
+  const MdRow columns{"pod",     "role",   "metric", "seen",          ">before",
+                      ">during", ">after", "change", "beyond chance", "against controls"};
   const std::vector<const api::EffectReport*> telling = telling_effects(report, kTelling);
-  std::vector<Row> rows;
+  std::vector<MdRow> rows;
   for (const api::EffectReport* e : telling) rows.push_back(effect_row(*e));
-  table(out, columns, rows);
+  md_table(out, columns, rows);
   for (const api::EffectReport* e : moved_controls(report))
-    out += "- " + cell(moved_control_words(*e)) + "\n";
+    out += "- " + md_text(moved_control_words(*e)) + "\n";
   for (const api::Metric* metric : metrics_told(telling))
-    out += "- *" + cell(metric->name) + "*: " + cell(metric->help) + ".\n";
+    out += "- *" + md_text(metric->name) + "*: " + md_text(metric->help) + ".\n";
   out += "\n";
 
-  std::vector<Row> tails;
+  std::vector<MdRow> tails;
   for (const api::EffectReport* e : ranked_effects(report)) {
     const api::Metric& metric = *api::find_metric(e->metric);
     if (metric.kind != api::MetricKind::kHistogram) continue;
@@ -231,15 +191,15 @@ void effects(const api::Report& report, std::string& out) {
     out +=
         "### Latencies in full\n\nHalf of the values are at or under p50, 99 of 100 at or under "
         "p99. Quantiles are right to 1.6 %, the maximum as it was seen.\n\n";
-    table(out, {"pod", "metric", "seen", "phase", ">values", ">p50", ">p90", ">p99", ">max"},
-          tails);
+    md_table(out, {"pod", "metric", "seen", "phase", ">values", ">p50", ">p90", ">p99", ">max"},
+             tails);
   }
   if (report.effects.size() > rows.size()) {
     out +=
         "<details><summary>Every effect (" + count_words(report.effects.size()) + ")</summary>\n\n";
-    std::vector<Row> all;
+    std::vector<MdRow> all;
     for (const api::EffectReport* e : ranked_effects(report)) all.push_back(effect_row(*e));
-    table(out, columns, all);
+    md_table(out, columns, all);
     out += "</details>\n\n";
   }
 }
@@ -249,33 +209,33 @@ void timeline(const api::Report& report, std::string& out) {
   out +=
       "## When\n\nSeconds count from the moment the run was asked for. All times are on the "
       "controller's clock.\n\n";
-  std::vector<Row> rows;
+  std::vector<MdRow> rows;
   for (const api::TimelineEntry& entry : report.timeline)
     rows.push_back({entry.monotonic ? offset_words(*entry.monotonic) : "", entry.name,
                     entry.at.format(), entry.detail});
-  table(out, {">after", "what", "at (UTC)", ""}, rows);
+  md_table(out, {">after", "what", "at (UTC)", ""}, rows);
   if (!report.recovery.text.empty())
     out += "Recovery: " + (report.recovery.seconds ? recovery_words(report) + " " : "") +
-           cell(report.recovery.text) + ".\n\n";
+           md_text(report.recovery.text) + ".\n\n";
 }
 
 void honesty(const api::Report& report, std::string& out) {
   out += "## What was left, and what is not known\n\n";
-  out += "- Residue: " + cell(residue_words(report)) +
+  out += "- Residue: " + md_text(residue_words(report)) +
          (report.residue && report.residue->empty()
               ? " (each node looked for programs, devices and rules of ours after the run)"
               : "") +
          ".\n";
   if (report.gaps.empty()) out += "- Gaps: none; everything was measured throughout.\n";
   for (const api::Gap& gap : report.gaps) {
-    Row where;
+    MdRow where;
     for (const std::string* part : {&gap.node, &gap.pod, &gap.metric})
-      if (!part->empty()) where.push_back(cell(*part));
+      if (!part->empty()) where.push_back(md_text(*part));
     out += "- Gap";
     if (!where.empty()) out += " on " + join(where, ", ");
     if (gap.from.set()) out += ", " + gap.from.format();
     if (gap.to.set()) out += " to " + gap.to.format();
-    out += ": " + cell(gap_words(gap)) + ".\n";
+    out += ": " + md_text(gap_words(gap)) + ".\n";
   }
   out += "\n";
 }
@@ -285,18 +245,18 @@ void where(const api::Report& report, const std::string& yaml, std::string& out)
     out +=
         "## Where\n\nThe clock offset is the node's clock minus the controller's, and is taken "
         "out of every time above.\n\n";
-    std::vector<Row> rows;
+    std::vector<MdRow> rows;
     for (const api::ReportNode& node : report.nodes)
       rows.push_back({node.name, node.kernel + " " + node.arch, node.agentVersion,
                       join(node.mechanisms, ", "),
                       change_words(*api::find_metric("tcp.rtt"), node.clockOffset) + " +- " +
                           seconds_words(node.clockUncertainty, 2)});
-    table(out, {"node", "kernel", "agent", "mechanisms", "clock offset"}, rows);
+    md_table(out, {"node", "kernel", "agent", "mechanisms", "clock offset"}, rows);
   }
   // Not a fence of backticks: what is between those reaches a viewer that knows no fences as HTML.
   out += "<details><summary>The experiment</summary>\n\n<pre lang=\"yaml\"><code>" + in_pre(yaml) +
          "</code></pre>\n\n</details>\n\n";
-  out += "Run " + cell(report.run) + ".\n";
+  out += "Run " + md_text(report.run) + ".\n";
 }
 
 }  // namespace

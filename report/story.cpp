@@ -149,11 +149,16 @@ std::string_view done_word(std::string_view fault) {
   if (fault == "networkReorder") return "reordered";
   if (fault == "tcpReset") return "reset";
   if (fault == "socketError" || fault == "syscallError") return "failed";
+  if (fault == "cpuPressure") return "ms of CPU time got";
   return "injected";
 }
 
 std::string acted_words(const api::InjectionReport& row) {
   if (row.matched == 0) return "0 matched";
+  if (row.fault == "cpuPressure")
+    return "asked for " + count_words(row.matched) + " ms of CPU time, got " +
+           count_words(row.injected) + " ms" +
+           (row.rate ? " = " + percent_words(*row.rate) : std::string());
   std::string text = count_words(row.matched) + " matched, " + count_words(row.injected) + " " +
                      std::string(done_word(row.fault));
   if (row.link && row.link->dropped > 0)

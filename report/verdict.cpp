@@ -21,6 +21,8 @@ constexpr double kLeastBusy = 0.1;  // seconds
 // Of the phase; or so much less than the phase, because arming takes its time in a short one.
 constexpr double kLeastArmed = 0.9;
 constexpr double kArming = 0.5;  // seconds
+// Of the CPU time that workers were to ask for: so much nobody asked for before it is told.
+constexpr double kNotAsked = 0.1;
 
 struct Asked {
   std::optional<double> rate;
@@ -171,6 +173,46 @@ void judge_link(const Asked& asked, const api::InjectionStatus& status, api::Inj
                      percent_words(kBitRateTolerance) + ")");
 }
 
+// Of a fault that acts on packets or calls.
+void judge_events(const Asked& asked, const api::InjectionStatus& status, api::InjectionReport& row,
+                  std::vector<std::string>& faults) {
+  judge_rate(asked, status, row, faults);
+  if (asked.bits_per_second) judge_link(asked, status, row, faults);
+  if (status.injected == 0 && asked.bits_per_second)
+    faults = {"none of " + plural(status.matched, "packet", "packets") +
+              " had to wait: the pod's traffic stayed below the limit"};
+  else if (status.injected == 0)
+    faults = {plural(status.matched, "event", "events") + " matched and none was hit"};
+  else if (asked.latency)
+    judge_latency(asked, status, row, faults);
+  if (status.lost > 0)
+    faults.push_back(plural(status.lost, "packet was", "packets were") +
+                     (asked.bits_per_second ? " lost beside those that the full queue dropped"
+                                            : " lost where only a delay was asked"));
+  if (static_cast<double>(status.stalled) > kRateTolerance * static_cast<double>(status.matched))
+    faults.push_back(plural(status.stalled, "packet", "packets") +
+                     " passed at once: the agent was stopped, late or had no memory for more");
+  if (status.errors > 0)
+    faults.push_back("the kernel refused our helper " + plural(status.errors, "time", "times") +
+                     "; those events passed unchanged");
+}
+
+// cpuPressure counts milliseconds of CPU time: matched were to be asked for, injected were got.
+// That the pod's limit or the node's other work left fewer than were asked is the pressure itself,
+// and no fault; that nobody asked for them is one.
+void judge_pressure(const api::InjectionStatus& status, std::vector<std::string>& faults) {
+  const auto of_asked = " of " + count_words(status.matched) + " ms of CPU time ";
+  if (status.injected == 0) faults.push_back("none" + of_asked + "were got");
+  if (status.lost > 0)
+    faults.push_back(count_words(status.lost) + of_asked +
+                     "were not asked for, since a worker had been killed");
+  if (static_cast<double>(status.stalled) > kNotAsked * static_cast<double>(status.matched))
+    faults.push_back(count_words(status.stalled) + of_asked +
+                     "were not asked for, since workers were stopped or frozen");
+  if (status.errors > 0)
+    faults.push_back(plural(status.errors, "worker", "workers") + " could not be started again");
+}
+
 // What left the line early when the fault ended is in no figure of the delay. What an agent took
 // with it is lost, and nobody counted it.
 void judge_end(const api::InjectionStatus& status, const JudgedPlace& place,
@@ -197,6 +239,7 @@ void judge_armed(const api::InjectionStatus& status, const JudgedPlace& place,
 void judge(const api::Fault& fault, const api::InjectionStatus& status, api::InjectionReport& row,
            const JudgedPlace& place) {
   const Asked asked = std::visit([](const auto& f) { return ask(f); }, fault.spec);
+  const bool pressure = std::holds_alternative<api::CpuPressure>(fault.spec);
   row.askedRate = asked.rate;
   row.askedLatency = asked.latency;
   if (status.state == api::InjectionState::blocked || !status.armedAt.set()) {
@@ -206,34 +249,21 @@ void judge(const api::Fault& fault, const api::InjectionStatus& status, api::Inj
   }
   if (status.matched == 0) {
     row.verdict = api::InjectionVerdict::no_traffic;
-    row.reason = place.bypass.empty()
-                     ? "nothing that the pod did matched the fault's filter while it was armed"
-                     : place.bypass;
+    row.reason =
+        place.bypass.empty()
+            ? pressure ? "the workers were never to begin"
+                       : "nothing that the pod did matched the fault's filter while it was armed"
+            : place.bypass;
     return;
   }
   row.rate = static_cast<double>(status.injected) / static_cast<double>(status.matched);
 
   std::vector<std::string> faults;
   if (!place.bypass.empty()) faults.push_back(place.bypass);
-  judge_rate(asked, status, row, faults);
-  if (asked.bits_per_second) judge_link(asked, status, row, faults);
-  if (status.injected == 0 && asked.bits_per_second)
-    faults = {"none of " + plural(status.matched, "packet", "packets") +
-              " had to wait: the pod's traffic stayed below the limit"};
-  else if (status.injected == 0)
-    faults = {plural(status.matched, "event", "events") + " matched and none was hit"};
-  else if (asked.latency)
-    judge_latency(asked, status, row, faults);
-  if (status.lost > 0)
-    faults.push_back(plural(status.lost, "packet was", "packets were") +
-                     (asked.bits_per_second ? " lost beside those that the full queue dropped"
-                                            : " lost where only a delay was asked"));
-  if (static_cast<double>(status.stalled) > kRateTolerance * static_cast<double>(status.matched))
-    faults.push_back(plural(status.stalled, "packet", "packets") +
-                     " passed at once: the agent was stopped, late or had no memory for more");
-  if (status.errors > 0)
-    faults.push_back("the kernel refused our helper " + plural(status.errors, "time", "times") +
-                     "; those events passed unchanged");
+  if (pressure)
+    judge_pressure(status, faults);
+  else
+    judge_events(asked, status, row, faults);
   judge_armed(status, place, faults);
   judge_end(status, place, faults);
   row.verdict = faults.empty() ? api::InjectionVerdict::confirmed : api::InjectionVerdict::partial;

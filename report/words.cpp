@@ -130,8 +130,12 @@ Parts asks(const api::SyscallLatency& f) {
   return parts;
 }
 Parts asks(const api::CpuPressure& f) {
-  return {plural(static_cast<std::uint64_t>(f.workers), "worker", "workers") + " at " +
-          number_words(f.load) + " % of a CPU each"};
+  if (!f.percent)
+    return {plural(static_cast<std::uint64_t>(f.workers.value_or(1)), "worker", "workers") +
+            " at " + length_words(f.load) + " % of a CPU each"};
+  Parts parts{length_words(*f.percent) + " % of the pod's CPU limit, else of the node's CPUs"};
+  if (f.load < 100) parts.push_back("at most " + length_words(f.load) + " % of a CPU a worker");
+  return parts;
 }
 Parts asks(const api::MemoryPressure& f) { return {f.bytes.format() + " of memory held"}; }
 Parts asks(const api::ProcessPause& f) {

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 #include "testbed/program.h"
 
@@ -28,21 +29,10 @@ void end(std::optional<Child>& child) noexcept {
 }  // namespace
 
 Cluster::Cluster(const std::string& programs, const std::string& folder,
-                 const std::string& pods_file, const std::string& pod)
-    : folder_(folder) {
-  const std::string port_file = folder + "/port";
-  controller_.emplace(launch({programs + "/faultline-controller", "--listen", "127.0.0.1:0",
-                              "--state-dir", folder, "--port-file", port_file},
-                             {log("controller")}));
-  int port = 0;
-  const auto listens = [&] { return std::ifstream(port_file) >> port || has_ended(*controller_); };
-  if (!wait_until(listens, milliseconds(10'000)) || port == 0) {
-    std::ifstream said(log("controller"));
-    std::ostringstream text;
-    text << said.rdbuf();
-    throw std::runtime_error("the controller does not listen; it said:\n" + text.str());
-  }
-  url_ = "http://127.0.0.1:" + std::to_string(port);
+                 const std::string& pods_file, const std::string& pod,
+                 std::vector<std::string> options)
+    : programs_(programs), folder_(folder), options_(std::move(options)) {
+  start_controller();
   agent_.emplace(launch({programs + "/faultline-agent", "--controller", url_, "--token-file",
                          folder + "/agent.token", "--node", "node", "--pods", pods_file},
                         {log("agent")}));
@@ -74,6 +64,37 @@ void Cluster::kill_agent() {
   agent_->signal(SIGKILL);
   agent_->wait();
   agent_.reset();
+}
+
+void Cluster::restart_controller() {
+  controller_->signal(SIGKILL);
+  controller_->wait();
+  controller_.reset();
+  start_controller();
+}
+
+void Cluster::start_controller() {
+  const std::string port_file = folder_ + "/port";
+  unlink(port_file.c_str());
+  std::vector<std::string> words{programs_ + "/faultline-controller",
+                                 "--listen",
+                                 "127.0.0.1:" + std::to_string(port_),
+                                 "--state-dir",
+                                 folder_,
+                                 "--port-file",
+                                 port_file};
+  words.insert(words.end(), options_.begin(), options_.end());
+  controller_.emplace(launch(words, {log("controller")}));
+  int port = 0;
+  const auto listens = [&] { return std::ifstream(port_file) >> port || has_ended(*controller_); };
+  if (!wait_until(listens, milliseconds(10'000)) || port == 0) {
+    std::ifstream said(log("controller"));
+    std::ostringstream text;
+    text << said.rdbuf();
+    throw std::runtime_error("the controller does not listen; it said:\n" + text.str());
+  }
+  port_ = port;
+  url_ = "http://127.0.0.1:" + std::to_string(port);
 }
 
 std::string Cluster::log(const std::string& program) const {

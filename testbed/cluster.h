@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "testbed/child.h"
 
@@ -12,10 +13,10 @@ namespace faultline::testbed {
 class Cluster {
  public:
   // `programs`: the folder of the executables. State and logs go to `folder`, which must exist.
-  // Returns when the agent has joined and the controller knows `pod`, one of the file. Throws
-  // std::runtime_error with what they said.
+  // `options`: more of the controller's. Returns when the agent has joined and the controller knows
+  // `pod`, one of the file. Throws std::runtime_error with what they said.
   Cluster(const std::string& programs, const std::string& folder, const std::string& pods_file,
-          const std::string& pod);
+          const std::string& pod, std::vector<std::string> options = {});
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
   // SIGTERM to the agent, then to the controller; SIGKILL to one that does not end within 5 s.
@@ -26,10 +27,16 @@ class Cluster {
   [[nodiscard]] pid_t agent_pid() const { return agent_->pid(); }
   // kill -9, and waits until the kernel has ended it.
   void kill_agent();
+  // kill -9, and a new one on the same port with the same state. Returns when it listens.
+  void restart_controller();
 
  private:
+  void start_controller();
   [[nodiscard]] std::string log(const std::string& program) const;
-  std::string folder_, url_;
+  const std::string programs_, folder_;
+  const std::vector<std::string> options_;
+  int port_ = 0;  // 0: any that is free
+  std::string url_;
   std::optional<Child> controller_, agent_;
 };
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +17,7 @@
 #include <thread>
 
 #include "agent/kernel/feature_probe.h"
+#include "agent/kernel/own_processes.h"
 #include "agent/kernel/undo_journal.h"
 
 namespace faultline::testbed {
@@ -49,6 +51,40 @@ std::string program_name(__u32 id) {
   return ok ? info.name : "";
 }
 
+pid_t parent_of(pid_t pid, std::string* state = nullptr) {
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  std::string text, own;
+  std::getline(stat, text);
+  std::istringstream rest(text.substr(text.rfind(')') + 1));
+  pid_t parent = 0;
+  rest >> (state != nullptr ? *state : own) >> parent;
+  return parent;
+}
+
+// Processes of faults inside pods, whoever started them, that have not ended.
+std::vector<pid_t> workers() {
+  std::vector<pid_t> pids;
+  std::error_code ec;
+  for (const auto& process : fs::directory_iterator("/proc", ec)) {
+    const std::string number = process.path().filename();
+    if (number.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::string name, state;
+    if (!(std::ifstream(process.path() / "comm") >> name) || name != agent::kOwnProcessName)
+      continue;
+    const auto pid = static_cast<pid_t>(std::stol(number));
+    parent_of(pid, &state);
+    if (state != "Z" && state != "X" && !state.empty()) pids.push_back(pid);
+  }
+  return pids;
+}
+
+// What the kernel calls a device whatever its name, which the next one may get again.
+std::string index_of(const fs::path& device) {
+  std::string index;
+  std::ifstream(device / "ifindex") >> index;
+  return index;
+}
+
 std::set<std::string> objects() {
   std::set<std::string> found;
   collect<bpf_prog_info>(found, "program", bpf_prog_get_next_id, bpf_prog_get_fd_by_id,
@@ -66,21 +102,12 @@ std::set<std::string> objects() {
   std::error_code ec;
   for (const auto& entry : fs::directory_iterator("/sys/class/net", ec))
     if (entry.path().filename().string().starts_with("fl-"))
-      found.insert("device " + entry.path().filename().string());
+      found.insert("device " + entry.path().filename().string() + " " + index_of(entry.path()));
   for (const auto& entry : fs::directory_iterator(agent::UndoJournal::here().folder(), ec))
     found.insert("record " + entry.path().filename().string());
+  for (const pid_t pid : workers())
+    found.insert("process " + std::to_string(pid) + " " + agent::kOwnProcessName);
   return found;
-}
-
-pid_t parent_of(pid_t pid) {
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  std::getline(stat, text);
-  std::istringstream rest(text.substr(text.rfind(')') + 1));
-  std::string state;
-  pid_t parent = 0;
-  rest >> state >> parent;
-  return parent;
 }
 
 bool family(pid_t pid) {
@@ -95,8 +122,8 @@ pid_t owner_of(const std::string& device) {
   return std::sscanf(device.c_str(), "fl-e%x-%x", &pid, &number) == 2 ? static_cast<pid_t>(pid) : 0;
 }
 
-// "program 12", "link 3", "map 4", "device fl-delay0", "record filter-7-1" of processes that are
-// not ours.
+// "program 12", "link 3", "map 4", "device fl-delay0", "process 9", "record filter-7-1" of
+// processes that are not ours.
 std::set<std::string> held_by_others() {
   std::set<std::string> held;
   std::error_code ec;
@@ -121,6 +148,8 @@ std::set<std::string> held_by_others() {
     if (const pid_t pid = owner_of(name); pid > 0 && kill(pid, 0) == 0 && !family(pid))
       held.insert("device " + name);
   }
+  for (const pid_t pid : workers())
+    if (parent_of(pid) > 1 && !family(pid)) held.insert("process " + std::to_string(pid));
   for (const auto& entry : fs::directory_iterator(agent::UndoJournal::here().folder(), ec)) {
     const std::string name = entry.path().filename();  // filter-PID-HANDLE
     const auto pid = static_cast<pid_t>(std::atoi(name.c_str() + std::strlen("filter-")));
@@ -148,11 +177,13 @@ std::vector<std::string> ResidueCheck::now() const {
 }
 
 std::vector<std::string> ResidueCheck::left() const {
-  std::vector<std::string> left;
-  for (int i = 0; i < 100; ++i) {
-    left = now();
-    if (left.empty()) return left;
+  std::vector<std::string> left = now();
+  for (int i = 0; i < 100 && !left.empty(); ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const std::vector<std::string> still = now();
+    std::erase_if(left, [&](const std::string& object) {
+      return std::find(still.begin(), still.end(), object) == still.end();
+    });
   }
   return left;
 }

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "agent/kernel/cgroup2.h"
+#include "agent/kernel/cgroup_mounts.h"
 #include "agent/targets/resolve.h"
 
 namespace faultline::testbed {
@@ -40,6 +41,16 @@ std::string cgroup_root() {
   return *mount;
 }
 
+// Of every hierarchy that may hold cgroups of ours: cgroup2, and beside it cgroup v1's
+// (CgroupLimits).
+std::vector<std::string> cgroup_roots() {
+  std::vector<std::string> roots = {cgroup_root()};
+  if (const auto mounts = agent::cgroup_mounts())
+    for (const agent::CgroupMount& mount : *mounts)
+      if (!mount.is_v2) roots.push_back(mount.point);
+  return roots;
+}
+
 // Is the device of this thread's namespace up with a carrier that the kernel has taken note of? It
 // does that later, and until then drops what is sent.
 bool running(const std::string& device) {
@@ -57,19 +68,6 @@ bool forwards(const std::string& port) {
   int state = -1;
   std::ifstream("/sys/class/net/" + port + "/brport/state") >> state;
   return state == kForwarding;
-}
-
-void remove_cgroup(const fs::path& path) noexcept {
-  std::error_code ec;
-  for (const auto& entry : fs::directory_iterator(path, ec))
-    if (entry.is_directory(ec)) remove_cgroup(entry.path());
-  for (int i = 0; i < 200; ++i) {
-    std::ifstream procs(path / "cgroup.procs");
-    for (pid_t pid = 0; procs >> pid;) kill(pid, SIGKILL);
-    if (rmdir(path.c_str()) == 0 || errno == ENOENT) return;
-    usleep(5000);
-  }
-  std::fprintf(stderr, "test: cannot remove cgroup %s\n", path.c_str());
 }
 
 constexpr const char* kFolders = "/tmp";
@@ -114,10 +112,25 @@ void start_sweeper() {
 
 }  // namespace
 
+void remove_cgroup(const std::string& cgroup) noexcept {
+  const fs::path path = cgroup;
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(path, ec))
+    if (entry.is_directory(ec)) remove_cgroup(entry.path());
+  for (int i = 0; i < 200; ++i) {
+    std::ifstream procs(path / "cgroup.procs");
+    for (pid_t pid = 0; procs >> pid;) kill(pid, SIGKILL);
+    if (rmdir(path.c_str()) == 0 || errno == ENOENT) return;
+    usleep(5000);
+  }
+  std::fprintf(stderr, "test: cannot remove cgroup %s\n", path.c_str());
+}
+
 std::vector<std::string> left_of(int pid) {
   std::vector<std::string> left;
-  for (const std::string& place : {cgroup_root(), std::string("/run/netns"),
-                                   std::string("/sys/class/net"), std::string(kFolders)}) {
+  std::vector<std::string> places = cgroup_roots();
+  places.insert(places.end(), {"/run/netns", "/sys/class/net", kFolders});
+  for (const std::string& place : places) {
     std::error_code ec;
     for (const auto& entry : fs::directory_iterator(place, ec))
       if (is_of(pid, entry.path())) left.push_back(entry.path());
@@ -129,8 +142,9 @@ void sweep(int pid) noexcept {
   try {
     const auto ours = [&](const fs::path& p) { return is_of(pid, p); };
     std::error_code ec;
-    for (const auto& entry : fs::directory_iterator(cgroup_root(), ec))
-      if (ours(entry.path())) remove_cgroup(entry.path());
+    for (const std::string& root : cgroup_roots())
+      for (const auto& entry : fs::directory_iterator(root, ec))
+        if (ours(entry.path())) remove_cgroup(entry.path());
     for (const auto& entry : fs::directory_iterator("/run/netns", ec))
       if (ours(entry.path())) command({"ip", "netns", "del", entry.path().filename()});
     for (const auto& entry : fs::directory_iterator("/sys/class/net", ec))

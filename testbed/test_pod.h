@@ -104,6 +104,9 @@ class TestFolder {
 // A process moves itself. For bodies of Child that join late.
 void join_cgroup(const std::string& path);
 
+// With those below it, after killing what is in them.
+void remove_cgroup(const std::string& cgroup) noexcept;
+
 // Paths of what is named for `pid`: cgroups, namespaces, devices, folders.
 [[nodiscard]] std::vector<std::string> left_of(int pid);
 

@@ -13,61 +13,17 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <sstream>
 
+#include "agent/kernel/cgroup_mounts.h"
 #include "agent/kernel/fd.h"
 
 namespace faultline::agent {
-namespace {
-
-// mountinfo writes space, tab, newline and backslash as \040 and the like.
-std::string unescape(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto digit = [&](std::size_t at) { return text[at] >= '0' && text[at] <= '7'; };
-    if (text[i] == '\\' && i + 3 < text.size() && digit(i + 1) && digit(i + 2) && digit(i + 3)) {
-      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
-                               (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
-// How much of the hierarchy a mount shows whose root mountinfo gives as `root`. A process in a
-// cgroup namespace of its own sees the namespace's root as "/", which is only its own container,
-// and what is above it, where the node's mount was given to the container, as "/../..".
-int view(std::string_view root) {
-  int above = 0;
-  for (; root.starts_with("/.."); root.remove_prefix(3)) ++above;
-  if (!root.empty() && root != "/") return 0;
-  return 1 + above;
-}
-
-}  // namespace
 
 Result<std::string> find_cgroup2_mount(std::string_view mountinfo) {
-  std::istringstream lines{std::string(mountinfo)};
-  std::string best;
-  int most = -1;
-  for (std::string line; std::getline(lines, line);) {
-    // id parent major:minor root mountpoint options [optional...] - type source options
-    const auto separator = line.find(" - ");
-    if (separator == std::string::npos) continue;
-    std::istringstream left(line.substr(0, separator)), right(line.substr(separator + 3));
-    std::string skip, root, mountpoint, type;
-    if (!(left >> skip >> skip >> skip >> root >> mountpoint) || !(right >> type)) continue;
-    if (type != "cgroup2") continue;
-    if (view(root) <= most) continue;
-    most = view(root);
-    best = unescape(mountpoint);
-  }
-  if (best.empty())
-    return fail(Errc::kNotFound,
-                "no cgroup2 is mounted; try: mount -t cgroup2 none /sys/fs/cgroup/unified");
-  return best;
+  for (const CgroupMount& mount : cgroup_mounts(mountinfo))
+    if (mount.is_v2) return mount.point;
+  return fail(Errc::kNotFound,
+              "no cgroup2 is mounted; try: mount -t cgroup2 none /sys/fs/cgroup/unified");
 }
 
 Result<std::string> find_cgroup2_mount() {

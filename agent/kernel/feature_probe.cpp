@@ -69,6 +69,8 @@ constexpr std::array kRows{
           if (auto mount = find_cgroup2_mount(); !mount) return fail(mount.error());
           return {};
         }},
+    Row{KernelFeature::kCloneIntoCgroup, "clone3 into a cgroup",
+        "cpuPressure from a worker's first moment", tries::clone_into_cgroup},
     Row{KernelFeature::kPsi, "pressure stall information", "saturation effects", tries::psi},
 };
 

@@ -38,6 +38,7 @@ enum class KernelFeature {
   kIterTcp,
   kSockDiag,
   kCgroup2,
+  kCloneIntoCgroup,  // a process begins in a cgroup; without it one is moved there
   kPsi,
 };
 

@@ -27,6 +27,7 @@
 #include <span>
 
 #include "agent/kernel/fd.h"
+#include "agent/kernel/helper_process.h"
 #include "agent/kernel/libbpf_log.h"
 #include "agent/kernel/link.h"
 #include "agent/kernel/netlink.h"
@@ -402,6 +403,14 @@ Result<> sock_diag() {
   nlmsgerr error{};
   std::memcpy(&error, answer.data() + NLMSG_HDRLEN, sizeof error);
   return fail(from_errno(-error.error, "sock_diag refuses TCP"));
+}
+
+Result<> clone_into_cgroup() {
+  constexpr int kNone = 0x3fffffff;  // no descriptor has this number
+  int pidfd = -1;
+  if (agent::clone_into_cgroup(kNone, pidfd) < 0 && errno != EBADF)
+    return fail(from_errno(errno, "clone3 does not know CLONE_INTO_CGROUP"));
+  return {};
 }
 
 Result<> psi() {

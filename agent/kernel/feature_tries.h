@@ -36,5 +36,6 @@ Result<> clsact();  // the qdisc and a bpf filter, at a device of ours
 Result<> iter_tcp();
 Result<> sock_diag();
 Result<> psi();
+Result<> clone_into_cgroup();  // a cgroup that is no descriptor: nothing is cloned
 
 }  // namespace faultline::agent::tries

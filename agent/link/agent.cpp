@@ -59,9 +59,9 @@ Agent::Agent(asio::io_context& loop, const Clock& clock, const FeatureProbe& fea
       source_(source),
       options_(std::move(options)),
       reconciler_({clock, features, fault_named, collector_registry(), kernel_, own_netns(),
-                   [this](const std::string& pod) {
+                   options_.observe ? [this](const std::string& pod) {
                      if (observer_) observer_->faults_changed(pod);
-                   }}),
+                   } : std::function<void(const std::string&)>()}),
       tick_timer_(loop),
       pods_timer_(loop),
       observe_timer_(loop),
@@ -119,7 +119,9 @@ asio::awaitable<void> Agent::link_loop() {
 // Runs only while a run is up.
 asio::awaitable<void> Agent::tick_loop() {
   while (!ending_ && reconciler_.active()) {
-    co_await sleep(tick_timer_, kTick);
+    // The link is served in between.
+    const std::chrono::milliseconds pause = reconciler_.busy() ? kBreath : kTick;
+    co_await sleep(tick_timer_, pause);
     if (ending_) break;
     const bool was = reconciler_.active();
     reconciler_.tick();
@@ -150,8 +152,14 @@ void Agent::pods_changed() {
 
 asio::awaitable<void> Agent::observe_loop() {
   while (!ending_) {
-    co_await sleep(observe_timer_, std::chrono::seconds(1));
-    if (!ending_) observer_->tick();
+    const std::chrono::milliseconds pause =
+        observer_->busy() ? kBreath : std::chrono::milliseconds(1000);
+    co_await sleep(observe_timer_, pause);
+    if (ending_) break;
+    if (observer_->busy())
+      observer_->go_on();
+    else
+      observer_->tick();
   }
 }
 

@@ -49,6 +49,7 @@ class Agent {
   void pods_changed();
 
   static constexpr std::chrono::milliseconds kTick{50};       // while a run is up
+  static constexpr std::chrono::milliseconds kBreath{5};      // between pods that are begun
   static constexpr std::chrono::milliseconds kPodsBusy{250};  // between looks at the pods
   static constexpr std::chrono::milliseconds kPodsAway{50};   // while a pod of the file is away
   static constexpr std::chrono::milliseconds kPodsIdle{2000};

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "agent/kernel/fd.h"
+#include "agent/kernel/own_processes.h"
 #include "agent/kernel/shared_objects.h"
 
 namespace faultline::agent {
@@ -49,6 +50,30 @@ std::vector<std::pair<std::uint32_t, std::string>> devices() {
   return found;
 }
 
+// Of a process that is one of those that we run inside pods and has not ended: its parent.
+std::optional<pid_t> parent_of_worker(const fs::path& process) {
+  std::ifstream in(process / "stat");  // "12 (fl-cpu) R 7 ..."
+  std::string pid, name, state;
+  pid_t parent = 0;
+  if (!(in >> pid >> name >> state >> parent)) return std::nullopt;
+  if (name != "(" + std::string(kOwnProcessName) + ")" || state == "Z" || state == "X")
+    return std::nullopt;
+  return parent;
+}
+
+// By pid, the parents of all workers of the node.
+std::map<std::uint32_t, pid_t> workers(const fs::path& proc) {
+  std::map<std::uint32_t, pid_t> found;
+  std::error_code ec;
+  for (fs::directory_iterator it(proc, ec), end; !ec && it != end; it.increment(ec)) {
+    const std::string name = it->path().filename().string();
+    if (name.find_first_not_of("0123456789") != name.npos) continue;
+    if (const auto parent = parent_of_worker(it->path()))
+      found[static_cast<std::uint32_t>(std::stoul(name))] = *parent;
+  }
+  return found;
+}
+
 std::uint32_t number(std::string_view text) {
   const std::size_t first = text.find_first_of("0123456789");
   std::uint32_t value = 0;
@@ -85,6 +110,7 @@ ObjectSet LiveKernelObjects::named_ours() const {
         info && found.contains(ObjectKey{ObjectKind::program, info->prog_id}))
       found.insert({ObjectKind::link, id});
   for (const auto& [index, name] : devices()) found.insert({ObjectKind::device, index});
+  for (const auto& [pid, parent] : workers(proc_)) found.insert({ObjectKind::process, pid});
   return found;
 }
 
@@ -105,6 +131,8 @@ void LiveKernelObjects::held_by(const fs::path& process, ObjectSet& held) const 
 ObjectSet LiveKernelObjects::held_here() const {
   ObjectSet held;
   held_by(proc_ / "self", held);
+  for (const pid_t pid : OwnProcesses::here().all())
+    held.insert({ObjectKind::process, static_cast<std::uint32_t>(pid)});
   return held;
 }
 
@@ -135,6 +163,9 @@ ObjectSet LiveKernelObjects::held_elsewhere(const ObjectSet& wanted) const {
     if (name.find_first_not_of("0123456789") != name.npos || name == self) continue;
     held_by(it->path(), held);
   }
+  // The first process takes those whose parent has ended.
+  for (const auto& [pid, parent] : workers(proc_))
+    if (parent > 1 && parent != getpid()) held.insert({ObjectKind::process, pid});
   ObjectSet found;
   for (const ObjectKey& key : wanted)
     if (held.contains(key)) found.insert(key);
@@ -163,6 +194,9 @@ std::optional<std::string> LiveKernelObjects::describe(const ObjectKey& object) 
         if (index == object.id)
           return "network device " + name + ", index " + std::to_string(index);
       return std::nullopt;
+    case ObjectKind::process:
+      if (!parent_of_worker(proc_ / std::to_string(object.id))) return std::nullopt;
+      return "process " + std::string(kOwnProcessName) + ", pid " + std::to_string(object.id);
   }
   return std::nullopt;
 }

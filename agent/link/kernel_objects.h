@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The objects of this kernel: BPF programs, maps and links by their ids, network devices of the
-// agent's own namespace, and who holds them by what /proc/<pid>/fdinfo says.
+// agent's own namespace, and who holds them by what /proc/<pid>/fdinfo says; processes of ours
+// inside pods, and whose children they are.
 #pragma once
 
 #include <filesystem>

@@ -27,7 +27,7 @@ Observer::Observer(const Clock& clock, const FeatureProbe& features,
 
 void Observer::pods(const std::vector<Pod>& pods) {
   std::set<std::string> here;
-  bool started = false;
+  waiting_.clear();
   for (const Pod& pod : pods) {
     if (!api::matches(selector_, pod.ref)) continue;
     const std::string id = pod.ref.id();
@@ -38,10 +38,7 @@ void Observer::pods(const std::vector<Pod>& pods) {
       take(it->second);
       watched_.erase(it);
     }
-    spdlog::info("observing {}", id);
-    watched_[id] = {
-        pod, std::make_unique<Measurement>(pod, collectors_, CollectContext{clock_, features_})};
-    started = true;
+    waiting_.push_back(pod);
   }
   for (auto it = watched_.begin(); it != watched_.end();) {
     if (here.contains(it->first)) {
@@ -51,7 +48,22 @@ void Observer::pods(const std::vector<Pod>& pods) {
     metrics_.remove(it->second.pod.ref);
     it = watched_.erase(it);
   }
-  if (started) ledger_.claim(kOwner, false);
+  go_on();
+}
+
+void Observer::go_on() {
+  if (waiting_.empty()) return;
+  const SteadyTime end = clock_.steady() + Run::kStep;
+  do {
+    Pod pod = std::move(waiting_.front());
+    waiting_.pop_front();
+    const std::string id = pod.ref.id();
+    spdlog::info("observing {}", id);
+    auto measurement =
+        std::make_unique<Measurement>(pod, collectors_, CollectContext{clock_, features_});
+    watched_[id] = {std::move(pod), std::move(measurement)};
+  } while (!waiting_.empty() && clock_.steady() < end);
+  ledger_.claim(kOwner, false);
 }
 
 void Observer::faults_changed(const std::string& pod) {

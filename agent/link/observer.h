@@ -3,6 +3,7 @@
 // themselves; the two do not know each other. Not thread-safe.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,8 +23,11 @@ class Observer {
            std::span<const CollectorType* const> collectors, ResidueLedger& ledger,
            api::Selector selector);
 
-  // The pods of this node as they are now; those that restarted are measured anew.
+  // The pods of this node as they are now; those that restarted are measured anew. Of those that
+  // are new only some are begun at once (Run::kStep); go_on() begins the next ones.
   void pods(const std::vector<Pod>& pods);
+  void go_on();
+  [[nodiscard]] bool busy() const { return !waiting_.empty(); }
   void faults_changed(const std::string& pod);
   // Every second: what was measured goes to the metrics.
   void tick();
@@ -43,6 +47,7 @@ class Observer {
   ResidueLedger& ledger_;
   api::Selector selector_;
   std::map<std::string, Watched> watched_;
+  std::deque<Pod> waiting_;  // to be measured, and not yet
   PodMetrics metrics_;
   std::uint64_t gaps_ = 0;
 };

@@ -30,6 +30,11 @@ Reconciler::Reconciler(Deps deps)
                   if (deps_.faults_changed) deps_.faults_changed(pod);
                 },
                 [this](const std::string& pod, const std::string& id) {
+                  return deps_.faults_changed || std::ranges::any_of(runs_, [&](const auto& run) {
+                           return run->id() != id && run->measures(pod);
+                         });
+                },
+                [this](const std::string& pod, const std::string& id) {
                   for (const auto& run : runs_)
                     if (run->id() != id && run->targets(pod)) return run->id();
                   return std::string();
@@ -71,7 +76,7 @@ void Reconciler::answer(const std::vector<api::DesiredRun>& runs, SteadyTime sen
     run->reconcile(pods_);
   }
   last_heard_ = deps_.clock.utc();
-  tick();
+  pass();
 }
 
 // True: it was taken down here before. Said again and again, but not in every exchange.
@@ -95,6 +100,15 @@ bool Reconciler::refuse_again(const std::string& run) {
 }
 
 void Reconciler::tick() {
+  pass();
+  for (const auto& run : runs_) run->go_on(pods_);
+}
+
+bool Reconciler::busy() const {
+  return std::any_of(runs_.begin(), runs_.end(), [](const auto& run) { return run->busy(); });
+}
+
+void Reconciler::pass() {
   for (const auto& run : runs_) run->tick();
   std::erase_if(runs_, [&](const std::unique_ptr<Run>& run) {
     if (!run->over()) return false;
@@ -115,7 +129,7 @@ std::vector<api::RunBatch> Reconciler::drain() {
 
 void Reconciler::shutdown() {
   for (const auto& run : runs_) run->close(false);
-  tick();
+  pass();
 }
 
 std::optional<std::chrono::nanoseconds> Reconciler::armed_lease() const {

@@ -37,8 +37,11 @@ class Reconciler {
   void pods(const std::vector<Pod>& pods);
   // The answer to a request that was sent at `sent`: the whole desired state.
   void answer(const std::vector<api::DesiredRun>& runs, SteadyTime sent);
-  // Time passes: leases, windows, residue. Every 50 ms or so while active().
+  // Time passes: leases, windows, residue, and what was left for later. Every 50 ms or so while
+  // active(), sooner while busy().
   void tick();
+  // Pods are left to be measured or armed: there was no time for all at once.
+  [[nodiscard]] bool busy() const;
   // What is to be told, by run. Reads the counters of all faults.
   [[nodiscard]] std::vector<api::RunBatch> drain();
   // The agent ends: everything is taken down. Another agent may carry on, so no run is told to be
@@ -57,6 +60,7 @@ class Reconciler {
   [[nodiscard]] ResidueLedger& ledger() { return ledger_; }
 
  private:
+  void pass();
   Run* find(const std::string& id);
   bool refuse_again(const std::string& run);
 

@@ -3,7 +3,8 @@
 //
 // A run owns what this process held new descriptors of after the run had started something
 // (claim()). Its residue is what it owned and still exists, and what is named like ours, was not
-// there when the run began, and is held by no process at all. What other agents, or other runs of
+// there when the run began, and is held by no process at all. A process of ours inside a pod is
+// held by its parent. What other agents, or other runs of
 // this one, hold is never blamed. What faults of several runs share belongs to each of them, and
 // is blamed on the last. Not thread-safe.
 #pragma once
@@ -18,11 +19,11 @@
 
 namespace faultline::agent {
 
-enum class ObjectKind { program, map, link, device };
+enum class ObjectKind { program, map, link, device, process };
 
 struct ObjectKey {
   ObjectKind kind{};
-  std::uint32_t id = 0;  // of BPF objects; interface index of devices
+  std::uint32_t id = 0;  // of BPF objects; interface index of devices; pid of processes
   friend auto operator<=>(const ObjectKey&, const ObjectKey&) = default;
 };
 using ObjectSet = std::set<ObjectKey>;
@@ -32,7 +33,7 @@ class KernelObjects {
  public:
   virtual ~KernelObjects() = default;
   // Everything whose name begins with fl_ (programs, maps, links of such programs) or fl-
-  // (devices).
+  // (devices), and the processes that run inside pods.
   [[nodiscard]] virtual ObjectSet named_ours() const = 0;
   // Held by descriptors of this process, whatever the name.
   [[nodiscard]] virtual ObjectSet held_here() const = 0;

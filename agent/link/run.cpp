@@ -109,11 +109,22 @@ void Run::adopt_pods() {
 void Run::reconcile(const PodMap& pods) {
   if (closing_ || suspended_) return;
   for (auto& [id, place] : places_) settle(place, pods);
-  if (!fault_is_due()) measure_all();
+  work(pods);
+}
+
+void Run::go_on(const PodMap& pods) {
+  if (busy()) work(pods);
+}
+
+void Run::work(const PodMap& pods) {
+  const Step step(deps_.clock);
+  arming_ = measuring_ = false;
+  working_ = true;
+  if (!fault_is_due()) measure_some(step);
   if (phase_ == api::RunPhase::fault) {
-    arm_all(pods);
-    if (before_) begin_faults();  // no fault is to act here, or none can yet
-    measure_all();
+    arm_some(pods, step);
+    if (before_ && !arming_) begin_faults();  // no fault is to act here, or none can yet
+    if (!arming_) measure_some(step);
   } else {
     disarm_all();
     wants_answer_ = false;
@@ -123,6 +134,7 @@ void Run::reconcile(const PodMap& pods) {
       disarmed_told_ = true;
     }
   }
+  working_ = false;
   claim();
 }
 
@@ -135,9 +147,16 @@ bool Run::may_arm() const {
   return phase_ == api::RunPhase::fault && !faults_over_ && lease_.valid(deps_.clock.steady());
 }
 
-void Run::measure_all() {
-  for (auto& [id, place] : places_)
-    if (place.here && !place.measurement) measure(place);
+void Run::measure_some(const Step& step) {
+  bool some = false;
+  measuring_ = false;
+  for (auto& [id, place] : places_) {
+    if (!place.here || place.measurement) continue;
+    measuring_ = some && step.over();
+    if (measuring_) return;
+    measure(place);
+    some = true;
+  }
   if (measuring_told_) return;
   std::size_t here = 0;
   for (const auto& [id, place] : places_) here += place.measurement ? 1 : 0;

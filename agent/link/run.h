@@ -14,6 +14,10 @@
 // is armed first: hanging up collectors takes several grace periods of the kernel, and the time
 // until they measure is a gap.
 //
+// Beginning to measure a pod, and arming its faults, takes the kernel's verifier its time. Where
+// there are many pods that is done some at a time, so that whoever owns this can talk with the
+// controller in between: go_on() does the next ones. Faults begin together when the last is armed.
+//
 // Faults that ended by their lease or at the end of their phase are not armed again in this run,
 // whatever a later answer says: it may be of a controller whose clock is wrong.
 #pragma once
@@ -54,6 +58,8 @@ struct RunDeps {
   std::function<std::chrono::nanoseconds()> slept;
   // A fault was armed or disarmed on this pod: everybody who measures it must know.
   std::function<void(const std::string& pod)> faults_changed;
+  // Does anybody but this run measure the pod?
+  std::function<bool(const std::string& pod, const std::string& run)> measured_by_others;
   // Another run with this pod as a target, empty: none.
   std::function<std::string(const std::string& pod, const std::string& run)> taken_by;
 };
@@ -72,6 +78,9 @@ class Run {
   // Ends what the kernel has ended already. Call before renew().
   void check_lease();
   void reconcile(const PodMap& pods);
+  // What reconcile() left for later, the next ones of it. Call it soon while busy().
+  void go_on(const PodMap& pods);
+  [[nodiscard]] bool busy() const { return (arming_ || measuring_) && !closing_ && !suspended_; }
   // Windows, lease, the end of closing. A few times in a window.
   void tick();
   // Takes everything down; over() some ticks later, when the residue is known. `event`: what to
@@ -90,12 +99,14 @@ class Run {
   // Faults are wanted and the lease is over: only another answer helps.
   [[nodiscard]] bool wants_answer() const { return wants_answer_ && !closing_; }
   [[nodiscard]] bool targets(const std::string& pod) const;
+  [[nodiscard]] bool measures(const std::string& pod) const;
   // Sums over all its faults, for /metrics.
   [[nodiscard]] FaultCounters totals() const;
 
   static constexpr std::chrono::seconds kWindow{1};
-  static constexpr std::chrono::seconds kSuspendAfter{30};        // without an answer
-  static constexpr std::chrono::seconds kPeersAway{10};           // until a fault is blocked
+  static constexpr std::chrono::milliseconds kStep{50};     // without a pause, and one pod more
+  static constexpr std::chrono::seconds kSuspendAfter{30};  // without an answer
+  static constexpr std::chrono::seconds kPeersAway{10};     // until a fault is blocked
   static constexpr std::chrono::milliseconds kResidueTime{1000};  // the kernel frees some later
 
  private:
@@ -112,12 +123,24 @@ class Run {
   };
   using Places = std::map<std::string, Place>;
 
+  // The time that one reconcile() or go_on() may take, which begins now.
+  class Step {
+   public:
+    explicit Step(const Clock& clock) : clock_(clock), end_(clock.steady() + kStep) {}
+    [[nodiscard]] bool over() const { return clock_.steady() >= end_; }
+
+   private:
+    const Clock& clock_;
+    SteadyTime end_;
+  };
+
   void adopt_pods();
+  void work(const PodMap& pods);
   void settle(Place& place, const PodMap& pods);
-  void measure_all();
+  void measure_some(const Step& step);
   void measure(Place& place);
   void stop_measuring(Place& place);
-  void arm_all(const PodMap& pods);
+  void arm_some(const PodMap& pods, const Step& step);
   // True: something was armed that was not.
   bool arm_place(Place& place, const PodMap& pods);
   bool arm_one(Place& place, Injection& injection, const PodMap& pods);
@@ -177,7 +200,9 @@ class Run {
   Lease lease_;
   SteadyTime last_answer_, next_cut_;
   bool measuring_told_ = false, armed_told_ = false, disarmed_told_ = false;
-  bool unclaimed_ = false;  // the ledger does not know yet what was made
+  bool arming_ = false, measuring_ = false;  // pods are left for go_on()
+  bool working_ = false;                     // within work(), which claims at its end
+  bool unclaimed_ = false;                   // the ledger does not know yet what was made
   bool suspended_ = false, wants_answer_ = false, closing_ = false, over_ = false, tell_ = true;
   bool peers_given_ = false;  // the controller resolves them
   bool faults_over_ = false;  // for good: the lease or the phase ended them

@@ -113,7 +113,7 @@ void Run::count_sleep() {
   renew_all();
 }
 
-void Run::arm_all(const PodMap& pods) {
+void Run::arm_some(const PodMap& pods, const Step& step) {
   const SteadyTime now = deps_.clock.steady();
   faults_over_ = faults_over_ || lease_.ended(now);
   wants_answer_ = false;
@@ -124,7 +124,12 @@ void Run::arm_all(const PodMap& pods) {
     wants_answer_ = true;
     return;
   }
-  for (auto& [id, place] : places_) arm_place(place, pods);
+  bool some = false;
+  for (auto& [id, place] : places_) {
+    arming_ = some && step.over();
+    if (arming_) return;
+    some |= arm_place(place, pods);
+  }
   begin_faults();
   if (armed_told_) return;
   std::size_t all = 0;
@@ -350,10 +355,16 @@ void Run::disarm_place(Place& place, std::string why) {
 }
 
 // Collectors, also those of other runs, may attach anew when they hear of it, and their runs claim
-// that: what this run made until now must have its owner by then.
+// that: what this run made until now must have its owner by then. To claim means to look at every
+// descriptor of this process, so it is not done for nobody.
 void Run::tell_faults_changed(const std::string& pod) {
-  claim();
+  if (deps_.measured_by_others(pod, id())) claim();
   deps_.faults_changed(pod);
+}
+
+bool Run::measures(const std::string& pod) const {
+  const auto it = places_.find(pod);
+  return it != places_.end() && it->second.measurement;
 }
 
 std::size_t Run::armed() const {

@@ -149,7 +149,8 @@ void Run::faults_changed(const std::string& pod) {
   const auto it = places_.find(pod);
   if (it == places_.end() || !it->second.measurement) return;
   it->second.measurement->faults_changed();
-  deps_.ledger.claim(id());
+  unclaimed_ = true;
+  if (!working_) claim();
 }
 
 std::optional<api::RunBatch> Run::drain() {

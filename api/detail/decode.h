@@ -49,7 +49,7 @@ template <class V>
 inline constexpr bool kIsTextMap<std::map<std::string, V>> = true;
 using Buckets = decltype(Histogram::buckets);
 
-// "fixed-percent" of fixed_percent.
+// "fixed-percent" of fixed_percent, "continue" of continue_.
 [[nodiscard]] std::string enum_word(std::string_view enumerator);
 
 template <Enum E>

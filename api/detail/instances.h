@@ -18,15 +18,16 @@
 FAULTLINE_CODEC_STRUCT(extern, MonitoringRecord)  // codec_monitoring.cpp
 FAULTLINE_CODEC_STRUCT(extern, DetectionReport)   // codec_monitoring.cpp
 FAULTLINE_CODEC_STRUCT(extern, SignalReport)      // codec_monitoring.cpp
-FAULTLINE_CODEC_STRUCT(extern, Experiment)       // codec_experiment.cpp
-FAULTLINE_CODEC_STRUCT(extern, Selector)         // codec_pods.cpp
-FAULTLINE_CODEC_STRUCT(extern, PodRef)           // codec_pods.cpp
-FAULTLINE_CODEC_STRUCT(extern, NodeInfo)         // codec_pods.cpp
-FAULTLINE_CODEC_STRUCT(extern, InjectionStatus)  // codec_sync.cpp
-FAULTLINE_CODEC_STRUCT(extern, EffectWindow)     // codec_sync.cpp
-FAULTLINE_CODEC_STRUCT(extern, RunPod)           // codec_sync.cpp
-FAULTLINE_CODEC_STRUCT(extern, Gap)              // codec_sync.cpp
-FAULTLINE_CODEC_STRUCT(extern, RunEvent)         // codec_sync.cpp
+FAULTLINE_CODEC_STRUCT(extern, Experiment)        // codec_experiment.cpp
+FAULTLINE_CODEC_STRUCT(extern, ExperimentSpec)    // codec_experiment.cpp
+FAULTLINE_CODEC_STRUCT(extern, Selector)          // codec_pods.cpp
+FAULTLINE_CODEC_STRUCT(extern, PodRef)            // codec_pods.cpp
+FAULTLINE_CODEC_STRUCT(extern, NodeInfo)          // codec_pods.cpp
+FAULTLINE_CODEC_STRUCT(extern, InjectionStatus)   // codec_sync.cpp
+FAULTLINE_CODEC_STRUCT(extern, EffectWindow)      // codec_sync.cpp
+FAULTLINE_CODEC_STRUCT(extern, RunPod)            // codec_sync.cpp
+FAULTLINE_CODEC_STRUCT(extern, Gap)               // codec_sync.cpp
+FAULTLINE_CODEC_STRUCT(extern, RunEvent)          // codec_sync.cpp
 
 namespace faultline::api {
 

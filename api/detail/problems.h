@@ -2,6 +2,7 @@
 // Everything that is wrong with a document, collected in one pass. Not thread-safe; one per decode.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,10 @@ class Problems {
 
   // What a reader of the document found, which knows the line itself.
   void add(document::Problem found);
+
+  // What was found in a document that was made of this one. `place` tells where something of it
+  // stands here. What is known already is not told again.
+  void take(const Problems& other, const std::function<std::string(const std::string&)>& place);
 
   // A rule over several fields must stay silent where one of them is already known to be wrong: at
   // `path`, under it, above it or beside it.

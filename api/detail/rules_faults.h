@@ -313,13 +313,25 @@ template <>
 struct Rules<CpuPressure> {
   static constexpr std::string_view help = "Work competes with the pod for its CPU.";
   static constexpr FieldRule fields[] = {
-      {.key = "workers", .help = "Threads that compete.", .min = 1, .max = 1024},
+      {.key = "workers",
+       .help = "Processes that compete, inside the pod's cgroup. Without it and percent: 1.",
+       .min = 1,
+       .max = 1024,
+       .example = "2"},
+      {.key = "percent",
+       .help =
+           "Instead of workers: so much of the pod's CPU limit they ask for together, or of the "
+           "node's CPUs where no limit holds.",
+       .min = 0,
+       .max = 100,
+       .more_than_min = true,
+       .example = "80"},
       {.key = "load",
-       .help = "Percent of one CPU that each uses.",
+       .help = "Percent of one CPU that each asks for; with percent, at most so much each.",
        .min = 0,
        .max = 100,
        .more_than_min = true}};
-  static constexpr std::string_view schema{};
+  static constexpr std::string_view schema = R"({"not": {"required": ["workers", "percent"]}})";
 };
 
 template <>

@@ -15,6 +15,8 @@ inline constexpr std::string_view kProbabilityPattern =
     "0\\.|1\\.0*|[0-9](\\.[0-9]+)?[eE]-[0-9]+)$";
 inline constexpr std::string_view kRatePattern = "^[0-9]+(\\.[0-9]*)?([kmgt]?bit|[kmgt]?bps)$";
 inline constexpr std::string_view kSizePattern = "^[0-9]+(\\.[0-9]*)?(k|[MGTP]|[KMGTP]i)?$";
+inline constexpr std::string_view kTimePattern =
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?(Z|[-+][0-9]{2}:[0-9]{2})$";
 inline constexpr std::string_view kCidrPattern = "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$";
 
 }  // namespace faultline::api::detail

@@ -38,6 +38,36 @@ struct fl_segment {
 	__u8 flags;
 };
 
+/* Reads the TCP header into *s. The IP packet from that header on begins at offset `at` and has `length` bytes. */
+static __always_inline void fl_segment_read(struct fl_segment *s, const struct tcphdr *tcp, __u32 at, __u32 length, int pod_is_source)
+{
+	__u32 header = tcp->doff * 4;
+
+	s->key.pod_port = bpf_ntohs(pod_is_source ? tcp->source : tcp->dest);
+	s->key.peer_port = bpf_ntohs(pod_is_source ? tcp->dest : tcp->source);
+	s->seq = bpf_ntohl(tcp->seq);
+	s->ack = bpf_ntohl(tcp->ack_seq);
+	s->flags = ((const __u8 *)tcp)[13];
+	s->payload = length > header ? length - header : 0;
+	s->data = at + header;
+}
+
+/* As fl_segment_of(), of a packet with options, extension headers or fragments, or that is not in one piece. A function of its own,
+ * so that its stack is not below that of what comes after. */
+static __noinline int fl_segment_unusual(struct __sk_buff *skb, struct fl_segment *s, int pod_is_source)
+{
+	struct fl_packet p = {};
+	struct tcphdr copy;
+
+	if (!fl_parse(skb, &p) || p.protocol != IPPROTO_TCP || p.fragment ||
+	    bpf_skb_load_bytes(skb, p.payload, &copy, sizeof(copy)))
+		return 0;
+	s->key.peer[0] = pod_is_source ? p.daddr[0] : p.saddr[0];
+	s->key.peer[1] = pod_is_source ? p.daddr[1] : p.saddr[1];
+	fl_segment_read(s, &copy, p.payload, skb->len - p.payload, pod_is_source);
+	return 1;
+}
+
 /* 1: *s is the segment. The usual packet is read in place, because each packet of a measured pod pays for this. */
 static __always_inline int fl_segment_of(struct __sk_buff *skb, struct fl_segment *s, int pod_is_source)
 {
@@ -45,9 +75,7 @@ static __always_inline int fl_segment_of(struct __sk_buff *skb, struct fl_segmen
 	struct iphdr *ip = data + ETH_HLEN;
 	struct ipv6hdr *ip6 = data + ETH_HLEN;
 	struct tcphdr *tcp;
-	struct tcphdr copy;
-	struct fl_packet p = {};
-	__u32 length, at, header; /* the IP packet from the TCP header on: its length, its offset */
+	__u32 length, at;
 
 	if (skb->protocol == bpf_htons(ETH_P_IP) && (void *)(ip + 1) <= end && *(__u8 *)ip == 0x45) {
 		tcp = (void *)(ip + 1);
@@ -59,7 +87,8 @@ static __always_inline int fl_segment_of(struct __sk_buff *skb, struct fl_segmen
 			length = bpf_ntohs(ip->tot_len) - sizeof(*ip);
 			if (!ip->tot_len) /* BIG TCP */
 				length = skb->len - at;
-			goto found;
+			fl_segment_read(s, tcp, at, length, pod_is_source);
+			return 1;
 		}
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6) && (void *)(ip6 + 1) <= end && ip6->nexthdr == IPPROTO_TCP) {
 		tcp = (void *)(ip6 + 1);
@@ -69,27 +98,11 @@ static __always_inline int fl_segment_of(struct __sk_buff *skb, struct fl_segmen
 			length = bpf_ntohs(ip6->payload_len);
 			if (!length)
 				length = skb->len - at;
-			goto found;
+			fl_segment_read(s, tcp, at, length, pod_is_source);
+			return 1;
 		}
 	}
-	if (!fl_parse(skb, &p) || p.protocol != IPPROTO_TCP || p.fragment ||
-	    bpf_skb_load_bytes(skb, p.payload, &copy, sizeof(copy)))
-		return 0;
-	s->key.peer[0] = pod_is_source ? p.daddr[0] : p.saddr[0];
-	s->key.peer[1] = pod_is_source ? p.daddr[1] : p.saddr[1];
-	at = p.payload;
-	length = skb->len - at;
-	tcp = &copy;
-found:
-	s->key.pod_port = bpf_ntohs(pod_is_source ? tcp->source : tcp->dest);
-	s->key.peer_port = bpf_ntohs(pod_is_source ? tcp->dest : tcp->source);
-	s->seq = bpf_ntohl(tcp->seq);
-	s->ack = bpf_ntohl(tcp->ack_seq);
-	s->flags = ((__u8 *)tcp)[13];
-	header = tcp->doff * 4;
-	s->payload = length > header ? length - header : 0;
-	s->data = at + header;
-	return 1;
+	return fl_segment_unusual(skb, s, pod_is_source);
 }
 
 /* How many packets of the wire this is. A GSO packet that user space made, as a delay line does, has not been counted by the
@@ -104,7 +117,7 @@ static __always_inline __u32 fl_wire_packets(const struct __sk_buff *skb, __u32 
 }
 
 /* 1: a packet of UDP, or a fragment of one. Asked only of what is no TCP segment. */
-static __always_inline int fl_is_udp(struct __sk_buff *skb)
+static __noinline int fl_is_udp(struct __sk_buff *skb)
 {
 	struct fl_packet p = {};
 

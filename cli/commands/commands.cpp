@@ -5,11 +5,29 @@
 #include "cli/cluster/choice.h"
 
 namespace faultline::cli {
-namespace {
 
 Option pods_option(std::string_view help) {
   return {.name = "pods", .value = "PODS.yaml", .help = help, .offer = Offer::kFile};
 }
+
+Option prometheus_option() {
+  return {.name = "prometheus",
+          .value = "URL",
+          .help = "with --pods: the Prometheus to ask for expected alerts"};
+}
+Option alertmanager_option() {
+  return {.name = "alertmanager",
+          .value = "URL",
+          .help = "with --pods: the Alertmanager to ask who was told"};
+}
+Option monitoring_option() {
+  return {.name = "monitoring",
+          .value = "FILE",
+          .help = "with --pods: several of both, with tokens and certificates",
+          .offer = Offer::kFile};
+}
+
+namespace {
 
 Command run_command() {
   return {
@@ -35,16 +53,9 @@ Command run_command() {
            {.name = "yes", .letter = 'y', .help = "do not ask before the start"},
            {.name = "dry-run", .help = "show the plan and start nothing"},
            {.name = "anyway", .help = "run although an expected alert could not be noticed"},
-           {.name = "prometheus",
-            .value = "URL",
-            .help = "with --pods: the Prometheus to ask for expected alerts"},
-           {.name = "alertmanager",
-            .value = "URL",
-            .help = "with --pods: the Alertmanager to ask who was told"},
-           {.name = "monitoring",
-            .value = "FILE",
-            .help = "with --pods: several of both, with tokens and certificates",
-            .offer = Offer::kFile},
+           prometheus_option(),
+           alertmanager_option(),
+           monitoring_option(),
            {.name = "replace", .help = "in a cluster: in place of a finished one of this name"},
            namespace_option()}),
       .examples = {{"sudo faultline run slow-payments.yaml --pods pods.yaml",
@@ -59,17 +70,100 @@ Command run_command() {
       .run = run_run};
 }
 
+Command tune_command() {
+  return {
+      .name = "tune",
+      .arguments = "NAME... ALERT",
+      .min_arguments = 2,
+      .max_arguments = 9,
+      .summary = "Show what other settings of an alert rule would have made of runs",
+      .detail =
+          "For other values of the rule's for, threshold and range window: after how many seconds "
+          "it would have detected these runs (at most 8), and how often it would have fired "
+          "outside of all runs, in what Prometheus has of the time before now. The present setting "
+          "is marked, and those that no other one beats. A list is values with commas between "
+          "them; without one, values around the present are taken. Where a rule compares with "
+          "several numbers, or has several windows, all change by the same factor.",
+      .options = with_controller(
+          {{.name = "for", .value = "LIST", .help = "values of for: 0s,30s,2m"},
+           {.name = "threshold", .value = "LIST", .help = "values of the threshold: 0.2,0.5"},
+           {.name = "window", .value = "LIST", .help = "values of the range window: 1m,5m"},
+           {.name = "history",
+            .value = "TIME",
+            .help = "how far back false alarms are counted (7d); 0s: not at all"},
+           {.name = "step",
+            .value = "TIME",
+            .help = "look at the history this coarsely, not at each evaluation"},
+           {.name = "all", .help = "show also settings that another one beats"},
+           {.name = "html",
+            .value = "FILE",
+            .help = "write table and plot as a page",
+            .offer = Offer::kFile},
+           namespace_option()}),
+      .examples = {{"faultline tune slow-payments PaymentsSlow", "values around the present ones"},
+                   {"faultline tune slow-payments lost-payments PaymentsSlow --for 0s,30s,1m "
+                    "--threshold 0.2,0.5 --history 14d --html tune.html",
+                    "two runs, and what was in question"}},
+      .run = run_tune};
+}
+
+Command sweep_command() {
+  return {
+      .name = "sweep",
+      .arguments = "FILE",
+      .min_arguments = 1,
+      .max_arguments = 1,
+      .summary = "Run a grid of faults and severities, and map which of them are noticed",
+      .detail =
+          "FILE is a Sweep. Each cell is a run as 'faultline run' makes it, from the baseline to "
+          "the recovery; the next begins when the alerts are silent and the effects are over. All "
+          "cells are checked before the first.\n"
+          "How far it is stands in DIR/sweep.json: after Ctrl-C, a crash or kill -9 the same "
+          "command goes on behind the last finished cell. The map is printed and in DIR/sweep.md "
+          "and DIR/sweep.html, the report of each cell in a folder of its name.",
+      .options = with_controller(
+          {{.name = "directory",
+            .letter = 'd',
+            .value = "DIR",
+            .help = "progress, maps and reports (./<name of the sweep>)",
+            .offer = Offer::kFolder},
+           {.name = "fault", .value = "NAME", .help = "only this row of the grid"},
+           {.name = "threshold",
+            .help = "not the grid: bisect for the mildest severity that is noticed"},
+           {.name = "resolution",
+            .value = "STEP",
+            .help = "with --threshold: how exactly (else as the document says)"},
+           {.name = "retry-gaps", .help = "run the cells again that came to no result"},
+           pods_option("pods of this machine; runs a private controller and agent"),
+           {.name = "yes", .letter = 'y', .help = "do not ask before the start"},
+           {.name = "dry-run", .help = "check all cells, show the plan and start nothing"},
+           {.name = "anyway", .help = "run although an expected alert could not be noticed"},
+           prometheus_option(),
+           alertmanager_option(),
+           monitoring_option(),
+           namespace_option()}),
+      .examples =
+          {{"faultline sweep payments-latency.yaml --controller http://faultline:7878 -d out",
+            "all cells; again to go on"},
+           {"faultline sweep payments-latency.yaml --threshold --fault latency -d out",
+            "from which latency on is it noticed?"}},
+      .offer = Offer::kFile,
+      .run = run_sweep};
+}
+
 std::vector<Command> all_commands() {
   const std::string_view kName =
       "NAME is the id of a run, or an experiment's name for its newest run; in a cluster of the "
       "context's namespace, of that of -n, or NAMESPACE/NAME.";
   return {
       run_command(),
+      sweep_command(),
+      gameday_command(),
       {.name = "validate",
        .arguments = "FILE",
        .min_arguments = 1,
        .max_arguments = 1,
-       .summary = "Check an experiment without running it",
+       .summary = "Check an experiment, a sweep or a game day without running it",
        .detail = "Every problem is told with file, line, key and the nearest valid word. '-' reads "
                  "the standard input.",
        .options = {pods_option("check this pods file too"), output_option()},
@@ -181,6 +275,7 @@ std::vector<Command> all_commands() {
        .examples = {{"faultline rule-test slow-payments PaymentsSlow -d tests",
                      "then promtool test rules tests/PaymentsSlow.test.yml"}},
        .run = run_rule_test},
+      tune_command(),
       {.name = "probe",
        .summary = "Tell what a kernel can do, and why not the rest",
        .detail =
@@ -193,8 +288,12 @@ std::vector<Command> all_commands() {
        .run = run_probe},
       {.name = "schema",
        .summary = "Print the JSON Schema of an experiment, for editors",
-       .detail = "With --crd the CustomResourceDefinition of Kubernetes instead, as YAML.",
+       .detail =
+           "With --crd the CustomResourceDefinition of Kubernetes instead, as YAML; with "
+           "--sweep the schema of a Sweep, with --gameday that of a GameDay, also with --crd.",
        .options = {{.name = "crd", .help = "print the CustomResourceDefinition for Kubernetes"},
+                   {.name = "sweep", .help = "print the schema of a Sweep"},
+                   {.name = "gameday", .help = "print the schema of a GameDay"},
                    output_option()},
        .examples = {{"faultline schema > experiment.schema.json",
                      "for the YAML plug-in of an editor"},
@@ -205,10 +304,11 @@ std::vector<Command> all_commands() {
        .arguments = "FILE...",
        .min_arguments = 1,
        .max_arguments = 1000,
-       .summary = "Turn manifests of Chaos Mesh into experiments",
+       .summary = "Turn manifests of Chaos Mesh into experiments and game days",
        .detail =
            "NetworkChaos, IOChaos, StressChaos, PodChaos, DNSChaos, KernelChaos and a Schedule of "
-           "them. What has no equivalent is told with file, line, field and what to use instead; "
+           "them; a Workflow, and an experiment of the Chaos Toolkit, becomes a game day. What has "
+           "no equivalent is told with file, line, field and what to use instead; "
            "then the exit code is 1. '-' reads the standard input.",
        .options = {{.name = "directory",
                     .letter = 'd',

@@ -28,6 +28,22 @@ std::string command_names() {
   return joined(names);
 }
 
+std::vector<std::string_view> verbs_of(const Command& command) {
+  std::vector<std::string_view> words;
+  for (const Command& verb : command.verbs) words.push_back(verb_word(verb));
+  return words;
+}
+
+// Every command that takes words: verbs in the place of what has them.
+std::vector<const Command*> all_callable() {
+  std::vector<const Command*> all;
+  for (const Command& command : commands()) {
+    if (command.verbs.empty()) all.push_back(&command);
+    for (const Command& verb : command.verbs) all.push_back(&verb);
+  }
+  return all;
+}
+
 std::string bash_offer(Offer offer, const std::vector<std::string_view>& choices) {
   if (!choices.empty()) return "COMPREPLY=($(compgen -W \"" + joined(choices) + "\" -- \"$cur\"))";
   if (offer == Offer::kFile) return "COMPREPLY=($(compgen -f -- \"$cur\"))";
@@ -46,9 +62,22 @@ std::string bash() {
       command_names() +
       " help\" -- \"$cur\"))\n"
       "    return\n"
-      "  fi\n"
-      "  case \"$command $prev\" in\n";
-  for (const Command& command : commands()) {
+      "  fi\n";
+  for (const Command& command : commands())
+    if (!command.verbs.empty())
+      out += "  if [ \"$command\" = " + std::string(command.name) +
+             " ]; then\n"
+             "    if [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+             "      COMPREPLY=($(compgen -W \"" +
+             joined(verbs_of(command)) +
+             " --help\" -- \"$cur\"))\n"
+             "      return\n"
+             "    fi\n"
+             "    command=\"$command ${COMP_WORDS[2]}\"\n"
+             "  fi\n";
+  out += "  case \"$command $prev\" in\n";
+  for (const Command* each : all_callable()) {
+    const Command& command = *each;
     for (const Option& option : command.options) {
       if (option.value.empty()) continue;
       out += "    \"" + std::string(command.name) + " --" + std::string(option.name) + "\"";
@@ -58,11 +87,12 @@ std::string bash() {
     }
   }
   out += "  esac\n  case \"$command\" in\n";
-  for (const Command& command : commands()) {
+  for (const Command* each : all_callable()) {
+    const Command& command = *each;
     std::string options = "--help";
     for (const Option& option : command.options) options += " --" + std::string(option.name);
-    out += "    " + std::string(command.name) +
-           ")\n      if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W \"" + options +
+    out += "    \"" + std::string(command.name) +
+           "\")\n      if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W \"" + options +
            "\" -- \"$cur\"))\n      else " + bash_offer(command.offer, command.choices) +
            "; fi ;;\n";
   }
@@ -101,10 +131,26 @@ std::string zsh() {
       "  if (( CURRENT == 2 )); then _describe command commands; return; fi\n"
       "  local command=$words[2]\n"
       "  shift words\n"
-      "  (( CURRENT-- ))\n"
-      "  case $command in\n";
+      "  (( CURRENT-- ))\n";
   for (const Command& command : commands()) {
-    out += "    " + std::string(command.name) + ") _arguments";
+    if (command.verbs.empty()) continue;
+    out += "  if [[ $command == " + std::string(command.name) +
+           " ]]; then\n"
+           "    local -a verbs=(\n";
+    for (const Command& verb : command.verbs)
+      out += "      " + in_quotes(zsh_text(verb_word(verb)) + ":" + zsh_text(verb.summary)) + "\n";
+    out +=
+        "    )\n"
+        "    if (( CURRENT == 2 )); then _describe verb verbs; return; fi\n"
+        "    command=\"$command $words[2]\"\n"
+        "    shift words\n"
+        "    (( CURRENT-- ))\n"
+        "  fi\n";
+  }
+  out += "  case $command in\n";
+  for (const Command* each : all_callable()) {
+    const Command& command = *each;
+    out += "    " + in_quotes(command.name) + ") _arguments";
     for (const Option& option : command.options) {
       std::string spec = "--" + std::string(option.name) + "[" + zsh_text(option.help) + "]";
       if (!option.value.empty())
@@ -130,8 +176,21 @@ std::string fish() {
   for (const Command& command : commands()) {
     out += "complete -c faultline -n __fish_use_subcommand -a " + std::string(command.name) +
            " -d " + in_quotes(command.summary) + "\n";
-    const std::string when =
-        "complete -c faultline -n '__fish_seen_subcommand_from " + std::string(command.name) + "'";
+    if (!command.verbs.empty())
+      out += "complete -c faultline -n '__fish_seen_subcommand_from " + std::string(command.name) +
+             "; and not __fish_seen_subcommand_from " + joined(verbs_of(command)) + "' -a " +
+             in_quotes(joined(verbs_of(command))) + "\n";
+  }
+  for (const Command* each : all_callable()) {
+    const Command& command = *each;
+    const std::string_view verb = verb_word(command);
+    // A word of both is an option of the verb only behind its command.
+    std::string seen = "__fish_seen_subcommand_from " + std::string(verb);
+    if (verb != command.name)
+      seen = "__fish_seen_subcommand_from " +
+             std::string(command.name.substr(0, command.name.size() - verb.size() - 1)) + "; and " +
+             seen;
+    const std::string when = "complete -c faultline -n '" + seen + "'";
     const auto offer = [](Offer what, const std::vector<std::string_view>& choices) {
       if (!choices.empty()) return " -a " + in_quotes(joined(choices));
       if (what == Offer::kFile) return std::string(" -F");

@@ -39,6 +39,29 @@ std::string clock_words(const api::MonitoringSource& source) {
          report::seconds_words(source.clockUncertainty, 2);
 }
 
+std::string text_at(const boost::json::object& from, const char* key) {
+  const auto* value = from.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
+}
+
+std::string count_at(const boost::json::object& from, const char* key) {
+  const auto* value = from.if_contains(key);
+  return value != nullptr && value->is_number() ? boost::json::serialize(*value) : "";
+}
+
+// Who is told of runs, and what became of it.
+void print_destinations(std::ostream& out, const boost::json::object& answer) {
+  const auto* all = answer.if_contains("events");
+  if (all == nullptr || !all->is_array() || all->get_array().empty()) return;
+  std::vector<Row> rows{{"TOLD OF RUNS", "KIND", "TOLD", "FAILED", "WAITING", "PROBLEM"}};
+  for (const auto& one : all->get_array())
+    if (const auto* object = one.if_object())
+      rows.push_back({text_at(*object, "name"), text_at(*object, "kind"), count_at(*object, "told"),
+                      count_at(*object, "failed"), count_at(*object, "waiting"),
+                      text_at(*object, "problem")});
+  out << table(rows) << "\n";
+}
+
 }  // namespace
 
 Result<int> run_monitoring(Invocation& call, Console& console) {
@@ -59,6 +82,7 @@ Result<int> run_monitoring(Invocation& call, Console& console) {
     print_json(console.out, answer);
     return kExitMet;
   }
+  print_destinations(console.out, *object);
   if (record->sources.empty()) {
     console.out << "this controller has no monitoring: start it with --prometheus URL, "
                    "--alertmanager URL or --monitoring FILE (docs/monitoring.md)\n";

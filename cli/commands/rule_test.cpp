@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <filesystem>
-#include <fstream>
 #include <ostream>
 
 #include "api/alerts.h"
@@ -11,6 +10,7 @@
 #include "base/quoted.h"
 #include "cli/commands/commands.h"
 #include "cli/controller_api.h"
+#include "cli/report_files.h"
 #include "cli/text.h"
 
 namespace faultline::cli {
@@ -25,15 +25,6 @@ bool plain(const std::string& name) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                   c == '-' || c == '_' || c == '.';
          });
-}
-
-Result<> write(const fs::path& path, const std::string& text) {
-  errno = 0;
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << text;
-  out.close();
-  if (!out) return fail(from_errno(errno != 0 ? errno : EIO, "cannot write " + path.string()));
-  return {};
 }
 
 }  // namespace
@@ -53,8 +44,10 @@ Result<int> run_rule_test(Invocation& call, Console& console) {
   fs::create_directories(folder, ec);
   if (ec) return fail(from_errno(ec.value(), "cannot make the folder " + folder.string()));
   const fs::path rules = folder / files->rulesFile, test = folder / files->testFile;
-  if (auto written = write(rules, files->rules); !written) return fail(written.error());
-  if (auto written = write(test, files->test); !written) return fail(written.error());
+  if (auto written = replace_file(rules.string(), files->rules); !written)
+    return fail(written.error());
+  if (auto written = replace_file(test.string(), files->test); !written)
+    return fail(written.error());
   if (call.json()) {
     boost::json::array notes;
     for (const std::string& note : files->notes) notes.emplace_back(note);

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "api/codec.h"
+#include "api/sweep.h"
 #include "base/printable.h"
 #include "cli/cluster/choice.h"
 #include "cli/cluster/cluster_way.h"
@@ -21,6 +22,7 @@
 #include "cli/commands/run_steps.h"
 #include "cli/controller_api.h"
 #include "cli/follow.h"
+#include "cli/one_run.h"
 #include "cli/outcome.h"
 #include "cli/plan_text.h"
 #include "cli/progress.h"
@@ -37,14 +39,15 @@ constexpr std::chrono::seconds kTold{10};
 class ClusterRun {
  public:
   ClusterRun(Invocation& call, Console& console, const ExperimentFile& document,
-             Interrupt& interrupt)
+             Interrupt& interrupt, const RunManner& manner)
       : call_(call),
         console_(console),
         document_(document),
         experiment_(document.experiment),
-        interrupt_(interrupt) {}
+        interrupt_(interrupt),
+        manner_(manner) {}
 
-  Result<int> run() {
+  Result<RunEnd> run() {
     auto way = cluster_way(call_, console_);
     if (!way) return fail(way.error());
     if (experiment_.metadata.namespace_.empty())
@@ -59,21 +62,21 @@ class ClusterRun {
       if (auto plan = show_plan(); !plan) return fail(plan.error());
       if (call_.has("dry-run")) {
         print_dry_run(call_, console_, plan_ ? api::to_json(*plan_) : boost::json::value());
-        return kExitMet;
+        return RunEnd{.code = kExitMet};
       }
-      const auto go = confirmed(call_, console_, interrupt_);
+      const auto go = manner_.alone ? confirmed(call_, console_, interrupt_) : Result<bool>(true);
       if (!go) return fail(go.error());
       if (!*go) {
         talk() << "not started\n";
-        return kExitAborted;
+        return RunEnd{.code = kExitAborted};
       }
       if (interrupt_.requested())
         return fail(Errc::kUnavailable, "interrupted before anything was started");
       if (auto made = make(); !made) return fail(made.error());
-      auto code = follow_it();
-      if (code || shown == kMostPlans || !plan_changed(code.error())) return code;
+      auto end = follow_it();
+      if (end || shown == kMostPlans || !plan_changed(end.error())) return end;
       finished_ = made_;  // it was refused, and another takes its place
-      talk() << kPlanChanged;
+      if (manner_.alone) talk() << kPlanChanged;
     }
   }
 
@@ -109,7 +112,11 @@ class ClusterRun {
                       status.run + "): '" + same_controller(call_, console_, "watch " + words()) +
                       "' follows it, '" + same_controller(call_, console_, "stop " + words()) +
                       "' ends it");
-    if (!call_.has("replace"))
+    const auto& labels = there->experiment.metadata.labels;
+    const auto label = labels.find(std::string(api::kSweepLabel));
+    const bool ours =
+        !manner_.replaces.empty() && label != labels.end() && label->second == manner_.replaces;
+    if (!ours && !call_.has("replace"))
       return fail(Errc::kConflict,
                   "the Experiment " + words() + " is there already, finished" +
                       (status.run.empty() ? "" : " (run " + status.run + ")") +
@@ -139,9 +146,12 @@ class ClusterRun {
     auto plan = api_->plan(document_.text, plan_ ? plan_->seed : 0);
     if (!plan) return fail(plan.error());
     plan_ = std::move(*plan);
-    const auto nodes = api_->nodes();
-    talk() << plan_text(experiment_, *plan_, nodes ? *nodes : std::vector<api::NodeStatus>{}, width)
-           << std::flush;
+    if (manner_.alone) {
+      const auto nodes = api_->nodes();
+      talk() << plan_text(experiment_, *plan_, nodes ? *nodes : std::vector<api::NodeStatus>{},
+                          width)
+             << std::flush;
+    }
     if (auto good = plan_problem(*plan_, call_.has("anyway")); !good) return fail(good.error());
     // What was shown is what is hit.
     constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
@@ -186,7 +196,7 @@ class ClusterRun {
     return {};
   }
 
-  Result<int> follow_it() {
+  Result<RunEnd> follow_it() {
     Progress progress(console_, experiment_, call_.json());
     const auto say = [&](const std::string& line) { progress.say(line); };
     std::string reason = "starting";
@@ -206,15 +216,15 @@ class ClusterRun {
     if (begun->interrupted || begun->gone) return deleted(*begun);
     if (begun->status.run.empty()) return verdict_of(begun->status);
     if (closed_.empty()) {
-      const auto code = follow_run(begun->status, progress);
-      if (code || code.error().code != Errc::kUnavailable) return code;
-      say(code.error().message + "; following the Experiment's status instead");
+      auto end = follow_run(begun->status, progress);
+      if (end || end.error().code != Errc::kUnavailable) return end;
+      say(end.error().message + "; following the Experiment's status instead");
     }
     return follow_status(progress);
   }
 
   // Live, through the controller. kUnavailable: it is out of reach.
-  Result<int> follow_run(const api::ExperimentStatus& status, Progress& progress) {
+  Result<RunEnd> follow_run(const api::ExperimentStatus& status, Progress& progress) {
     api::RunSummary first = summary_of(status);
     FollowOptions options;
     options.patience = api_->way().patience();
@@ -224,10 +234,18 @@ class ClusterRun {
         [&](const std::string& line) { progress.say(line); });
     progress.finish();
     if (!followed) return fail(followed.error());
-    const auto code = finish_run(*api_, status.run, call_.get("report").value_or(status.run),
-                                 call_.json(), console_);
+    auto finished =
+        finish_run(*api_, status.run, manner_.folder.empty() ? status.run : manner_.folder,
+                   !manner_.alone ? Print::kNothing
+                   : call_.json() ? Print::kJson
+                                  : Print::kText,
+                   console_);
     wait_until_told();
-    return code;
+    if (!finished) return fail(finished.error());
+    return RunEnd{.code = finished->code,
+                  .run = status.run,
+                  .report = std::move(finished->report),
+                  .interrupted = followed->interrupted};
   }
 
   // Whoever looks at the Experiment when this command has ended sees that the run has, too.
@@ -240,7 +258,7 @@ class ClusterRun {
     }
   }
 
-  Result<int> follow_status(Progress& progress) {
+  Result<RunEnd> follow_status(Progress& progress) {
     const auto watched = watch_experiment(
         *objects_, made_, interrupt_,
         [](const api::ExperimentStatus& status) { return ended(status.phase); },
@@ -275,25 +293,25 @@ class ClusterRun {
     return summary;
   }
 
-  int deleted(const WatchedExperiment& watched) {
+  RunEnd deleted(const WatchedExperiment& watched) {
     const std::string run = watched.status.run;
     const std::string how =
         "aborted: the Experiment " + made_.words() + " was deleted" +
         (watched.interrupted ? "" : " by somebody else") + ", which ends its run at once" +
         (run.empty() ? "" : "; the report of " + run + " stays with the controller");
-    if (call_.json())
+    if (call_.json() && manner_.alone)
       print_json(console_.out, boost::json::object{{"run", run},
                                                    {"exitCode", kExitAborted},
                                                    {"folder", nullptr},
                                                    {"report", nullptr},
                                                    {"status", api::to_json(watched.status)}});
     else
-      console_.out << "\n  " << faultline::printable(how) << "\n" << std::flush;
-    return kExitAborted;
+      talk() << "\n  " << faultline::printable(how) << "\n" << std::flush;
+    return {.code = kExitAborted, .run = run, .interrupted = watched.interrupted};
   }
 
   // What the status says of how it ended. A refusal is an error of the code that it has.
-  Result<int> verdict_of(const api::ExperimentStatus& status) {
+  Result<RunEnd> verdict_of(const api::ExperimentStatus& status) {
     std::string why = status.reason;
     for (const api::Condition& condition : status.conditions) {
       if (condition.type == api::ConditionType::Verdict && !condition.message.empty())
@@ -310,20 +328,20 @@ class ClusterRun {
       word = boost::describe::enum_to_string(*status.verdict, "?");
       std::ranges::replace(word, '_', ' ');
     }
-    if (call_.json()) {
+    if (call_.json() && manner_.alone) {
       print_json(console_.out, boost::json::object{{"run", status.run},
                                                    {"exitCode", code},
                                                    {"folder", nullptr},
                                                    {"report", nullptr},
                                                    {"status", api::to_json(status)}});
-      return code;
+      return RunEnd{.code = code, .run = status.run};
     }
-    console_.out << "\n  " << faultline::printable(word + "   " + why) << "\n  injected     "
-                 << status.injected << " events on " << status.pods
-                 << (status.pods == 1 ? " pod" : " pods") << "\n  report       "
-                 << faultline::printable(status.report) << " at the controller\n"
-                 << std::flush;
-    return code;
+    talk() << "\n  " << faultline::printable(word + "   " + why) << "\n  injected     "
+           << status.injected << " events on " << status.pods
+           << (status.pods == 1 ? " pod" : " pods") << "\n  report       "
+           << faultline::printable(status.report) << " at the controller\n"
+           << std::flush;
+    return RunEnd{.code = code, .run = status.run};
   }
 
   // The word of controller/kubernetes/status.h, back to its code.
@@ -341,6 +359,7 @@ class ClusterRun {
   const ExperimentFile& document_;
   api::Experiment experiment_;  // with its namespace, and the plan's seed
   Interrupt& interrupt_;
+  const RunManner& manner_;
   std::optional<ExperimentObjects> objects_;
   std::optional<ControllerApi> api_;
   std::string closed_;  // why the controller cannot be asked; empty: it can
@@ -351,9 +370,9 @@ class ClusterRun {
 
 }  // namespace
 
-Result<int> run_in_cluster(Invocation& call, Console& console, const ExperimentFile& document,
-                           Interrupt& interrupt) {
-  return ClusterRun(call, console, document, interrupt).run();
+Result<RunEnd> run_in_cluster(Invocation& call, Console& console, const ExperimentFile& document,
+                              Interrupt& interrupt, const RunManner& manner) {
+  return ClusterRun(call, console, document, interrupt, manner).run();
 }
 
 }  // namespace faultline::cli

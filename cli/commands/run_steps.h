@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "cli/command.h"
-#include "cli/documents.h"
 #include "cli/interrupt.h"
 
 namespace faultline::cli {
@@ -21,9 +20,5 @@ inline constexpr std::string_view kPlanChanged =
 
 // The end of --dry-run: what a program reads. `plan` is an object or null.
 void print_dry_run(const Invocation& call, Console& console, boost::json::value plan);
-
-// In a cluster: the run is an Experiment of the API server.
-[[nodiscard]] Result<int> run_in_cluster(Invocation& call, Console& console,
-                                         const ExperimentFile& document, Interrupt& interrupt);
 
 }  // namespace faultline::cli

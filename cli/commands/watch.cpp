@@ -56,7 +56,8 @@ Result<int> run_watch(Invocation& call, Console& console) {
     const auto report = api->report(run);
     return report ? Result<int>(report::exit_code(*report)) : fail(report.error());
   }
-  return finish_run(*api, run, "", false, console);
+  const auto finished = finish_run(*api, run, "", Print::kText, console);
+  return finished ? Result<int>(finished->code) : fail(finished.error());
 }
 
 }  // namespace faultline::cli

@@ -220,7 +220,7 @@ void convert_common(const Node& spec, Draft& draft) {
   const Node duration = spec["duration"];
   if (const auto length = duration.duration(); length && length->value.count() > 0)
     draft.spec.phases.fault = *length;
-  else if (!duration.given() && !one_shot(spec))
+  else if (!duration.given() && !one_shot(spec) && !draft.timed)
     duration.note(
         "not given: Chaos Mesh goes on until it is deleted, here the faults end after 30s; "
         "set phases.fault");

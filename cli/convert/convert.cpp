@@ -11,12 +11,7 @@
 namespace faultline::cli {
 namespace {
 
-struct Kind {
-  std::string_view name;
-  std::string_view key;   // in a Schedule
-  KindConverter convert;  // null: it has no equivalent
-  std::string_view instead;
-};
+using Kind = ChaosKind;
 constexpr std::array kKinds{
     Kind{"NetworkChaos", "networkChaos", convert_network, ""},
     Kind{"IOChaos", "ioChaos", convert_io, ""},
@@ -38,30 +33,33 @@ constexpr std::array kKinds{
          "only pods are hit; use a pods file for one machine"},
     Kind{"PhysicalMachine", "", nullptr, "only pods are hit"},
     Kind{"Workflow", "workflow", nullptr,
-         "steps are not run one after another; convert each, and apply them in turn"},
+         "nothing here starts by the clock; convert the Workflow itself into a game day"},
     Kind{"StatusCheck", "", nullptr, "use expect and abortWhen"},
     Kind{"RemoteCluster", "", nullptr, "an experiment runs in the cluster it is applied to"},
 };
 
 constexpr std::size_t kMostDocuments = 1000;
 
-const Kind* find_kind(std::string_view name) {
+}  // namespace
+
+const ChaosKind* find_kind(std::string_view name) {
   const auto* found = std::ranges::find(kKinds, name, &Kind::name);
   return found == kKinds.end() ? nullptr : found;
 }
 
-// A name of an experiment: a DNS label.
-std::string label(std::string_view name) {
+std::string dns_label(std::string_view name, std::size_t most) {
   std::string out;
   for (const char c : name)
     if (std::isalnum(static_cast<unsigned char>(c)) != 0)
       out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     else if (!out.empty() && out.back() != '-')
       out += '-';
-  if (out.size() > 63) out.resize(63);
+  if (out.size() > most) out.resize(most);
   while (out.ends_with('-')) out.pop_back();
   return out.empty() ? "experiment" : out;
 }
+
+namespace {
 
 std::map<std::string, std::string> texts(const Node& node) {
   std::map<std::string, std::string> out;
@@ -73,10 +71,23 @@ std::map<std::string, std::string> texts(const Node& node) {
   return out;
 }
 
-void metadata(const Node& node, api::Metadata& out) {
+}  // namespace
+
+bool convert_spec(Source& source, const Node& spec, const ChaosKind& kind, Draft& draft) {
+  convert_common(spec, draft);
+  kind.convert(spec, draft);
+  report_rows(spec, kind.name);
+  // Misspelt, it may be what narrows the rest.
+  if (source.report_unread(spec, kind.name,
+                           "; without it more could be hit, so the document is left out"))
+    draft.unsafe = true;
+  return !draft.unsafe;
+}
+
+void convert_metadata(const Node& node, api::Metadata& out) {
   const Node name = node["name"], generate = node["generateName"];
   const std::string word = name.text().value_or(generate.text().value_or(""));
-  out.name = label(word);
+  out.name = dns_label(word, 63);
   if (word.empty())
     node.missing("name", "it is called experiment");
   else if (out.name != word)
@@ -102,6 +113,14 @@ void metadata(const Node& node, api::Metadata& out) {
     if (server.given()) server.note("is the API server's; an experiment gets its own");
     server.read_all();
   }
+}
+
+namespace {
+
+bool is_toolkit(const Node& root) {
+  const auto* object = root.value() == nullptr ? nullptr : root.value()->if_object();
+  return object != nullptr && !object->contains("apiVersion") && !object->contains("kind") &&
+         (object->contains("method") || object->contains("steady-state-hypothesis"));
 }
 
 class File {
@@ -140,6 +159,7 @@ class File {
   }
 
   void manifest(Source& source, const Node& root) {
+    if (is_toolkit(root)) return day(source, root, convert_toolkit(source, root));
     const auto version = root["apiVersion"].text();
     const auto kind = root["kind"].text();
     if (version == "v1" && kind == "List") {
@@ -154,6 +174,7 @@ class File {
       root.left_out(no_kind(version, kind));
       return;
     }
+    if (kind == "Workflow") return day(source, root, convert_workflow(source, root));
     Node spec = root["spec"];
     std::string name = *kind;
     if (kind == "Schedule") {
@@ -176,11 +197,19 @@ class File {
     experiment(source, root, spec, *known);
   }
 
+  // Nothing: why was said. What comes out is read as a person's file is.
+  void day(Source& source, const Node& root, std::optional<api::GameDay> made) {
+    if (!made) return;
+    if (const auto valid = api::parse_gameday(api::to_yaml(*made), "it"); !valid)
+      return root.left_out("the game day would not be valid: " + valid.error().message);
+    out_.days.push_back({std::string(file_), source.line(root.path()), std::move(*made)});
+  }
+
   void experiment(Source& source, const Node& root, const Node& spec, const Kind& kind) {
     api::Experiment out;
     out.apiVersion = "faultline.dev/v1alpha1";
     out.kind = "Experiment";
-    metadata(root["metadata"], out.metadata);
+    convert_metadata(root["metadata"], out.metadata);
     if (const Node status = root["status"]; status.given()) {
       status.note("is what became of it; an experiment gets its own");
       status.read_all();
@@ -188,20 +217,14 @@ class File {
     Draft draft;
     draft.space = out.metadata.namespace_;
     if (draft.space.empty()) draft.space = "default";
-    convert_common(spec, draft);
+    const bool whole = convert_spec(source, spec, kind, draft);
     const Node names = spec["selector"]["namespaces"];
     if (out.metadata.namespace_.empty() && !names.given() &&
         !draft.spec.target.selector.namespaces.empty())
       root["metadata"]["namespace"].note(
           "not given, and no namespaces are selected: pods of the namespace default are hit");
-    kind.convert(spec, draft);
-    report_rows(spec, kind.name);
-    // Misspelt, it may be what narrows the rest.
-    if (source.report_unread(spec, kind.name,
-                             "; without it more could be hit, so the document is left out"))
-      draft.unsafe = true;
     source.report_unread(root, kind.name);
-    if (draft.unsafe) return;  // said where it is
+    if (!whole) return;  // said where it is
     if (draft.spec.faults.empty())
       return root["spec"].left_out("no fault is left, so there is no experiment");
     out.spec = std::move(draft.spec);

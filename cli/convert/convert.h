@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Manifests of Chaos Mesh to experiments. Pure functions, thread-safe.
+// Manifests of Chaos Mesh to experiments; its Workflows, and experiments of the Chaos Toolkit, to
+// game days. Pure functions, thread-safe.
 //
 // Two rules. Nothing is dropped silently: each key of a manifest ends in the experiment or in a
 // Finding. And nothing hits more than the manifest asked: what would be wider without a key that
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "api/experiment.h"
+#include "api/gameday.h"
 #include "base/result.h"
 
 namespace faultline::cli {
@@ -31,8 +33,15 @@ struct Converted {
   api::Experiment experiment;
 };
 
+struct ConvertedDay {
+  std::string file;
+  int line = 0;
+  api::GameDay day;
+};
+
 struct Conversion {
   std::vector<Converted> experiments;   // each passes api::validate
+  std::vector<ConvertedDay> days;       // each, as YAML, passes api::parse_gameday
   std::vector<Finding> findings;        // in the order of the file
   [[nodiscard]] bool complete() const;  // only notes
 };

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// One function a kind of Chaos Mesh. Each reads `spec` and fills in the experiment; what it cannot
-// do it says at the node.
+// One function a kind of Chaos Mesh, and what they have in common. Each reads `spec` and fills in
+// the experiment; what it cannot do it says at the node.
 #pragma once
 
 #include <optional>
 #include <string>
 
 #include "api/experiment.h"
+#include "api/gameday.h"
 #include "cli/convert/mapping.h"
 #include "cli/convert/source.h"
 
@@ -16,9 +17,29 @@ struct Draft {
   api::ExperimentSpec spec;
   std::string space;    // namespace of the manifest; never empty
   bool unsafe = false;  // what came out would hit more than was asked: it is left out
+  bool timed = false;   // how long the faults act is said elsewhere
 };
 
 using KindConverter = void (*)(const Node& spec, Draft& draft);
+
+struct ChaosKind {
+  std::string_view name;
+  std::string_view key;   // in a Schedule and a Workflow
+  KindConverter convert;  // null: it has no equivalent
+  std::string_view instead;
+};
+[[nodiscard]] const ChaosKind* find_kind(std::string_view name);  // null: there is none
+
+// A name as a DNS label of at most so many characters; never empty.
+[[nodiscard]] std::string dns_label(std::string_view name, std::size_t most);
+void convert_metadata(const Node& node, api::Metadata& out);
+// All of one kind's `spec`. False: what came out would hit more than was asked; why was said.
+[[nodiscard]] bool convert_spec(Source& source, const Node& spec, const ChaosKind& kind,
+                                Draft& draft);
+
+// A Workflow of Chaos Mesh, an experiment of the Chaos Toolkit. Nothing: why was said.
+[[nodiscard]] std::optional<api::GameDay> convert_workflow(Source& source, const Node& root);
+[[nodiscard]] std::optional<api::GameDay> convert_toolkit(Source& source, const Node& root);
 
 void convert_network(const Node& spec, Draft& draft);
 void convert_io(const Node& spec, Draft& draft);

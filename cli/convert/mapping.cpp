@@ -177,10 +177,59 @@ constexpr std::array kRows{
     FieldRow{"Schedule", "historyLimit", "", kNoSchedule},
     FieldRow{"Schedule", "type", "faults",
              "the kind that is in it; its spec becomes the experiment"},
+    // Workflow: rows of what becomes a step of a game day
+    FieldRow{"Workflow", "entry", "steps", "the template where it begins"},
+    FieldRow{"Workflow", "templates[].name", "steps[].name",
+             "one DNS label of 40 characters; a template that is used again gets a number"},
+    FieldRow{"Workflow", "templates[].templateType", "steps[]",
+             "`Serial`, `Parallel`, `Suspend`, the kinds of faults above; another one leaves the "
+             "template out"},
+    FieldRow{"Workflow", "templates[].children", "serial, parallel",
+             "what is left out is not in its group; a template that contains itself is left out"},
+    FieldRow{"Workflow", "templates[].deadline", "pause, phases.fault, deadline",
+             "of `Suspend` the pause (not given: somebody says that the day goes on); of a fault "
+             "how long it acts; of others the deadline, longer by the baseline and recovery of "
+             "its experiments"},
+    FieldRow{"Workflow", "templates[].<kind>", "experiment.spec", "as the kind alone"},
+    FieldRow{"Workflow", "templates[].schedule", "experiment",
+             "once: nothing here starts by the clock"},
+    FieldRow{"Workflow", "templates[].task", "task",
+             "no container is run here: a person does it (told)"},
+    FieldRow{"Workflow", "templates[].conditionalBranches", "when",
+             "`exitCode == 0` is done or met, `exitCode != 0` missed or failed; with another "
+             "expression the branch is left out, since it would be done always"},
+    FieldRow{"Workflow", "templates[].statusCheck", "waitFor.person",
+             "no address is fetched here: a person confirms it (told)"},
+    FieldRow{"Workflow", "templates[].abortWithStatusCheck", "onMiss", "true is `abort`"},
+    // Chaos Toolkit: of the document itself
+    FieldRow{"Chaos Toolkit", "title", "title, metadata.name", ""},
+    FieldRow{"Chaos Toolkit", "description", "note", "the first step"},
+    FieldRow{"Chaos Toolkit", "version", "", "is the version of the Chaos Toolkit's words"},
+    FieldRow{"Chaos Toolkit", "steady-state-hypothesis", "hypothesis, steps",
+             "its probes before (a miss aborts) and after the method"},
+    FieldRow{"Chaos Toolkit", "method", "steps",
+             "a probe with a tolerance is `waitFor.person`, another one and an action a `task`, of "
+             "10 minutes each; nothing is called or run here (told)"},
+    FieldRow{"Chaos Toolkit", "method[].ref", "steps", "the activity of that name once more"},
+    FieldRow{"Chaos Toolkit", "method[].pauses", "pause", "before and after, in seconds"},
+    FieldRow{"Chaos Toolkit", "method[].background", "",
+             "steps are done one after the other; use parallel"},
+    FieldRow{"Chaos Toolkit", "rollbacks", "steps", "tasks at the end; faults end by themselves"},
+    FieldRow{"Chaos Toolkit", "tags", "", "a day has no tags; use metadata.labels"},
+    FieldRow{"Chaos Toolkit", "contributions", "", "a day has no such thing; use metadata.labels"},
+    FieldRow{"Chaos Toolkit", "configuration", "",
+             "nothing is filled in: write the values where they are used"},
+    FieldRow{"Chaos Toolkit", "secrets", "", "nothing is called here that would need them"},
+    FieldRow{"Chaos Toolkit", "controls", "", "no code runs beside a day"},
+    FieldRow{"Chaos Toolkit", "extensions", "", "no code runs beside a day"},
+    FieldRow{"Chaos Toolkit", "runtime", "",
+             "what is not met before the method aborts the day; the rest is done in its order"},
+    FieldRow{"Chaos Toolkit", "dry", "", "use `faultline gameday plan`"},
 };
 
 constexpr std::string_view kKinds[] = {"",         "NetworkChaos", "IOChaos",     "StressChaos",
-                                       "PodChaos", "DNSChaos",     "KernelChaos", "Schedule"};
+                                       "PodChaos", "DNSChaos",     "KernelChaos", "Schedule",
+                                       "Workflow", "Chaos Toolkit"};
 
 }  // namespace
 
@@ -196,8 +245,9 @@ std::string_view why_not(std::string_view kind, std::string_view field) {
 std::string mapping_page() {
   std::string out;
   for (const std::string_view kind : kKinds) {
-    out += "\n### " + std::string(kind.empty() ? "Every kind" : kind) +
-           "\n\n| field of `spec` | becomes | how, or why not |\n|---|---|---|\n";
+    out += "\n### " + std::string(kind.empty() ? "Every kind" : kind) + "\n\n| field" +
+           (kind == "Chaos Toolkit" ? "" : " of `spec`") +
+           " | becomes | how, or why not |\n|---|---|---|\n";
     for (const FieldRow& row : kRows) {
       if (row.kind != kind) continue;
       const std::string becomes = row.becomes.empty() ? "-" : "`" + std::string(row.becomes) + "`";

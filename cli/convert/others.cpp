@@ -46,7 +46,7 @@ void cpu(const Node& node, Draft& draft) {
   }
   if (*count < 1) return workers.left_out("0 does nothing; the fault is left out");
   fault.workers = static_cast<std::int64_t>(*count);
-  if (fault.workers > 1024) {
+  if (*fault.workers > 1024) {
     workers.left_out("at most 1024; so many are started");
     fault.workers = 1024;
   }

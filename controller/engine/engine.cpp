@@ -11,6 +11,7 @@
 #include "controller/engine/choice.h"
 #include "controller/engine/node.h"
 #include "controller/engine/scope.h"
+#include "controller/gameday/words.h"
 
 namespace faultline::controller {
 namespace {
@@ -40,6 +41,24 @@ Engine::Engine(EngineOptions options)
     : options_(std::move(options)), last_revision_(options_.first_revision) {}
 Engine::~Engine() = default;
 
+namespace {
+
+// As people are told of it: a run that is a surprise of a game day has no name here, since nobody
+// knows who will read the words. Whoever leads the day sees it on the day.
+template <class Runs>
+Hits told(Hits hits, const Runs& runs) {
+  for (auto& [pod, run] : hits) {
+    const auto entry = runs.find(run);
+    if (entry == runs.end()) continue;
+    const api::RunRecord& head =
+        entry->second.run ? entry->second.run->head() : *entry->second.prepared;
+    if (gameday::is_quiet(head)) run.clear();
+  }
+  return hits;
+}
+
+}  // namespace
+
 // ---- plans
 
 Cluster Engine::cluster(const api::Experiment& experiment, Instant now) const {
@@ -53,7 +72,7 @@ Cluster Engine::cluster(const api::Experiment& experiment, Instant now) const {
   for (const auto& [name, node] : nodes_)
     if (is_connected(*node, now)) cluster.nodes.push_back({name, node->info, node->pods});
   cluster.services = services_;
-  cluster.hits = hits();
+  cluster.hits = told(hits(), runs_);
   return cluster;
 }
 
@@ -71,13 +90,13 @@ Hits Engine::hits() const {
 // Each run is told what the others hit; after every change of what is hit.
 void Engine::tell_hits(Instant now) {
   if (!std::exchange(hits_changed_, false)) return;
-  const Hits all = hits();
+  const Hits all = hits(), names = told(all, runs_);
   for (auto& [id, entry] : runs_) {
     if (!entry.run || entry.run->over()) continue;
     Hits others;
     for (const api::RunPod& pod : entry.run->head().pods)
       if (const auto hit = all.find(pod.pod.id()); hit != all.end() && hit->second != id)
-        others.insert(*hit);
+        others[hit->first] = names.at(hit->first);
     entry.run->others_hit(others, now);
     settle(entry);
   }
@@ -232,6 +251,13 @@ void Engine::followed(const std::string& run, api::MonitoringRecord seen, Instan
   settle(entry->second);
 }
 
+void Engine::follow_again(const std::string& run, api::MonitoringRecord known) {
+  const auto entry = runs_.find(run);
+  if (entry == runs_.end() || !entry->second.run || entry->second.run->over()) return;
+  entry->second.run->follow_monitoring(std::move(known));
+  settle(entry->second);
+}
+
 void Engine::tick(Instant now) {
   for (auto& [id, entry] : runs_) {
     if (!entry.run || entry.run->over()) continue;
@@ -282,7 +308,10 @@ void Engine::follow(Entry& entry, Instant now) {
     return pod.role == api::PodRole::target && !pod.joinedAt.set();
   });
   if (head.experiment.spec.target.mode != api::Mode::all && there >= wanted) return;
-  auto joins = joining(head, cluster(head.experiment, now));
+  Cluster known = cluster(head.experiment, now);
+  for (auto& [pod, run] : hits())
+    if (run == head.run) known.hits[pod] = run;  // its own, whoever may know of it
+  auto joins = joining(head, known);
   // Nothing matches while the next one is being made.
   std::string refusal = joins || joins.error().code == Errc::kNotFound ? "" : joins.error().message;
   if (refusal != entry.follow_refusal && !refusal.empty())

@@ -96,6 +96,8 @@ class Engine {
   void fail_all(const std::string& reason, Instant now);
   // All that was seen of the monitoring; a run that is over is left as it is.
   void followed(const std::string& run, api::MonitoringRecord seen, Instant now);
+  // The monitoring of a run that was taken over is followed from now on, as begin() has it.
+  void follow_again(const std::string& run, api::MonitoringRecord known);
   void tick(Instant now);
   [[nodiscard]] SteadyTime next_deadline() const;
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "api/codec.h"
+#include "api/planned_notes.h"
 #include "report/floor.h"
 #include "report/format.h"
 
@@ -95,8 +96,12 @@ api::PlannedAlert planned(const api::ExpectAlert& expect, const api::Phases& pha
   if (out.reason.empty()) out.reason = nobody;
   out.possible = out.reason.empty();
   for (const api::AlertHeld& held : known.held)
-    if (!held.gone && held.alert == expect.name) {
-      out.notes.emplace_back("it fires already");
+    if (!held.gone && held.alert == expect.name &&
+        std::ranges::all_of(expect.labels, [&](const auto& label) {
+          const auto found = held.labels.find(label.first);
+          return found != held.labels.end() && found->second == label.second;
+        })) {
+      out.notes.emplace_back(api::kFiresAlready);
       break;
     }
   return out;

@@ -57,8 +57,10 @@ std::string with_runs(const std::set<std::string>& runs) {
   constexpr std::size_t kNamed = 3;
   if (runs.empty()) return {};
   std::vector<std::string> named;
-  for (const std::string& run : runs)
+  for (const std::string& run : runs) {
+    if (run.empty()) return ", with those of other runs";  // one of them is nobody's to know
     if (named.size() < kNamed) named.push_back(run);
+  }
   if (runs.size() > kNamed) named.push_back(std::to_string(runs.size() - kNamed) + " more");
   return std::string(", with those of ") + (runs.size() == 1 ? "run " : "runs ") +
          report::join(named, ", ");

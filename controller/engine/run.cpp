@@ -38,8 +38,9 @@ std::string during_words(RunStep step) {
 }
 
 std::string other_run_words(bool control, const std::string& run) {
-  return control ? "run " + run + " hits this pod: it is no control pod any more"
-                 : "run " + run + " hits this pod: what is seen of it is of that run as well";
+  const std::string who = run.empty() ? "another run" : "run " + run;
+  return control ? who + " hits this pod: it is no control pod any more"
+                 : who + " hits this pod: what is seen of it is of that run as well";
 }
 
 }  // namespace
@@ -223,7 +224,7 @@ void Run::followed(api::MonitoringRecord seen, Instant now) {
 
 void Run::lose_monitoring(const std::string& successor, UtcTime since, Instant now) {
   if (!head_.monitoring) return;
-  const std::string why = successor + ": the monitoring was not followed any more";
+  const std::string why = successor + ": nobody followed the monitoring";
   for (api::MonitoringSource& source : head_.monitoring->sources) {
     source.problem = why;
     head_.monitoring->gaps.push_back(

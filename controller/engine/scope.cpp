@@ -49,4 +49,32 @@ Scope scope_of(const api::Experiment& experiment) {
   return scope;
 }
 
+Scope scope_of(const api::GameDay& day) {
+  Scope all;
+  const auto take = [&](api::Experiment experiment) {
+    if (!day.metadata.namespace_.empty()) experiment = in_own_namespace(std::move(experiment));
+    Scope one = scope_of(experiment);
+    all.hit.merge(one.hit);
+    all.seen.merge(one.seen);
+    all.queries = all.queries || one.queries;
+  };
+  api::for_each_step(day, [&](const api::Step& step, const std::string&) {
+    if (step.experiment) take(api::step_experiment(day, step, 0));
+    if (step.sweep)
+      for (const api::SweptFault& row : step.sweep->faults) {
+        api::Experiment cell;
+        cell.metadata = day.metadata;
+        cell.spec = step.sweep->experiment;
+        cell.spec.faults.push_back(row.fault);
+        take(std::move(cell));
+      }
+    if (step.waitFor && !step.waitFor->promql.empty()) all.queries = true;
+    if (step.waitFor && step.waitFor->effect) add(step.waitFor->effect->selector, all.seen);
+  });
+  for (const api::AbortCondition& condition : day.spec.abortWhen)
+    all.queries = all.queries || !condition.promql.empty();
+  if (!day.metadata.namespace_.empty()) all.hit.insert(day.metadata.namespace_);
+  return all;
+}
+
 }  // namespace faultline::controller

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "api/experiment.h"
+#include "api/gameday.h"
 
 namespace faultline::controller {
 
@@ -24,5 +25,8 @@ inline constexpr const char* kQueryWhy =
     "a query (expect.signals, abortWhen.promql) can read the metrics of every namespace";
 // After in_own_namespace(): what the document names. What a plan chose is a part of it.
 [[nodiscard]] Scope scope_of(const api::Experiment& experiment);
+// All experiments of the steps, each in the day's own namespace where it names none, and the day's
+// own queries.
+[[nodiscard]] Scope scope_of(const api::GameDay& day);
 
 }  // namespace faultline::controller

@@ -183,6 +183,11 @@ Result<> hit_by_nobody(const Pods& targets, const Cluster& cluster) {
   for (const api::PodRef& pod : targets) {
     const auto hit = cluster.hits.find(pod.id());
     if (hit == cluster.hits.end()) continue;
+    if (hit->second.empty())  // a surprise of a game day
+      return fail(Errc::kConflict,
+                  "pod " + pod.id() +
+                      ", a target of this one, is a target of another run; a pod is hit by one run "
+                      "at a time: wait for its end");
     return fail(Errc::kConflict,
                 "pod " + pod.id() + ", a target of this one, is a target of run " + hit->second +
                     "; a pod is hit by one run at a time: wait for its end or stop it (faultline "

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "api/codec.h"
 #include "kube/json.h"
 
 namespace faultline::controller {
@@ -153,6 +154,45 @@ awaitable<Result<>> Access::may_run(http::Identity who, Scope scope) {
   if (!queries && queries.error().code == Errc::kDenied)
     co_return fail(queries.error().with_context(kQueryWhy));
   co_return queries;
+}
+
+awaitable<Result<std::string>> Access::config_map(http::Identity who, std::string ns,
+                                                  std::string name, std::string key) {
+  const std::string what = "the ConfigMap " + ns + "/" + name;
+  kube::AccessQuestion question;
+  question.user = who.user;
+  question.uid = who.uid;
+  question.groups = who.groups;
+  question.extra = who.extra;
+  question.verb = "get";
+  question.resource = "configmaps";
+  question.ns = ns;
+  question.name = name;
+  const auto answer = co_await reviews_.authorize(std::move(question));
+  if (!answer)
+    co_return fail(Errc::kUnavailable, "cannot ask what you may do: " + answer.error().message);
+  if (!answer->allowed)
+    co_return fail(Errc::kDenied, who.user + " may not get " + what + ": needs a Role for that");
+  auto ref = kube::config_maps().in(ns).named(name);
+  const auto object = co_await client_.get(std::move(ref));
+  if (!object && object.error().reason == kube::Reason::kForbidden)
+    co_return fail(Errc::kDenied, "the controller may not read " + what +
+                                      ": bind the ClusterRole faultline-runbooks to it in the "
+                                      "namespace " +
+                                      ns + " (docs/gameday.md)");
+  if (!object && object.error().reason == kube::Reason::kNotFound)
+    co_return fail(Errc::kNotFound, "there is no " + what.substr(4));
+  if (!object)
+    co_return fail(Errc::kUnavailable, "cannot read " + what + ": " + object.error().message);
+  const auto* data = kube::object_at(*object, "data");
+  const auto* text = data == nullptr ? nullptr : data->if_contains(key);
+  if (text != nullptr && text->is_string()) co_return std::string(text->get_string());
+  std::vector<std::string_view> keys;
+  if (data != nullptr)
+    for (const auto& entry : *data) keys.push_back(entry.key());
+  const std::string near = api::nearest_word(key, keys);
+  co_return fail(Errc::kInvalid, what + " has no text \"" + key + "\"" +
+                                     (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
 }
 
 }  // namespace faultline::controller

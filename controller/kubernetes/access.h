@@ -53,6 +53,11 @@ class Access {
   // create in what is hit, get in what is seen, query everywhere where there is PromQL. With user,
   // uid, groups and extra of `who`.
   boost::asio::awaitable<Result<>> may_run(http::Identity who, Scope scope);
+  // What a ConfigMap says under a key, if `who` may read it, and we may: of namespaces where the
+  // ClusterRole faultline-runbooks is bound to us. Errors: kDenied, which of both; kNotFound;
+  // kInvalid, no text; kUnavailable.
+  boost::asio::awaitable<Result<std::string>> config_map(http::Identity who, std::string ns,
+                                                         std::string name, std::string key);
 
  private:
   struct AgentPod {

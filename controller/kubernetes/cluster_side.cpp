@@ -8,6 +8,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "controller/kubernetes/review.h"
 #include "http/token.h"
 #include "kube/json.h"
 
@@ -77,6 +78,7 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
       access_(client_, clock, access_of(options_)),
       proofs_(client_, clock, {.ns = options_.ns, .service = options_.service}),
       admission_(access_, proofs_, clock, admission_of(options_)),
+      day_admission_(access_, proofs_, clock, admission_of(options_)),
       certificates_(client_, clock, certificates_of(options_)),
       client_authority_(client_, client_authority_file(options_)),
       namespaces_(executor, client_, clock, {.collection = kube::namespaces()},
@@ -94,6 +96,7 @@ ClusterSide::ClusterSide(boost::asio::any_io_executor executor, kube::Config con
                 .stopped =
                     [this] {
                       operator_.reset();
+                      day_operator_.reset();
                       run_events_.reset();
                       audit({.via = "leader", .verb = stopping_ ? "give back" : "deposed"});
                       if (stopping_ || lost_touch_ || !ended_) return;
@@ -144,8 +147,9 @@ http::Authenticator ClusterSide::authenticator() {
   };
 }
 
-Result<> ClusterSide::start(RunControl& runs, std::function<void(End)> ended) {
+Result<> ClusterSide::start(RunControl& runs, DayControl& days, std::function<void(End)> ended) {
   runs_ = &runs;
+  days_ = &days;
   ended_ = std::move(ended);
   namespaces_.start();
   services_.start();
@@ -180,18 +184,33 @@ awaitable<Result<>> ClusterSide::still_may(api::Experiment experiment) {
   const auto& notes = experiment.metadata.annotations;
   const auto asker = read_asker(notes.at(kRequestedBy), notes.at(kRequestedAs));
   if (!asker) co_return fail(asker.error());
-  http::Identity who;
-  who.role = "person";
-  who.user = asker->user;
-  who.uid = asker->uid;
-  who.groups = asker->groups;
-  who.extra = asker->extra;
+  http::Identity who = review::person_of(*asker);
   experiment = in_own_namespace(std::move(experiment));
   Scope scope = scope_of(experiment);
   scope.hit.insert(experiment.metadata.namespace_);
   auto may = co_await access_.may_run(std::move(who), std::move(scope));
   if (may || may.error().code != Errc::kDenied) co_return may;
   co_return fail(may.error().with_context("asked again before it begins"));
+}
+
+// Who created it. That they may each step is asked when the day is made, and before each run.
+awaitable<Result<Asker>> ClusterSide::day_admitted(boost::json::object object, api::GameDay day) {
+  AuditEntry entry{.via = "operator", .verb = "create-gameday"};
+  entry.ns = day.metadata.namespace_;
+  entry.experiment = day.metadata.name;
+  const auto notes = day.metadata.annotations;
+  // What it says, which nothing proves.
+  if (const auto asked = notes.find(kRequestedBy); asked != notes.end())
+    entry.requested_by = asked->second;
+  ProofSubject subject = subject_of(day);
+  const auto checked = co_await proofs_.check_created(std::move(object), std::move(subject));
+  if (checked) co_return read_asker(notes.at(kRequestedBy), notes.at(kRequestedAs));
+  if (checked.error().code != Errc::kUnavailable) {
+    entry.allowed = false;
+    entry.reason = checked.error().message;
+    audit(std::move(entry));
+  }
+  co_return fail(checked.error());
 }
 
 awaitable<void> ClusterSide::lead() {
@@ -215,6 +234,16 @@ awaitable<void> ClusterSide::lead() {
   run_events_->start();
   operator_ = std::make_unique<Operator>(executor_, client_, clock_, *runs_, std::move(options));
   operator_->start();
+  DayOperatorOptions of_days;
+  of_days.admitted = [this](boost::json::object object, api::GameDay day) {
+    return day_admitted(std::move(object), std::move(day));
+  };
+  of_days.said = [this](boost::json::object object) {
+    return proofs_.check_word(std::move(object));
+  };
+  day_operator_ =
+      std::make_unique<DayOperator>(executor_, client_, clock_, *days_, std::move(of_days));
+  day_operator_->start();
 }
 
 awaitable<void> ClusterSide::certificate_loop() {
@@ -245,6 +274,7 @@ awaitable<void> ClusterSide::stop() {
   namespaces_.stop();
   services_.stop();
   if (operator_) operator_->stop();
+  if (day_operator_) day_operator_->stop();
   if (run_events_) run_events_->stop();
   const auto told = co_await elector_.stop();
   if (!told) spdlog::warn("the leadership could not be given back: {}", told.error().message);

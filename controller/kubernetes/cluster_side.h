@@ -16,6 +16,8 @@
 #include "controller/kubernetes/admission.h"
 #include "controller/kubernetes/certificates.h"
 #include "controller/kubernetes/client_authority.h"
+#include "controller/kubernetes/day_admission.h"
+#include "controller/kubernetes/day_operator.h"
 #include "controller/kubernetes/leadership.h"
 #include "controller/kubernetes/operator.h"
 #include "controller/kubernetes/proofs.h"
@@ -59,16 +61,19 @@ class ClusterSide {
   boost::asio::awaitable<Result<>> prepare(SteadyTime until);
   [[nodiscard]] http::ServerTls tls() const;
   [[nodiscard]] http::Authenticator authenticator();
-  void add_routes(http::Server& server) { admission_.add_routes(server); }
+  void add_routes(http::Server& server) {
+    admission_.add_routes(server);
+    day_admission_.add_routes(server);
+  }
   [[nodiscard]] Access& access() { return access_; }
 
-  // Takes part in the election; while it leads, experiments become runs. `ended` is called when it
-  // leads no more without having been told to end.
+  // Takes part in the election; while it leads, experiments become runs, and GameDays days. `ended`
+  // is called when it leads no more without having been told to end.
   enum class End {
     kDeposed,    // another one leads: it must not be disturbed
     kLostTouch,  // with the API server: nobody leads, and nobody could stop a run
   };
-  Result<> start(RunControl& runs, std::function<void(End)> ended);
+  Result<> start(RunControl& runs, DayControl& days, std::function<void(End)> ended);
   // Gives the leadership back.
   boost::asio::awaitable<void> stop();
   // One that lost touch goes on answering agents, until another one is seen.
@@ -84,6 +89,7 @@ class ClusterSide {
   boost::asio::awaitable<void> lead();
   boost::asio::awaitable<Result<>> admitted(boost::json::object object, api::Experiment experiment);
   boost::asio::awaitable<Result<>> still_may(api::Experiment experiment);
+  boost::asio::awaitable<Result<Asker>> day_admitted(boost::json::object object, api::GameDay day);
   void audit(AuditEntry entry);
   void tell_namespaces();
 
@@ -94,14 +100,17 @@ class ClusterSide {
   Access access_;
   Proofs proofs_;
   Admission admission_;
+  DayAdmission day_admission_;
   Certificates certificates_;
   ClientAuthority client_authority_;
   kube::Informer namespaces_;
   Services services_;
   kube::LeaderElector elector_;
   std::unique_ptr<Operator> operator_;
+  std::unique_ptr<DayOperator> day_operator_;
   std::unique_ptr<RunEvents> run_events_;
   RunControl* runs_ = nullptr;
+  DayControl* days_ = nullptr;
   std::function<void(End)> ended_;
   boost::asio::steady_timer certificate_timer_;
   bool stopping_ = false, lost_touch_ = false;

@@ -55,14 +55,18 @@ void keep_what_is_needed(Object& experiment) {
               {"phase", "run", "observedGeneration", "completedAt"});
     return;
   }
-  std::string why = why_too_large(experiment);
+  drop_too_large(experiment);
+}
+
+void drop_too_large(Object& object) {
+  std::string why = why_too_large(object);
   if (why.empty()) return;
-  if (spec != nullptr) spec->clear();
-  if (metadata != nullptr) {
+  if (Object* spec = member(object, "spec")) spec->clear();
+  if (Object* metadata = member(object, "metadata")) {
     metadata->erase("annotations");
     metadata->erase("labels");
   }
-  experiment[kThrownAway] = std::move(why);
+  object[kThrownAway] = std::move(why);
 }
 
 std::string why_too_large(const Object& experiment) {

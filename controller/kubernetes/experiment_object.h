@@ -31,6 +31,9 @@ void keep_what_is_needed(boost::json::object& experiment);
 // After keep_what_is_needed(): why_too_large() of what was thrown away; empty: nothing was.
 [[nodiscard]] std::string too_large(const boost::json::object& experiment);
 
+// The last of these of any object with spec, labels and annotations.
+void drop_too_large(boost::json::object& object);
+
 struct SeenStatus {
   api::ExperimentStatus status;  // empty: there is none, or it cannot be read
   // Not empty: a status is there that this version cannot read, and why.

@@ -10,4 +10,9 @@ namespace faultline::controller {
   return {.group = "faultline.dev", .version = "v1alpha1", .plural = "experiments"};
 }
 
+// gamedays.faultline.dev/v1alpha1, in all namespaces.
+[[nodiscard]] inline kube::ResourceRef gamedays() {
+  return {.group = "faultline.dev", .version = "v1alpha1", .plural = "gamedays"};
+}
+
 }  // namespace faultline::controller

@@ -10,6 +10,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "api/codec.h"
+#include "api/plan.h"
 #include "controller/kubernetes/experiments.h"
 #include "kube/json.h"
 #include "kube/times.h"
@@ -40,16 +41,30 @@ bool is_hex(std::string_view text, std::size_t digits) {
 }
 
 // JSON, so that no two different things are the same text.
-std::string mac(const std::string& key, const Proven& what, const std::string& at) {
-  const std::string text = boost::json::serialize(Object{{"of", "faultline.dev/admitted, 2"},
-                                                         {"namespace", what.ns},
-                                                         {"name", what.name},
-                                                         {"generateName", what.generate_name},
-                                                         {"requestedBy", what.requested_by},
-                                                         {"requestedAs", what.requested_as},
-                                                         {"webhook", what.webhook},
-                                                         {"spec", what.spec},
-                                                         {"at", at}});
+Object fields(const Proven& what) {
+  return {{"of", "faultline.dev/admitted, 2"},
+          {"namespace", what.ns},
+          {"name", what.name},
+          {"generateName", what.generate_name},
+          {"requestedBy", what.requested_by},
+          {"requestedAs", what.requested_as},
+          {"webhook", what.webhook},
+          {"spec", what.spec}};
+}
+Object fields(const ProvenWord& what) {
+  return {{"of", "faultline.dev/gameday-said, 1"},
+          {"namespace", what.ns},
+          {"name", what.name},
+          {"uid", what.uid},
+          {"word", what.word},
+          {"saidBy", what.said_by},
+          {"saidAs", what.said_as},
+          {"webhook", what.webhook}};
+}
+
+std::string mac(const std::string& key, Object what, const std::string& at) {
+  what["at"] = at;
+  const std::string text = boost::json::serialize(what);
   Digest bytes{};
   unsigned size = 0;
   HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
@@ -71,22 +86,34 @@ bool is_empty(const Object& hook, const char* key) {
   return object != nullptr && object->empty();
 }
 
-bool asks_about_all(const Object& hook) {
+std::string proof_of(const std::string& key, Object what, UtcTime at) {
+  const std::string time = kube::format_micro_time(at);
+  return time + " " + key_id(key) + " " + mac(key, std::move(what), time);
+}
+
+bool is_proof(const std::string& key, const Proof& proof, Object what) {
+  const std::string ours = mac(key, std::move(what), kube::format_micro_time(proof.at));
+  return ours.size() == proof.mac.size() &&
+         CRYPTO_memcmp(ours.data(), proof.mac.data(), ours.size()) == 0;
+}
+
+bool asks_about_all(const Object& hook, const std::string& plural) {
   const auto* rules = hook.if_contains("rules");
   if (rules == nullptr || !rules->is_array()) return false;
-  return std::ranges::any_of(rules->get_array(), [](const boost::json::value& value) {
+  return std::ranges::any_of(rules->get_array(), [&](const boost::json::value& value) {
     const Object* rule = value.if_object();
     if (rule == nullptr) return false;
     const auto scope = kube::text_at(*rule, "scope");
     return has(*rule, "apiGroups", experiments().group) &&
-           has(*rule, "apiVersions", experiments().version) &&
-           has(*rule, "resources", experiments().plural) && has(*rule, "operations", "CREATE") &&
-           has(*rule, "operations", "UPDATE") && (scope.empty() || scope == "*");
+           has(*rule, "apiVersions", experiments().version) && has(*rule, "resources", plural) &&
+           has(*rule, "operations", "CREATE") && has(*rule, "operations", "UPDATE") &&
+           (scope.empty() || scope == "*");
   });
 }
 
-// Why somebody could make an Experiment without this one being asked; empty: nobody could.
-std::string what_passes(const Object& hook, const std::string& ns, const std::string& service) {
+// Why somebody could make an object without this one being asked; empty: nobody could.
+std::string what_passes(const Object& hook, const std::string& ns, const std::string& service,
+                        const std::string& plural) {
   const Object* client = kube::object_at(hook, "clientConfig");
   const Object* ours = client == nullptr ? nullptr : kube::object_at(*client, "service");
   if (ours == nullptr || kube::text_at(*ours, "namespace") != ns ||
@@ -95,7 +122,7 @@ std::string what_passes(const Object& hook, const std::string& ns, const std::st
   if (kube::text_at(hook, "failurePolicy") != "Fail") return "has no failurePolicy: Fail";
   for (const char* key : {"namespaceSelector", "objectSelector", "matchConditions"})
     if (!is_empty(hook, key)) return std::string("has a ") + key;
-  if (!asks_about_all(hook)) return "has no rule for CREATE and UPDATE of experiments";
+  if (!asks_about_all(hook, plural)) return "has no rule for CREATE and UPDATE of " + plural;
   return {};
 }
 
@@ -138,6 +165,31 @@ std::string proven_spec(const api::Experiment& experiment) {
   return boost::json::serialize(api::to_json(experiment).at("spec"));
 }
 
+// `anyway` and `unattended` change what the day does, so nobody may change them afterwards.
+std::string proven_spec(const api::GameDay& day) {
+  const auto is_true = [&](const std::string& key) {
+    const auto note = day.metadata.annotations.find(key);
+    return note != day.metadata.annotations.end() && note->second == "true";
+  };
+  return boost::json::serialize(Object{{"kind", api::kGameDayKind},
+                                       {"anyway", is_true(std::string(api::kAnywayNote))},
+                                       {"unattended", is_true(kUnattended)},
+                                       {"spec", api::to_json(day).at("spec")}});
+}
+
+ProofSubject subject_of(const api::Experiment& experiment) {
+  return {.kind = "an Experiment",
+          .plural = experiments().plural,
+          .spec = proven_spec(experiment),
+          .notes = experiment.metadata.annotations};
+}
+ProofSubject subject_of(const api::GameDay& day) {
+  return {.kind = "a GameDay",
+          .plural = gamedays().plural,
+          .spec = proven_spec(day),
+          .notes = day.metadata.annotations};
+}
+
 std::string key_id(const std::string& key) {
   Digest bytes{};
   unsigned size = 0;
@@ -146,8 +198,10 @@ std::string key_id(const std::string& key) {
 }
 
 std::string make_proof(const std::string& key, const Proven& what, UtcTime at) {
-  const std::string time = kube::format_micro_time(at);
-  return time + " " + key_id(key) + " " + mac(key, what, time);
+  return proof_of(key, fields(what), at);
+}
+std::string make_proof(const std::string& key, const ProvenWord& what, UtcTime at) {
+  return proof_of(key, fields(what), at);
 }
 
 Result<Proof> read_proof(const std::string& text) {
@@ -165,24 +219,29 @@ Result<Proof> read_proof(const std::string& text) {
 }
 
 bool proves(const std::string& key, const Proof& proof, const Proven& what) {
-  const std::string ours = mac(key, what, kube::format_micro_time(proof.at));
-  return ours.size() == proof.mac.size() &&
-         CRYPTO_memcmp(ours.data(), proof.mac.data(), ours.size()) == 0;
+  return is_proof(key, proof, fields(what));
+}
+bool proves(const std::string& key, const Proof& proof, const ProvenWord& what) {
+  return is_proof(key, proof, fields(what));
 }
 
 Result<std::string> asking_webhook(const Object& configuration, const std::string& ns,
-                                   const std::string& service) {
+                                   const std::string& service, const std::string& plural,
+                                   const std::string& kind) {
   const std::string name(kube::meta(configuration, "name"));
   const auto* hooks = configuration.if_contains("webhooks");
   std::string why = "has no webhook";
   if (hooks != nullptr && hooks->is_array())
     for (const auto& hook : hooks->get_array()) {
       if (!hook.is_object()) continue;
-      why = what_passes(hook.get_object(), ns, service);
+      // Of several the one for this kind has the most to say.
+      std::string passes = what_passes(hook.get_object(), ns, service, plural);
+      if (why != "has no webhook" && passes.starts_with("has no rule")) continue;
+      why = std::move(passes);
       if (why.empty()) return std::string(kube::meta(configuration, "uid"));
     }
-  return fail(Errc::kDenied, "the MutatingWebhookConfiguration " + name + " " + why +
-                                 ", so that an Experiment could be made without us being asked");
+  return fail(Errc::kDenied, "the MutatingWebhookConfiguration " + name + " " + why + ", so that " +
+                                 kind + " could be made without us being asked");
 }
 
 }  // namespace faultline::controller

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "controller/gameday/words.h"
 #include "controller/kubernetes/status.h"
 #include "kube/events.h"
 
@@ -69,7 +70,8 @@ struct RunEvents::Impl {
       for (const api::RunRecord* head : runs.active_runs()) {
         active.insert(head->run);
         Told& known = told[head->run];
-        if (injected_at(*head) && !head->experiment.spec.faults.empty() && news(*head, known))
+        if (injected_at(*head) && !head->experiment.spec.faults.empty() &&
+            !gameday::is_quiet(*head) && news(*head, known))
           injecting.push_back(*head);
       }
       for (const api::RunRecord& head : injecting) {

@@ -43,7 +43,8 @@ std::string RunLogObject::name() const {
   else
     std::snprintf(end, sizeof end, "-f%llu-%llu", static_cast<unsigned long long>(generation),
                   static_cast<unsigned long long>(number));
-  return stem(run) + end;
+  // No run's id has a dot.
+  return (day ? "gameday." : "") + stem(run) + end;
 }
 
 boost::json::object RunLogObject::object(const std::string& ns) const {
@@ -52,7 +53,9 @@ boost::json::object RunLogObject::object(const std::string& ns) const {
     spec["parts"] = parts;
     spec["generation"] = generation;
   }
-  boost::json::object labels{{kLogLabel, parts == 0 ? kLogOpen : kLogFinished}};
+  const char* of_run = parts == 0 ? kLogOpen : kLogFinished;
+  const char* of_day = parts == 0 ? kDayLogOpen : kDayLogOver;
+  boost::json::object labels{{kLogLabel, day ? of_day : of_run}};
   if (fence) labels[kFenceLabel] = "true";
   return {{"apiVersion", "faultline.dev/v1alpha1"},
           {"kind", "RunLog"},
@@ -73,14 +76,16 @@ Result<RunLogObject> RunLogObject::of(const boost::json::object& object) {
   const auto* metadata = kube::object_at(object, "metadata");
   const auto* labels = metadata == nullptr ? nullptr : kube::object_at(*metadata, "labels");
   read.fence = labels != nullptr && kube::text_at(*labels, kFenceLabel) == "true";
+  read.day = labels != nullptr && kube::text_at(*labels, kLogLabel).starts_with(kDayLogOpen);
   if (read.number == 0 || read.name() != kube::meta(object, "name"))
     return fail(Errc::kInvalid, "the RunLog " + std::string(kube::meta(object, "name")) +
                                     " is not what a controller has written");
   return read;
 }
 
-std::string pack(const api::RunLogEntry& entry) {
-  const std::string text = api::to_json_text(entry);
+std::string pack(const api::RunLogEntry& entry) { return pack_text(api::to_json_text(entry)); }
+
+std::string pack_text(const std::string& text) {
   // The length first: zlib wants to know how much comes out.
   uLongf size = compressBound(static_cast<uLong>(text.size()));
   std::string bytes(size, '\0');
@@ -92,6 +97,12 @@ std::string pack(const api::RunLogEntry& entry) {
 }
 
 Result<api::RunLogEntry> unpack(const std::string& data) {
+  const auto text = unpack_text(data);
+  if (!text) return fail(text.error());
+  return api::from_json_text<api::RunLogEntry>(*text);
+}
+
+Result<std::string> unpack_text(const std::string& data) {
   const std::size_t colon = data.find(':');
   const std::size_t length =
       colon == data.npos || colon > 10 ? 0 : std::strtoull(data.c_str(), nullptr, 10);
@@ -107,7 +118,7 @@ Result<api::RunLogEntry> unpack(const std::string& data) {
                  static_cast<uLong>(bytes->size())) != Z_OK ||
       size != length)
     return fail(Errc::kInvalid, "an entry of a run's log is broken");
-  return api::from_json_text<api::RunLogEntry>(text);
+  return text;
 }
 
 }  // namespace faultline::controller

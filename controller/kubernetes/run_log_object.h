@@ -21,6 +21,9 @@ namespace faultline::controller {
 
 inline constexpr const char* kLogOpen = "open";          // of a run that goes on: written in order
 inline constexpr const char* kLogFinished = "finished";  // all of a run that is over, in `parts`
+// The same of game days (day_log_store.h).
+inline constexpr const char* kDayLogOpen = "gameday";
+inline constexpr const char* kDayLogOver = "gameday-over";
 inline constexpr const char* kLogLabel = "faultline.dev/run-log";
 inline constexpr const char* kFenceLabel = "faultline.dev/run-log-fence";
 
@@ -34,6 +37,7 @@ struct RunLogObject {
   // run, because this is the number that the controller before would write next: while it is taken,
   // nothing of that one comes into being, however late it arrives.
   bool fence = false;
+  bool day = false;    // it is of a game day, whose id is `run`
   std::string writer;  // which process wrote it
   std::string data;    // the entry: JSON, compressed by zlib, base64
 
@@ -44,7 +48,9 @@ struct RunLogObject {
 };
 
 [[nodiscard]] std::string pack(const api::RunLogEntry& entry);
+[[nodiscard]] std::string pack_text(const std::string& text);
 // kInvalid: nobody can read it.
 [[nodiscard]] Result<api::RunLogEntry> unpack(const std::string& data);
+[[nodiscard]] Result<std::string> unpack_text(const std::string& data);
 
 }  // namespace faultline::controller

@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "api/codec.h"
+#include "controller/kubernetes/journal_requests.h"
 #include "controller/kubernetes/run_log_impl.h"
 #include "controller/kubernetes/status.h"
 
@@ -18,28 +19,12 @@ namespace {
 constexpr std::size_t kMostBytes = 1 << 20;  // of JSON in an entry
 constexpr std::size_t kSmallest = 32 << 10;  // of data: what is refused below is not too large
 
-// After a request that hangs there is time for another one within a lease.
-kube::ClientSettings quick() {
-  kube::ClientSettings settings;
-  settings.connect_timeout = std::chrono::milliseconds(2000);
-  settings.request_timeout = std::chrono::milliseconds(4000);
-  settings.tries = 1;
-  return settings;
-}
-
-// No second try can help. An etcd that takes less than we expect says so with a 500.
-bool is_final(const kube::ApiError& error) {
-  return error.status == 400 || error.status == 413 || error.status == 422 ||
-         error.message.find("request is too large") != std::string::npos ||
-         error.message.find("message larger than max") != std::string::npos;
-}
-
 }  // namespace
 
 RunLogStore::Impl::Impl(boost::asio::any_io_executor ex, kube::Config config, const Clock& time,
                         RunLogOptions given)
     : executor(ex),
-      client(ex, std::move(config), quick()),
+      client(ex, std::move(config), journal_settings()),
       clock(time),
       options(std::move(given)),
       done(ex),
@@ -61,7 +46,7 @@ awaitable<RunLogStore::Impl::Put> RunLogStore::Impl::put(RunLogObject entry) {
     co_return read && read->writer == entry.writer && read->data == entry.data ? Put::kDone
                                                                                : Put::kOther;
   }
-  if (is_final(made.error())) {
+  if (is_refused_for_good(made.error())) {
     spdlog::error("run {}: {}", entry.run, made.error().message);
     co_return Put::kRefused;
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "base/quoted.h"
 #include "controller/observe/routes.h"
@@ -20,14 +21,25 @@ bool in_name(char c) {
 }
 
 // RE2's syntax as a POSIX extended expression, as far as rules of Alertmanager use it. Empty: it is
-// not understood. Repetitions by number are not: nested ones make a small text huge.
+// not understood. Repetitions by number are not, nor is one of a group that has one inside: where
+// they are nested, the C library makes gigabytes of a small text.
 std::optional<std::string> as_posix(std::string_view pattern) {
   if (pattern.size() > kLongestPattern) return std::nullopt;
   std::string out;
+  const auto repeats = [](char one) { return one == '*' || one == '+' || one == '?'; };
+  std::vector<bool> repeated{false};  // of each open group: has it a repetition inside
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     const char c = pattern[i];
     const char next = i + 1 < pattern.size() ? pattern[i + 1] : '\0';
     if (c == '{') return std::nullopt;
+    if (c == '(') repeated.push_back(false);
+    if (repeats(c)) repeated.back() = true;
+    if (c == ')') {
+      if (repeated.size() < 2 || (repeated.back() && repeats(next))) return std::nullopt;
+      const bool inside = repeated.back();
+      repeated.pop_back();
+      repeated.back() = repeated.back() || inside;
+    }
     if ((c == '*' || c == '+' || c == '?') && (next == '?' || next == '+' || next == '*'))
       return std::nullopt;  // lazy; for a whole match it would not matter, POSIX has none
     if (c == '(' && next == '?') {

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/printable.h"
+#include "controller/observe/others.h"
 #include "report/format.h"
 
 namespace faultline::controller::observe {
@@ -122,7 +123,9 @@ std::string silenced_words(const std::vector<Silence>& silences, const Labels& l
   return {};
 }
 
-std::string alert_words(const std::string& alert, const Labels& labels) {
+std::string alert_words(const std::string& alert, const Labels& labels,
+                        const std::set<std::string>& namespaces) {
+  if (of_others(labels, namespaces)) return "an alert of another namespace";
   std::vector<std::string> words;
   for (const auto& [name, value] : labels)
     if (name != "alertname") words.push_back(name + "=\"" + value + "\"");
@@ -130,7 +133,7 @@ std::string alert_words(const std::string& alert, const Labels& labels) {
 }
 
 std::string inhibited_words(const Routing& routing, const std::vector<HeldAlert>& held,
-                            const Labels& labels) {
+                            const Labels& labels, const std::set<std::string>& namespaces) {
   for (const InhibitRule& rule : routing.inhibit_rules) {
     if (!all_match(rule.target, labels)) continue;
     const bool also_source = all_match(rule.source, labels);
@@ -143,7 +146,7 @@ std::string inhibited_words(const Routing& routing, const std::vector<HeldAlert>
       if (std::ranges::all_of(rule.equal, [&](const std::string& name) {
             return label_of(theirs, name) == label_of(labels, name);
           }))
-        return "inhibited by " + alert_words(alert.alert, alert.labels);
+        return "inhibited by " + alert_words(alert.alert, alert.labels, namespaces);
     }
   }
   return {};

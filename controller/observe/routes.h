@@ -5,6 +5,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,9 +82,12 @@ struct Routing {
                                          const Labels& labels);
 [[nodiscard]] std::string silence_words(const Silence& silence);
 // "inhibited by PaymentsSlow{pod="payments-0"}"; empty: no alert that is held inhibits it.
+// `namespaces`: of what is of_others() only that there is one is said.
 [[nodiscard]] std::string inhibited_words(const Routing& routing,
-                                          const std::vector<HeldAlert>& held, const Labels& labels);
-[[nodiscard]] std::string alert_words(const std::string& alert, const Labels& labels);
+                                          const std::vector<HeldAlert>& held, const Labels& labels,
+                                          const std::set<std::string>& namespaces = {});
+[[nodiscard]] std::string alert_words(const std::string& alert, const Labels& labels,
+                                      const std::set<std::string>& namespaces = {});
 
 // Whether a group that exists is the one that an alert with these labels would join by this route.
 [[nodiscard]] bool joins(const AlertGroup& group, const api::AlertRoute& route,

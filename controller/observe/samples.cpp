@@ -106,6 +106,18 @@ std::optional<double> grid_of(const std::vector<Series>& alerts,
   return std::nullopt;
 }
 
+bool instance_has(const api::AlertRule& rule, const Labels& series, const Labels& wanted) {
+  Labels labels = series;
+  Labels decided = wanted;
+  for (const auto& [name, value] : rule.labels) {
+    if (value.find("{{") == std::string::npos)
+      labels[name] = value;
+    else
+      decided.erase(name);
+  }
+  return has_all(labels, decided);
+}
+
 std::vector<api::AlertEvaluation> evaluations_of(const std::vector<Series>& series,
                                                  const api::AlertRule& rule, const Labels& wanted,
                                                  std::int64_t expected, double from, double to,
@@ -116,15 +128,7 @@ std::vector<api::AlertEvaluation> evaluations_of(const std::vector<Series>& seri
       std::min<double>(std::floor((to - from) / step + 1e-6) + 1, kMostEvaluations));
   std::vector<std::uint64_t> held(count);
   for (const Series& one : series) {
-    Labels labels = rule.labels;
-    labels.insert(one.labels.begin(), one.labels.end());
-    for (const auto& [name, value] : rule.labels)
-      if (value.find("{{") == std::string::npos) labels[name] = value;
-    // A label that the rule makes from a template is not known here: it decides nothing.
-    Labels decided = wanted;
-    for (const auto& [name, value] : rule.labels)
-      if (value.find("{{") != std::string::npos) decided.erase(name);
-    if (!has_all(labels, decided)) continue;
+    if (!instance_has(rule, one.labels, wanted)) continue;
     for (const Point& point : one.points) {
       const double index = std::round((point.at - from) / step);
       if (index >= 0 && index < static_cast<double>(count)) ++held[static_cast<std::size_t>(index)];

@@ -31,8 +31,14 @@ namespace faultline::controller::observe {
                                             const std::vector<api::AlertRule>& rules,
                                             const api::AlertRule& rule);
 
+// Whether a series of a rule's expression becomes an alert with all the wanted labels; those of the
+// rule are added to the series' own, as Prometheus does. A label that the rule makes from a
+// template is not known and decides nothing.
+[[nodiscard]] bool instance_has(const api::AlertRule& rule, const Labels& series,
+                                const Labels& wanted);
+
 // How many series of a range query had, at each of the times from..to by step, all labels that are
-// wanted; those of the rule are added to a series' own, as Prometheus does.
+// wanted: instance_has().
 [[nodiscard]] std::vector<api::AlertEvaluation> evaluations_of(
     const std::vector<Series>& series, const api::AlertRule& rule, const Labels& wanted,
     std::int64_t expected, double from, double to, double step, bool on_grid, const Offset& offset);

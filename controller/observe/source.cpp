@@ -10,6 +10,7 @@
 
 #include "base/printable.h"
 #include "base/quoted.h"
+#include "controller/store/worker.h"
 #include "document/json.h"
 #include "kube/base64.h"
 #include "kube/json.h"
@@ -18,6 +19,7 @@ namespace faultline::controller::observe {
 namespace {
 
 constexpr double kLatestTime = 7'258'118'400;  // 2200-01-01
+constexpr std::size_t kReadHere = 64 << 10;    // bytes of an answer that the event loop reads
 constexpr std::size_t kMostWords = 300;        // of what a source says of an error
 
 // What a source says of an error: the `error` of Prometheus, the text that Alertmanager has as a
@@ -33,41 +35,28 @@ std::string words_of(const http::ClientResponse& response) {
   return printable_prose(body);
 }
 
-Error refused(const SourceOptions& options, const http::ClientResponse& response) {
-  Error error;
-  error.http_status = response.status;
-  const std::string status = "HTTP " + std::to_string(response.status);
-  const std::string words = words_of(response);
-  const std::string said = words.empty() ? "" : ": " + words;
-  switch (response.status) {
-    case 400:
-    case 422:
-      error = {Errc::kInvalid, words.empty() ? "refused the question" : words, 0, response.status};
-      break;
-    case 401:
-      error = {Errc::kDenied, status + ": the token, user or password is not accepted" + said, 0,
-               response.status};
-      break;
-    case 403:
-      error = {Errc::kDenied, status + ": the token or user may not read this" + said, 0,
-               response.status};
-      break;
-    case 404:
-      error = {Errc::kNotFound, status + ": nothing is there; is the path of the URL right?", 0,
-               response.status};
-      break;
-    default:
-      error = {Errc::kUnavailable, status + said, 0, response.status};
-  }
-  return error.with_context(options.name);
-}
-
 // "Sun, 29 Nov 2026 05:17:58 GMT" (RFC 9110, 5.6.7).
 std::optional<UtcTime> http_date(const std::string& text) {
   std::tm fields{};
   const char* end = ::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &fields);
   if (end == nullptr || *end != '\0') return std::nullopt;
   return UtcTime(std::chrono::seconds(::timegm(&fields)));
+}
+
+// The JSON of an answer of `name`.
+Result<boost::json::value> read_answer(const std::string& name, const std::string& text) {
+  try {
+    auto body = document::parse_json(text, kAnswerBudget);
+    if (body) return body;
+    const bool page =
+        text.find("<html") != std::string::npos || text.find("<!DOCTYPE") != std::string::npos;
+    return fail(Errc::kUnavailable,
+                name + ": the answer is " +
+                    (page ? std::string("an HTML page, not JSON; is the URL right?")
+                          : "not JSON: " + printable(body.error().message, kMostWords)));
+  } catch (const std::exception& e) {  // of the worker's thread: nobody else would catch it
+    return fail(Errc::kUnavailable, name + ": the answer cannot be read: " + e.what());
+  }
 }
 
 double epoch_seconds(UtcTime at) {
@@ -86,7 +75,7 @@ Result<> check(const SourceOptions& options) {
     return bad("url: " + in_quotes(options.url) +
                " is not an address like http://127.0.0.1:9090 or https://host/prometheus");
   if (url->has_userinfo()) return bad("url: holds a user or password; give them beside it");
-  if (url->has_query() || url->has_fragment())
+  if ((url->has_query() && !options.takes_query) || url->has_fragment())
     return bad("url: " + in_quotes(options.url) + " has a query or a fragment");
   if (!options.bearer_token.empty() && !(options.user.empty() && options.password.empty()))
     return bad("a bearer token and a user are given: only one of both can be used");
@@ -98,25 +87,58 @@ Result<> check(const SourceOptions& options) {
   return {};
 }
 
+Error refused(const SourceOptions& options, const http::ClientResponse& response) {
+  Error error;
+  error.http_status = response.status;
+  const std::string status = "HTTP " + std::to_string(response.status);
+  const std::string words = words_of(response);
+  const std::string said = words.empty() ? "" : ": " + words;
+  switch (response.status) {
+    case 400:
+    case 422:
+      error = {Errc::kInvalid, words.empty() ? "refused the question" : words, 0, response.status};
+      break;
+    case 401:
+      error = {Errc::kDenied, status + ": the token, user or password is not accepted" + said, 0,
+               response.status};
+      break;
+    case 403:
+      error = {Errc::kDenied, status + ": the token or user may not do this" + said, 0,
+               response.status};
+      break;
+    case 404:
+      error = {Errc::kNotFound, status + ": nothing is there; is the path of the URL right?", 0,
+               response.status};
+      break;
+    default:
+      error = {Errc::kUnavailable, status + said, 0, response.status};
+  }
+  return error.with_context(options.name);
+}
+
+http::ClientOptions client_options(const SourceOptions& options) {
+  return {.base_url = options.url,
+          .bearer_token = options.bearer_token,
+          .tls = options.tls,
+          .connect_timeout = std::min(options.timeout, std::chrono::milliseconds(2000)),
+          .max_body = options.max_body,
+          .max_line = options.max_body,
+          .token = {}};
+}
+
+std::map<std::string, std::string> authorization(const SourceOptions& options) {
+  if (options.user.empty() && options.password.empty()) return {};
+  return {{"authorization", "Basic " + kube::base64_encode(options.user + ":" + options.password)}};
+}
+
 Source::Source(boost::asio::any_io_executor executor, SourceOptions options, const Clock& clock)
     : options_(std::move(options)),
-      client_(std::move(executor),
-              http::ClientOptions{
-                  .base_url = options_.url,
-                  .bearer_token = options_.bearer_token,
-                  .tls = options_.tls,
-                  .connect_timeout = std::min(options_.timeout, std::chrono::milliseconds(2000)),
-                  .max_body = options_.max_body,
-                  .max_line = options_.max_body,
-                  .token = {}}),
+      client_(std::move(executor), client_options(options_)),
       clock_(clock) {}
 
 boost::asio::awaitable<Result<Answer>> Source::get(std::string target) {
-  http::RequestExtras extras;
+  http::RequestExtras extras{.content_type = {}, .headers = authorization(options_)};
   extras.headers["accept"] = "application/json";
-  if (!options_.user.empty() || !options_.password.empty())
-    extras.headers["authorization"] =
-        "Basic " + kube::base64_encode(options_.user + ":" + options_.password);
   Answer out;
   out.asked = clock_.utc();
   Result<http::ClientResponse> response =
@@ -124,15 +146,17 @@ boost::asio::awaitable<Result<Answer>> Source::get(std::string target) {
   out.answered = clock_.utc();
   if (!response) co_return fail(response.error().with_context(options_.name));
   if (response->status != 200) co_return fail(refused(options_, *response));
-  auto body = document::parse_json(response->body, kAnswerBudget);
-  if (!body) {
-    const bool page = response->body.find("<html") != std::string::npos ||
-                      response->body.find("<!DOCTYPE") != std::string::npos;
-    co_return fail(Errc::kUnavailable,
-                   options_.name + ": the answer is " +
-                       (page ? std::string("an HTML page, not JSON; is the URL right?")
-                             : "not JSON: " + printable(body.error().message, kMostWords)));
-  }
+  const bool is_long = response->body.size() > kReadHere && options_.reader != nullptr;
+  auto read = [name = options_.name, text = std::move(response->body)] {
+    return read_answer(name, text);
+  };
+  Result<boost::json::value> body;
+  // Not in one expression: g++ 12 destroys what is moved into one branch of it twice.
+  if (is_long)
+    body = co_await options_.reader->run(std::move(read));
+  else
+    body = read();
+  if (!body) co_return fail(std::move(body.error()));
   out.body = std::move(*body);
   if (const auto date = response->headers.find("date"); date != response->headers.end())
     out.date = http_date(date->second);

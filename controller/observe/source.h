@@ -17,6 +17,10 @@
 #include "document/tree.h"
 #include "http/client.h"
 
+namespace faultline::controller {
+class Worker;
+}
+
 namespace faultline::controller::observe {
 
 using Labels = std::map<std::string, std::string>;
@@ -29,11 +33,22 @@ struct SourceOptions {
   std::optional<http::ClientTls> tls;        // only with https; without it the CAs of the system
   std::chrono::milliseconds timeout{5'000};  // of one question, 100 ms to 60 s
   std::size_t max_body = 32 << 20;           // bytes of one answer
+  bool takes_query = false;  // the URL may have one: it is a request's whole address
+  // Reads long answers beside the event loop, and outlives the source. Null: the loop reads them.
+  Worker* reader = nullptr;
 };
 
-// kInvalid, with the field: an URL that is not http or https or holds a password, a token beside a
-// user, TLS without https, a time-out out of its range. Pure, thread-safe.
+// kInvalid, with the field: an URL that is not http or https or holds a password or a query that it
+// may not have, a token beside a user, TLS without https, a time-out out of its range. Pure,
+// thread-safe.
 [[nodiscard]] Result<> check(const SourceOptions& options);
+
+// Of a client to it, and the headers by which it lets us in. Pure.
+[[nodiscard]] http::ClientOptions client_options(const SourceOptions& options);
+[[nodiscard]] std::map<std::string, std::string> authorization(const SourceOptions& options);
+// What an answer with another status than 200 says, as one line that begins with the source's name.
+// Codes as of Source::get(). Pure.
+[[nodiscard]] Error refused(const SourceOptions& options, const http::ClientResponse& response);
 
 // The most that is read of one answer.
 inline constexpr document::Budget kAnswerBudget{32 << 20, 4'000'000, 32};

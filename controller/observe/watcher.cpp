@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/printable.h"
+#include "controller/observe/others.h"
 #include "controller/observe/watcher_impl.h"
 
 namespace faultline::controller::observe {
@@ -29,6 +30,8 @@ Watcher::Impl::Impl(boost::asio::any_io_executor executor, MonitoringSources fro
     : clock(its_clock),
       experiment(std::move(of)),
       observed(from.observed_receivers.begin(), from.observed_receivers.end()) {
+  // An Experiment of a namespace is read by whoever may in that namespace.
+  namespaces = own_namespaces(experiment);
   const auto add = [&](Reached& side, const SourceOptions& options, const char* kind) {
     side.index = record.sources.size();
     record.sources.push_back({.name = options.name, .kind = kind, .url = options.url});
@@ -168,8 +171,11 @@ void Watcher::Impl::find_routes(AlertmanagerSide& side, api::AlertRule& rule, co
   const std::vector<AlertGroup>* groups = nullptr;  // that existed before `at`
   for (const auto& [since, list] : side.groups)
     if (since <= at) groups = &list;
-  const std::string silenced = silenced_words(side.silences, labels);
-  const std::string inhibited = inhibited_words(*side.routing, side.held, labels);
+  // Whoever asks of labels of another namespace is not told what mutes there.
+  const bool foreign = of_others(labels, namespaces);
+  const std::string silenced = foreign ? "" : silenced_words(side.silences, labels);
+  const std::string inhibited =
+      foreign ? "" : inhibited_words(*side.routing, side.held, labels, namespaces);
   for (api::AlertRoute& route : routes_of(*side.routing, labels, at)) {
     if (!silenced.empty()) route.muted = silenced;
     if (route.muted.empty()) route.muted = inhibited;
@@ -215,6 +221,9 @@ void Watcher::Impl::note_held(AlertmanagerSide& side, const std::vector<HeldAler
   std::set<std::string> here;
   for (const HeldAlert& alert : held) {
     here.insert(alert.fingerprint);
+    const bool wanted = expected(alert.alert);
+    if (!wanted && (of_others(alert.labels, namespaces) || record.held.size() >= kMostHeld / 2))
+      continue;
     api::AlertHeld now{.source = side.client.options().name, .alert = alert.alert};
     now.labels = alert.labels;
     now.startsAt = to_ours(alert.starts_at, prometheus.empty() ? Offset{} : prometheus[0]->offset);
@@ -226,9 +235,9 @@ void Watcher::Impl::note_held(AlertmanagerSide& side, const std::vector<HeldAler
     }
     for (const std::string& fingerprint : alert.inhibited_by) {
       const auto by = std::ranges::find(held, fingerprint, &HeldAlert::fingerprint);
-      now.mutedBy.push_back("inhibited by " + (by != held.end()
-                                                   ? alert_words(by->alert, by->labels)
-                                                   : "an alert " + printable(fingerprint, 60)));
+      now.mutedBy.push_back("inhibited by " +
+                            (by == held.end() ? "an alert " + printable(fingerprint, 60)
+                                              : alert_words(by->alert, by->labels, namespaces)));
     }
     for (const std::string& interval : alert.muted_by)
       now.mutedBy.push_back("muted by the time interval " + printable(interval, 100));
@@ -330,6 +339,9 @@ const std::vector<api::SignalSample>& Watcher::abort_answers() const {
   return impl_->abort_answers;
 }
 const api::MonitoringRecord& Watcher::record() const { return impl_->record; }
-api::MonitoringRecord Watcher::take() { return std::move(impl_->record); }
+api::MonitoringRecord Watcher::take() {
+  impl_->leave_out_others();
+  return std::move(impl_->record);
+}
 
 }  // namespace faultline::controller::observe

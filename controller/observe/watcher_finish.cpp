@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "controller/observe/others.h"
 #include "controller/observe/watcher_impl.h"
 #include "report/promql.h"
 
@@ -66,9 +67,9 @@ awaitable<void> Watcher::Impl::finish(PrometheusSide& side, WatchTimes times,
     missed(side, alerts.error());
     co_return;
   }
-  append(record.changes,
-         changes_of(*alerts, side.rules.alerts, side.client.options().name, side.offset, end),
-         kMostChanges);
+  keep_changes(side,
+               changes_of(*alerts, side.rules.alerts, side.client.options().name, side.offset, end),
+               times);
   // Rules of alerts that fired and were not expected: their settings explain how long it took.
   for (const api::AlertChange& change : record.changes) {
     if (change.source != side.client.options().name || expected(change.alert)) continue;
@@ -185,6 +186,7 @@ awaitable<void> Watcher::Impl::finish_scrapes(PrometheusSide& side, const WatchT
     Result<std::vector<Series>> up =
         co_await side.client.query("up{job=~" + any_of(jobs) + "}" + range, end);
     if (up) all = std::move(*up);
+    std::erase_if(all, [&](const Series& one) { return of_others(one.labels, namespaces); });
   }
   append(record.scrapes, scrapes_of(all, side.client.options().name, side.offset), kMostScrapes);
 }
@@ -258,6 +260,30 @@ void Watcher::Impl::route_instances(const WatchTimes& times) {
   }
 }
 
+// Those that were expected come first, so that a flood of others hides none of them.
+void Watcher::Impl::keep_changes(const PrometheusSide& side, std::vector<api::AlertChange> changes,
+                                 const WatchTimes& times) {
+  std::erase_if(changes, [&](const api::AlertChange& one) {
+    return !expected(one.alert) && of_others(one.labels, namespaces);
+  });
+  const auto others = std::ranges::stable_partition(
+      changes, [&](const api::AlertChange& one) { return expected(one.alert); });
+  const std::size_t room = kMostChanges - std::min(kMostChanges, record.changes.size());
+  if (changes.size() - others.size() > room)
+    record.gaps.push_back({side.client.options().name,
+                           {times.begin},
+                           {times.end},
+                           "the expected alerts changed more often than a run can keep"});
+  else if (changes.size() > room)
+    tell({"other alerts changed more often than a run can keep: not all are told"});
+  append(record.changes, std::move(changes), kMostChanges);
+}
+
+void Watcher::Impl::leave_out_others() {
+  const std::size_t n = observe::leave_out_others(record, experiment.spec.expect, namespaces);
+  if (n > 0) tell({std::to_string(n) + " alerts of other namespaces are left out"});
+}
+
 void Watcher::Impl::close_gaps(UtcTime end) {
   const auto close = [&](Reached& side) {
     if (!side.away_since) return;
@@ -270,8 +296,11 @@ void Watcher::Impl::close_gaps(UtcTime end) {
 }
 
 awaitable<void> Watcher::finish(WatchTimes times, std::vector<api::PodRef> pods) {
+  if (!impl_->namespaces.empty())
+    for (const api::PodRef& pod : pods) impl_->namespaces.insert(pod.namespace_);
   for (const auto& side : impl_->prometheus) co_await impl_->finish(*side, times, pods);
   for (const auto& side : impl_->alertmanager) co_await impl_->poll(*side);
+  impl_->leave_out_others();
   impl_->route_instances(times);
   impl_->close_gaps(times.end);
   co_await impl_->conclude(times, std::move(pods));

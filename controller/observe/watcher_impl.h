@@ -79,6 +79,9 @@ struct Watcher::Impl {
                             std::vector<api::PodRef> pods);
   Task<void> finish_signals(PrometheusSide& side, const WatchTimes& times);
   void route_instances(const WatchTimes& times);
+  void keep_changes(const PrometheusSide& side, std::vector<api::AlertChange> changes,
+                    const WatchTimes& times);
+  void leave_out_others();
   void close_gaps(UtcTime end);
 
   // watcher_candidates.cpp
@@ -90,6 +93,9 @@ struct Watcher::Impl {
 
   const Clock& clock;
   api::Experiment experiment;
+  // Of what the run may tell: its own and those of its pods, as far as they are known. Empty: of
+  // everything, as the experiment is of no namespace.
+  std::set<std::string> namespaces;
   std::set<std::string> observed;
   std::vector<std::unique_ptr<PrometheusSide>> prometheus;
   std::vector<std::unique_ptr<AlertmanagerSide>> alertmanager;

@@ -6,8 +6,8 @@
 #include <set>
 
 #include "api/codec.h"
-#include "base/quoted.h"
 #include "controller/observe/rule_test.h"
+#include "controller/routes/run_rules.h"
 #include "controller/routes/service.h"
 
 namespace faultline::controller {
@@ -18,39 +18,6 @@ using http::Response;
 constexpr std::chrono::seconds kAfterRun{60}, kAgain{1};
 constexpr std::int64_t kToldAtStart = 200;  // runs whose detections /metrics begins with
 constexpr std::size_t kMostRuns = 1'000;    // in which an alert fired, the newest
-
-std::string query_or(const http::Request& request, const std::string& name) {
-  const auto value = request.query.find(name);
-  return value == request.query.end() ? std::string() : value->second;
-}
-
-api::Timestamp first_injected(const api::RunRecord& record) {
-  api::Timestamp first;
-  for (const api::NodeRecord& node : record.nodes)
-    for (const api::InjectionStatus& status : node.injections)
-      if (status.firstInjectedAt.set() && (!first.set() || status.firstInjectedAt < first))
-        first = status.firstInjectedAt;
-  return first;
-}
-
-// The rule of an alert in a run's record. kInvalid names those that there are.
-Result<const api::AlertRule*> rule_of(const api::RunRecord& record, const std::string& alert) {
-  if (!record.monitoring || record.monitoring->rules.empty())
-    return fail(Errc::kInvalid,
-                "run " + record.run + " expected no alert: it has no rule to make a test of");
-  std::vector<std::string_view> names;
-  for (const api::AlertRule& rule : record.monitoring->rules) {
-    if (rule.alert == alert) return &rule;
-    names.push_back(rule.alert);
-  }
-  const std::string near = api::nearest_word(alert, names);
-  std::string all;
-  for (std::size_t i = 0; i < names.size() && i < 10; ++i)
-    all += (all.empty() ? "" : ", ") + std::string(names[i]);
-  return fail(Errc::kInvalid,
-              "alert: run " + record.run + " has no rule " + in_quotes(alert) +
-                  (near.empty() ? "; it has " + all : "; did you mean " + in_quotes(near) + "?"));
-}
 
 // Who may not read everywhere gets what is of the run's namespaces. Returns how many went.
 std::size_t keep_namespaces(std::vector<observe::Series>& series,
@@ -76,9 +43,11 @@ boost::asio::awaitable<void> Service::tell_detections() {
   };
   const auto fired = co_await report_worker_.run(std::move(read));
   if (!fired) co_return;
-  for (const FiredAlert& one : *fired)
-    if (one.seconds && one.verdict != api::DetectionVerdict::false_alarm)
-      metrics_.detection(one.alert, *one.seconds);
+  for (const FiredAlert& one : *fired) {
+    const bool expected = one.verdict != api::DetectionVerdict::false_alarm;
+    metrics_.fired(one.alert, expected ? one.at : api::Timestamp{});
+    if (one.seconds && expected) metrics_.detection(one.alert, *one.seconds);
+  }
 }
 
 boost::asio::awaitable<Response> Service::get_alerts(http::Request request) {
@@ -140,6 +109,7 @@ boost::asio::awaitable<Response> Service::get_alerts(http::Request request) {
       if (row.lastFiredAt.set()) ++tested;
     }
     if (asked) {
+      metrics_.rules(record.ruleNames);
       list.rules = record.ruleNames.size();
       list.tested = tested;
     }
@@ -153,7 +123,7 @@ boost::asio::awaitable<Response> Service::get_rule_test(http::Request request) {
   if (!which) co_return http::problem(which.error());
   const auto chosen = co_await choose(request.who, "get", std::move(*which));
   if (!chosen) co_return http::problem(chosen.error());
-  const std::string alert = query_or(request, "alert");
+  const std::string alert = query_or(request, "alert", "");
   if (alert.empty()) co_return http::problem(400, "alert= must name an alert of the run");
   std::string run = chosen->run;
   const auto record = co_await load(std::move(run), Windows::kWithout);

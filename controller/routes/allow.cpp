@@ -4,6 +4,7 @@
 // follows asks and acts on this id only, whatever begins or ends meanwhile.
 #include <algorithm>
 
+#include "controller/routes/gamedays.h"
 #include "controller/routes/service.h"
 
 namespace faultline::controller {
@@ -34,6 +35,7 @@ class Service::Sight {
 
   // kUnavailable: it cannot be asked now; kInvalid: this request has asked enough.
   boost::asio::awaitable<Result<bool>> sees(const RunRef& ref) {
+    if (service_.hidden(ref.run, who_)) co_return false;
     if (!service_.may_) co_return true;
     if (!everywhere_) {
       std::set<std::string> all{""};
@@ -66,6 +68,10 @@ class Service::Sight {
   std::optional<bool> everywhere_;
   std::map<std::set<std::string>, bool> known_;
 };
+
+bool Service::hidden(const std::string& run, const http::Identity& who) const {
+  return gamedays_->hidden(run, who);
+}
 
 boost::asio::awaitable<Result<>> Service::allow(http::Identity who, std::string verb,
                                                 std::set<std::string> namespaces) {
@@ -156,6 +162,8 @@ boost::asio::awaitable<Result<RunRef>> Service::choose(http::Identity who, std::
   if (!wanted.is_name) {
     std::string id = wanted.name;
     auto found = co_await ref(std::move(id));
+    // What is a surprise on a game day is not there.
+    if (found && hidden(found->run, who)) found = fail(Errc::kNotFound, "");
     if (!found && found.error().code != Errc::kNotFound) co_return fail(found.error());
     if (found) {
       auto allowed = co_await allow_run(std::move(who), std::move(verb), *found);
@@ -178,9 +186,9 @@ boost::asio::awaitable<Result<RunRef>> Service::choose(http::Identity who, std::
     chosen = std::move(only);
   } else if (verb != "get") {
     for (const api::RunSummary& summary : engine_.summaries(now()))
-      if (const Run* run = in_memory(summary.run); run != nullptr && !run->over() &&
-                                                   summary.name == wanted.name &&
-                                                   summary.namespace_ == *wanted.ns) {
+      if (const Run* run = in_memory(summary.run);
+          run != nullptr && !run->over() && summary.name == wanted.name &&
+          summary.namespace_ == *wanted.ns && !hidden(summary.run, who)) {
         chosen = ref_of(*run);
         break;  // the newest that is under way
       }
@@ -270,6 +278,11 @@ boost::asio::awaitable<Result<>> Service::allow_start(http::Identity who,
   if (!may_) co_return Result<>{};
   Scope scope = scope_of(experiment);
   scope.hit.insert(experiment.metadata.namespace_);
+  co_return co_await allow_scope(std::move(who), std::move(scope));
+}
+
+boost::asio::awaitable<Result<>> Service::allow_scope(http::Identity who, Scope scope) {
+  if (!may_) co_return Result<>{};
   auto hit = co_await allow(who, "create", std::move(scope.hit));
   if (!hit) co_return hit;
   if (!scope.seen.empty()) {

@@ -53,15 +53,18 @@ boost::asio::awaitable<http::Response> Service::get_events(http::Request request
     if (!allowed) co_return http::problem(allowed.error());
   }
   http::Response response;
-  response.stream = [self = shared_from_this(), id, cursor](http::EventSink& sink) {
-    return self->stream_events(sink, id, cursor);
+  response.stream = [self = shared_from_this(), id, cursor,
+                     who = request.who](http::EventSink& sink) {
+    return self->stream_events(sink, id, cursor, who);
   };
   co_return response;
 }
 
 boost::asio::awaitable<void> Service::stream_events(http::EventSink& sink, std::string run,
-                                                    std::uint64_t cursor) {
-  const auto wanted = [&run](const std::string& id) { return run.empty() || id == run; };
+                                                    std::uint64_t cursor, http::Identity who) {
+  const auto wanted = [&](const std::string& id) {
+    return (run.empty() || id == run) && !hidden(id, who);
+  };
   // Figures of runs under way; false when the client is gone.
   const auto send_live = [&](bool& any) -> boost::asio::awaitable<bool> {
     std::vector<std::string> live;

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "api/codec.h"
+#include "controller/routes/run_rules.h"
 #include "controller/routes/service.h"
 #include "http/target.h"
 
@@ -32,11 +33,6 @@ Result<std::uint64_t> number(const std::string& text, const std::string& name) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc{} && end == text.data() + text.size()) return value;
   return fail(Errc::kInvalid, name + " must be a whole number, got \"" + text + "\"");
-}
-
-std::string query_or(const http::Request& request, const std::string& name, std::string other) {
-  const auto value = request.query.find(name);
-  return value == request.query.end() ? other : value->second;
 }
 
 // Where the next page of a list begins, as text and back: "1795428902000000.slow-1".
@@ -282,6 +278,7 @@ boost::asio::awaitable<Response> Service::stop_all(http::Request request, AuditE
     audit_within_budget(entry);
   }
   publish();
+  std::erase_if(stopped, [&](const api::RunSummary& one) { return hidden(one.run, request.who); });
   co_return Response{.body = api::to_json_text(stopped)};
 }
 

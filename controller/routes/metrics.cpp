@@ -7,6 +7,7 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <boost/describe/enum_to_string.hpp>
 #include <set>
 
@@ -91,7 +92,21 @@ struct Metrics::Impl {
           .Name("faultline_detection_seconds")
           .Help(
               "From the first injected event to the firing of an alert that was expected, in the "
-              "run that ended last")
+              "newest run in which it fired")
+          .Register(registry);
+
+  std::set<std::string> shown;  // alerts that a run showed to fire
+  prometheus::Family<prometheus::Gauge>& last_fired =
+      BuildGauge()
+          .Name("faultline_alert_last_fired_timestamp_seconds")
+          .Help("When an alert was last shown to fire by a run")
+          .Register(registry);
+  prometheus::Family<prometheus::Gauge>& rules =
+      BuildGauge()
+          .Name("faultline_alert_rules")
+          .Help(
+              "Alert rules of the monitoring as it was asked last, by whether a run ever showed "
+              "them to fire")
           .Register(registry);
 
   prometheus::Family<prometheus::Gauge>& journal_waiting =
@@ -108,6 +123,14 @@ struct Metrics::Impl {
       BuildCounter()
           .Name("faultline_journal_left_out_total")
           .Help("Batches that are not in the journal of runs, or not whole, and never will be")
+          .Register(registry);
+
+  prometheus::Family<prometheus::Counter>& events =
+      BuildCounter()
+          .Name("faultline_events_total")
+          .Help(
+              "Messages on runs to a chat or Grafana since the controller started, by what became "
+              "of them")
           .Register(registry);
 
   static std::string word(api::RunState state) {
@@ -133,13 +156,31 @@ void Metrics::batches(std::size_t stored, std::size_t duplicate, std::size_t unk
 void Metrics::refused(std::size_t entries) {
   impl_->refused.Increment(static_cast<double>(entries));
 }
-// Names of alerts come from experiments: there are not more of them than this.
+// Names of alerts come from experiments and rules: there are not more of them than this.
+constexpr std::size_t kMostAlerts = 500;
+
 void Metrics::detection(const std::string& alert, double seconds) {
-  constexpr std::size_t kMostAlerts = 500;
   const std::string name = printable(alert);
   if (!impl_->alerts.contains(name) && impl_->alerts.size() >= kMostAlerts) return;
   impl_->alerts.insert(name);
   impl_->detection.Add({{"alert", name}}).Set(seconds);
+}
+
+void Metrics::fired(const std::string& alert, api::Timestamp at) {
+  const std::string name = printable(alert);
+  if (!impl_->shown.contains(name) && impl_->shown.size() >= kMostAlerts) return;
+  impl_->shown.insert(name);
+  if (!at.set()) return;  // whoever may ask nothing reads this: an alert that nobody expected
+  const double seconds = std::chrono::duration<double>(at.value.time_since_epoch()).count();
+  prometheus::Gauge& gauge = impl_->last_fired.Add({{"alert", name}});
+  gauge.Set(std::max(gauge.Value(), seconds));
+}
+
+void Metrics::rules(const std::vector<std::string>& names) {
+  std::size_t shown = 0;
+  for (const std::string& name : names) shown += impl_->shown.contains(printable(name)) ? 1 : 0;
+  impl_->rules.Add({{"tested", "true"}}).Set(static_cast<double>(shown));
+  impl_->rules.Add({{"tested", "false"}}).Set(static_cast<double>(names.size() - shown));
 }
 
 void Metrics::store_error() { impl_->store_errors.Increment(); }
@@ -148,6 +189,14 @@ void Metrics::journal(const JournalState& state) {
   impl_->journal_bytes.Add({}).Set(static_cast<double>(state.waiting_bytes));
   auto& left_out = impl_->journal_left_out.Add({});
   left_out.Increment(static_cast<double>(state.left_out) - left_out.Value());
+}
+void Metrics::events(const std::string& destination, std::uint64_t told, std::uint64_t failed) {
+  const auto raise = [&](const char* result, std::uint64_t total) {
+    auto& counter = impl_->events.Add({{"destination", destination}, {"result", result}});
+    counter.Increment(static_cast<double>(total) - counter.Value());
+  };
+  raise("told", told);
+  raise("failed", failed);
 }
 void Metrics::fault(const FaultDelta& delta) {
   const std::string fault = printable(delta.fault);

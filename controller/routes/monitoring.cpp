@@ -4,57 +4,14 @@
 #include <algorithm>
 
 #include "base/quoted.h"
+#include "controller/endpoint_options.h"
 #include "controller/observe/rule_test.h"
-#include "kube/credentials.h"
+#include "controller/observe/tune_ask.h"
 
 namespace faultline::controller {
 namespace {
 
 constexpr std::size_t kMostReceivers = 200;
-
-// A password or token in a file, without the line end that editors add.
-Result<std::string> secret(const std::string& path) {
-  auto text = kube::read_file(path);
-  if (!text) return text;
-  while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
-  return text;
-}
-
-Result<> read_tls(const api::SourceTls& from, http::ClientTls& to) {
-  const auto read = [](const std::string& path, std::string& pem) -> Result<> {
-    if (path.empty()) return {};
-    auto text = kube::read_file(path);
-    if (!text) return fail(std::move(text.error()));
-    pem = std::move(*text);
-    return {};
-  };
-  if (auto ca = read(from.caFile, to.ca_pem); !ca) return ca;
-  if (auto certificate = read(from.certFile, to.certificate_pem); !certificate) return certificate;
-  to.server_name = from.serverName;
-  return read(from.keyFile, to.key_pem);
-}
-
-Result<observe::SourceOptions> options_of(const api::MonitoringEndpoint& endpoint) {
-  observe::SourceOptions options{.name = endpoint.name, .url = endpoint.url};
-  options.timeout = std::chrono::duration_cast<std::chrono::milliseconds>(endpoint.timeout.value);
-  if (!endpoint.bearerTokenFile.empty()) {
-    auto token = secret(endpoint.bearerTokenFile);
-    if (!token) return fail(std::move(token.error()));
-    options.bearer_token = std::move(*token);
-  }
-  if (endpoint.basic) {
-    auto password = secret(endpoint.basic->passwordFile);
-    if (!password) return fail(std::move(password.error()));
-    options.user = endpoint.basic->username;
-    options.password = std::move(*password);
-  }
-  if (endpoint.tls) {
-    options.tls.emplace();
-    if (auto tls = read_tls(*endpoint.tls, *options.tls); !tls) return fail(std::move(tls.error()));
-  }
-  if (auto good = observe::check(options); !good) return fail(std::move(good.error()));
-  return options;
-}
 
 }  // namespace
 
@@ -67,9 +24,10 @@ bool Monitoring::has_prometheus() const {
 Result<observe::MonitoringSources> Monitoring::sources() const {
   observe::MonitoringSources out;
   for (const api::MonitoringEndpoint& endpoint : endpoints_) {
-    auto options = options_of(endpoint);
+    auto options = read_options(endpoint);
     if (!options)
       return fail(options.error().with_context("the monitoring's source " + endpoint.name));
+    options->reader = reader_;
     (endpoint.kind == api::SourceKind::prometheus ? out.prometheus : out.alertmanager)
         .push_back(std::move(*options));
   }
@@ -95,20 +53,90 @@ boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> Monitoring::be
   co_return watcher;
 }
 
-boost::asio::awaitable<Result<std::vector<observe::Series>>> Monitoring::samples(
-    std::string source, std::string expr, double from, double to, std::string caller) {
+Result<observe::SourceOptions> Monitoring::prometheus(const std::string& name) const {
   const auto endpoint = std::ranges::find_if(endpoints_, [&](const api::MonitoringEndpoint& one) {
-    return one.name == source && one.kind == api::SourceKind::prometheus;
+    return one.name == name && one.kind == api::SourceKind::prometheus;
   });
   if (endpoint == endpoints_.end())
-    co_return fail(Errc::kNotFound, "the Prometheus of that run, " + in_quotes(source) +
-                                        ", is no source of this controller any more");
-  auto options = options_of(*endpoint);
-  if (!options) co_return fail(options.error().with_context("the monitoring's source " + source));
+    return fail(Errc::kNotFound, "the Prometheus of that run, " + in_quotes(name) +
+                                     ", is no source of this controller any more");
+  auto options = read_options(*endpoint);
+  if (!options) return fail(options.error().with_context("the monitoring's source " + name));
+  options->reader = reader_;
+  return options;
+}
+
+boost::asio::awaitable<Result<std::vector<observe::Series>>> Monitoring::samples(
+    std::string source, std::string expr, double from, double to, std::string caller) {
+  auto options = prometheus(source);
+  if (!options) co_return fail(std::move(options.error()));
   const auto mine = co_await turn(std::move(caller));
   if (!mine) co_return fail(mine.error());
   observe::Prometheus client(executor_, std::move(*options), clock_);
   co_return co_await observe::samples_of(client, std::move(expr), from, to);
+}
+
+boost::asio::awaitable<Result<observe::TuneData>> Monitoring::tune(observe::TuneQuestion question,
+                                                                   std::string caller) {
+  auto options = prometheus(question.recorded.source);
+  if (!options) co_return fail(std::move(options.error()));
+  std::string who = caller, what = "questions of this kind";
+  const auto mine = co_await tuning_.take(std::move(who), std::move(what));
+  if (!mine) co_return fail(mine.error());
+  observe::Prometheus client(executor_, std::move(*options), clock_);
+  observe::TuneTurn each = [this, caller = std::move(caller)] { return turn(caller); };
+  co_return co_await observe::ask_tune(client, std::move(question), std::move(each), clock_);
+}
+
+boost::asio::awaitable<Result<std::vector<observe::ActiveAlert>>> Monitoring::firing(
+    std::string caller) {
+  auto from = sources();
+  if (!from) co_return fail(std::move(from.error()));
+  if (from->prometheus.empty()) co_return fail(Errc::kNotFound, "there is no Prometheus to ask");
+  const auto mine = co_await turn(std::move(caller));
+  if (!mine) co_return fail(mine.error());
+  std::vector<observe::ActiveAlert> firing;
+  for (observe::SourceOptions& options : from->prometheus) {
+    observe::Prometheus client(executor_, std::move(options), clock_);
+    auto alerts = co_await client.alerts();
+    if (!alerts) co_return fail(std::move(alerts.error()));
+    for (observe::ActiveAlert& alert : *alerts)
+      if (alert.firing) firing.push_back(std::move(alert));
+  }
+  co_return firing;
+}
+
+boost::asio::awaitable<Monitoring::Answered> Monitoring::value(Standing query, std::string caller) {
+  Answered answer;
+  std::string what = "queries of game days";
+  Turns& turns = query.slow ? slow_ : quick_;
+  const auto mine = co_await turns.take(std::move(caller), std::move(what));
+  if (!mine) {
+    answer.value = fail(mine.error());
+    co_return answer;
+  }
+  answer.sent = clock_.steady();
+  if (query.sending) query.sending();
+  auto from = sources();
+  if (!from) {
+    answer.value = fail(std::move(from.error()));
+    co_return answer;
+  }
+  if (from->prometheus.empty()) {
+    answer.value = fail(Errc::kNotFound, "there is no Prometheus to ask");
+    co_return answer;
+  }
+  observe::Prometheus client(executor_, std::move(from->prometheus.front()), clock_);
+  const double now = std::chrono::duration<double>(clock_.utc().time_since_epoch()).count();
+  auto series = co_await client.query(std::move(query.promql), now);
+  if (!series)
+    answer.value = fail(std::move(series.error()));
+  else if (series->size() != 1 || series->front().points.empty())
+    answer.value = fail(Errc::kNotFound, "the query has " + std::to_string(series->size()) +
+                                             " values, expected one");
+  else
+    answer.value = series->front().points.back().value;
+  co_return answer;
 }
 
 void Monitoring::heard_of(const std::string& receiver) {

@@ -4,7 +4,9 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,19 +17,29 @@
 #include "controller/observe/prometheus.h"
 #include "controller/observe/watcher.h"
 #include "controller/routes/turns.h"
+#include "controller/store/worker.h"
 
 namespace faultline::controller {
+
+namespace observe {
+struct TuneQuestion;
+struct TuneData;
+}  // namespace observe
 
 // The receiver that `faultline monitoring` prints for Alertmanager's configuration.
 inline constexpr const char* kOwnReceiver = "faultline";
 
 class Monitoring {
  public:
-  // `clock` must outlive this.
-  Monitoring(boost::asio::any_io_executor executor, const Clock& clock)
+  // `clock` must outlive this, and `reader`, which reads long answers.
+  Monitoring(boost::asio::any_io_executor executor, const Clock& clock, Worker* reader)
       : executor_(std::move(executor)),
         clock_(clock),
-        turns_(clock, {.under_way = kMostAsking, .patience = kTurn}) {}
+        reader_(reader),
+        turns_(clock, {.under_way = kMostAsking, .patience = kTurn}),
+        quick_(clock, {.under_way = kMostAsking, .patience = kTurn}),
+        slow_(clock, {.under_way = kMostAsking, .patience = kTurn}),
+        tuning_(clock, {.under_way = 1, .waiting = 8, .of_caller = 2, .patience = kTurn}) {}
 
   // From now on; runs under way go on with what they have.
   void configure(std::vector<api::MonitoringEndpoint> endpoints) {
@@ -50,6 +62,29 @@ class Monitoring {
   [[nodiscard]] boost::asio::awaitable<Result<std::vector<observe::Series>>> samples(
       std::string source, std::string expr, double from, double to, std::string caller);
 
+  // What observe::tune_plan() and tuned() need, asked of one Prometheus. It takes a turn for each
+  // question, so that a start waits for one question and not for all. One tuning at a time, of a
+  // caller one more may wait; errors as samples() and observe::ask_tune().
+  [[nodiscard]] boost::asio::awaitable<Result<observe::TuneData>> tune(
+      observe::TuneQuestion question, std::string caller);
+
+  // The alerts that fire now in any Prometheus, each in its own labels. An error of one of them is
+  // an error of all: what one cannot say must not be taken for silence. kNotFound: there is none.
+  [[nodiscard]] boost::asio::awaitable<Result<std::vector<observe::ActiveAlert>>> firing(
+      std::string caller);
+  // A query that is asked again and again. The quick ones do not wait behind the slow ones.
+  struct Standing {
+    std::string promql;
+    bool slow = false;              // it took long the last time
+    std::function<void()> sending;  // is called when its turn has come
+  };
+  struct Answered {
+    Result<double> value = fail(Errc::kUnavailable, "not asked");
+    std::optional<SteadyTime> sent;  // nothing: its turn did not come
+  };
+  // The value of a query that has one, of the first Prometheus. kNotFound: it has none, or several.
+  [[nodiscard]] boost::asio::awaitable<Answered> value(Standing query, std::string caller);
+
   // A notification of this receiver arrived here. Of a flood of names the first are kept.
   void heard_of(const std::string& receiver);
   [[nodiscard]] const std::set<std::string>& receivers() const { return receivers_; }
@@ -60,11 +95,13 @@ class Monitoring {
 
   [[nodiscard]] boost::asio::awaitable<Result<std::shared_ptr<void>>> turn(std::string caller);
   [[nodiscard]] Result<observe::MonitoringSources> sources() const;
+  [[nodiscard]] Result<observe::SourceOptions> prometheus(const std::string& name) const;
 
   boost::asio::any_io_executor executor_;
   const Clock& clock_;
+  Worker* reader_;
   std::vector<api::MonitoringEndpoint> endpoints_;
-  Turns turns_;
+  Turns turns_, quick_, slow_, tuning_;
   std::set<std::string> receivers_;  // whose notifications arrived here since the start
 };
 

@@ -2,6 +2,7 @@
 // Nodes, metrics, health; and the table of all routes.
 #include "api/budgets.h"
 #include "api/codec.h"
+#include "controller/routes/chat_note.h"
 #include "controller/routes/notification.h"
 #include "controller/routes/service.h"
 
@@ -59,10 +60,20 @@ void Service::add_routes(http::Server& server) {
   add("GET", "/api/v1/experiments/{run}", person, &Service::get_experiment);
   change("/api/v1/experiments/{run}/stop", person, &Service::stop_experiment, "stop", 0);
   change("/api/v1/stop", person, &Service::stop_all, "stop-all", 0);
+  change("/api/v1/gamedays", person, &Service::start_gameday, "create-gameday",
+         api::kGameDayBudget.bytes);
+  add("GET", "/api/v1/gamedays", person, &Service::list_gamedays);
+  add("GET", "/api/v1/gamedays/{day}", person, &Service::get_gameday);
+  add("GET", "/api/v1/gamedays/{day}/report", person, &Service::get_gameday_report);
+  change("/api/v1/gamedays/{day}/entries", person, &Service::say_on_gameday, "gameday-entry",
+         64 << 10);
+  add("POST", "/api/v1/gamedays/{day}/chat", {"chat"}, &Service::take_chat_note,
+      {.max_body = kLongestChatNote});
   add("GET", "/api/v1/reports/{run}", person, &Service::get_report);
   add("GET", "/api/v1/nodes", person, &Service::get_nodes);
   add("GET", "/api/v1/events", person, &Service::get_events);
   add("GET", "/api/v1/experiments/{run}/rule-test", person, &Service::get_rule_test);
+  add("GET", "/api/v1/tune", person, &Service::get_tune);
   add("GET", "/api/v1/alerts", person, &Service::get_alerts);
   add("GET", "/api/v1/monitoring", person, &Service::get_monitoring);
   add("POST", "/api/v1/alerts/notifications", {"notifier"}, &Service::take_notification,
@@ -92,6 +103,8 @@ boost::asio::awaitable<Response> Service::get_nodes(http::Request request) {
 boost::asio::awaitable<Response> Service::get_metrics(http::Request) {
   if (http_refused_) metrics_.http_refused(*http_refused_);
   if (journal_) metrics_.journal(journal_->state());
+  for (const announce::DestinationState& one : announcer_.states())
+    metrics_.events(one.name, one.told, one.failed);
   co_return Response{
       .content_type = "text/plain; version=0.0.4; charset=utf-8",
       .body = metrics_.text(engine_.by_state(), engine_.connected(now()), store_error_.empty(),

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "controller/kubernetes/proof.h"
+#include "controller/observe/others.h"
 #include "controller/routes/service.h"
 #include "report/report.h"
 
@@ -19,6 +20,14 @@ boost::asio::awaitable<Result<std::string>> Service::start_run(api::Experiment e
   co_return run;
 }
 
+boost::asio::awaitable<Result<std::string>> Service::begin_run(api::Experiment experiment,
+                                                               std::string who, std::string uid,
+                                                               AuditEntry& entry) {
+  std::function<bool()> always = [] { return true; };
+  co_return co_await begin_run(std::move(experiment), std::move(who), std::move(uid), entry,
+                               std::move(always));
+}
+
 Result<> Service::can_begin() const {
   if (ending_) return fail(Errc::kUnavailable, "the controller is ending");
   if (!taken_over_) return fail(Errc::kUnavailable, "this controller does not lead yet");
@@ -28,13 +37,15 @@ Result<> Service::can_begin() const {
 
 boost::asio::awaitable<Result<std::string>> Service::begin_run(api::Experiment experiment,
                                                                std::string who, std::string uid,
-                                                               AuditEntry& entry) {
+                                                               AuditEntry& entry,
+                                                               std::function<bool()> still_wanted) {
   if (auto can = can_begin(); !can) co_return fail(std::move(can.error()));
   api::Experiment looked_at = experiment;
   auto watcher = co_await look_before(std::move(looked_at), who);
   if (!watcher) co_return fail(std::move(watcher.error()));
   // The monitoring may have taken its time.
   if (auto can = can_begin(); !can) co_return fail(std::move(can.error()));
+  if (!still_wanted()) co_return fail(Errc::kConflict, "it is not wanted any more");
 
   Result<api::RunRecord> head = engine_.prepare(std::move(experiment), who, now(), uid);
   if (!head) co_return fail(head.error());
@@ -67,7 +78,11 @@ boost::asio::awaitable<Result<std::string>> Service::begin_run(api::Experiment e
     co_return fail(stored.error());
   }
   if (*watcher) {
-    engine_.begin(head->run, now(), (*watcher)->record());
+    // Whoever may read the run reads this, too, from now on.
+    api::MonitoringRecord known = (*watcher)->record();
+    observe::leave_out_others(known, head->experiment.spec.expect,
+                              observe::own_namespaces(head->experiment));
+    engine_.begin(head->run, now(), std::move(known));
     follow_monitoring(head->run, std::move(*watcher));
   } else {
     engine_.begin(head->run, now());

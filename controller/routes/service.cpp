@@ -11,6 +11,7 @@
 #include <random>
 
 #include "api/codec.h"
+#include "controller/routes/gamedays.h"
 #include "http/token.h"
 
 namespace faultline::controller {
@@ -42,12 +43,14 @@ Service::Service(boost::asio::any_io_executor executor, const Clock& clock, Serv
       clock_(clock),
       options_(std::move(options)),
       engine_(engine_options(options_, clock)),
-      monitoring_(executor_, clock_),
+      monitoring_(executor_, clock_, &answer_worker_),
+      announcer_(executor_, clock_, *this),
       finish_signal_(executor_),
       tick_signal_(executor_),
       store_signal_(executor_),
       event_signal_(executor_),
-      last_event_(microseconds(clock.utc())) {}
+      last_event_(microseconds(clock.utc())),
+      gamedays_(std::make_unique<GameDays>(*this)) {}
 
 Service::~Service() = default;
 
@@ -64,6 +67,7 @@ Result<std::shared_ptr<Service>> Service::open(boost::asio::any_io_executor exec
   service->reader_ = std::move(*reader);
   if (o.journaled) return service;
   auto taken = service->take_over_stored("the controller was restarted");
+  if (taken) taken = service->gamedays_->take_over();
   if (!taken) return fail(std::move(taken.error()));
   service->taken_over_ = true;
   return service;
@@ -83,7 +87,11 @@ void Service::start() {
   spawn(tick_loop());
   spawn(store_loop());
   spawn(tell_detections());
+  watch_again();
   if (journal_) spawn(finish_loop());
+  announcer_.start(shared_from_this());
+  // With a journal they begin when this controller has taken over.
+  if (!journal_) gamedays_->start();
 }
 
 boost::asio::awaitable<void> Service::tick_loop() {
@@ -243,23 +251,27 @@ boost::asio::awaitable<void> Service::end_runs(std::chrono::milliseconds grace,
   if (engine_.active() > 0)
     spdlog::warn("{} runs have not reported their end yet; their faults end with the lease",
                  engine_.active());
-  while (!engine_.unsaved().empty() && store_error_.empty() &&
+  while (((!engine_.unsaved().empty() && store_error_.empty()) || !announcer_.idle()) &&
          clock_.steady() < until + std::chrono::seconds(1))
     co_await event_signal_.wait(clock_.steady() + kLook);
 }
 
 void Service::close() {
   closed_ = true;
+  gamedays_->stop();
+  announcer_.stop();
   stop_watching();
   tick_signal_.notify();
   store_signal_.notify();
   event_signal_.notify();
   finish_signal_.notify();
   if (journal_) journal_->close();
+  if (day_journal_) day_journal_->close();
   store_worker_.join();
   report_worker_.join();
   parse_worker_.join();
   sync_worker_.join();
+  answer_worker_.join();
 }
 
 }  // namespace faultline::controller

@@ -2,8 +2,9 @@
 // Engine, store and HTTP put together. Everything here runs on one event loop, on one thread, but
 // for SQLite and for what takes long: writes on the worker "fl-store", reading runs, building
 // reports and other long answers on "fl-report", reading experiments on "fl-parse", and long
-// messages of agents on "fl-sync". Writes and syncs have threads of their own because an answer to
-// an agent renews its lease, and must not wait for a report.
+// messages of agents on "fl-sync", long answers of the monitoring on "fl-answer". Writes and syncs
+// have threads of their own because an answer to an agent renews its lease, and must not wait for a
+// report.
 //
 // What the engine learns of measurements is stored before: it never acts on what a restart would
 // forget. A write that fails ends all runs and makes syncs with measurements fail with 503, so that
@@ -17,6 +18,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -24,6 +26,7 @@
 #include "api/node_status.h"
 #include "base/clock.h"
 #include "base/slept.h"
+#include "controller/announce/announcer.h"
 #include "controller/audit.h"
 #include "controller/engine/engine.h"
 #include "controller/engine/scope.h"
@@ -32,12 +35,15 @@
 #include "controller/routes/metrics.h"
 #include "controller/routes/monitoring.h"
 #include "controller/routes/signal.h"
+#include "controller/store/day_journal.h"
 #include "controller/store/journal.h"
 #include "controller/store/store.h"
 #include "controller/store/worker.h"
 #include "http/server.h"
 
 namespace faultline::controller {
+
+class DayControl;
 
 struct ServiceOptions {
   std::string store_path;
@@ -68,7 +74,15 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
     may_ = std::move(may);
     leadership_ = std::move(leadership);
   }
-  void journal(std::unique_ptr<Journal> journal) { journal_ = std::move(journal); }
+  // Both, or none.
+  void journal(std::unique_ptr<Journal> journal, std::unique_ptr<DayJournal> days = {}) {
+    journal_ = std::move(journal);
+    day_journal_ = std::move(days);
+  }
+  // How a runbook is fetched that is in a ConfigMap, with the rights of `who`. Without it none is.
+  using FetchText = std::function<boost::asio::awaitable<Result<std::string>>(
+      http::Identity who, std::string ns, std::string name, std::string key)>;
+  void config_maps(FetchText fetch) { fetch_text_ = std::move(fetch); }
   // Empty: in order; else why the controller is not ready.
   void readiness(std::function<std::string()> not_ready) { not_ready_ = std::move(not_ready); }
   // What holds for experiments from now on.
@@ -77,6 +91,10 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   void services(std::vector<KnownService> services);
   // Where the monitoring is from now on; Rules::has_prometheus has to agree.
   void monitoring(std::vector<api::MonitoringEndpoint> endpoints);
+  // Who is told of runs from now on.
+  void destinations(std::vector<api::EventDestination> destinations) {
+    announcer_.configure(std::move(destinations));
+  }
   // What keeps an experiment from running on this controller as things are now, one sentence each.
   // Empty: nothing that is known, also where no agent is connected.
   [[nodiscard]] std::vector<std::string> obstacles(const api::Experiment& experiment) const;
@@ -107,6 +125,9 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   boost::asio::awaitable<Result<RunNow>> run_now(std::string run) override;
   [[nodiscard]] std::uint64_t changes() const override { return run_changes_; }
   boost::asio::awaitable<void> wait_for_change(std::uint64_t seen, SteadyTime until) override;
+
+  // The game days. They live as long as this.
+  [[nodiscard]] DayControl& days();
 
   static constexpr std::chrono::seconds kLongestPoll{30};
 
@@ -143,6 +164,7 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   struct Watched {
     std::shared_ptr<observe::Watcher> watcher;
     boost::asio::cancellation_signal cancel;
+    std::vector<api::MonitoringGap> before;  // while nobody followed it, of a run taken over
   };
   // Null: the experiment asks nothing of the monitoring. kInvalid: an alert that it expects could
   // not fire, and nobody said that it runs anyway.
@@ -152,6 +174,9 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
                                                                 std::string who);
   void follow_monitoring(const std::string& run, std::shared_ptr<observe::Watcher> watcher);
   awaitable<void> watch(std::string run, std::shared_ptr<observe::Watcher> watcher);
+  // Of each run that was taken over with its monitoring: what happens from now on is seen again.
+  void watch_again();
+  awaitable<void> watch_again(std::string run);
   void watched_ended(const std::string& run, const std::exception_ptr& error);
   void stop_watching();
   void check_queries();
@@ -172,19 +197,48 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   awaitable<Response> get_report(http::Request request);
   awaitable<Response> get_nodes(http::Request request);
   awaitable<Response> get_events(http::Request request);
-  awaitable<void> stream_events(http::EventSink& sink, std::string run, std::uint64_t cursor);
+  awaitable<void> stream_events(http::EventSink& sink, std::string run, std::uint64_t cursor,
+                                http::Identity who);
   awaitable<Response> get_metrics(http::Request request);
   awaitable<Response> get_monitoring(http::Request request);
   awaitable<Response> get_alerts(http::Request request);
   awaitable<Response> get_rule_test(http::Request request);
+  awaitable<Response> get_tune(http::Request request);
+  // Each with the right to get it: kInvalid, what choose() and load() say.
+  awaitable<Result<std::vector<api::RunRecord>>> runs_to_tune(const http::Request& request);
   awaitable<Response> take_notification(http::Request request);
   awaitable<Response> get_health(http::Request request);
   awaitable<Response> get_ready(http::Request request);
+
+  // ---- game days (gamedays.h, gameday_routes.cpp)
+  class GameDays;
+  awaitable<Response> start_gameday(http::Request request, AuditEntry& entry);
+  awaitable<Response> list_gamedays(http::Request request);
+  awaitable<Response> get_gameday(http::Request request);
+  awaitable<Response> get_gameday_report(http::Request request);
+  awaitable<Response> say_on_gameday(http::Request request, AuditEntry& entry);
+  awaitable<Response> take_chat_note(http::Request request);
+  // The day that is meant, where `asks` has the rights that `word` needs of `who`.
+  awaitable<Result<DayRef>> may_say(http::Identity asks, std::string who, std::string day,
+                                    const api::DayWord& word);
+  // Puts in what runbooks say that are in ConfigMaps.
+  awaitable<Result<>> fetch_runbooks(http::Identity who, api::GameDay& day);
+  awaitable<Result<>> copy_days();
+  awaitable<Result<api::GameDay>> parse_day(http::Request& request);
+  awaitable<Result<>> allow_day(http::Identity who, std::string verb,
+                                std::set<std::string> namespaces);
+  // Whether the run is of a step of a game day that is a surprise for this person.
+  [[nodiscard]] bool hidden(const std::string& run, const http::Identity& who) const;
+  // The day that is meant, with the right to `verb` it: kNotFound, kDenied.
+  awaitable<Result<DayRef>> choose_day(http::Identity who, std::string verb, std::string day);
+  [[nodiscard]] http::Identity speaker(const http::Request& request, const std::string& as) const;
+  static constexpr std::size_t kMostDaysParsed = 4;  // documents of one caller at a time
 
   // ---- who may (allow.cpp)
   awaitable<Result<>> allow(http::Identity who, std::string verb, std::set<std::string> namespaces);
   awaitable<Result<>> allow_run(http::Identity who, std::string verb, RunRef ref);
   awaitable<Result<>> allow_start(http::Identity who, const api::Experiment& experiment);
+  awaitable<Result<>> allow_scope(http::Identity who, Scope scope);
   class Sight;
   struct Wanted {
     std::string name;               // or the id of a run
@@ -240,6 +294,10 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   // `entry` says who, and is written as soon as it is clear that it may begin.
   // Errors, kUnavailable: why no run can begin now.
   [[nodiscard]] Result<> can_begin() const;
+  // `still_wanted` is asked once more when the monitoring has answered; no: kConflict.
+  awaitable<Result<std::string>> begin_run(api::Experiment experiment, std::string who,
+                                           std::string uid, AuditEntry& entry,
+                                           std::function<bool()> still_wanted);
   awaitable<Result<std::string>> begin_run(api::Experiment experiment, std::string who,
                                            std::string uid, AuditEntry& entry);
 
@@ -269,7 +327,10 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   std::function<std::string()> not_ready_;
   Engine engine_;
   Monitoring monitoring_;
+  announce::Announcer announcer_;
   std::map<std::string, Watched> watched_;  // by run
+  // Runs that were taken over and are not watched again yet, and since when.
+  std::map<std::string, SteadyTime> unwatched_;
   std::size_t notifications_parsing_ = 0;
   // Of an address. A flood comes as few large notifications; many small ones are not one.
   Rates notifiers_{{.burst = 40, .per_second = 20}};
@@ -278,9 +339,11 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   Metrics metrics_;
   std::unique_ptr<Store> store_, reader_;
   std::unique_ptr<Journal> journal_;  // or none
-  bool taken_over_ = false;           // the store has what an earlier controller left
-  bool complete_ = true;              // also the runs that were over
-  std::set<std::string> to_finish_;   // runs that are over, in the journal
+  std::unique_ptr<DayJournal> day_journal_;
+  FetchText fetch_text_;
+  bool taken_over_ = false;          // the store has what an earlier controller left
+  bool complete_ = true;             // also the runs that were over
+  std::set<std::string> to_finish_;  // runs that are over, in the journal
   Signal finish_signal_;
   std::map<std::string, std::pair<std::string, std::uint64_t>> acked_;  // node: instance, number
   std::map<std::string, std::unique_ptr<Signal>> node_signals_;
@@ -296,6 +359,13 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   std::string store_error_;  // empty: the last write was done
   bool ending_ = false;      // no new experiments
   bool closed_ = false;
+  // What one person says on game days.
+  Rates day_speakers_{{.burst = 50, .per_second = 10}};
+  // Notes of a chat, of an address.
+  Rates chat_notes_{{.burst = 20, .per_second = 2}};
+  // Of all that come with one token, whatever names they give themselves.
+  Rates day_callers_{{.burst = 200, .per_second = 50}};
+  std::unique_ptr<GameDays> gamedays_;
   // What may be parsed for those who may start nothing as far as can be said without parsing.
   Rates strangers_{{.burst = 5, .per_second = 1}};
   std::map<std::string, std::size_t> parsing_;          // experiments, by caller
@@ -303,7 +373,7 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   // Last: join before the stores go. Of each kind one thread, so that a long job of one kind holds
   // up none of another.
   Worker store_worker_{"fl-store"}, report_worker_{"fl-report"}, parse_worker_{"fl-parse"},
-      sync_worker_{"fl-sync"};
+      sync_worker_{"fl-sync"}, answer_worker_{"fl-answer"};
 };
 
 }  // namespace faultline::controller

@@ -8,7 +8,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "controller/kubernetes/status.h"
-#include "controller/routes/service.h"
+#include "controller/routes/gamedays.h"
 
 namespace faultline::controller {
 namespace {
@@ -36,6 +36,7 @@ Result<> Service::take_over_stored(const std::string& successor) {
                    reason.empty() ? successor + " at its end" : reason);
     else
       spdlog::info("run {}: {}", taken.head().run, taken.head().history.back().reason);
+    if (!closing && taken.head().monitoring) unwatched_[taken.head().run] = clock_.steady();
     engine_.adopt(std::move(taken));
   }
   publish();
@@ -49,14 +50,17 @@ boost::asio::awaitable<Result<>> Service::take_over() {
     if (!copied) co_return copied;
   }
   auto taken = take_over_stored("another controller took over");
+  if (taken && day_journal_) taken = gamedays_->take_over();
   if (!taken) co_return taken;
   engine_.begin_term(now());
   taken_over_ = true;
+  watch_again();
   complete_ = journal_ == nullptr;
   if (journal_)
     boost::asio::co_spawn(executor_, copy_finished(), [self = shared_from_this()](auto failed) {
       if (failed) std::rethrow_exception(failed);
     });
+  if (day_journal_) gamedays_->start();
   co_return Result<>{};
 }
 
@@ -70,12 +74,32 @@ boost::asio::awaitable<Result<>> Service::copy_journal() {
     return copy_entry(std::move(entry));
   };
   auto copied = co_await journal_->take_over(std::move(keep));
+  if (copied && day_journal_) copied = co_await copy_days();
   if (!copied) co_return copied;
   // The one before ended when it had not yet put them together.
   for (const auto& [run, is_over] : over)
     if (is_over) to_finish_.insert(run);
   finish_signal_.notify();
   co_return Result<>{};
+}
+
+boost::asio::awaitable<Result<>> Service::copy_days() {
+  DayJournal::Give keep = [this](api::GameDayRecord record) -> awaitable<Result<>> {
+    Scope scope = scope_of(record.document);
+    std::set<std::string> namespaces = std::move(scope.hit);
+    namespaces.merge(scope.seen);
+    auto insert = [this, record = std::move(record),
+                   namespaces = std::move(namespaces)]() -> Result<> {
+      api::GameDayRecord head = record;
+      head.entries.resize(1);
+      auto stored = store_->insert_day(head, namespaces);
+      if (!stored || record.entries.size() < 2) return stored;
+      const std::vector<api::DayEntry> rest(record.entries.begin() + 1, record.entries.end());
+      return store_->append_entries(record.day, rest);
+    };
+    co_return co_await store_worker_.run(std::move(insert));
+  };
+  co_return co_await day_journal_->take_over(std::move(keep));
 }
 
 boost::asio::awaitable<void> Service::copy_finished() {
@@ -141,6 +165,7 @@ boost::asio::awaitable<void> Service::hand_over(std::chrono::milliseconds limit)
   while (!engine_.unsaved().empty() && store_error_.empty() && clock_.steady() < until)
     co_await event_signal_.wait(clock_.steady() + kLook);
   if (journal_) journal_->close();
+  if (day_journal_) day_journal_->close();
 }
 
 // Empty: here. Else the answer that says where.

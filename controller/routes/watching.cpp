@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/describe/enum_to_string.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value_from.hpp>
 #include <set>
@@ -12,6 +13,7 @@
 #include "api/codec.h"
 #include "controller/engine/abort.h"
 #include "controller/engine/planned_alerts.h"
+#include "controller/observe/others.h"
 #include "controller/routes/notification.h"
 #include "controller/routes/service.h"
 #include "http/address_key.h"
@@ -77,6 +79,46 @@ void Service::follow_monitoring(const std::string& run, std::shared_ptr<observe:
           }));
 }
 
+void Service::watch_again() {
+  std::vector<std::string> runs;
+  for (const auto& [run, since] : unwatched_) runs.push_back(run);
+  for (const std::string& run : runs)
+    boost::asio::co_spawn(executor_, watch_again(run),
+                          [self = shared_from_this(), id = run](const std::exception_ptr& error) {
+                            if (error && !self->closed_)
+                              spdlog::error("run {}: its monitoring is not watched again", id);
+                          });
+}
+
+boost::asio::awaitable<void> Service::watch_again(std::string run) {
+  const Run* found = in_memory(run);
+  if (found == nullptr || found->over()) {
+    unwatched_.erase(run);
+    co_return;
+  }
+  api::Experiment experiment = found->head().experiment;
+  std::string who = found->head().requestedBy;
+  std::vector<api::MonitoringGap> before = found->head().monitoring->gaps;
+  auto watcher = co_await monitoring_.begin(std::move(experiment), std::move(who));
+  found = in_memory(run);
+  if (closed_ || found == nullptr || found->over() || found->step() == RunStep::kClosing) co_return;
+  if (!watcher) {  // it stays in unwatched_: see check_queries()
+    spdlog::warn("run {}: its monitoring cannot be watched again: {}", run,
+                 watcher.error().message);
+    co_return;
+  }
+  for (api::MonitoringGap& gap : before) gap.to = std::max(gap.to, {clock_.utc()});
+  api::MonitoringRecord known = (*watcher)->record();
+  observe::leave_out_others(known, found->head().experiment.spec.expect,
+                            observe::own_namespaces(found->head().experiment));
+  known.gaps.insert(known.gaps.begin(), before.begin(), before.end());
+  unwatched_.erase(run);
+  engine_.follow_again(run, std::move(known));
+  follow_monitoring(run, std::move(*watcher));
+  watched_[run].before = std::move(before);
+  publish();
+}
+
 boost::asio::awaitable<void> Service::watch(std::string run,
                                             std::shared_ptr<observe::Watcher> watcher) {
   SteadyTime next = clock_.steady();
@@ -100,10 +142,15 @@ boost::asio::awaitable<void> Service::watch(std::string run,
                                   .last_injected = last,
                                   .end = clock_.utc()};
   std::vector<api::PodRef> pods = pods_of(recent);
+  // All of them; of an Experiment's namespace the record keeps only those that it needs.
+  metrics_.rules(watcher->record().ruleNames);
   co_await watcher->finish(times, std::move(pods));
-  for (const api::AlertOutcome& outcome : watcher->record().outcomes)
-    if (outcome.verdict != api::DetectionVerdict::false_alarm && outcome.seconds)
-      metrics_.detection(outcome.alert, *outcome.seconds);
+  for (const api::AlertOutcome& outcome : watcher->record().outcomes) {
+    if (!outcome.seconds) continue;
+    const bool expected = outcome.verdict != api::DetectionVerdict::false_alarm;
+    metrics_.fired(outcome.alert, expected ? outcome.firingAt : api::Timestamp{});
+    if (expected) metrics_.detection(outcome.alert, *outcome.seconds);
+  }
 }
 
 // In whatever way the watching ended: what was seen is handed over, and the run need not wait.
@@ -111,9 +158,11 @@ void Service::watched_ended(const std::string& run, const std::exception_ptr& er
   const auto watched = watched_.find(run);
   if (watched == watched_.end()) return;
   const std::shared_ptr<observe::Watcher> watcher = watched->second.watcher;
+  const std::vector<api::MonitoringGap> before = std::move(watched->second.before);
   watched_.erase(watched);
   if (closed_) return;
   api::MonitoringRecord seen = watcher->take();
+  seen.gaps.insert(seen.gaps.begin(), before.begin(), before.end());
   if (error) {
     std::string why = "the controller was told to end";
     if (!ending_) {
@@ -141,6 +190,19 @@ void Service::stop_watching() {
 
 // Beside the questions, which may hang: a condition that nobody can look at ends the fault, too.
 void Service::check_queries() {
+  for (const auto& [id, since] : unwatched_) {
+    const Run* run = in_memory(id);
+    if (run == nullptr || run->step() != RunStep::kFault || clock_.steady() - since < kUnasked)
+      continue;
+    const auto& conditions = run->head().experiment.spec.abortWhen;
+    const auto query = std::ranges::find_if(
+        conditions, [](const api::AbortCondition& one) { return !one.promql.empty(); });
+    if (query != conditions.end())
+      (void)engine_.stop(id,
+                         "abortWhen " + query->promql +
+                             ": nobody could ask the monitoring since the controller was restarted",
+                         Recovery::kShort, now());
+  }
   for (const auto& [id, watched] : watched_) {
     const Run* run = in_memory(id);
     if (run == nullptr || run->step() != RunStep::kFault) continue;
@@ -171,7 +233,16 @@ boost::asio::awaitable<Response> Service::get_monitoring(http::Request request) 
   boost::json::object answer{{"sources", boost::json::array()},
                              {"rules", boost::json::array()},
                              {"receivers", boost::json::value_from(monitoring_.receivers())},
-                             {"notifications", options_.notifications_token_file}};
+                             {"notifications", options_.notifications_token_file},
+                             {"events", boost::json::array()}};
+  for (const announce::DestinationState& one : announcer_.states())
+    answer["events"].as_array().push_back(
+        boost::json::object{{"name", one.name},
+                            {"kind", boost::describe::enum_to_string(one.kind, "?")},
+                            {"told", one.told},
+                            {"failed", one.failed},
+                            {"waiting", one.waiting},
+                            {"problem", one.problem}});
   if (!monitoring_.endpoints().empty()) {
     api::Experiment nothing;
     const auto watcher = co_await monitoring_.begin(std::move(nothing), request.who.name());
@@ -185,10 +256,17 @@ boost::asio::awaitable<Response> Service::get_monitoring(http::Request request) 
 
 boost::asio::awaitable<Response> Service::take_notification(http::Request request) {
   const UtcTime at = clock_.utc();
+  // Alertmanager tries again, on another connection, which may be one to the leader.
+  if (elsewhere(0)) {
+    Response again = http::problem(503, "another controller leads");
+    again.headers["connection"] = "close";
+    co_return again;
+  }
+  // Not 429: that is final for Alertmanager, which repeats what was answered by 5xx.
   if (!notifiers_.take(http::address_key(request.peer), clock_.steady()).allowed)
-    co_return http::problem(429, "too many notifications a second of this address");
+    co_return http::problem(503, "too many notifications a second of this address");
   if (notifications_parsing_ >= kMostParsing)
-    co_return http::problem(429, "other notifications are being read");
+    co_return http::problem(503, "other notifications are being read");
   struct Count {
     std::size_t& n;
     explicit Count(std::size_t& count) : n(count) { ++n; }

@@ -11,6 +11,7 @@ Result<> Store::clear() {
     SQLite::Transaction transaction(*db_, SQLite::TransactionBehavior::IMMEDIATE);
     db_->exec("DELETE FROM runs");  // and with them batches and injections
     db_->exec("DELETE FROM instances");
+    db_->exec("DELETE FROM gamedays");  // and with them their entries
     transaction.commit();
     return {};
   });

@@ -104,6 +104,25 @@ Result<std::vector<FiredAlert>> Store::fired(const std::vector<std::string>& run
   });
 }
 
+Result<std::vector<RunTime>> Store::times(UtcTime since, std::int64_t limit) {
+  return guarded("listing the times of runs", [&]() -> Result<std::vector<RunTime>> {
+    SQLite::Statement rows(
+        *db_,
+        "SELECT asked_at, CASE WHEN state IN ('Completed', 'Aborted', 'Failed') AND "
+        "json_valid(head) THEN json_extract(head, '$.history[#-1].at') END FROM runs WHERE "
+        "asked_at >= ? ORDER BY asked_at DESC LIMIT ?");
+    rows.bind(1, micros(since));
+    rows.bind(2, limit);
+    std::vector<RunTime> out;
+    while (rows.executeStep()) {
+      RunTime& one = out.emplace_back(RunTime{.from = from_micros(rows.getColumn(0).getInt64())});
+      if (const auto end = api::Timestamp::parse(rows.getColumn(1).getString()); end && end->set())
+        one.to = end->value;
+    }
+    return out;
+  });
+}
+
 Result<std::vector<api::RunSummary>> Store::summaries(const std::vector<std::string>& runs,
                                                       std::size_t bytes) {
   return guarded("listing runs", [&]() -> Result<std::vector<api::RunSummary>> {

@@ -110,6 +110,19 @@ constexpr const char* kMigrations[kSchemaVersion] = {
       FROM json_each(NEW.head, '$.monitoring.outcomes')
       WHERE json_type(value, '$.alert') = 'text' LIMIT 200;
   END;
+)",
+    // Game days: the document once, and the timeline as it grows.
+    R"(
+  CREATE TABLE gamedays(
+    day TEXT PRIMARY KEY, name TEXT NOT NULL, created_at INTEGER NOT NULL,
+    state TEXT NOT NULL, reason TEXT NOT NULL, over_at INTEGER,
+    namespaces TEXT NOT NULL, namespace TEXT NOT NULL, title TEXT NOT NULL,
+    head TEXT NOT NULL) WITHOUT ROWID;
+  CREATE INDEX gamedays_by_age ON gamedays(created_at);
+  CREATE TABLE gameday_entries(
+    day TEXT NOT NULL REFERENCES gamedays(day) ON DELETE CASCADE,
+    number INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY(day, number)) WITHOUT ROWID;
 )"};
 
 }  // namespace
@@ -309,6 +322,15 @@ Result<std::vector<std::string>> Store::prune(const Retention& retention, UtcTim
                                        " ORDER BY place DESC, asked_at LIMIT 1) RETURNING run");
       collect(last);
     }
+    // Game days share as runs do: who makes many pushes out his own.
+    SQLite::Statement days(*db_,
+                           "DELETE FROM gamedays WHERE over_at IS NOT NULL AND (created_at < ?1 OR "
+                           "day NOT IN (SELECT day FROM (SELECT day, created_at, row_number() OVER "
+                           "(PARTITION BY namespace ORDER BY created_at DESC) AS place FROM "
+                           "gamedays) ORDER BY place, created_at DESC LIMIT ?2))");
+    days.bind(1, micros(oldest));
+    days.bind(2, retention.runs);
+    days.exec();
     SQLite::Statement instances(*db_,
                                 "DELETE FROM instances WHERE changed_at < ? AND NOT EXISTS (SELECT "
                                 "1 FROM batches b WHERE b.node = instances.node AND b.instance = "

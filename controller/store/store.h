@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "api/gameday_record.h"
 #include "api/run_log.h"
 #include "base/result.h"
 
@@ -24,7 +25,7 @@ class Database;
 
 namespace faultline::controller {
 
-inline constexpr int kSchemaVersion = 3;
+inline constexpr int kSchemaVersion = 4;
 
 inline constexpr std::int64_t kMaxRunBytes = 64 << 20;
 
@@ -82,6 +83,18 @@ struct FiredAlert {
   api::DetectionVerdict verdict{};
   api::Timestamp at;
   std::optional<double> seconds;  // from the first injected event
+};
+
+// When a run was: from when it was asked for to the end of its recovery.
+struct RunTime {
+  UtcTime from;
+  std::optional<UtcTime> to;  // empty: it is not over
+};
+
+// What a list of game days, and a question of rights, needs to know of one.
+struct DayRef {
+  api::GameDaySummary summary;
+  std::set<std::string> namespaces;  // that it hits or looks at, and its own
 };
 
 // Windows of one node, as JSON.
@@ -144,6 +157,8 @@ class Store {
   Result<std::vector<RunRef>> refs(const RefQuery& query);
   // The alerts that fired in these runs, by run in the order of `runs`.
   Result<std::vector<FiredAlert>> fired(const std::vector<std::string>& runs);
+  // Of the runs that were asked for since then, the newest `limit`.
+  Result<std::vector<RunTime>> times(UtcTime since, std::int64_t limit);
   // In this order, without effects; those that are gone are left out. Ends early, with at least
   // one, when about `bytes` were read.
   Result<std::vector<api::RunSummary>> summaries(const std::vector<std::string>& runs,
@@ -160,6 +175,20 @@ class Store {
   Result<WindowPiece> windows(const std::string& run, const std::string& node, std::int64_t after,
                               std::size_t bytes);
   Result<std::vector<UnfinishedRun>> unfinished();
+
+  // ---- game days (gamedays.cpp)
+  // With its entries so far. kConflict: the id exists.
+  Result<> insert_day(const api::GameDayRecord& record, const std::set<std::string>& namespaces);
+  // All of them or none. kConflict: there is an entry of one of these numbers already; kNotFound.
+  Result<> append_entries(const std::string& day, const std::vector<api::DayEntry>& entries);
+  Result<> remove_day(const std::string& day);  // and what it says; none is no error
+  Result<api::GameDayRecord> load_day(const std::string& day);  // kNotFound
+  Result<DayRef> day_ref(const std::string& day);               // by id; kNotFound
+  // Newest first; `name` may be empty: any.
+  Result<std::vector<DayRef>> day_refs(const std::string& name, std::int64_t limit);
+  Result<std::vector<std::string>> unfinished_days();
+  // The day is over and has failed, also where its entries cannot be read. kNotFound.
+  Result<> fail_day(const std::string& day, const std::string& reason, UtcTime at);
 
  private:
   explicit Store(StoreOptions options);

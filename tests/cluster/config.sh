@@ -37,6 +37,7 @@ X
   cat >"$folder/kubelet.yaml" <<X
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
+volumePluginDir: $folder/volume-plugins
 address: 0.0.0.0
 readOnlyPort: 0
 staticPodPath: $folder/manifests

@@ -123,7 +123,7 @@ TEST_F(Crd, EveryFaultAndEveryWayToWriteAValueIsTaken) {
       "    - socketError: {operations: [connect], errno: ECONNREFUSED}\n",
       "    - syscallError: {syscalls: [openat], errno: EIO, every: 3, path: /data}\n",
       "    - syscallLatency: {syscalls: [io], latency: 5ms, spin: false}\n",
-      "    - cpuPressure: {workers: 2, load: 12.5}\n",
+      "    - cpuPressure: {workers: 2, load: 12.5}\n    - cpuPressure: {percent: 80}\n",
       "    - memoryPressure: {bytes: 64Mi}\n",
       "    - processPause: {process: nginx}\n",
       "    - processKill: {signal: SIGTERM}\n    - processPause: {}\n"};
@@ -175,6 +175,7 @@ TEST_F(Crd, WhatIsWrongIsRefusedByTheServer) {
       {"    - socketError: {operations: [connect], errno: EIO, direction: from}\n", "direction"},
       {"    - syscallError: {errno: EIO}\n", "syscalls"},
       {"    - cpuPressure: {workers: 0}\n", "workers"},
+      {"    - cpuPressure: {workers: 1, percent: 50}\n", "cpuPressure"},
       {"    - memoryPressure: {bytes: much}\n", "bytes"},
       {"    - processKill: {signal: SIGNOSUCH}\n", "signal"}};
   for (const auto& [fault, where] : wrong) {

@@ -26,9 +26,10 @@ std::size_t audited(const std::vector<std::string>& words) {
 }
 
 TEST_F(Faultline, AFaultIsFeltByTheCallerAndByNobodyElse) {
-  shop.apply(slow("felt", "8s"));
-  ASSERT_TRUE(comes_true([] { return phase("felt") == "Injecting"; }, 30s)) << status("felt");
-  const std::string hit = target("felt");
+  shop.apply(slow("felt-by-one", "8s"));
+  ASSERT_TRUE(comes_true([] { return phase("felt-by-one") == "Injecting"; }, 30s))
+      << status("felt-by-one");
+  const std::string hit = target("felt-by-one");
   for (const ShopPod& pod : web()) {
     const double waited = felt(pod.ip);
     std::cout << pod.name << " on " << pod.node << ": " << waited * 1e3 << " ms\n";
@@ -38,13 +39,14 @@ TEST_F(Faultline, AFaultIsFeltByTheCallerAndByNobodyElse) {
       EXPECT_LT(waited, kUntouched) << pod.name;
     EXPECT_GT(waited, 0) << pod.name;
   }
-  ASSERT_TRUE(comes_true([] { return phase("felt") == "Completed"; }, 30s)) << status("felt");
+  ASSERT_TRUE(comes_true([] { return phase("felt-by-one") == "Completed"; }, 30s))
+      << status("felt-by-one");
   EXPECT_LT(felt(pod_of(hit).ip), kUntouched);
-  const auto done = status("felt");
+  const auto done = status("felt-by-one");
   EXPECT_EQ(text(done, "verdict"), "met") << done;
   EXPECT_GT(done.at("injected").to_number<int>(), 0);
   const std::string run = text(done, "run");
-  EXPECT_EQ(audited({R"("via":"operator","verb":"start",)", R"("experiment":"shop/felt")",
+  EXPECT_EQ(audited({R"("via":"operator","verb":"start",)", R"("experiment":"shop/felt-by-one")",
                      R"("decision":"allowed","state":"Pending")"}),
             1U);
   for (const char* state : {"Baseline", "Injecting", "Recovering", "Completed"})
@@ -52,9 +54,9 @@ TEST_F(Faultline, AFaultIsFeltByTheCallerAndByNobodyElse) {
                        R"("state":")" + std::string(state) + "\""}),
               1U)
         << state;
-  EXPECT_EQ(condition("felt", "Selected"), "True TargetsChosen");
-  EXPECT_EQ(condition("felt", "Recovered"), "True NothingLeft");
-  EXPECT_EQ(condition("felt", "Verdict"), "True Met");
+  EXPECT_EQ(condition("felt-by-one", "Selected"), "True TargetsChosen");
+  EXPECT_EQ(condition("felt-by-one", "Recovered"), "True NothingLeft");
+  EXPECT_EQ(condition("felt-by-one", "Verdict"), "True Met");
   EXPECT_THAT(shop.must_kubectl({"get", "flx"}), HasSubstr("Completed"));
   EXPECT_TRUE(comes_true(
       [&] {

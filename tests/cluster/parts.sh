@@ -98,7 +98,9 @@ start_part() {
       --leader-elect=false --port=0
     ;;
   controller-manager)
+    # Else it makes a folder below /usr/libexec, as kubelet does (volumePluginDir in config.sh).
     launch_inside control controller-manager "$bin/kube-controller-manager" --leader-elect=false --port=0 \
+      --flex-volume-plugin-dir="$state/volume-plugins" \
       --kubeconfig="$pki/kube-controller-manager.kubeconfig" --use-service-account-credentials=true \
       --service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" --node-monitor-grace-period=20s \
       --feature-gates=BoundServiceAccountTokenVolume=true

@@ -102,6 +102,7 @@ TEST_F(Endings, KilledControllerEndsTheFaultWithTheLeaseAndTellsTheTruthAfterwar
   // The agent tells that it has armed once it measures as well.
   const std::string injecting = R"("state":"Injecting")";
   ASSERT_TRUE(comes_true([&] { return audited(both, {injecting}) == 1; }, 5s));
+  std::this_thread::sleep_for(200ms);  // the audit has it before the store
   both.controller().signal(SIGKILL);
   EXPECT_EQ(both.controller().wait(), 128 + SIGKILL);
   std::this_thread::sleep_for(kLease + kSlack);

@@ -7,6 +7,7 @@
 #include "controller/observe/routes.h"
 #include "controller/observe/rules.h"
 #include "controller/observe/samples.h"
+#include "controller/observe/tunable.h"
 #include "document/json.h"
 #include "report/detections.h"
 #include "report/promql.h"
@@ -68,6 +69,9 @@ void fuzz(std::string_view input) {
     default: {
       const report::PromqlText text = report::scan_promql(input);
       must(std::isfinite(text.longest_window) && text.longest_window >= 0, "a window is a length");
+      const Tunable parts = tunable(input);
+      must(varied(parts, parts.threshold(), parts.window()) == input, "nothing changes by itself");
+      static_cast<void>(varied(parts, 7, 60));
       static_cast<void>(parse_matchers(input));
       static_cast<void>(quantile_query(input));
       static_cast<void>(parse_time(input));

@@ -11,25 +11,16 @@
 
 #include "controller/observe/source.h"
 #include "kube/json.h"
+#include "testbed/free_ports.h"
 
 namespace faultline::controller::observe::test {
 namespace {
 
-int free_port() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  close(fd);
-  return ntohs(address.sin_port);
-}
-
 void write(const std::filesystem::path& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
 }
+
+std::string listen_on(int port) { return "--web.listen-address=127.0.0.1:" + std::to_string(port); }
 
 std::vector<api::AlertNotification> read_notification(const std::string& body, UtcTime now) {
   std::vector<api::AlertNotification> out;
@@ -73,6 +64,8 @@ Program::~Program() {
   waitpid(pid_, nullptr, 0);
 }
 
+void Program::signal(int number) const { kill(pid_, number); }
+
 Ground::Ground(const std::string& rules, std::string alertmanager)
     : server_([this](http::Server& server) {
         server.route("GET", "/metrics", {},
@@ -97,8 +90,9 @@ Ground::Ground(const std::string& rules, std::string alertmanager)
       (std::filesystem::temp_directory_path() / "faultline-monitoring-XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no folder");
   folder_ = name;
-  prometheus_port_ = free_port();
-  alertmanager_port_ = free_port();
+  const auto ports = testbed::free_ports(2);
+  prometheus_port_ = ports[0];
+  alertmanager_port_ = ports[1];
   const std::string hook = server_.client_options().base_url + "/hook";
   for (std::size_t at = 0; (at = alertmanager.find("HOOK", at)) != std::string::npos;)
     alertmanager.replace(at, 4, hook);
@@ -111,24 +105,27 @@ Ground::Ground(const std::string& rules, std::string alertmanager)
             "']}]}]}\nscrape_configs:\n- job_name: payments\n  static_configs: [{targets: "
             "['127.0.0.1:" +
             std::to_string(server_.port()) + "'], labels: {namespace: shop, pod: payments-0}}]\n");
-  const auto listen = [](int port) {
-    return "--web.listen-address=127.0.0.1:" + std::to_string(port);
-  };
-  programs_.push_back(std::make_unique<Program>(
+  alertmanager_ = std::make_unique<Program>(
       std::vector<std::string>{"prometheus-alertmanager",
                                "--config.file=" + (folder_ / "alertmanager.yml").string(),
                                "--storage.path=" + (folder_ / "am").string(),
-                               "--cluster.listen-address=", listen(alertmanager_port_)},
-      folder_ / "alertmanager.log"));
-  programs_.push_back(std::make_unique<Program>(
+                               "--cluster.listen-address=", listen_on(alertmanager_port_)},
+      folder_ / "alertmanager.log");
+  restart_prometheus();
+}
+
+void Ground::restart_prometheus() {
+  prometheus_.reset();
+  prometheus_ = std::make_unique<Program>(
       std::vector<std::string>{
           "prometheus", "--config.file=" + (folder_ / "prometheus.yml").string(),
-          "--storage.tsdb.path=" + (folder_ / "tsdb").string(), listen(prometheus_port_)},
-      folder_ / "prometheus.log"));
+          "--storage.tsdb.path=" + (folder_ / "tsdb").string(), listen_on(prometheus_port_)},
+      folder_ / "prometheus.log");
 }
 
 Ground::~Ground() {
-  programs_.clear();
+  prometheus_.reset();
+  alertmanager_.reset();
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);
 }

@@ -24,6 +24,7 @@ class Program {
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
+  void signal(int number) const;
 
  private:
   pid_t pid_ = -1;
@@ -46,6 +47,10 @@ class Ground {
   void text(std::function<std::string()> more);
   // What arrived at the webhook since the last call, with the time it arrived.
   [[nodiscard]] std::vector<api::AlertNotification> notifications();
+  // To Prometheus, e.g. SIGSTOP.
+  void signal_prometheus(int number) const { prometheus_->signal(number); }
+  // kill -9, and anew with what it has stored.
+  void restart_prometheus();
   [[nodiscard]] std::string prometheus() const { return url(prometheus_port_); }
   [[nodiscard]] std::string alertmanager() const { return url(alertmanager_port_); }
   // For files of a test; gone with this.
@@ -64,7 +69,7 @@ class Ground {
   std::vector<api::AlertNotification> arrived_;
   http::Loopback server_;
   int prometheus_port_ = 0, alertmanager_port_ = 0;
-  std::vector<std::unique_ptr<Program>> programs_;
+  std::unique_ptr<Program> alertmanager_, prometheus_;
 };
 
 }  // namespace faultline::controller::observe::test

@@ -13,17 +13,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "agent/faults/page_delay/fuse_channel.h"
+#include "agent/kernel/helper_process.h"
 
 namespace faultline::agent {
 namespace {
@@ -39,34 +36,15 @@ struct Report {
   std::uint64_t base = 0;
 };
 
-struct Range {
-  void* begin;
-  std::size_t size;
-};
-
 struct Task {
   int fuse, report;
   const char* mount_options;
   std::uint64_t bytes;
   pid_t parent;
   const std::uint64_t* free_at;
-  const Range* foreign;
+  const MemoryRange* foreign;
   std::size_t n_foreign;
 };
-
-// The maps' memory of our BPF objects: mapped in the helper, it would outlive the fault.
-std::vector<Range> bpf_memory() {
-  std::vector<Range> ranges;
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    void *begin = nullptr, *end = nullptr;
-    if (line.find("anon_inode:bpf-map") != std::string::npos &&
-        std::sscanf(line.c_str(), "%p-%p", &begin, &end) == 2)
-      ranges.push_back(
-          {begin, static_cast<std::size_t>(static_cast<char*>(end) - static_cast<char*>(begin))});
-  }
-  return ranges;
-}
 
 // ---- in the helper: after the fork of a process with threads only what is async-signal-safe ----
 
@@ -76,17 +54,6 @@ std::vector<Range> bpf_memory() {
   std::strncpy(report.what, what, sizeof report.what - 1);
   (void)!::write(task.report, &report, sizeof report);
   ::_exit(1);
-}
-
-void close_all_but(int a, int b) {
-  const auto low = static_cast<unsigned>(std::min(a, b)),
-             high = static_cast<unsigned>(std::max(a, b));
-  const auto close_between = [](unsigned first, unsigned last) {
-    if (first <= last) (void)::syscall(SYS_close_range, first, last, 0);
-  };
-  if (low > 0) close_between(0, low - 1);
-  close_between(low + 1, high - 1);
-  close_between(high + 1, ~0U);
 }
 
 // A namespace with a root of its own, of which the FUSE mount is the only other one: copies of the
@@ -183,7 +150,8 @@ Result<> PageHelper::launch(int fuse, std::uint64_t bytes, KtimeNs free_at) {
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail(from_errno(errno, "pipe"));
   report_ = Fd(ends[0]);
   const Fd write_end(ends[1]);
-  const std::vector<Range> foreign = bpf_memory();
+  // In the helper it would outlive the fault.
+  const std::vector<MemoryRange> foreign = memory_of_process().bpf;
   const std::string options =
       "fd=" + std::to_string(fuse) + ",rootmode=40000,user_id=0,group_id=0,allow_other";
   const Task task{.fuse = fuse,

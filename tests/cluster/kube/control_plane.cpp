@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/cluster/kube/control_plane.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <stdexcept>
 
+#include "testbed/free_ports.h"
 #include "testbed/shell.h"
 
 namespace faultline::kube {
@@ -35,26 +33,6 @@ std::string api_server() {
       found.push_back(entry.path() / "kube-apiserver");
   return found.empty() ? (root / "kubernetes-*/kube-apiserver").string()
                        : *std::max_element(found.begin(), found.end());
-}
-
-// Kept bound together, so that no two are the same.
-std::vector<std::uint16_t> free_ports(std::size_t count) {
-  std::vector<std::uint16_t> ports;
-  std::vector<int> sockets;
-  while (ports.size() < count) {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-        getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0)
-      throw std::runtime_error("no free port");
-    sockets.push_back(fd);
-    ports.push_back(ntohs(address.sin_port));
-  }
-  for (const int fd : sockets) close(fd);
-  return ports;
 }
 
 void make_keys(const Folder& folder) {
@@ -90,7 +68,7 @@ std::string ControlPlane::missing() {
 }
 
 ControlPlane::ControlPlane() {
-  const auto ports = free_ports(3);
+  const auto ports = testbed::free_ports(3);
   etcd_port_ = ports[0];
   peer_port_ = ports[1];
   api_port_ = ports[2];

@@ -57,9 +57,10 @@ struct World {
   std::string no_collector;                   // starting it fails with these words
   int late = 0;  // faults that still injected while another was being taken down
   std::map<std::string, double> packets;            // by pod: what the next take() reports
-  std::map<std::string, std::string> met;            // by pod: the address of its one peer
+  std::map<std::string, std::string> met;           // by pod: the address of its one peer
   std::function<void(const void*)> renewed, ended;  // told the collector
   std::function<void()> arming, disarming;          // before a fault is armed, taken down
+  std::function<void()> measuring;                  // before a collector is started
 
   [[nodiscard]] std::vector<Armed*> alive() const {
     std::vector<Armed*> found;
@@ -157,6 +158,7 @@ class NotedCollector final : public Collector {
 };
 inline Result<std::unique_ptr<Collector>> start_noted(const Pod& pod, const CollectContext&) {
   if (!World::now->no_collector.empty()) return fail(Errc::kUnsupported, World::now->no_collector);
+  if (World::now->measuring) World::now->measuring();
   return std::make_unique<NotedCollector>(pod.ref.id());
 }
 inline const CollectorType kNotedCollector{"noted", start_noted};

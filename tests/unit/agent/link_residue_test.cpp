@@ -2,13 +2,19 @@
 // Who is to blame for what is left in the kernel, with a kernel that holds what it is told
 // (link_doubles.h).
 #include <gmock/gmock.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 
+#include "agent/link/kernel_objects.h"
 #include "link_doubles.h"
 
 namespace faultline::agent::test {
 namespace {
+
+namespace fs = std::filesystem;
 
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -102,6 +108,31 @@ TEST_F(Residue, WhatNobodyHoldsAndIsNewIsNamed) {
   ledger.begin("run");
   kernel.ours.insert({ObjectKind::device, 4});
   EXPECT_THAT(ledger.left_of("run"), ElementsAre("object 4"));
+}
+
+// Those that have ended and nobody has waited for do nothing any more.
+TEST_F(Residue, WorkersInPodsAreFoundByTheirName) {
+  const fs::path proc =
+      fs::temp_directory_path() / ("flt" + std::to_string(::getpid()) + "-residue");
+  const auto process = [&](const char* pid, const char* rest) {
+    fs::create_directories(proc / pid);
+    std::ofstream(proc / pid / "stat") << pid << ' ' << rest << " 1 1\n";
+  };
+  process("4000001", "(fl-cpu) S 7");
+  process("4000002", "(fl-cpu) Z 7");
+  process("4000003", "(app) S 7");
+  process("4000004", "(fl-cpu) R 1");
+  const LiveKernelObjects live(proc);
+  const auto worker = [](std::uint32_t pid) { return ObjectKey{ObjectKind::process, pid}; };
+  const ObjectSet ours = live.named_ours();
+  EXPECT_TRUE(ours.contains(worker(4000001)));
+  EXPECT_FALSE(ours.contains(worker(4000002)));
+  EXPECT_FALSE(ours.contains(worker(4000003)));
+  EXPECT_THAT(live.held_elsewhere({worker(4000001), worker(4000004)}), ElementsAre(worker(4000001)))
+      << "the agent of the other has ended";
+  EXPECT_EQ(live.describe(worker(4000004)), "process fl-cpu, pid 4000004");
+  EXPECT_EQ(live.describe(worker(4000002)), std::nullopt);
+  fs::remove_all(proc);
 }
 
 TEST_F(Residue, IsAskedAgainUntilTheKernelHasFreedIt) {

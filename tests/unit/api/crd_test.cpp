@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "api/codec.h"
+#include "api/gameday_status.h"
 #include "tests/places.h"
 
 namespace faultline::api {
@@ -123,6 +124,31 @@ TEST(Crd, TheSchemaIsStructural) {
   Rules rules;
   rules.node(schema_of(crd), "");
   EXPECT_THAT(rules.broken, testing::IsEmpty());
+}
+
+TEST(GameDayCrd, TheCommittedFileIsWhatTheGeneratorMakes) {
+  std::ifstream in(test::source_dir() / "daemonset/base/gameday-crd.yaml");
+  std::stringstream text;
+  text << in.rdbuf();
+  EXPECT_EQ(text.str(), gameday_crd_yaml())
+      << "regenerate it: build/release/bin/faultline schema --gameday --crd > "
+         "daemonset/base/gameday-crd.yaml";
+}
+
+TEST(GameDayCrd, TheSchemaIsStructuralAndFillsNothingIn) {
+  const json::value crd = gameday_crd();
+  Rules rules;
+  rules.node(schema_of(crd), "");
+  EXPECT_THAT(rules.broken, testing::IsEmpty());
+  EXPECT_EQ(json::serialize(schema_of(crd)).find("\"default\""), std::string::npos);
+  EXPECT_EQ(crd.at_pointer("/metadata/name"), "gamedays.faultline.dev");
+  const json::value& step =
+      crd.at_pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/steps");
+  EXPECT_EQ(step.at_pointer("/items/properties/onMiss/type"), "string");
+  // Steps in steps are read by the webhook: a schema cannot refer to itself.
+  EXPECT_EQ(step.at_pointer("/items/properties/serial/items/type"), "object");
+  EXPECT_FALSE(
+      step.at_pointer("/items/properties/serial/items").as_object().contains("properties"));
 }
 
 TEST(Crd, SaysWhatKubectlNeeds) {

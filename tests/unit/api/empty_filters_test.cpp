@@ -192,6 +192,7 @@ TEST(FaultsThatDoNothing, AreRefusedByLineAndField) {
       {"syscallLatency", "latency: 0s\nsyscalls: [read]", "latency: must be more than 0s"},
       {"cpuPressure", "load: 0", "load: must be more than 0"},
       {"cpuPressure", "workers: 0", "workers: must be from 1"},
+      {"cpuPressure", "percent: 0", "percent: must be more than 0"},
       {"memoryPressure", "bytes: 0", "bytes: must be at least 1"}};
   for (const auto& c : cases) {
     const std::string message = refusal(with_fault(c.fault, c.keys));

@@ -70,6 +70,37 @@ TEST(MonitoringConfig, NamesAreThereOnce) {
               HasSubstr("monitoring.yaml:3: monitoring[1].name: \"a\" is there twice"));
 }
 
+TEST(MonitoringConfig, WhoIsToldHasAnAddressOrItsFile) {
+  const auto config = parse_monitoring(
+      "events:\n"
+      "  - {name: chat, kind: webhook, urlFile: /run/secrets/chat}\n"
+      "  - {name: boards, kind: grafana, url: 'https://grafana.example', timeout: 3s,\n"
+      "     bearerTokenFile: /run/secrets/grafana, tls: {caFile: /run/ca.pem}}\n",
+      "monitoring.yaml");
+  ASSERT_TRUE(config) << config.error().message;
+  ASSERT_EQ(config->events.size(), 2U);
+  EXPECT_EQ(config->events[0].kind, DestinationKind::webhook);
+  EXPECT_EQ(config->events[0].timeout.format(), "5s");
+  EXPECT_EQ(config->events[1].kind, DestinationKind::grafana);
+  const auto wrong = parse_monitoring(
+      "events:\n"
+      "  - {name: chat, kind: webhook}\n"
+      "  - {name: chat, kind: slack, url: 'http://a'}\n"
+      "  - {name: both, kind: grafana, url: 'http://a', urlFile: /b}\n"
+      "  - {name: both, kind: grafana, url: 'http://a'}\n"
+      "  - {name: sent, kind: webhook, url: 'https://a/b?sig=c'}\n"
+      "  - {name: asked, kind: grafana, url: 'https://a/b?sig=c'}\n",
+      "monitoring.yaml");
+  ASSERT_FALSE(wrong);
+  const std::string& said = wrong.error().message;
+  EXPECT_THAT(said, HasSubstr("monitoring.yaml:2: events[0]: needs one of url and urlFile"));
+  EXPECT_THAT(said, HasSubstr("monitoring.yaml:3: events[1].kind: "));
+  EXPECT_THAT(said, HasSubstr("monitoring.yaml:4: events[2]: needs one of url and urlFile"));
+  EXPECT_THAT(said, HasSubstr("monitoring.yaml:5: events[3].name: \"both\" is there twice"));
+  EXPECT_THAT(said, Not(HasSubstr("events[4]")));
+  EXPECT_THAT(said, HasSubstr("monitoring.yaml:7: events[5].url: is where Grafana is, without"));
+}
+
 TEST(MonitoringConfig, AnEndpointOfACommandLineHasANameOrThatOfItsKind) {
   const auto plain = parse_endpoint(SourceKind::prometheus, "http://127.0.0.1:9090");
   ASSERT_TRUE(plain);

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include "api/gameday_status.h"
+#include "cli/text.h"
 #include "tests/unit/cli/harness.h"
 
 namespace faultline::cli {
@@ -174,7 +176,8 @@ TEST(RuleTest, WritesTwoFilesAndSaysHowToRunThem) {
   Shell shell;
   ControllerDouble controller({.phase = milliseconds(1)});
   controller.use(shell, folder);
-  ASSERT_EQ(shell.run({"run", folder.file("slow.yaml", kExperiment)}), 0);
+  ASSERT_EQ(shell.run({"run", folder.file("slow.yaml", kExperiment), "--report", folder.path()}),
+            0);
   const std::string there = folder.path() + "/tests";
   EXPECT_EQ(shell.run({"rule-test", "slow", "Slow", "-d", there}), 0) << shell.err.str();
   EXPECT_EQ(folder.read("tests/Slow.rules.yml"), "groups: []\n");
@@ -186,6 +189,51 @@ TEST(RuleTest, WritesTwoFilesAndSaysHowToRunThem) {
   // A name that leads out of the folder is none.
   EXPECT_EQ(shell.run({"rule-test", "slow", "../x", "-d", there}), 5);
   EXPECT_THAT(shell.err.str(), HasSubstr("names a file"));
+}
+
+TEST(Tune, ShowsTheTradeAndMarksThePresentSetting) {
+  Folder folder;
+  Shell shell;
+  ControllerDouble controller({.phase = milliseconds(1)});
+  controller.use(shell, folder);
+  ASSERT_EQ(shell.run({"run", folder.file("slow.yaml", kExperiment), "--report", folder.path()}),
+            0);
+  const std::string page = folder.path() + "/tune.html";
+  EXPECT_EQ(
+      shell.run({"tune", "slow", "Slow", "--for", "0s,15s", "--history", "14d", "--html", page}), 0)
+      << shell.err.str();
+  const std::string out = shell.out.str();
+  std::cout << out;
+  EXPECT_EQ(controller.tuned().at("alert"), "Slow");
+  EXPECT_EQ(controller.tuned().at("run"), "slow-20261123T101502Z");
+  EXPECT_EQ(controller.tuned().at("for"), "0s,15s");
+  EXPECT_EQ(controller.tuned().at("history"), "14d");
+  EXPECT_FALSE(controller.tuned().contains("threshold"));
+  EXPECT_THAT(out, testing::ContainsRegex("15s +0.4 +- +5.00 s +10 +20.0 +90.0 s +now"));
+  EXPECT_THAT(out, testing::ContainsRegex("0s +0.8 +- +missed +10 +20.0"));
+  EXPECT_THAT(out, HasSubstr("0.500 days without 3 runs that are left out"));
+  EXPECT_THAT(out, HasSubstr("not all detected"));
+  EXPECT_THAT(out, HasSubstr("it fired after 12.5 s in the run itself; said"));
+  EXPECT_THAT(out, HasSubstr("note: said, too"));
+  for (const std::string& line : split_lines(out)) EXPECT_LE(columns(line), 100U) << line;
+  EXPECT_THAT(folder.read("tune.html"), HasSubstr("<svg"));
+  EXPECT_EQ(shell.run({"tune", "slow", "Slow", "-o", "json"}), 0);
+  EXPECT_EQ(shell.json().at("settings").as_array().size(), 9U);
+  EXPECT_EQ(shell.run({"tune", "slow"}), 3);
+  EXPECT_EQ(shell.run({"tune", "slow", "Slow", "--html", folder.path() + "/no/x.html"}), 3);
+}
+
+TEST(Tune, LeavesOutWhatAnotherSettingBeatsUnlessAsked) {
+  Folder folder;
+  Shell shell;
+  ControllerDouble controller({.phase = milliseconds(1), .fors = 20});
+  controller.use(shell, folder);
+  ASSERT_EQ(shell.run({"run", folder.file("slow.yaml", kExperiment), "--report", folder.path()}),
+            0);
+  EXPECT_EQ(shell.run({"tune", "slow", "Slow"}), 0) << shell.err.str();
+  EXPECT_THAT(shell.out.str(), HasSubstr("56 settings that another one beats not shown"));
+  EXPECT_EQ(shell.run({"tune", "slow", "Slow", "--all"}), 0);
+  EXPECT_THAT(shell.out.str(), Not(HasSubstr("not shown")));
 }
 
 TEST(Probe, OfAControllerTellsEachNodesReasons) {
@@ -269,27 +317,43 @@ ask faultline run --po
 ask faultline run x --output ""
 ask faultline completion f
 ask faultline stop --a
+ask faultline gameday no
+ask faultline gameday done d --outcome pa
+ask faultline gameday tick d s 1 --fa
+ask faultline gameday run --unat
 )");
   FILE* out = popen(("bash " + test + " 2>&1").c_str(), "r");
   ASSERT_NE(out, nullptr);
   std::string got;
   for (char line[256]; std::fgets(line, sizeof line, out);) got += line;
   EXPECT_EQ(WEXITSTATUS(pclose(out)), 0);
-  EXPECT_EQ(got, "validate\n--pods\ntext json\nfish\n--all --all-namespaces\n");
+  EXPECT_EQ(got,
+            "validate\n--pods\ntext json\nfish\n--all --all-namespaces\nnote\npartial\n--failed\n"
+            "--unattended\n");
 }
 
 TEST(Completion, OfZshAndFishNamesEveryOption) {
   Shell shell;
   for (const char* name : {"zsh", "fish"}) {
     ASSERT_EQ(shell.run({"completion", name}), 0);
-    for (const Command& command : commands())
+    for (const Command& command : commands()) {
       for (const Option& option : command.options)
         EXPECT_THAT(shell.out.str(), HasSubstr(std::string(option.name))) << name;
+      for (const Command& verb : command.verbs)
+        for (const Option& option : verb.options)
+          EXPECT_THAT(shell.out.str(), HasSubstr(std::string(option.name))) << name;
+    }
   }
 }
 
 TEST(Schema, IsAJsonSchema) {
   Shell shell;
+  EXPECT_EQ(shell.run({"schema", "--gameday"}), 0);
+  EXPECT_TRUE(shell.json().at("$defs").as_object().contains("GameDaySpec"));
+  EXPECT_EQ(shell.run({"schema", "--gameday", "--crd"}), 0);
+  EXPECT_EQ(shell.out.str(), api::gameday_crd_yaml());
+  EXPECT_EQ(shell.run({"schema", "--sweep", "--crd"}), 3);
+  EXPECT_EQ(shell.run({"schema", "--gameday", "--sweep"}), 3);
   EXPECT_EQ(shell.run({"schema"}), 0);
   EXPECT_TRUE(shell.json().contains("$schema"));
   EXPECT_EQ(shell.run({"schema", "--crd"}), 0);

@@ -136,7 +136,7 @@ const std::vector<Case>& cases() {
        "- cpuPressure:\n workers: 2\n load: 30"},
       {"memory of four workers", "StressChaos",
        kApp + "  stressors: {memory: {workers: 4, size: 256MiB}, cpu: {workers: 1}}\n",
-       "- cpuPressure:\n {}\n- memoryPressure:\n bytes: 1Gi"},
+       "- cpuPressure:\n workers: 1\n- memoryPressure:\n bytes: 1Gi"},
       {"a killed container", "PodChaos", kApp + "  action: container-kill\n",
        "- processKill:\n {}"},
       {"a killed pod",

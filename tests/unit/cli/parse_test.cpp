@@ -103,8 +103,38 @@ TEST(Help, IsThereForEachCommandWithItsOptionsAndExamples) {
   EXPECT_EQ(shell.run({}), 3);
 }
 
+TEST(Help, OfAVerbIsAsked) {
+  Shell shell;
+  ASSERT_EQ(shell.run({"gameday", "--help"}), 0);
+  const std::string group = shell.out.str();
+  const Command& command = *find_command("gameday");
+  ASSERT_FALSE(command.verbs.empty());
+  for (const Command& verb : command.verbs) {
+    const std::string word(verb_word(verb));
+    EXPECT_THAT(group, HasSubstr("\n  " + word + " "));
+    ASSERT_EQ(shell.run({"gameday", word, "--help"}), 0);
+    const std::string help = shell.out.str();
+    EXPECT_THAT(help, HasSubstr("usage: faultline gameday " + word));
+    for (const Option& option : verb.options)
+      EXPECT_THAT(help, HasSubstr("--" + std::string(option.name)));
+    EXPECT_EQ(shell.run({"help", "gameday", word}), 0);
+    EXPECT_EQ(shell.out.str(), help);
+  }
+  EXPECT_EQ(shell.run({"gameday"}), 3);
+  EXPECT_THAT(shell.err.str(), HasSubstr("'gameday' needs a verb"));
+  EXPECT_EQ(shell.run({"gameday", "nott", "x", "y"}), 3);
+  EXPECT_THAT(shell.err.str(), HasSubstr("'gameday' has no verb 'nott'; did you mean 'note'?"));
+  EXPECT_EQ(shell.run({"gameday", "note", "x"}), 3);
+  EXPECT_THAT(shell.err.str(), HasSubstr("'gameday note' needs DAY TEXT"));
+  EXPECT_EQ(shell.run({"gameday", "tick", "x", "y", "1", "--faild"}), 3);
+  EXPECT_THAT(shell.err.str(), HasSubstr("did you mean --failed?"));
+}
+
 TEST(Help, ExamplesAreTrue) {
-  for (const Command& command : commands()) {
+  std::vector<Command> all(commands().begin(), commands().end());
+  for (const Command& command : commands())
+    all.insert(all.end(), command.verbs.begin(), command.verbs.end());
+  for (const Command& command : all) {
     for (const auto& [line, what] : command.examples) {
       std::istringstream in{std::string(line)};
       std::vector<std::string> words;
@@ -112,8 +142,9 @@ TEST(Help, ExamplesAreTrue) {
         if (word != "sudo" && word != "source") words.push_back(word);
       ASSERT_FALSE(words.empty());
       if (words[0] == "<(faultline") words.back().pop_back();  // source <(...)
-      ASSERT_EQ(words.at(1), command.name) << line;
-      const auto call = parse(command, {words.begin() + 2, words.end()});
+      const bool verb = command.name != verb_word(command);
+      ASSERT_EQ(words.at(1) + (verb ? " " + words.at(2) : ""), command.name) << line;
+      const auto call = parse(command, {words.begin() + (verb ? 3 : 2), words.end()});
       EXPECT_TRUE(call) << line << ": " << call.error().message;
     }
   }

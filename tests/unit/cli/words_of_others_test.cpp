@@ -80,12 +80,19 @@ TEST(WordsOfOthers, EveryCommandIsTameWhateverTheControllerSays) {
   Shell shell;
   controller.use(shell, folder);
   const std::vector<std::vector<std::string>> commands{
-      {"explain", file}, {"run", file, "--yes", "--report", folder.path() + "/out"},
-      {"get"},           {"get", "slow"},
-      {"watch", "slow"}, {"nodes"},
-      {"probe"},         {"report", "slow"},
-      {"alerts"},        {"rule-test", "slow", "Slow", "-d", folder.path()},
-      {"stop", "slow"},  {"get", kHostile}};
+      {"explain", file},
+      {"run", file, "--yes", "--report", folder.path() + "/out"},
+      {"get"},
+      {"get", "slow"},
+      {"watch", "slow"},
+      {"nodes"},
+      {"probe"},
+      {"report", "slow"},
+      {"alerts"},
+      {"rule-test", "slow", "Slow", "-d", folder.path()},
+      {"tune", "slow", "Slow"},
+      {"stop", "slow"},
+      {"get", kHostile}};
   for (std::vector<std::string> words : commands) {
     for (const bool json : {false, true}) {
       if (json) words.insert(words.end(), {"--output", "json"});

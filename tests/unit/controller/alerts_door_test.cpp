@@ -119,5 +119,37 @@ TEST_F(AlertsDoor, ATestOfARuleIsRefusedWithTheReason) {
   refused("bank-1/rule-test?alert=Down", 403, "may not get in bank", "jane-token");
 }
 
+TEST_F(AlertsDoor, TheStoreTellsWhenRunsWere) {
+  auto store = Store::open({.path = path_});
+  ASSERT_TRUE(store) << store.error().message;
+  const auto times = (*store)->times(UtcTime(seconds(1'795'428'500)), 10);
+  ASSERT_TRUE(times) << times.error().message;
+  ASSERT_EQ(times->size(), 2U);
+  EXPECT_EQ((*times)[0].from, UtcTime(seconds(1'795'430'000)));
+  EXPECT_EQ((*times)[0].to, UtcTime(seconds(1'795'430'090)));
+  EXPECT_EQ((*store)->times({}, 1)->size(), 1U);
+}
+
+TEST_F(AlertsDoor, ATuningIsRefusedWithTheReason) {
+  const auto tune = [&](const std::string& query, int status, const std::string& words,
+                        const std::string& token = "person-token") {
+    const auto answer = house_->call("GET", "/api/v1/tune?" + query, "", token);
+    EXPECT_EQ(answer.status, status) << query << ": " << answer.body;
+    EXPECT_THAT(answer.body, HasSubstr(words)) << query;
+  };
+  tune("alert=Slow", 400, "run= must name");
+  tune("run=a,b,c,d,e,f,g,h,i&alert=Slow", 400, "run: 9 are more than the 8");
+  tune("run=shop-1", 400, "alert= must name");
+  tune("run=none&alert=Slow", 404, "no run none");
+  tune("run=shop-1,shop-2&alert=Slwo", 400, "did you mean \\\"Slow\\\"?");
+  tune("run=shop-1&alert=Slow&for=soon", 400, "for: \\\"soon\\\" is not a length");
+  tune("run=shop-1&alert=Slow&history=1y", 400, "history: at most 90d");
+  tune("run=shop-1&alert=Slow", 404, "is no source of this controller any more");
+  // Whose run it is decides nothing: the rule reads the metrics of everybody.
+  tune("run=bank-1&alert=Down", 403, "may not query in ", "jane-token");
+  tune("run=shop-1&alert=Slow", 403, "may not query in ", "jane-token");
+  tune("run=shop-1&alert=Slow", 403, "metrics of every namespace", "jane-token");
+}
+
 }  // namespace
 }  // namespace faultline::controller::test

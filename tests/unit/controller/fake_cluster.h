@@ -112,12 +112,15 @@ class FakeCluster {
   }
   static void merge(Object& into, const Object& patch) {
     for (const auto& [key, value] : patch) {
-      if (value.is_null())
+      if (value.is_null()) {
         into.erase(key);
-      else if (value.is_object() && into.contains(key) && into[key].is_object())
+      } else if (value.is_object()) {
+        // Also where there was nothing: a null is never kept (RFC 7386).
+        if (!into.contains(key) || !into[key].is_object()) into[key] = Object{};
         merge(into[key].get_object(), value.get_object());
-      else
+      } else {
         into[key] = value;
+      }
     }
   }
   void tell(const char* type, const std::string& plural, const Object& object) {
@@ -194,16 +197,42 @@ class FakeCluster {
     if (query.find("watch=true") != query.npos) return watch(fd, parts[0], query);
     std::unique_lock lock(mutex_);
     if (method != "GET") writes_.push_back(method + " " + target);
-    write(fd, answer(method, {parts[0], ns, parts.size() > 1 ? parts[1] : ""}, body));
+    write(fd, answer(method, {parts[0], ns, parts.size() > 1 ? parts[1] : ""}, body, query));
   }
 
-  std::string answer(const std::string& method, const Key& key, const std::string& body) {
+  // "app=web" of "?labelSelector=app%3Dweb&limit=20".
+  static std::string selector_of(const std::string& query) {
+    constexpr std::string_view kName = "labelSelector=";
+    const auto at = query.find(kName);
+    if (at == query.npos) return "";
+    std::string text;
+    for (std::size_t i = at + kName.size(); i < query.size() && query[i] != '&'; ++i)
+      if (query[i] == '%' && i + 2 < query.size()) {
+        text += static_cast<char>(std::stoi(query.substr(i + 1, 2), nullptr, 16));
+        i += 2;
+      } else {
+        text += query[i];
+      }
+    return text;
+  }
+  // Only "key=value".
+  static bool selected(const Object& object, const std::string& selector) {
+    if (selector.empty()) return true;
+    const auto equals = selector.find('=');
+    const auto* labels = object.at("metadata").as_object().if_contains("labels");
+    return labels != nullptr && labels->is_object() &&
+           text(labels->get_object(), selector.substr(0, equals)) == selector.substr(equals + 1);
+  }
+
+  std::string answer(const std::string& method, const Key& key, const std::string& body,
+                     const std::string& query) {
     const auto& [plural, ns, name] = key;
     const Object given = body.empty() ? Object{} : boost::json::parse(body).as_object();
     if (method == "GET" && name.empty()) {
       boost::json::array items;
       for (const auto& [known, object] : objects_)
-        if (std::get<0>(known) == plural) items.emplace_back(object);
+        if (std::get<0>(known) == plural && selected(object, selector_of(query)))
+          items.emplace_back(object);
       return kube::FakeApi::answer(
           200, boost::json::serialize(
                    Object{{"kind", "List"},

@@ -6,9 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/use_future.hpp>
 #include <boost/json.hpp>
 #include <functional>
 #include <mutex>
@@ -28,111 +27,45 @@ struct HouseOptions {
   RunTimes times = {.lease = milliseconds(700),
                     .answer = milliseconds(2000),
                     .early_recovery = milliseconds(200)};
-  std::string audit_path;  // empty: none
-  Service::May may;        // who may what; empty: everybody everything
+  std::string audit_path;          // empty: none
+  Service::May may;                // who may what; empty: everybody everything
+  Service::FetchText config_maps;  // empty: none can be read
+  // Gives it the journals that it goes on with; empty: it has only its store.
+  std::function<void(boost::asio::any_io_executor, const Clock&, Service&)> journal;
+  std::vector<api::EventDestination> events;  // who is told of runs
+  std::string prometheus;                     // its URL; empty: there is none
 };
 
 class House {
  public:
-  explicit House(const HouseOptions& options) {
-    if (!options.audit_path.empty()) audit_ = *AuditLog::open(options.audit_path, clock_, "c1");
-    auto service = Service::open(
-        loop_.get_executor(), clock_,
-        {.store_path = options.store_path, .times = options.times, .audit = audit_.get()});
-    if (!service) {
-      ADD_FAILURE() << service.error().message;
-      return;
-    }
-    service_ = *service;
-    if (options.may) service_->authority(options.may, {});
-    server_ = std::make_unique<http::Server>(
-        loop_.get_executor(), http::ServerOptions{.port = options.port, .max_body = 16 << 20});
-    server_->authenticator(
-        [](const http::Request& request) -> boost::asio::awaitable<Result<http::Identity>> {
-          const std::string token = http::bearer(request);
-          http::Identity who;
-          if (token == "agent-token") who.role = "agent";
-          if (token == "person-token") who.role = "person";
-          if (token == "notifier-token") who.role = "notifier";
-          if (token == "jane-token" || token == "joe-token") {
-            who.role = "person";
-            who.user = token.substr(0, token.find('-'));
-          }
-          co_return who;
-        });
-    if (options.may) service_->authority(options.may, {});
-    service_->add_routes(*server_);
-    const auto started = server_->start();
-    EXPECT_TRUE(started);
-    port_ = server_->port();
-    service_->start();
-    thread_ = std::thread([this] { loop_.run(); });
-  }
-  ~House() {
-    if (thread_.joinable()) end();
-  }
+  explicit House(const HouseOptions& options);
+  ~House();
   House(const House&) = delete;
   House& operator=(const House&) = delete;
 
   // As on SIGTERM. How long it took.
-  std::chrono::nanoseconds end() {
-    const auto began = clock_.steady();
-    boost::asio::co_spawn(loop_, ending(), boost::asio::use_future).get();
-    const auto took = clock_.steady() - began;
-    thread_.join();
-    return took;
-  }
+  std::chrono::nanoseconds end();
+  // As when the configuration is read again.
+  void destinations(std::vector<api::EventDestination> events);
   // As kill -9: nothing is ended, told or written.
-  void kill() {
-    loop_.stop();
-    thread_.join();
-    service_.reset();
-    server_.reset();
-  }
+  void kill();
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
-  [[nodiscard]] http::ClientOptions client(const std::string& token) const {
-    return {.base_url = "http://127.0.0.1:" + std::to_string(port_), .bearer_token = token};
-  }
+  // What is asked of the service goes through its loop.
+  [[nodiscard]] Service& service() { return *service_; }
+  boost::asio::io_context& loop() { return loop_; }
+  [[nodiscard]] http::ClientOptions client(const std::string& token) const;
   http::ClientResponse call(const std::string& method, const std::string& target,
                             const std::string& body = "",
-                            const std::string& token = "person-token") const {
-    auto response = http::request_blocking(client(token), method, target, body, seconds(10));
-    if (!response) {
-      ADD_FAILURE() << method << " " << target << ": " << response.error().message;
-      return {};
-    }
-    return std::move(*response);
-  }
-  [[nodiscard]] boost::json::value get(const std::string& target) const {
-    return boost::json::parse(call("GET", target).body);
-  }
-  [[nodiscard]] api::RunRecord record(const std::string& run) const {
-    auto parsed =
-        api::from_json_text<api::RunRecord>(call("GET", "/api/v1/experiments/" + run).body);
-    if (parsed) return std::move(*parsed);
-    ADD_FAILURE() << parsed.error().message;
-    return {};
-  }
+                            const std::string& token = "person-token") const;
+  [[nodiscard]] boost::json::value get(const std::string& target) const;
+  [[nodiscard]] api::RunRecord record(const std::string& run) const;
   // Waits until the run is in this state; the record then.
   api::RunRecord until(const std::string& run, api::RunState state,
-                       std::chrono::nanoseconds limit = seconds(10)) const {
-    const auto late = clock_.steady() + limit;
-    api::RunRecord last = record(run);
-    while (last.state != state && clock_.steady() < late) {
-      std::this_thread::sleep_for(milliseconds(10));
-      last = record(run);
-    }
-    EXPECT_EQ(last.state, state) << last.stateReason;
-    return last;
-  }
+                       std::chrono::nanoseconds limit = seconds(10)) const;
 
  private:
-  boost::asio::awaitable<void> ending() {
-    co_await service_->end_runs(seconds(5));
-    co_await server_->stop(milliseconds(300));
-    service_->close();
-  }
+  boost::asio::awaitable<void> ending();
 
   SystemClock clock_;
   std::unique_ptr<AuditLog> audit_;
@@ -147,29 +80,14 @@ class House {
 class AgentDouble {
  public:
   AgentDouble(http::ClientOptions client, std::string node, std::string instance = "a",
-              bool blocks = false, const std::string& space = "shop")
-      : client_(std::move(client)),
-        node_(std::move(node)),
-        instance_(std::move(instance)),
-        blocks_(blocks) {
-    pods_ = {pod(space, "payments-" + node_, "", {{"app", "payments"}}),
-             pod(space, "idle-" + node_, "", {{"app", "idle"}})};
-    thread_ = std::thread([this] { run(); });
-  }
+              bool blocks = false, const std::string& space = "shop");
   ~AgentDouble() { end(); }
   AgentDouble(const AgentDouble&) = delete;
   AgentDouble& operator=(const AgentDouble&) = delete;
 
-  void end() {
-    ends_ = true;
-    if (thread_.joinable()) thread_.join();
-  }
+  void end();
   // The moment it was first told this phase, or that the run is gone (nullopt).
-  SteadyTime told_at(std::optional<api::RunPhase> phase) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = told_.find(phase);
-    return found == told_.end() ? SteadyTime{} : found->second;
-  }
+  SteadyTime told_at(std::optional<api::RunPhase> phase) const;
   [[nodiscard]] int refused() const { return refused_; }
 
  private:
@@ -179,118 +97,18 @@ class AgentDouble {
     bool measuring = false;
   };
 
-  void run() {
-    std::uint64_t revision = 0;
-    bool describe = true;
-    while (!ends_) {
-      api::SyncRequest request{.instance = instance_,
-                               .knownRevision = revision,
-                               .waitSeconds = runs_.empty() ? 0.3 : 0.05,
-                               .sentAt = {clock_.utc()}};
-      if (describe) {
-        request.info = node_info(node_);
-        request.pods = pods_;
-      }
-      for (auto& [id, known] : runs_) measure(known);
-      request.batches = waiting_;
-      const auto response =
-          http::request_blocking(client_, "POST", "/api/v1/nodes/" + node_ + "/sync",
-                                 api::to_json_text(request), seconds(10));
-      const SteadyTime now = clock_.steady();
-      if (!response || response->status != 200) {
-        ++refused_;
-        std::this_thread::sleep_for(milliseconds(50));
-        continue;
-      }
-      const auto answer = api::from_json_text<api::SyncResponse>(response->body);
-      if (!answer) break;
-      revision = answer->revision;
-      describe = answer->sendInfo;
-      std::erase_if(waiting_,
-                    [&](const api::NumberedBatch& b) { return b.number <= answer->ackedBatch; });
-      obey(answer->runs, now);
-    }
-  }
+  void run();
 
-  void obey(const std::vector<api::DesiredRun>& wanted, SteadyTime now) {
-    for (const api::DesiredRun& desired : wanted) {
-      Known& known = runs_[desired.run];
-      const bool is_new = !known.measuring;
-      if (is_new) {
-        known = {desired, clock_.utc(), true};
-        report(desired, api::RunEventKind::measuring);
-      }
-      if (!is_new && known.desired.phase == desired.phase) continue;
-      known.desired = desired;
-      note(desired.phase, now);
-      if (desired.phase == api::RunPhase::fault) {
-        armed_at_ = clock_.utc();
-        report(desired, api::RunEventKind::armed);
-      }
-      if (desired.phase == api::RunPhase::recovery) report(desired, api::RunEventKind::disarmed);
-    }
-    std::erase_if(runs_, [&](const auto& known) {
-      for (const api::DesiredRun& desired : wanted)
-        if (desired.run == known.first) return false;
-      note(std::nullopt, now);
-      report(known.second.desired, api::RunEventKind::closed);
-      return true;
-    });
-  }
+  void obey(const std::vector<api::DesiredRun>& wanted, SteadyTime now);
 
-  void note(std::optional<api::RunPhase> phase, SteadyTime now) {
-    const std::lock_guard lock(mutex_);
-    told_.emplace(phase, now);
-  }
+  void note(std::optional<api::RunPhase> phase, SteadyTime now);
 
   // All that matched was hit; 50 ms each.
-  api::InjectionStatus status(const api::DesiredRun& desired) {
-    api::InjectionStatus status = injection(desired.pods.at(0).pod, 1000, 1000);
-    if (blocks_) {
-      status = injection(desired.pods.at(0).pod, 0, 0);
-      status.armedAt = {};
-      status.state = api::InjectionState::blocked;
-      status.reason = "no host-side interface";
-      return status;
-    }
-    status.armedAt = {armed_at_};
-    status.firstInjectedAt = {armed_at_ + milliseconds(1)};
-    status.lastInjectedAt = {clock_.utc()};
-    status.addedLatency.add(0.050, 1000);
-    if (desired.phase == api::RunPhase::recovery) {
-      status.state = api::InjectionState::disarmed;
-      status.disarmedAt = {clock_.utc()};
-    }
-    return status;
-  }
+  api::InjectionStatus status(const api::DesiredRun& desired);
 
-  void report(const api::DesiredRun& desired, api::RunEventKind kind) {
-    api::RunBatch batch{.run = desired.run, .phase = desired.phase};
-    if (kind == api::RunEventKind::armed || kind == api::RunEventKind::disarmed)
-      batch.injections = {status(desired)};
-    batch.events = {event(kind, clock_.utc())};
-    waiting_.push_back({++number_, std::move(batch)});
-  }
+  void report(const api::DesiredRun& desired, api::RunEventKind kind);
 
-  void measure(Known& known) {
-    const UtcTime now = clock_.utc();
-    api::RunBatch batch{.run = known.desired.run, .phase = known.desired.phase};
-    for (const api::RunPod& pod : known.desired.pods) {
-      api::EffectWindow window{.pod = pod.pod,
-                               .role = pod.role,
-                               .phase = known.desired.phase,
-                               .from = {known.measured_until},
-                               .to = {now}};
-      api::EffectSample sample{.metric = "request.latency",
-                               .labels = {{"side", "server"}, {"port", "8080"}},
-                               .histogram = api::Histogram{}};
-      sample.histogram->add(known.desired.phase == api::RunPhase::fault ? 0.052 : 0.002, 20);
-      window.samples = {sample};
-      batch.windows.push_back(std::move(window));
-    }
-    known.measured_until = now;
-    waiting_.push_back({++number_, std::move(batch)});
-  }
+  void measure(Known& known);
 
   SystemClock clock_;
   http::ClientOptions client_;

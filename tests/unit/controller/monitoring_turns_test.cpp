@@ -32,7 +32,8 @@ TEST(MonitoringTurns, OnlyAFewAskAtATimeAndAllComeToTheirTurn) {
   });
   asio::io_context io;
   const SystemClock clock;
-  Monitoring monitoring(io.get_executor(), clock);
+  Worker reader("fl-answer");
+  Monitoring monitoring(io.get_executor(), clock, &reader);
   api::MonitoringEndpoint endpoint;
   endpoint.name = "main";
   endpoint.kind = api::SourceKind::prometheus;

@@ -73,7 +73,7 @@ TEST_F(RunMonitoring, AnotherControllerThatGoesOnSaysThatItDoesNotFollowTheMonit
   OneRun next = OneRun::taken_over(full, std::nullopt, clock_.now().utc - seconds(1), RunTimes{},
                                    clock_.now(), "another controller leads");
   ASSERT_TRUE(next.head().monitoring);
-  EXPECT_THAT(next.head().monitoring->sources[0].problem, HasSubstr("was not followed any more"));
+  EXPECT_THAT(next.head().monitoring->sources[0].problem, HasSubstr("nobody followed the monitoring"));
   EXPECT_THAT(next.head().gaps.back().reason, HasSubstr("another controller leads"));
 }
 

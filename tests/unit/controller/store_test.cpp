@@ -395,7 +395,8 @@ TEST_F(StoreTest, AFileOfTheVersionBeforeIsMigratedWithItsNamespaces) {
   {
     SQLite::Database old(path_, SQLite::OPEN_READWRITE);
     old.exec(
-        "DROP TABLE detections; DROP TRIGGER detections_inserted; DROP TRIGGER detections_updated; "
+        "DROP TABLE gameday_entries; DROP TABLE gamedays; DROP TABLE detections; DROP TRIGGER "
+        "detections_inserted; DROP TRIGGER detections_updated; "
         "DROP TRIGGER run_inserted; DROP TRIGGER run_updated; DROP TABLE run_namespaces; DROP "
         "TABLE run_sizes; DROP INDEX batches_by_node; CREATE INDEX batches_by_run ON batches(run, "
         "id); DELETE FROM migrations WHERE version > 1; PRAGMA user_version = 1");

@@ -125,11 +125,15 @@ class WhoMayWhat : public testing::Test {
     const std::string method = door.substr(0, blank);
     std::string target = door.substr(blank + 1);
     if (const auto at = target.find("{run}"); at != target.npos) target.replace(at, 5, run_);
+    if (const auto at = target.find("{day}"); at != target.npos) target.replace(at, 5, day_);
     if (target.ends_with("namespace=A")) target.replace(target.size() - 1, 1, "shop");
     std::string body;
     if (target.starts_with("/api/v1/experiments?")) body = api::to_yaml(experiment(kLong));
     if (target.ends_with("/sync"))
       body = api::to_json_text(api::SyncRequest{.instance = "x", .waitSeconds = 0});
+    if (target.starts_with("/api/v1/gamedays?")) body = kDay;
+    if (target.ends_with("/entries"))
+      body = R"({"kind": "note", "key": "0123456789", "text": "hello"})";
     if (method == "GET") body.clear();
     // A stream without an end: whoever may see it waits.
     const bool endless = target == "/api/v1/events";
@@ -162,7 +166,11 @@ class WhoMayWhat : public testing::Test {
   std::shared_ptr<Service> service_;
   std::unique_ptr<http::Server> server_;
   std::thread thread_;
-  std::string run_;
+  static constexpr const char* kDay =
+      "apiVersion: faultline.dev/v1alpha1\nkind: GameDay\nmetadata: {name: pay}\nspec:\n"
+      "  title: Payments\n  preChecks: []\n  steps:\n  - name: slow\n    experiment: {spec: "
+      "{target: {selector: {namespaces: [shop]}}}}\n";
+  std::string run_, day_;
 };
 
 TEST_F(WhoMayWhat, EveryDoorAnswersEveryActorAsTheDocumentSays) {
@@ -178,6 +186,10 @@ TEST_F(WhoMayWhat, EveryDoorAnswersEveryActorAsTheDocumentSays) {
   }
   ASSERT_FALSE(run_.empty());
   ASSERT_TRUE(becomes("Injecting")) << state();
+  const auto made = call("POST", "/api/v1/gamedays?namespace=shop", kDay, "jane-token");
+  ASSERT_TRUE(made);
+  ASSERT_EQ(made->status, 201) << made->body;
+  day_ = std::string(boost::json::parse(made->body).at("day").as_string());
   const std::vector<Row> rows = table("http");
   ASSERT_GE(rows.size(), 16U) << "the document has lost its table";
 

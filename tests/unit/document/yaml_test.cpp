@@ -72,6 +72,16 @@ TEST(Yaml, JsonIsRead) {
             "{\"a\":{\"b\":[1,\"x\xc3\xa9/\",null]},\"c\":true}");
 }
 
+TEST(Yaml, WhatJsonWritesAsAPairOfEscapesIsOneCharacter) {
+  EXPECT_EQ(value(R"({"a": "x\ud83d\ude00y\u00e9", "b\uD83D\uDE00": ["\\ud83d\\ude00"]})"),
+            "{\"a\":\"x\U0001F600y\u00e9\",\"b\U0001F600\":[\"\\\\ud83d\\\\ude00\"]}");
+  // Half a pair is none, and YAML that is no JSON means what it meant.
+  EXPECT_THAT(problems(R"({"a": "\ud83d"})"), HasSubstr("not valid YAML"));
+  EXPECT_THAT(problems(R"({"a": "\ude00\ud83d"})"), HasSubstr("not valid YAML"));
+  EXPECT_THAT(problems(R"({"a": "\ud83d\u)"), HasSubstr("not valid YAML"));
+  EXPECT_EQ(value(R"({a: '\ud83d\ude00'})"), R"({"a":"\\ud83d\\ude00"})");
+}
+
 TEST(Yaml, LinesAreThoseOfKeysAndValues) {
   const YamlContent content =
       read_yaml("\n# words\na:\n  b:\n  - 1\n  -\n  c d: x\ne: {f: 1}\n", {});

@@ -63,7 +63,7 @@ TEST(HostileSource, EveryBrokenAnswerIsAnErrorInWords) {
   std::string deep(100'000, '[');
   const std::vector<Case> cases = {
       {response(401, "Unauthorized", "text/plain"), Errc::kDenied, "is not accepted"},
-      {response(403, "{}"), Errc::kDenied, "may not read"},
+      {response(403, "{}"), Errc::kDenied, "may not do"},
       {response(404, "404 page not found", "text/plain"), Errc::kNotFound, "path of the URL"},
       {response(500, "<html><body>oops</body></html>", "text/html"), Errc::kUnavailable,
        "HTTP 500: an HTML page"},

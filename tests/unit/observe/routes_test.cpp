@@ -94,8 +94,11 @@ TEST(Matchers, WholeValuesAndMissingLabels) {
   EXPECT_EQ(holds("a=~\".+\"", {}), false);
   EXPECT_EQ(holds("a!~\".*\"", {}), false);
   // Not understood: it holds for none, and is told.
-  for (const char* text : {"a=~\"(?i)b\"", "a=~\"b{1000}{1000}\"", "a=~\"(\"", "a=~\"\\\\pL\""})
+  for (const char* text : {"a=~\"(?i)b\"", "a=~\"b{1000}{1000}\"", "a=~\"(\"", "a=~\"\\\\pL\"",
+                           "a=~\"((((b)+)+)+)+\"", "a=~\"(?:(b*c)d)+\"", "a=~\"b)\""})
     EXPECT_EQ(holds(text, {{"a", "b"}}), std::nullopt) << text;
+  EXPECT_EQ(holds("a=~\"(b|c)+(d.*)\"", {{"a", "bcbd1"}}), true);
+  EXPECT_EQ(holds("a=~\"[)]+\\\\(b\"", {{"a", "))(b"}}), true);
 }
 
 TEST(Routes, OldMatchersDefaultsAndTimes) {

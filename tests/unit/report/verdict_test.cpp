@@ -54,6 +54,29 @@ TEST(Judge, NothingMatchedIsNoTraffic) {
   EXPECT_FALSE(row.rateCi95);
 }
 
+// Milliseconds of CPU time: fewer than asked is what a limit does, which is the pressure.
+TEST(Judge, PressureThatThePodsLimitHoldsBackIsConfirmed) {
+  const api::InjectionReport row = judged(api::CpuPressure{}, status(30'000, 6'000));
+  EXPECT_EQ(row.verdict, InjectionVerdict::confirmed);
+  EXPECT_EQ(row.rate, 0.2);
+  EXPECT_FALSE(row.rateCi95) << "it is no chance";
+  EXPECT_EQ(judged(api::CpuPressure{}, status(30'000, 0)).reason,
+            "none of 30 000 ms of CPU time were got");
+}
+
+TEST(Judge, PressureThatNobodyAskedForIsPartial) {
+  api::InjectionStatus s = status(30'000, 20'000);
+  s.lost = 10'000;
+  EXPECT_EQ(judged(api::CpuPressure{}, s).verdict, InjectionVerdict::partial);
+  EXPECT_EQ(judged(api::CpuPressure{}, s).reason,
+            "10 000 of 30 000 ms of CPU time were not asked for, since a worker had been killed");
+  s.lost = 0;
+  s.stalled = 2'000;
+  EXPECT_EQ(judged(api::CpuPressure{}, s).verdict, InjectionVerdict::confirmed);
+  s.stalled = 5'000;
+  EXPECT_EQ(judged(api::CpuPressure{}, s).verdict, InjectionVerdict::partial);
+}
+
 TEST(Judge, ARateWithinChanceIsConfirmedAndReportedAt95) {
   const api::InjectionReport row = judged(loss(0.1), status(48210, 4836));
   EXPECT_EQ(row.verdict, InjectionVerdict::confirmed);

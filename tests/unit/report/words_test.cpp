@@ -75,6 +75,13 @@ TEST(AskedWords, SayWhatAFaultAsks) {
   error.probability = {0.5};
   error.ports = {5432};
   EXPECT_EQ(asked_words({error}), "50 % of connect calls fail with ECONNREFUSED, port 5432");
+  api::CpuPressure cpu;
+  EXPECT_EQ(asked_words({cpu}), "1 worker at 100 % of a CPU each");
+  cpu = {.workers = 2, .load = 12.5};
+  EXPECT_EQ(asked_words({cpu}), "2 workers at 12.5 % of a CPU each");
+  cpu = {.percent = 80, .load = 50};
+  EXPECT_EQ(asked_words({cpu}),
+            "80 % of the pod's CPU limit, else of the node's CPUs, at most 50 % of a CPU a worker");
 }
 
 template <std::size_t I = 0>

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+// What people say, and what each of them sees.
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+
+#include "api/codec.h"
+#include "controller/gameday/day.h"
+#include "controller/gameday/words.h"
+
+namespace faultline::controller::gameday {
+
+using api::DayEntry;
+using api::DayRole;
+using api::DayState;
+using api::EntryKind;
+
+namespace {
+
+// A clock that is a little ahead of ours says nothing of the future.
+constexpr std::chrono::seconds kClocksApart{5};
+
+// Of a text like "2026-12-31", or empty.
+bool is_date(const std::string& text) {
+  if (text.empty()) return true;
+  int year = 0;
+  unsigned month = 0, day = 0;
+  const char* const at = text.data();
+  if (text.size() != 10) return false;
+  std::from_chars(at, at + 4, year);
+  std::from_chars(at + 5, at + 7, month);
+  std::from_chars(at + 8, at + 10, day);
+  const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(month),
+                                         std::chrono::day(day)};
+  return year > 0 && date.ok();
+}
+
+// What those are told who may not know which step it is about.
+constexpr const char* kNotShown = "a step that is not shown yet";
+
+}  // namespace
+
+class Day::Hearing {
+ public:
+  Hearing(const Day& day, const api::DayWord& word, const std::string& who, const std::string& via,
+          UtcTime now)
+      : day_(day), word_(word), role_(day.role_of(who)), now_(std::max(now, day.last_at_)) {
+    entry_.via = via;
+    entry_.number = day.record_.entries.size() + 1;
+    entry_.kind = word.kind;
+    entry_.at = word.at.set() ? word.at : api::Timestamp{now_};
+    entry_.recordedAt = {now_};
+    entry_.who = who;
+    entry_.role = role_;
+    entry_.key = word.key;
+    entry_.step = word.step;
+    entry_.word = word.word;
+    entry_.text = word.text;
+    entry_.item = word.item;
+    entry_.good = word.good;
+    entry_.action = word.action;
+  }
+
+  Result<DayEntry> run() {
+    if (!is_said(word_.kind))
+      return fail(Errc::kInvalid, "kind: " + word_of(word_.kind) + " is not what people say");
+    if (auto room = has_room(); !room) return fail(room.error());
+    // Whatever clocks say, who wants the day to end is heard.
+    if (word_.kind == EntryKind::aborted)
+      entry_.at.value = std::max(std::min(entry_.at.value, now_), day_.created_at_);
+    if (entry_.at.value > now_ + kClocksApart)
+      return fail(Errc::kInvalid, "at: " + entry_.at.format() + " is in the future");
+    entry_.at.value = std::min(entry_.at.value, now_);
+    if (entry_.at.value < day_.created_at_)
+      return fail(Errc::kInvalid, "at: " + entry_.at.format() +
+                                      " is before the day, which was created at " +
+                                      api::Timestamp{day_.created_at_}.format());
+    if (day_.over() && (is_control(word_.kind) || word_.kind == EntryKind::answered))
+      return fail(Errc::kConflict, "the game day is over");
+    if (is_control(word_.kind) && word_.kind != EntryKind::aborted && !day_.leads(role_))
+      return fail(Errc::kDenied, "only the facilitator may do this: roles.facilitator names them");
+    if (auto good = by_kind(); !good) return fail(good.error());
+    return std::move(entry_);
+  }
+
+ private:
+  // What a person may add; who ends the day, or answers what it waits for, always may.
+  [[nodiscard]] Result<> has_room() const {
+    if (word_.kind == EntryKind::held || word_.kind == EntryKind::skipped) {
+      if (day_.controls_ < kMostControls) return {};
+      return fail(Errc::kConflict, "people hold a day and skip steps at most " +
+                                       std::to_string(kMostControls) + " times");
+    }
+    if (is_control(word_.kind) || word_.kind == EntryKind::answered) return {};
+    const bool kept = is_kept(word_.kind);
+    const auto full = [&](std::size_t has, std::size_t most, std::size_t of_it) {
+      return has >= (kept ? most : most - of_it);
+    };
+    if (const auto own = day_.words_.find(speaker_of(entry_)); own != day_.words_.end())
+      if (full(own->second.entries, kMostOfOne, kKeptOfOne) ||
+          full(own->second.bytes, kMostBytesOfOne, kMostBytesOfOne / 8))
+        return fail(Errc::kConflict,
+                    "one person writes at most " + std::to_string(kMostOfOne - kKeptOfOne) +
+                        " entries, 224 KiB in all, and then ticks, acks and what mitigated");
+    if (full(day_.record_.entries.size(), kMostEntries, kKeptEntries) ||
+        full(day_.bytes_, kMostBytes, kKeptBytes))
+      return fail(Errc::kConflict, "the timeline is full: it has " +
+                                       std::to_string(day_.record_.entries.size()) +
+                                       " entries; the last are for ticks, acks and what mitigated");
+    return {};
+  }
+
+  Result<> by_kind() {
+    // A step that this kind of word is not about.
+    if (is_control(word_.kind) && word_.kind != EntryKind::skipped) entry_.step.clear();
+    switch (word_.kind) {
+      case EntryKind::started:
+        if (day_.started_) return fail(Errc::kConflict, "the game day has started already");
+        if (day_.record_.state != DayState::waiting)
+          return fail(Errc::kConflict, "the pre-checks are not done yet");
+        return {};
+      case EntryKind::held:
+        if (!day_.started_ || day_.held_ || day_.aborted_) return wrong_state("held");
+        return {};
+      case EntryKind::resumed:
+        if (!day_.held_ || day_.aborted_) return wrong_state("resumed");
+        return {};
+      case EntryKind::aborted:
+        if (day_.aborted_) return wrong_state("aborted");
+        if (entry_.text.empty()) entry_.text = "somebody ended the day";
+        return {};
+      case EntryKind::skipped:
+        return skipped();
+      case EntryKind::answered:
+        return answered();
+      case EntryKind::tick:
+        return ticked();
+      case EntryKind::found:
+        return found();
+      case EntryKind::missing:
+        if (entry_.text.empty()) return needs("text", "what the runbook lacks");
+        if (auto known = visible_step(); !known) return fail(known.error());
+        return {};
+      case EntryKind::note:
+        if (entry_.text.empty()) return needs("text", "what is to be noted");
+        if (!entry_.step.empty())
+          if (auto known = visible_step(); !known) return fail(known.error());
+        return {};
+      case EntryKind::action:
+        if (!entry_.action) return needs("action", "an action item with its text");
+        if (!is_date(entry_.action->due))
+          return fail(Errc::kInvalid, "action.due: there is no day " + entry_.action->due);
+        if (!entry_.step.empty())
+          if (auto known = visible_step(); !known) return fail(known.error());
+        return {};
+      case EntryKind::acknowledged:
+      case EntryKind::mitigated:
+        if (!entry_.step.empty())
+          if (auto known = visible_step(); !known) return fail(known.error());
+        return {};
+      default:  // the others are not said: run()
+        return {};
+    }
+  }
+
+  static tl::unexpected<Error> needs(const std::string& key, const std::string& what) {
+    return fail(Errc::kInvalid, key + ": missing, expected " + what);
+  }
+  [[nodiscard]] tl::unexpected<Error> wrong_state(const std::string& word) const {
+    return fail(Errc::kConflict,
+                "the game day cannot be " + word + ": it is " + word_of(day_.record_.state));
+  }
+
+  // What a person may not see is not there for them.
+  Result<int> visible_step() const {
+    const int at = day_.index_of(entry_.step);
+    if (at >= 0 && (!day_.hidden(at) || day_.leads(role_))) return at;
+    std::vector<std::string_view> names;
+    for (const auto& [name, index] : day_.by_name_)
+      if (!day_.hidden(index) || day_.leads(role_)) names.push_back(name);
+    std::string message = "step: there is no step \"" + entry_.step + "\"";
+    if (const std::string near = api::nearest_word(entry_.step, names); !near.empty())
+      message += "; did you mean \"" + near + "\"?";
+    return fail(Errc::kInvalid, std::move(message));
+  }
+  [[nodiscard]] const StepState& state(int at) const {
+    return day_.steps_[static_cast<std::size_t>(at)];
+  }
+
+  Result<> skipped() {
+    const auto at = visible_step();
+    if (!at) return fail(at.error());
+    if (state(*at).is_over) return fail(Errc::kConflict, "step " + entry_.step + " is over");
+    if (state(*at).skip)
+      return fail(Errc::kConflict, "step " + entry_.step + " is skipped already");
+    return {};
+  }
+
+  [[nodiscard]] bool waits_for_person(const StepState& step) const {
+    if (!step.begun || step.answer) return false;
+    return step.step->task || (step.step->waitFor && !step.step->waitFor->person.empty());
+  }
+
+  Result<> answered() {
+    if (entry_.step.empty()) {
+      std::vector<std::string> waiting;
+      for (std::size_t i = 0; i < day_.steps_.size(); ++i)
+        if (waits_for_person(day_.steps_[i]) &&
+            (!day_.hidden(static_cast<int>(i)) || day_.leads(role_)))
+          waiting.push_back(day_.steps_[i].step->name);
+      if (waiting.empty()) return fail(Errc::kConflict, "the game day waits for nobody now");
+      if (waiting.size() > 1) {
+        std::string all;
+        for (const std::string& name : waiting) all += (all.empty() ? "" : ", ") + name;
+        return fail(Errc::kConflict, "several steps wait for somebody: " + all + "; say which");
+      }
+      entry_.step = waiting.front();
+    }
+    const auto at = visible_step();
+    if (!at) return fail(at.error());
+    const StepState& step = state(*at);
+    if (!waits_for_person(step))
+      return fail(Errc::kConflict, "step " + entry_.step + " waits for nobody now");
+    if (step.step->task && step.step->task->role != DayRole::none &&
+        step.step->task->role != role_ && role_ != DayRole::facilitator)
+      return fail(Errc::kDenied,
+                  "step " + entry_.step + " is a task of the " + word_of(step.step->task->role));
+    entry_.outcome =
+        word_.outcome.value_or(step.step->task ? api::StepOutcome::met : api::StepOutcome::done);
+    return {};
+  }
+
+  Result<> ticked() {
+    const auto at = visible_step();
+    if (!at) return fail(at.error());
+    const StepState& step = state(*at);
+    if (!step.step->task || !step.step->task->runbook)
+      return fail(Errc::kInvalid, "step: " + entry_.step + " has no runbook");
+    if (!step.begun && !step.is_over)
+      return fail(Errc::kConflict, "step " + entry_.step + " has not begun");
+    const auto items = api::runbook_steps(step.step->task->runbook->text).size();
+    const auto most = items == 0 ? api::kMostRunbookSteps : items;
+    if (entry_.item < 1 || static_cast<std::size_t>(entry_.item) > most)
+      return fail(Errc::kInvalid, "item: expected a number from 1 to " + std::to_string(most) +
+                                      ", got " + std::to_string(entry_.item));
+    return {};
+  }
+
+  // Anybody may say what they take the surprise for; whether that is right, the facilitator says by
+  // naming the step.
+  Result<> found() {
+    if (entry_.text.empty()) return needs("text", "what was found");
+    if (entry_.step.empty()) return {};
+    if (role_ != DayRole::facilitator)
+      return fail(Errc::kDenied, "only the facilitator can say which step it is");
+    const auto at = visible_step();
+    if (!at) return fail(at.error());
+    if (!day_.hidden(*at))
+      return fail(Errc::kConflict, "step " + entry_.step + " is no surprise any more");
+    return {};
+  }
+
+  const Day& day_;
+  const api::DayWord& word_;
+  DayRole role_;
+  UtcTime now_;
+  DayEntry entry_;
+};
+
+Result<DayEntry> Day::say(const api::DayWord& word, const std::string& who, const std::string& via,
+                          UtcTime now) const {
+  if (const auto known = said_.find(word.key); known != said_.end()) {
+    const DayEntry& entry = record_.entries[known->second - 1];
+    if (entry.who == who) return entry;
+    return fail(Errc::kConflict, "key: somebody else has used it on this game day");
+  }
+  return Hearing(*this, word, who, via, now).run();
+}
+
+bool Day::hidden(int step) const {
+  for (int i = step; i >= 0; i = steps_[static_cast<std::size_t>(i)].parent) {
+    const StepState& state = steps_[static_cast<std::size_t>(i)];
+    if (state.step->surprise && !state.found && !state.is_over) return true;
+  }
+  return false;
+}
+
+// That the day is held or ended everybody sees, if not why.
+bool Day::may_see(const DayEntry& entry) const {
+  if (over() || entry.step.empty()) return true;
+  if (entry.kind == EntryKind::held || entry.kind == EntryKind::aborted) return true;
+  const int at = index_of(entry.step);
+  return at < 0 || !hidden(at);
+}
+
+DayEntry Day::as_shown(const DayEntry& entry) const {
+  DayEntry shown = entry;
+  const int at = index_of(entry.step);
+  if (over() || at < 0 || !hidden(at)) return shown;
+  if (entry.kind != EntryKind::held && entry.kind != EntryKind::aborted) return shown;
+  shown.step.clear();
+  shown.text = kNotShown;
+  return shown;
+}
+
+std::uint64_t Day::newest(const std::string& user) const {
+  return leads(role_of(user)) ? record_.entries.size() : shown_.size();
+}
+
+std::uint64_t Day::number_for(const std::string& user, std::uint64_t number) const {
+  if (leads(role_of(user))) return number;
+  return number == 0 || number > shown_as_.size() ? 0 : shown_as_[number - 1];
+}
+
+std::size_t Day::view_bytes(const std::string& user, std::uint64_t after) const {
+  std::size_t bytes = steps_bytes_;
+  const bool all = leads(role_of(user));
+  const std::uint64_t last = std::min<std::uint64_t>(newest(user), after + kPage.entries);
+  for (std::uint64_t i = after; i < last && bytes < steps_bytes_ + kPage.bytes; ++i)
+    bytes += kEntryBytes + bytes_of(record_.entries[all ? i : shown_[i]]);
+  for (const StepState& state : steps_) bytes += state.runs.size() * 80 + state.reason.size();
+  return bytes;
+}
+
+std::string Day::waiting_for(bool facilitator) const {
+  if (over()) return "";
+  if (aborted_) return "what runs to end";
+  if (record_.state == DayState::checking) return "the pre-checks";
+  if (record_.state == DayState::waiting) return "somebody who starts it";
+  if (held_) return "somebody who resumes it";
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const StepState& state = steps_[i];
+    if (!state.begun || (hidden(static_cast<int>(i)) && !facilitator)) continue;
+    const api::Step& step = *state.step;
+    if (step.task) {
+      const std::string whom =
+          step.task->role == DayRole::none ? "somebody" : "the " + word_of(step.task->role);
+      return whom + " to do " + step.name + (step.task->text.empty() ? "" : ": " + step.task->text);
+    }
+    if (step.waitFor && !step.waitFor->person.empty())
+      return "somebody to confirm " + step.name + ": " + step.waitFor->person;
+    if (step.waitFor && !step.waitFor->alert.empty())
+      return "the alert " + step.waitFor->alert +
+             (step.waitFor->state == api::AwaitedState::firing ? " to fire" : " to be silent");
+    if (step.waitFor) return "what " + step.name + " waits for";
+    if (step.serial.empty() && step.parallel.empty())
+      return std::string(api::step_kind(step)) + " " + step.name + " to be over";
+  }
+  return "the next step";
+}
+
+std::string Day::reason_for(const std::string& user) const {
+  const int at = index_of(reason_step_);
+  if (over() || at < 0 || !hidden(at) || leads(role_of(user))) return record_.stateReason;
+  return kNotShown;
+}
+
+api::GameDayView Day::view(const std::string& user, std::uint64_t after, Page page) const {
+  api::GameDayView view;
+  view.day = record_.day;
+  view.name = record_.document.metadata.name;
+  view.namespace_ = record_.document.metadata.namespace_;
+  view.title = record_.document.spec.title;
+  view.state = record_.state;
+  view.stateReason = reason_for(user);
+  view.you = role_of(user);
+  const bool facilitator = leads(view.you);
+  view.next = waiting_for(facilitator);
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const StepState& state = steps_[i];
+    if (!over() && !facilitator && hidden(static_cast<int>(i))) continue;
+    api::StepView step;
+    step.name = state.step->name;
+    step.title = state.step->title;
+    step.kind = api::step_kind(*state.step);
+    step.state = state.begun ? "running" : state.is_over ? "over" : "waiting";
+    step.outcome = state.outcome;
+    step.reason = state.reason;
+    if (state.begun_at != UtcTime{}) step.begunAt = {state.begun_at};
+    if (state.over_at != UtcTime{}) step.overAt = {state.over_at};
+    step.runs = state.runs;
+    if (state.begun || state.is_over) step.items = state.items;
+    step.ticked.assign(state.ticked.begin(), state.ticked.end());
+    step.depth = state.depth;
+    step.surprise = state.step->surprise;
+    view.steps.push_back(std::move(step));
+  }
+  const std::uint64_t newest = facilitator ? record_.entries.size() : shown_.size();
+  std::size_t bytes = 0;
+  for (std::uint64_t i = after; i < newest && view.entries.size() < page.entries; ++i) {
+    const DayEntry& entry = record_.entries[facilitator ? i : shown_[i]];
+    bytes += kEntryBytes + bytes_of(entry);
+    if (bytes > page.bytes && !view.entries.empty()) break;
+    view.entries.push_back(facilitator ? entry : as_shown(entry));
+    view.entries.back().number = i + 1;
+  }
+  return view;
+}
+
+}  // namespace faultline::controller::gameday

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/routes/gamedays.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+
+#include "base/printable.h"
+#include "controller/engine/abort.h"
+#include "controller/gameday/words.h"
+
+namespace faultline::controller {
+
+using gameday::Day;
+using gameday::Seen;
+using gameday::WantedRun;
+
+Service::GameDays::GameDays(Service& service)
+    : service_(service), answered_(service.executor_), changed_(service.executor_) {}
+
+Result<> Service::GameDays::take_over() {
+  auto unfinished = service_.store_->unfinished_days();
+  if (!unfinished) return fail(std::move(unfinished.error()));
+  for (const std::string& id : *unfinished) {
+    auto record = service_.store_->load_day(id);
+    if (!record) {
+      // One day that cannot be read must not keep the others, and the controller, from going on.
+      spdlog::error("game day {}: it has failed: {}", id, record.error().message);
+      const auto failed =
+          service_.store_->fail_day(id, record.error().message, service_.clock_.utc());
+      if (!failed) spdlog::error("game day {}: {}", id, failed.error().message);
+      unreadable_.push_back(id);
+      continue;
+    }
+    spdlog::info("game day {}: the controller was restarted; it goes on", id);
+    days_[id] = std::make_shared<Active>(std::move(*record), service_.executor_);
+  }
+  return {};
+}
+
+void Service::GameDays::spawn(awaitable<void> work) {
+  boost::asio::co_spawn(service_.executor_, std::move(work),
+                        [self = service_.shared_from_this()](const std::exception_ptr& error) {
+                          if (!error) return;
+                          spdlog::critical("what drives the game days failed");
+                          std::rethrow_exception(error);
+                        });
+}
+
+void Service::GameDays::start() {
+  for (const std::string& id : unreadable_) {
+    std::vector<std::string> runs;
+    for (const api::RunRecord* head : service_.engine_.active_heads())
+      if (head->experimentUid.starts_with(std::string(gameday::kRunKey) + id + "/"))
+        runs.push_back(head->run);
+    for (const std::string& run : runs)
+      service_.stop_run(run, "its game day " + id + " cannot be read");
+  }
+  for (const auto& [id, active] : days_) spawn(drive(active));
+  if (!days_.empty()) ask();
+}
+
+void Service::GameDays::stop() {
+  stopped_ = true;
+  answered_.notify();
+  for (const auto& [id, active] : days_) active->signal.notify();
+  changed_.notify();
+  report_worker_.join();
+}
+
+const Day* Service::GameDays::in_memory(const std::string& day) const {
+  const auto found = days_.find(day);
+  return found == days_.end() ? nullptr : &found->second->day;
+}
+
+// Of those that are over only the last one is kept: whoever reads many must not fill the memory.
+boost::asio::awaitable<Result<std::shared_ptr<const Day>>> Service::GameDays::find(
+    std::string day) {
+  const auto under_way = [this, &day]() -> std::shared_ptr<const Day> {
+    const auto found = days_.find(day);
+    if (found == days_.end()) return nullptr;
+    return {found->second, &found->second->day};
+  };
+  constexpr std::chrono::seconds kLook{1};
+  while (true) {
+    if (auto found = under_way()) co_return found;
+    if (read_ && read_->record().day == day) co_return read_;
+    if (!reading_.contains(day)) break;  // else somebody reads it for all
+    co_await answered_.wait(service_.clock_.steady() + kLook);
+  }
+  struct Reading {
+    GameDays& all;
+    const std::string& day;
+    ~Reading() {
+      all.reading_.erase(day);
+      all.answered_.notify();
+    }
+  } reading{*this, day};
+  reading_.insert(day);
+  using Read = Result<std::shared_ptr<const Day>>;
+  auto load = [this, day]() -> Read {
+    auto record = service_.reader_->load_day(day);
+    if (!record) return fail(record.error());
+    return std::make_shared<const Day>(std::move(*record));
+  };
+  auto loaded = co_await service_.report_worker_.run(std::move(load));
+  if (auto found = under_way()) co_return found;  // somebody said something of it meanwhile
+  if (loaded) read_ = *loaded;
+  co_return loaded;
+}
+
+boost::asio::awaitable<Result<std::shared_ptr<void>>> Service::GameDays::room_for(
+    std::size_t bytes) {
+  constexpr std::chrono::seconds kPatience{8};
+  const SteadyTime until = service_.clock_.steady() + kPatience;
+  while (answering_ != 0 && answering_ + bytes > kMostAnswering) {
+    if (stopped_ || service_.clock_.steady() >= until)
+      co_return fail(Errc::kUnavailable,
+                     "too many answers about game days are being made; ask again in a moment");
+    co_await answered_.wait(until);
+  }
+  answering_ += bytes;
+  auto give_back = [self = service_.shared_from_this(), this, bytes](void*) {
+    answering_ -= bytes;
+    answered_.notify();
+  };
+  co_return std::shared_ptr<void>(nullptr, std::move(give_back));
+}
+
+boost::asio::awaitable<Result<Service::GameDays::Shared>> Service::GameDays::active_of(
+    std::string day) {
+  if (const auto found = days_.find(day); found != days_.end()) co_return found->second;
+  auto load = [this, day] { return service_.reader_->load_day(day); };
+  auto record = co_await service_.report_worker_.run(std::move(load));
+  if (!record) co_return fail(record.error());
+  // Another one may have read it meanwhile.
+  if (const auto found = days_.find(day); found != days_.end()) co_return found->second;
+  if (read_ && read_->record().day == day) read_.reset();
+  auto active = std::make_shared<Active>(std::move(*record), service_.executor_);
+  days_[day] = active;
+  spawn(drive(active));
+  co_return active;
+}
+
+// A run that is under way says itself of which day and step it is, so that it is hidden before the
+// day knows that it began. Of one that is over the days know, as soon as they have looked.
+bool Service::GameDays::hidden(const std::string& run, const http::Identity& who) const {
+  const auto knows = [&](const Active& active) {
+    return active.day.role_of(who.user) == api::DayRole::facilitator;
+  };
+  if (const Run* known = service_.in_memory(run)) {
+    if (!gameday::is_quiet(known->head())) return false;
+    const std::string& key = known->head().experimentUid;
+    const auto day = days_.find(std::string(gameday::day_of_key(key)));
+    // Of a day that is not under way only what is over is shown.
+    if (day == days_.end()) return !known->over();
+    return !knows(*day->second) && day->second->day.hides(run, key);
+  }
+  for (const auto& [id, active] : days_) {
+    const Day& day = active->day;
+    if (day.over() || knows(*active)) continue;
+    if (day.hidden_runs().contains(run) || active->secret_runs.contains(run)) return true;
+    if (!active->looked && run.starts_with(day.quiet_prefix())) return true;
+    if (std::ranges::any_of(active->quiet_names,
+                            [&](const std::string& name) { return run.starts_with(name + "-"); }))
+      return true;
+    for (const auto& [key, seen] : active->runs)
+      if (seen.run == run && day.is_surprise(std::string(gameday::step_of_key(key))) &&
+          day.hides(run, key))
+        return true;
+  }
+  return false;
+}
+
+boost::asio::awaitable<void> Service::GameDays::wait_for_entry(std::string day, std::string user,
+                                                               std::uint64_t after,
+                                                               SteadyTime until) {
+  while (!stopped_ && service_.clock_.steady() < until) {
+    const auto found = days_.find(day);
+    if (found == days_.end()) co_return;
+    const Shared active = found->second;
+    if (active->day.newest(user) > after || active->day.over()) co_return;
+    co_await active->signal.wait(until);
+  }
+}
+
+boost::asio::awaitable<Result<api::DayEntry>> Service::GameDays::say(std::string day,
+                                                                     api::DayWord word,
+                                                                     std::string who,
+                                                                     std::string via) {
+  auto known = co_await active_of(std::move(day));
+  if (!known) co_return fail(known.error());
+  if (stopped_) co_return fail(Errc::kUnavailable, "the controller is ending");
+  const Shared active = *known;
+  const bool ends = word.kind == api::EntryKind::aborted;
+  const std::string speaker = who;
+  if (active->pending.size() >= (ends ? 2 * kMostPending : kMostPending))
+    co_return fail(Errc::kUnavailable, "too much is being said on this game day; say it again");
+  auto said = std::make_shared<Said>();
+  said->word = std::move(word);
+  said->who = std::move(who);
+  said->via = std::move(via);
+  // An order to abort is heard before everything else that was said.
+  const auto behind = std::ranges::find_if(active->pending, [ends](const auto& other) {
+    return ends && other->word.kind != api::EntryKind::aborted;
+  });
+  active->pending.insert(behind, said);
+  active->signal.notify();
+  constexpr std::chrono::seconds kPatience{10};
+  const SteadyTime until = service_.clock_.steady() + kPatience;
+  while (!said->answer && !stopped_ && service_.clock_.steady() < until)
+    co_await active->signal.wait(until);
+  if (!said->answer)
+    co_return fail(Errc::kUnavailable,
+                   "it is not known whether this was stored; say it again with "
+                   "the same key");
+  // As the person counts the entries: the numbers of others would tell of what is hidden.
+  if (*said->answer)
+    (*said->answer)->number = active->day.number_for(speaker, (*said->answer)->number);
+  co_return *said->answer;
+}
+
+// One turn after the other: what people said, what is seen, what follows from both.
+boost::asio::awaitable<void> Service::GameDays::drive(Shared active) {
+  while (!stopped_ && !service_.closed_) {
+    co_await hear(*active);
+    co_await end_if_asked(*active);
+    if (active->day.over()) {
+      // A while longer, so that whoever follows it sees the end, and late words find it.
+      if (!active->pending.empty()) continue;
+      const bool woken = co_await active->signal.wait(service_.clock_.steady() + kStays);
+      if (woken || !active->pending.empty()) continue;
+      days_.erase(active->day.record().day);
+      co_return;
+    }
+    if (active->day.record().state == api::DayState::checking && !active->checking) {
+      active->checking = true;
+      spawn(check(active));
+    }
+    if (!active->asking && !active->day.asked().queries.empty()) {
+      active->asking = true;
+      spawn(ask_queries(active));
+    }
+    std::vector<WantedRun> unread = look_at_runs(*active);
+    if (unread.empty()) {
+      active->not_read.clear();  // what nobody waits for any more is not asked for again
+    } else {
+      active->looking = true;
+      spawn(read_runs(active, std::move(unread)));
+      // Whoever reads others' reports may make this long: nobody who speaks waits for it.
+      while (active->looking && !stopped_ && !service_.closed_) {
+        co_await hear(*active);
+        co_await end_if_asked(*active);
+        if (active->looking && active->pending.empty())
+          co_await active->signal.wait(service_.clock_.steady() + kTurn);
+      }
+    }
+    if (active->not_read.empty()) active->looked = true;
+    const Seen seen = seen_now(*active);
+    const std::vector<api::DayEntry> entries = active->day.advance(seen);
+    if (!entries.empty()) {
+      const bool started = active->day.asked().alerts;
+      const bool written = co_await write(*active, entries);
+      if (!written) co_await active->signal.wait(service_.clock_.steady() + kAsk);
+      if (written) {
+        active->heard = started && seen.alerts.has_value();
+        end_unwanted(*active);
+      }
+      continue;
+    }
+    active->heard = active->day.asked().alerts && seen.alerts.has_value();
+    reconcile(active);
+    co_await active->signal.wait(service_.clock_.steady() + kTurn);
+  }
+  for (const auto& said : active->pending)
+    said->answer = fail(Errc::kUnavailable, "the controller is ending");
+  active->signal.notify();
+}
+
+// What is said by now, and nothing that comes meanwhile: the course of the day goes on, too. A word
+// is among those that are pending until it is stored, so that a run which comes up sees it.
+boost::asio::awaitable<void> Service::GameDays::hear(Active& active) {
+  for (std::size_t left = active.pending.size(); left > 0 && !active.pending.empty(); --left) {
+    const auto said = active.pending.front();
+    auto entry = active.day.say(said->word, said->who, said->via, service_.clock_.utc());
+    if (entry && entry->number > active.day.record().entries.size()) {
+      const std::vector<api::DayEntry> one{*entry};
+      const bool stored = co_await write(active, one);
+      if (!stored) entry = fail(Errc::kUnavailable, "it could not be stored; say it again");
+      if (stored && gameday::is_control(said->word.kind)) end_unwanted(active);
+    }
+    std::erase(active.pending, said);
+    said->answer = std::move(entry);
+    active.signal.notify();
+  }
+}
+
+Seen Service::GameDays::seen_now(Active& active) const {
+  const SteadyTime now = service_.clock_.steady();
+  Seen seen{.now = service_.clock_.utc(), .runs = active.runs};
+  seen.alerts = alerts_;
+  seen.alerts_anew = !active.heard;
+  for (const auto& [query, value] : active.queries) {
+    if (value.known && now - value.at < kUnasked) seen.queries[query] = value.value;
+    if (unasked(active, query)) seen.unasked.insert(query);
+  }
+  seen.checks = active.checks;
+  seen.beginning = active.beginning;
+  seen.beginning.insert(active.not_read.begin(), active.not_read.end());
+  // A day that is aborted is over when the rehearsal is.
+  if (active.day.record().state == api::DayState::aborting) {
+    std::string rehearsal = rehearsal_key(active.day);
+    if (!service_.active_run_of(rehearsal).empty()) seen.beginning.insert(std::move(rehearsal));
+  }
+  // The wall clock may be set while a step runs; of one that an earlier controller began nothing
+  // else is known.
+  const bool held = active.day.record().state == api::DayState::held;
+  const auto rested = held && active.was_held ? now - active.turn_at : std::chrono::nanoseconds(0);
+  std::map<std::pair<std::string, UtcTime>, SteadyTime> running;
+  for (const auto& step : active.day.running_steps()) {
+    const auto known = active.running_since.find(step);
+    const SteadyTime since = known == active.running_since.end()
+                                 ? now - active.day.age_of(step.first, seen.now)
+                                 : known->second + rested;
+    running[step] = since;
+    seen.ages[step.first] = now - since;
+  }
+  active.running_since = std::move(running);
+  active.was_held = held;
+  active.turn_at = now;
+  look_at_effects(active, seen);
+  return seen;
+}
+
+// False: nothing is stored, and the day is as before.
+boost::asio::awaitable<bool> Service::GameDays::write(Active& active,
+                                                      const std::vector<api::DayEntry>& entries) {
+  if (service_.day_journal_) {
+    std::string day = active.day.record().day;
+    std::vector<api::DayEntry> copy = entries;
+    const auto kept = co_await service_.day_journal_->append(std::move(day), std::move(copy));
+    if (!kept) {
+      spdlog::error("game day {}: {}", active.day.record().day, kept.error().message);
+      co_return false;
+    }
+  }
+  auto append = [this, id = active.day.record().day, entries] {
+    return service_.store_->append_entries(id, entries);
+  };
+  const auto stored = co_await service_.store_worker_.run(std::move(append));
+  if (!stored) spdlog::error("game day {}: {}", active.day.record().day, stored.error().message);
+  // What is in the journal has happened, also where this controller's copy lacks it.
+  if (!stored && !service_.day_journal_) co_return false;
+  active.day.apply(entries);
+  for (const api::DayEntry& entry : entries) {
+    tell(active, entry);
+    if (entry.kind == api::EntryKind::run_over) active.runs.erase(entry.key);
+  }
+  active.signal.notify();
+  ++changes_;
+  changed_.notify();
+  co_return true;
+}
+
+// The log is read by more people than the day's surprises are for.
+void Service::GameDays::tell(const Active& active, const api::DayEntry& entry) const {
+  const std::string& id = active.day.record().day;
+  if (entry.kind == api::EntryKind::over)
+    spdlog::info("game day {}: {}{}", id, entry.word,
+                 entry.text.empty() ? "" : ": " + printable(entry.text));
+  else if (gameday::is_control(entry.kind))
+    spdlog::info("game day {}: {} by {}", id, gameday::word_of(entry.kind),
+                 entry.who.empty() ? "the controller" : printable(entry.who));
+}
+
+}  // namespace faultline::controller

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// The game days that are under way: each is driven by one coroutine on the event loop, so that its
+// entries have one order. What it decides is stored before it is acted on (gameday/day.h).
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "api/gameday_plan.h"
+#include "controller/gameday/day.h"
+#include "controller/gameday/words.h"
+#include "controller/kubernetes/day_control.h"
+#include "controller/routes/service.h"
+
+namespace faultline::controller {
+
+class Service::GameDays final : public DayControl {
+ public:
+  // Of both bases the same.
+  template <class T>
+  using awaitable = boost::asio::awaitable<T>;
+  explicit GameDays(Service& service);
+
+  // Reads what an earlier controller left under way. Blocks: call it before the loop runs.
+  Result<> take_over();
+  // From now on they are driven. Call once.
+  void start();
+  // Whoever waits for something of a day is woken, and learns nothing more.
+  void stop();
+
+  // Stores the day and begins with its pre-checks. The id, which is made where none is given.
+  // kUnavailable; kConflict: too many days are under way, or there is one with this id. The same
+  // key (empty: none) by the same person within an hour is the same day.
+  awaitable<Result<std::string>> create(api::GameDay document, http::Identity who, bool unattended,
+                                        std::string key, std::string id = {});
+  // `day` is an id; it may be over. kNotFound; kUnavailable: too much is being said, or it cannot
+  // be stored; else as Day::say().
+  awaitable<Result<api::DayEntry>> say(std::string day, api::DayWord word, std::string who,
+                                       std::string via);
+  // The day with this id, also one that is over. kNotFound.
+  awaitable<Result<std::shared_ptr<const gameday::Day>>> find(std::string day);
+  // Of a day in memory: all that are under way are. Good until the caller waits.
+  [[nodiscard]] const gameday::Day* in_memory(const std::string& day) const;
+  // Until the day has an entry above number `after` that this person may see, or `until`.
+  awaitable<void> wait_for_entry(std::string day, std::string user, std::uint64_t after,
+                                 SteadyTime until);
+  // The newest day under way with this id or name, in the namespace if one is given; empty: none.
+  [[nodiscard]] std::string open_day(const std::string& day,
+                                     const std::optional<std::string>& ns) const;
+  // Whether the run is of a step that is a surprise for this person.
+  [[nodiscard]] bool hidden(const std::string& run, const http::Identity& who) const;
+
+  // The place of one report of a day that is being made for a caller, until it is let go; null: too
+  // many are under way.
+  [[nodiscard]] std::shared_ptr<void> report_place(const std::string& caller);
+  // What makes these reports, so that nobody else waits for them, and, on its thread only, the
+  // store that it reads.
+  [[nodiscard]] Worker& report_worker() { return report_worker_; }
+  [[nodiscard]] Result<Store*> report_store();
+
+  // Memory for an answer while it is made; given back with the last copy, on this thread. Waits a
+  // while for that of others. kUnavailable: that was too long.
+  awaitable<Result<std::shared_ptr<void>>> room_for(std::size_t bytes);
+
+  // ---- DayControl (gameday_control.cpp)
+  awaitable<Result<DayNow>> day_now(std::string day) override;
+  awaitable<Result<>> make_day(std::string id, api::GameDay document, http::Identity who,
+                               bool unattended) override;
+  awaitable<Result<api::DayEntry>> say_on_day(std::string day, http::Identity who,
+                                              api::DayWord word) override;
+  void end_day(const std::string& day, const std::string& why) override;
+  [[nodiscard]] std::map<std::string, std::string> days_of_objects() const override;
+  [[nodiscard]] bool outlives_controller() const override;
+  [[nodiscard]] std::uint64_t day_changes() const override { return changes_; }
+  awaitable<void> wait_for_day_change(std::uint64_t seen, SteadyTime until) override;
+
+  // What a day would do now (gameday_checks.cpp).
+  awaitable<Result<api::GameDayPlan>> plan(api::GameDay document, std::string who);
+
+ private:
+  struct Said {
+    api::DayWord word;
+    std::string who, via;
+    std::optional<Result<api::DayEntry>> answer;
+  };
+  struct Active {
+    Active(api::GameDayRecord record, boost::asio::any_io_executor executor)
+        : day(std::move(record)), signal(std::move(executor)) {}
+    gameday::Day day;
+    Signal signal;  // something was said, or there is a new entry
+    std::deque<std::shared_ptr<Said>> pending;
+    std::map<std::string, gameday::SeenRun> runs;               // by key
+    std::map<std::string, SteadyTime> refused_since, next_try;  // by key
+    std::set<std::string> beginning;                            // keys: begin() is under way
+    std::map<std::string, SteadyTime> rests_until;              // by key
+    // Since when a step runs, by its name and the time of its begin; later by the time in which the
+    // day was held.
+    std::map<std::pair<std::string, UtcTime>, SteadyTime> running_since;
+    bool was_held = false;  // in the turn before, which was at turn_at
+    SteadyTime turn_at{};
+    std::set<std::string> stopped;              // runs that were told to end: once
+    std::set<std::string> looked_up, not_read;  // keys that the store was asked for
+    std::map<api::PreCheck, gameday::SeenCheck> checks;
+    std::set<std::string> quiet_names;  // of quiet runs that are stored and begun right now
+    std::set<std::string> secret_runs;  // that rehearsed with the fault of a surprise
+    std::string end;  // why it has to end, as its GameDay is gone; empty: it has not
+    struct Value {
+      double value = 0;
+      SteadyTime at;  // of the newest answer that had one; before, since when it is asked
+      bool known = false, asking = false, slow = false;
+      SteadyTime next;                   // when it is asked again
+      std::optional<SteadyTime> sent;    // and not answered yet
+      std::optional<SteadyTime> failed;  // the newest that was sent and had no value
+    };
+    std::map<std::string, Value> queries;
+    bool checking = false, looking = false, asking = false;
+    bool looked = false;  // for runs that an earlier controller left, once
+    bool heard = false;   // the turn before knew which alerts fire
+  };
+  using Shared = std::shared_ptr<Active>;
+
+  // The day of this name that was made with the key; empty: none was.
+  awaitable<Result<std::string>> made_before(std::string name, std::string who, std::string key);
+  awaitable<Result<std::string>> make(api::GameDay document, http::Identity who, bool unattended,
+                                      std::string key, std::string id);
+  awaitable<Result<Shared>> active_of(std::string day);
+  awaitable<void> drive(Shared active);
+  awaitable<void> hear(Active& active);
+  awaitable<void> end_if_asked(Active& active);
+  // Whether the day still wants the run to begin, with what is said and not heard yet.
+  enum class Room { kYes, kHeld, kNone };
+  [[nodiscard]] Room room_for(const Active& active, const gameday::WantedRun& run) const;
+  void end_unwanted(Active& active);
+  [[nodiscard]] gameday::Seen seen_now(Active& active) const;
+  awaitable<bool> write(Active& active, const std::vector<api::DayEntry>& entries);
+  // Those whose state is known at once; the others, which have to be read.
+  std::vector<gameday::WantedRun> look_at_runs(Active& active) const;
+  awaitable<void> read_runs(Shared active, std::vector<gameday::WantedRun> runs);
+  awaitable<void> read_run(Active& active, gameday::WantedRun run);
+  void look_at_effects(const Active& active, gameday::Seen& seen) const;
+  void reconcile(const Shared& active);
+  awaitable<void> begin_apart(Shared active, gameday::WantedRun run);
+  awaitable<void> begin(Active& active, gameday::WantedRun run);
+  // ---- the monitoring (gameday_asking.cpp)
+  void ask();                                  // ask_alerts(), if it does not run yet
+  awaitable<void> ask_alerts();                // for all days
+  awaitable<void> ask_queries(Shared active);  // of one day, each in a turn of its own
+  // `ends`: it is of abortWhen.
+  awaitable<void> ask_query(Shared active, std::string query, bool ends);
+  [[nodiscard]] bool unasked(const Active& active, const std::string& query) const;
+  void tell(const Active& active, const api::DayEntry& entry) const;
+  void spawn(awaitable<void> work);
+
+  // ---- pre-checks (gameday_checks.cpp)
+  awaitable<void> check(Shared active);
+  awaitable<gameday::SeenCheck> check_one(Active& active, api::PreCheck check);
+  [[nodiscard]] gameday::SeenCheck check_plans(const gameday::Day& day, bool agents) const;
+  awaitable<gameday::SeenCheck> check_monitoring(std::string who, bool needed);
+  awaitable<gameday::SeenCheck> check_alerts(const api::GameDay& document, std::string who);
+  awaitable<gameday::SeenCheck> rehearse(Active& active);
+  // Always the same, so that a controller that takes over knows the run.
+  static std::string rehearsal_key(const gameday::Day& day) {
+    return std::string(gameday::kRunKey) + day.record().day + "//rehearsal";
+  }
+
+  static constexpr std::size_t kMostDays = 32;        // under way
+  static constexpr std::size_t kMostDaysOfOne = 8;    // of whoever asked for them
+  static constexpr std::size_t kMostPending = 64;     // of one day, and as many orders to abort
+  static constexpr std::size_t kMostBeginning = 4;    // runs of one day at a time
+  static constexpr std::size_t kMostAskedAtOnce = 4;  // queries of one day
+  static constexpr std::size_t kMostAnswering = 64 << 20;  // bytes of answers that are being made
+  static constexpr std::size_t kMostReports = 8, kMostReportsOfOne = 2;  // being made
+  static constexpr std::chrono::milliseconds kTurn{100};
+  static constexpr std::chrono::seconds kAsk{1};       // the monitoring
+  static constexpr std::chrono::seconds kRefused{10};  // what may change is tried again so long
+  static constexpr std::chrono::seconds kStays{60};    // in memory, when it is over and quiet
+
+  Service& service_;
+  std::map<std::string, Shared> days_;
+  std::vector<std::string> unreadable_;       // ids of days that failed in take_over()
+  std::shared_ptr<const gameday::Day> read_;  // the last one that was read: it is read in pages
+  std::set<std::string> reading_;             // days that are being read
+  std::size_t answering_ = 0;                 // bytes
+  Signal answered_;                           // there is room again
+  bool asking_ = false, stopped_ = false;
+  std::set<std::pair<std::string, std::string>> making_;  // person and key
+  Signal changed_;                                        // of any day
+  std::uint64_t changes_ = 1;
+  // What the monitoring said last: of all days the same.
+  std::optional<std::vector<gameday::SeenAlert>> alerts_;
+  // When the source of the queries answered last, and since when it answered none that was sent.
+  std::optional<SteadyTime> spoke_at_, silent_since_;
+  std::map<std::string, std::size_t> reports_;  // being made, by caller
+  std::size_t all_reports_ = 0;
+  std::unique_ptr<Store> report_store_;  // of the worker's thread
+  Worker report_worker_{"fl-day-report"};
+};
+
+}  // namespace faultline::controller

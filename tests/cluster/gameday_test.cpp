@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// A game day by somebody with nothing but kubectl. The day is made like the first of
+// docs/examples/gamedays, with the pods of the shop and what they can be asked here: there is no
+// monitoring, and an object has no surprise.
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "tests/cluster/faultline.h"
+
+namespace faultline::test {
+namespace {
+
+using testing::HasSubstr;
+
+std::string day(const std::string& name, const std::string& fault) {
+  return "apiVersion: faultline.dev/v1alpha1\nkind: GameDay\nmetadata:\n  name: " + name + R"(
+  annotations: {faultline.dev/gameday-unattended: "true"}
+spec:
+  title: web answers late
+  hypothesis: The caller waits, and nothing else happens
+  owner: shop
+  preChecks: [agents, targets]
+  steps:
+    - name: briefing
+      note: The customers are synthetic. The commander leads the response.
+    - name: incident
+      parallel:
+        - name: slow
+          experiment:
+            spec:
+              purpose: The caller feels it
+              target: {selector: {labelSelectors: {app: web}}, mode: one}
+              faults: [{networkLatency: {latency: 300ms}}]
+              phases: {baseline: 2s, fault: )" +
+         fault + R"(, recovery: 2s}
+        - name: mend
+          task:
+            text: Find out what makes web slow
+            runbook: {configMap: runbooks/slow.md}
+            timeout: 2s
+            otherwise: done
+    - name: unnoticed
+      when: {step: slow, is: [missed]}
+      note: Nobody felt it.
+)";
+}
+
+constexpr const char* kRunbook = R"(
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: runbooks}
+data: {slow.md: "1. look at the graph\n2. <b>roll back</b>\n"}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: faultline-runbooks}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: faultline-runbooks}
+subjects: [{kind: ServiceAccount, name: faultline-controller, namespace: faultline}]
+)";
+
+// What both kinds of installation have in common.
+template <class Base>
+class Days : public Base {
+ protected:
+  void SetUp() override { Base::shop.apply(kRunbook); }
+  void TearDown() override {
+    Base::shop.must_kubectl({"delete", "gamedays", "--all"});
+    const TemporaryFile runbook(kRunbook);
+    Base::shop.must_kubectl({"delete", "-f", runbook.path(), "--ignore-not-found"});
+    Base::TearDown();
+  }
+  static boost::json::value day_status(const std::string& name) {
+    const auto said = Base::shop.kubectl({"get", "gameday", name, "-o", "json"});
+    if (said.status != 0) return boost::json::object{};
+    const auto object = boost::json::parse(said.output);
+    const auto* found = object.as_object().if_contains("status");
+    return found == nullptr ? boost::json::value(boost::json::object{}) : *found;
+  }
+  static std::string of(const std::string& name, const char* key) {
+    return Base::text(day_status(name), key);
+  }
+  static bool day_over(const std::string& name) {
+    const std::string phase = of(name, "phase");
+    return phase == "completed" || phase == "aborted" || phase == "failed";
+  }
+  static std::string outcome(const std::string& name, const std::string& step) {
+    const auto now = day_status(name);
+    if (const auto* steps = now.as_object().if_contains("steps"))
+      for (const auto& one : steps->as_array())
+        if (Base::text(one, "name") == step) return Base::text(one, "outcome");
+    return "";
+  }
+};
+
+}  // namespace
+
+class FaultlineDay : public Days<Faultline> {};
+
+TEST_F(FaultlineDay, AppliedItRunsUnattendedToItsEndAndSaysHowItWas) {
+  shop.apply(day("late", "4s"));
+  ASSERT_TRUE(comes_true([] { return day_over("late"); }, 60s)) << day_status("late");
+  const auto now = day_status("late");
+  EXPECT_EQ(text(now, "phase"), "completed") << now;
+  EXPECT_EQ(text(now, "verdict"), "met") << now;
+  EXPECT_EQ(outcome("late", "slow"), "met") << now;
+  EXPECT_EQ(outcome("late", "mend"), "done") << now;
+  EXPECT_EQ(outcome("late", "unnoticed"), "skipped") << now;
+  EXPECT_THAT(text(now, "report"), HasSubstr("/api/v1/gamedays/" + text(now, "day") + "/report"));
+  EXPECT_THAT(shop.must_kubectl({"get", "gamedays"}), HasSubstr("completed"));
+  EXPECT_THAT(shop.must_kubectl({"describe", "gameday", "late"}), HasSubstr("GameDayOver"));
+  // Its spec is what it was, and its status nobody's but the controller's.
+  const auto changed = shop.kubectl({"patch", "gameday", "late", "--type=merge", "-p",
+                                     R"({"spec": {"title": "Something else"}})"});
+  EXPECT_NE(changed.status, 0);
+  EXPECT_THAT(changed.output, HasSubstr("its spec does not change"));
+}
+
+TEST_F(FaultlineDay, AWordByAnnotationIsOfWhoWroteItAndDeletingEndsTheDay) {
+  shop.apply(day("ended", "60s"));
+  ASSERT_TRUE(comes_true([] { return day_status("ended").as_object().contains("startedAt"); }, 30s))
+      << day_status("ended");
+  shop.must_kubectl({"annotate", "gameday", "ended", "faultline.dev/gameday-do=note it is slow"});
+  ASSERT_TRUE(comes_true([] { return day_status("ended").as_object().contains("word"); }, 15s))
+      << day_status("ended");
+  const auto word = day_status("ended").at("word");
+  EXPECT_TRUE(word.at("taken").as_bool()) << word;
+  EXPECT_FALSE(text(word, "by").empty()) << word;
+  const auto wrong = shop.kubectl(
+      {"annotate", "gameday", "ended", "--overwrite", "faultline.dev/gameday-do=abrot"});
+  EXPECT_NE(wrong.status, 0);
+  EXPECT_THAT(wrong.output, HasSubstr("did you mean \"abort\""));
+  const auto forged = shop.kubectl({"annotate", "gameday", "ended", "--overwrite",
+                                    "faultline.dev/gameday-said-by=somebody-else"});
+  EXPECT_EQ(
+      shop.must_kubectl({"get", "gameday", "ended", "-o",
+                         R"(jsonpath={.metadata.annotations.faultline\.dev/gameday-said-by})"}),
+      text(word, "by"))
+      << forged.output;
+  shop.must_kubectl({"delete", "gameday", "ended"});
+  EXPECT_TRUE(comes_true([] { return left().empty(); }, 20s)) << left();
+}
+
+TEST_F(FaultlineDay, ASurpriseIsNotForAnObject) {
+  std::string text = day("hidden", "4s");
+  text.replace(text.find("        - name: slow\n"), std::string("        - name: slow\n").size(),
+               "        - name: slow\n          surprise: true\n");
+  text.replace(text.find("  owner: shop\n"), std::string("  owner: shop\n").size(),
+               "  owner: shop\n  roles: {facilitator: [kubernetes-admin]}\n");
+  const TemporaryFile file(text);
+  const auto said = shop.kubectl({"apply", "-f", file.path()});
+  EXPECT_NE(said.status, 0);
+  EXPECT_THAT(said.output, HasSubstr("whoever may read this object would see the surprise"));
+}
+
+// Two controllers; the timeline is in etcd.
+class FaultlineHaDay : public Days<Faultline> {
+ protected:
+  static std::string leader() {
+    const auto lease = kubectl({"-n", "faultline", "get", "lease", "faultline-controller", "-o",
+                                "jsonpath={.spec.holderIdentity}"});
+    return lease.status == 0 ? lease.output.substr(0, lease.output.find('_')) : "";
+  }
+};
+
+TEST_F(FaultlineHaDay, AnotherLeaderGoesOnWithTheDayAndBeginsNothingTwice) {
+  shop.apply(day("moved", "25s"));
+  const auto pods = web();
+  ASSERT_TRUE(comes_true(
+      [&] {
+        return std::ranges::any_of(
+            pods, [](const ShopPod& pod) { return felt_on(pod.node, pod.ip) > kDelayed; });
+      },
+      40s))
+      << day_status("moved");
+  const std::string former = leader(), id = of("moved", "day");
+  ASSERT_NE(former, "");
+  must_kubectl({"-n", "faultline", "delete", "pod", former, "--grace-period=0", "--force"});
+  ASSERT_TRUE(comes_true(
+      [&] {
+        const std::string now = leader();
+        return !now.empty() && now != former;
+      },
+      30s));
+  ASSERT_TRUE(comes_true([] { return day_over("moved"); }, 60s)) << day_status("moved");
+  const auto now = day_status("moved");
+  EXPECT_EQ(text(now, "phase"), "completed") << now;
+  EXPECT_EQ(text(now, "day"), id) << "the same day";
+  EXPECT_EQ(outcome("moved", "slow"), "met") << now;
+  for (const auto& step : now.at("steps").as_array())
+    if (text(step, "name") == "slow") {
+      EXPECT_EQ(step.at("runs").as_array().size(), 1U) << step;
+    }
+  must_kubectl(
+      {"-n", "faultline", "rollout", "status", "deployment/faultline-controller", "--timeout=60s"});
+}
+
+}  // namespace faultline::test

@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: Apache-2.0
+// `faultline gameday` against the test double of gamedays.h.
+#include "cli/commands/gameday.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "cli/gameday/files.h"
+#include "cli/gameday/follow.h"
+#include "tests/unit/cli/gamedays.h"
+
+namespace faultline::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+// Every run of blanks and line breaks as one blank.
+std::string on_one_line(const std::string& text) {
+  std::istringstream in(text);
+  std::string out;
+  for (std::string word; in >> word;) out += (out.empty() ? "" : " ") + word;
+  return out;
+}
+
+class GameDays : public testing::Test {
+ protected:
+  GameDays() {
+    folder_.file("slow.yaml", kExperiment);
+    folder_.file("mend.md", "# Mend\n1. look\n2. mend\n");
+    file_ = folder_.file("day.yaml", kGameDay);
+  }
+  int run(std::vector<std::string> words) {
+    words.insert(words.begin(), "gameday");
+    return shell_.run(words);
+  }
+  int run_file(std::vector<std::string> more = {}) {
+    std::vector<std::string> words{"run", file_, "--report", folder_.path() + "/out"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words);
+  }
+  Folder folder_;
+  Shell shell_;
+  std::string file_;
+};
+
+TEST_F(GameDays, ManifestIsADayWithoutFilesAndNoneWithSurprises) {
+  EXPECT_EQ(run({"manifest", file_}), 3);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("spec.steps[1].surprise: whoever may read this object"));
+  std::string open = kGameDay;
+  open.replace(open.find("    surprise: true\n"), std::string("    surprise: true\n").size(), "");
+  const std::string whole = folder_.file("open.yaml", open);
+  EXPECT_EQ(run({"manifest", whole}), 0) << shell_.err.str();
+  const auto day = api::parse_gameday(shell_.out.str(), "manifest");
+  ASSERT_TRUE(day) << day.error().message;
+  EXPECT_THAT(api::missing_files(*day), testing::IsEmpty());
+  EXPECT_EQ(day->spec.steps[2].parallel[0].task->runbook->text, "# Mend\n1. look\n2. mend\n");
+}
+
+TEST_F(GameDays, ValidateExplainAndRunKnowTheDocument) {
+  EXPECT_EQ(shell_.run({"validate", file_}), 0) << shell_.err.str();
+  EXPECT_EQ(shell_.out.str(), file_ + ": valid: pay, a game day of 5 steps, at least 43 s\n");
+  EXPECT_EQ(shell_.run({"validate", file_, "-o", "json"}), 0);
+  EXPECT_EQ(shell_.json().at("steps"), 5);
+  EXPECT_EQ(shell_.run({"run", file_}), 3);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("is a GameDay: 'faultline gameday run' runs it"));
+  EXPECT_EQ(shell_.run({"explain", file_}), 0);
+  const std::string text = shell_.out.str(), all = on_one_line(text);
+  EXPECT_THAT(text, HasSubstr("pay: a game day, \"Payments is slow\""));
+  EXPECT_THAT(all, HasSubstr("jane (facilitator): leads the day, knows the surprises"));
+  EXPECT_THAT(text, HasSubstr("hits      app=payments in shop: all of them"));
+  EXPECT_THAT(text, HasSubstr("- briefing  waits for a person: \"Everybody is here\""));
+  EXPECT_THAT(text, HasSubstr("- slow  experiment: networkLatency"));
+  EXPECT_THAT(all, HasSubstr("a miss holds the day; a surprise for all but the facilitator"));
+  EXPECT_THAT(text, HasSubstr("- both  at the same time:"));
+  EXPECT_THAT(text, HasSubstr("      - mend  task of the commander: \"Bring it back\""));
+  EXPECT_THAT(all, HasSubstr("only if slow is met"));
+  EXPECT_THAT(all, HasSubstr("'faultline gameday plan'"));
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
+}
+
+TEST_F(GameDays, AFileThatIsNotThereIsToldAtItsPlace) {
+  std::filesystem::remove(folder_.path() + "/mend.md");
+  EXPECT_EQ(shell_.run({"validate", file_}), 3);
+  EXPECT_EQ(shell_.err.str(), file_ +
+                                  ":19: spec.steps[2].parallel[0].task.runbook.file: mend.md: "
+                                  "No such file or directory\n");
+  const Folder other;
+  std::filesystem::create_symlink(other.file("secret", "x"), folder_.path() + "/mend.md");
+  EXPECT_EQ(shell_.run({"validate", file_}), 3);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("is a link that leads out of the folder"));
+}
+
+TEST_F(GameDays, ThePlanTellsWhatStandsInTheWay) {
+  api::StepPlan step{.step = "slow", .experiment = "pay-slow"};
+  step.plan = api::RunPlan{.matching = 1, .targets = {{"shop", "payments-0", "n", {}}}};
+  step.plan->alerts = {{.alert = "Slow", .possible = false, .reason = "it looks once an hour"}};
+  GameDayDouble controller({.plans = {step}});
+  controller.use(shell_, folder_);
+  EXPECT_EQ(run({"plan", file_}), 3);
+  EXPECT_THAT(shell_.out.str(), HasSubstr("shop/payments-0 on node-1; 1 in all"));
+  EXPECT_THAT(shell_.out.str(), HasSubstr("alert Slow: could NOT fire: it looks once an hour"));
+  EXPECT_THAT(shell_.err.str(), HasSubstr("slow: Slow cannot be noticed: it looks once an hour"));
+  EXPECT_THAT(controller.document(), HasSubstr("1. look")) << "what files say is sent";
+  EXPECT_EQ(run_file({"--yes"}), 3);
+  EXPECT_EQ(controller.created(), 0);
+  EXPECT_EQ(run_file({"--yes", "--anyway"}), 0) << shell_.err.str();
+  EXPECT_EQ(controller.created(), 1);
+}
+
+TEST_F(GameDays, AStepThatCouldNotBeginIsARefusal) {
+  GameDayDouble controller({.plans = {{.step = "slow", .problem = "no pod matches"}}});
+  controller.use(shell_, folder_);
+  EXPECT_EQ(run_file({"--yes", "--anyway"}), 5);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("slow: no pod matches"));
+  EXPECT_EQ(controller.created(), 0);
+}
+
+TEST_F(GameDays, RunMakesStartsFollowsAndReports) {
+  GameDayDouble controller({});
+  controller.use(shell_, folder_);
+  EXPECT_EQ(run_file(), 0) << shell_.err.str();
+  const std::string out = shell_.out.str();
+  EXPECT_THAT(out, HasSubstr("facilitator  asks for the day"));
+  EXPECT_THAT(out, HasSubstr("check of agents: good"));
+  EXPECT_THAT(out, HasSubstr("briefing begins"));
+  EXPECT_THAT(out, HasSubstr("waits for  a person: everybody is here"));
+  EXPECT_THAT(out, HasSubstr("briefing is over: met"));
+  EXPECT_THAT(out, HasSubstr("\n  completed\n"));
+  EXPECT_THAT(out, HasSubstr(folder_.path() + "/out/report.html"));
+  EXPECT_EQ(folder_.read("out/report.md"), "md of pay-1");
+  EXPECT_THAT(folder_.read("out/report.json"), HasSubstr("What it showed."));
+  EXPECT_THAT(out, HasSubstr("\n  Payments is slow (pay-1)\n  What it showed.\n"));
+  ASSERT_EQ(controller.words().size(), 1U);
+  EXPECT_EQ(controller.words()[0].kind, api::EntryKind::started);
+}
+
+TEST_F(GameDays, TheOutcomeIsTheExitCode) {
+  for (const auto& [outcome, end, code] :
+       std::vector<std::tuple<api::StepOutcome, api::DayState, int>>{
+           {api::StepOutcome::skipped, api::DayState::completed, 0},
+           {api::StepOutcome::missed, api::DayState::completed, 2},
+           {api::StepOutcome::partial, api::DayState::completed, 2},
+           {api::StepOutcome::failed, api::DayState::completed, 5},
+           {api::StepOutcome::met, api::DayState::aborted, 4},
+           {api::StepOutcome::met, api::DayState::failed, 5}}) {
+    GameDayDouble controller({.outcome = outcome, .end = end});
+    controller.use(shell_, folder_);
+    EXPECT_EQ(run_file({"--unattended", "-o", "json"}), code) << shell_.err.str();
+    EXPECT_EQ(shell_.json().at("exitCode"), code);
+    EXPECT_EQ(shell_.json().at("report").at("day"), "pay-1");
+    EXPECT_THAT(controller.asked(), testing::Contains(HasSubstr("unattended=true")));
+  }
+}
+
+TEST_F(GameDays, OnATerminalItAsksAfterTheChecks) {
+  GameDayDouble controller({});
+  controller.use(shell_, folder_);
+  shell_.console.in_is_terminal = shell_.console.out_is_terminal = true;
+  shell_.in.str("n\n");
+  EXPECT_EQ(run_file(), 4);
+  const std::string out = shell_.out.str();
+  EXPECT_LT(out.find("check of agents: good"), out.find("Start? [y/N]")) << out;
+  ASSERT_EQ(controller.words().size(), 1U);
+  EXPECT_EQ(controller.words()[0].kind, api::EntryKind::aborted);
+  EXPECT_THAT(out, HasSubstr("\033[")) << "drawn in place";
+}
+
+TEST_F(GameDays, ChecksThatAreNotGoodEndTheDay) {
+  GameDayDouble controller({.checks_good = false});
+  controller.use(shell_, folder_);
+  EXPECT_EQ(run_file({"--yes"}), 5);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("not good: agents; --anyway starts all the same"));
+  ASSERT_EQ(controller.words().size(), 1U);
+  EXPECT_EQ(controller.words()[0].kind, api::EntryKind::aborted);
+}
+
+TEST_F(GameDays, CtrlCAbortsTheDay) {
+  GameDayDouble controller({.step = std::chrono::seconds(20)});
+  controller.use(shell_, folder_);
+  std::thread person([&] {
+    while (controller.created() == 0) std::this_thread::sleep_for(milliseconds(5));
+    std::this_thread::sleep_for(milliseconds(100));
+    kill(getpid(), SIGINT);
+  });
+  EXPECT_EQ(run_file({"--yes"}), 4);
+  person.join();
+  ASSERT_EQ(controller.words().size(), 1U);
+  EXPECT_EQ(controller.words()[0].kind, api::EntryKind::aborted);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("aborting pay-1; once more to leave at once"));
+}
+
+TEST_F(GameDays, WatchShowsWhatBecomesVisibleLater) {
+  GameDayDouble controller({.step = milliseconds(100), .surprise = true});
+  controller.use(shell_, folder_);
+  EXPECT_EQ(run_file({"--yes"}), 0) << shell_.err.str();
+  EXPECT_THAT(shell_.out.str(), HasSubstr("the hidden one"));
+  EXPECT_EQ(run({"watch", "pay"}), 0);
+  EXPECT_THAT(shell_.out.str(), HasSubstr("the hidden one"));
+  EXPECT_EQ(run({"watch", "pay", "-o", "json"}), 0);
+  std::istringstream lines(shell_.out.str());
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count)
+    EXPECT_TRUE(api::from_json_text<api::DayEntry>(line)) << line;
+  EXPECT_EQ(count, 7);
+}
+
+TEST_F(GameDays, WatchLeavesTheDayAloneOnCtrlC) {
+  GameDayDouble controller({});
+  controller.use(shell_, folder_);
+  controller.begin_day();
+  std::thread person([] {
+    std::this_thread::sleep_for(milliseconds(200));
+    kill(getpid(), SIGINT);
+  });
+  EXPECT_EQ(run({"watch", "pay"}), 0);
+  person.join();
+  EXPECT_TRUE(controller.words().empty());
+  EXPECT_THAT(shell_.err.str(),
+              HasSubstr("pay-1 goes on; 'faultline gameday abort pay-1' ends it"));
+}
+
+struct Said {
+  std::vector<std::string> words;
+  api::EntryKind kind;
+  std::function<void(const api::DayWord&)> check;
+};
+
+TEST_F(GameDays, EveryWordIsSaidAsItIsMeant) {
+  GameDayDouble controller({});
+  controller.use(shell_, folder_);
+  controller.begin_day();
+  const std::vector<Said> all{
+      {{"start", "pay"}, api::EntryKind::started, [](const auto&) {}},
+      {{"next", "pay"},
+       api::EntryKind::answered,
+       [](const auto& w) {
+         EXPECT_EQ(w.step, "") << "the controller knows which";
+         EXPECT_FALSE(w.outcome);
+       }},
+      {{"done", "pay", "mend", "it", "took long", "--outcome", "partial"},
+       api::EntryKind::answered,
+       [](const auto& w) {
+         EXPECT_EQ(w.step, "mend");
+         EXPECT_EQ(w.text, "it took long");
+         EXPECT_EQ(w.outcome, api::StepOutcome::partial);
+       }},
+      {{"hold", "pay"}, api::EntryKind::held, [](const auto& w) { EXPECT_FALSE(w.good); }},
+      {{"hold", "pay", "--keep"}, api::EntryKind::held, [](const auto& w) { EXPECT_TRUE(w.good); }},
+      {{"resume", "pay"}, api::EntryKind::resumed, [](const auto&) {}},
+      {{"skip", "pay", "grid"},
+       api::EntryKind::skipped,
+       [](const auto& w) { EXPECT_EQ(w.step, "grid"); }},
+      {{"abort", "pay-1", "customers", "see it"},
+       api::EntryKind::aborted,
+       [](const auto& w) { EXPECT_EQ(w.text, "customers see it"); }},
+      {{"note", "pay", "a", "b", "--as", "jane", "--at", "2020-11-01T10:15:02Z"},
+       api::EntryKind::note,
+       [](const auto& w) {
+         EXPECT_EQ(w.text, "a b");
+         EXPECT_EQ(w.as, "jane");
+         EXPECT_EQ(w.at.format(), "2020-11-01T10:15:02.000000Z");
+       }},
+      {{"tick", "pay", "mend", "2", "--failed"},
+       api::EntryKind::tick,
+       [](const auto& w) {
+         EXPECT_EQ(w.step, "mend");
+         EXPECT_EQ(w.item, 2);
+         EXPECT_FALSE(w.good);
+       }},
+      {{"missing", "pay", "mend", "how"},
+       api::EntryKind::missing,
+       [](const auto& w) {
+         EXPECT_EQ(w.step, "mend");
+         EXPECT_EQ(w.text, "how");
+       }},
+      {{"ack", "pay", "Slow"},
+       api::EntryKind::acknowledged,
+       [](const auto& w) { EXPECT_EQ(w.word, "Slow"); }},
+      {{"ack", "pay"}, api::EntryKind::acknowledged, [](const auto&) {}},
+      {{"mitigated", "pay", "rolled", "back"},
+       api::EntryKind::mitigated,
+       [](const auto& w) { EXPECT_EQ(w.text, "rolled back"); }},
+      {{"found", "pay", "loss", "--step", "slow"},
+       api::EntryKind::found,
+       [](const auto& w) {
+         EXPECT_EQ(w.text, "loss");
+         EXPECT_EQ(w.step, "slow");
+       }},
+      {{"action", "pay", "mend it", "--owner", "shop", "--due", "2026-12-31", "--retest", "slow"},
+       api::EntryKind::action,
+       [](const auto& w) {
+         ASSERT_TRUE(w.action);
+         EXPECT_EQ(w.action->text, "mend it");
+         EXPECT_EQ(w.action->owner, "shop");
+         EXPECT_EQ(w.action->due, "2026-12-31");
+         EXPECT_EQ(w.action->retest, "slow");
+       }}};
+  std::set<std::string> keys;
+  for (const Said& one : all) {
+    EXPECT_EQ(run(one.words), 0) << one.words[0] << ": " << shell_.err.str();
+    const api::DayWord word = controller.words().back();
+    EXPECT_EQ(word.kind, one.kind) << one.words[0];
+    EXPECT_TRUE(keys.insert(word.key).second);
+    one.check(word);
+    controller.change([](api::GameDayView& view) { view.state = api::DayState::running; });
+  }
+  EXPECT_EQ(controller.words().size(), all.size());
+  shell_.env["FAULTLINE_AS"] = "joe";
+  EXPECT_EQ(run({"note", "pay", "x", "-o", "json"}), 0);
+  EXPECT_EQ(shell_.json().at("entry").at("who"), "joe");
+  EXPECT_EQ(shell_.json().at("day"), "pay-1");
+}
+
+TEST_F(GameDays, WhatIsWrongIsToldBeforeAnybodyIsAsked) {
+  shell_.env["FAULTLINE_CONTROLLER"] = "http://127.0.0.1:1";
+  const auto refused = [&](const std::vector<std::string>& words) {
+    EXPECT_EQ(run(words), 3) << words[0];
+    return shell_.err.str();
+  };
+  EXPECT_THAT(refused({"tick", "pay", "mend", "two"}), HasSubstr("expected the number of a step"));
+  EXPECT_THAT(refused({"tick", "pay", "mend", "0"}), HasSubstr("got '0'"));
+  EXPECT_THAT(refused({"tick", "pay", "mend", "201"}), HasSubstr("item"));
+  EXPECT_THAT(refused({"done", "pay", "mend", "--outcome", "mett"}),
+              HasSubstr("did you mean met?"));
+  EXPECT_THAT(refused({"note", "pay", "x", "--at", "soon"}), HasSubstr("--at: expected a time"));
+  EXPECT_THAT(refused({"note", "pay", "x", "--at", "2100-01-01T00:00:00Z"}),
+              HasSubstr("is still to come"));
+  EXPECT_THAT(refused({"note", "pay", "x", "--key", "a b"}), HasSubstr("8 to 64 letters"));
+  EXPECT_THAT(refused({"note", "pay", std::string(5000, 'x')}), HasSubstr("at most 4096"));
+  EXPECT_THAT(refused({"note", "pay", "x", "--wait", "long"}), HasSubstr("--wait"));
+  EXPECT_THAT(refused({"action", "pay", "x", "--due", "soon"}), HasSubstr("a date like"));
+}
+
+TEST_F(GameDays, NextAnswersWhatWaits) {
+  GameDayDouble controller({});
+  controller.use(shell_, folder_);
+  EXPECT_EQ(run({"next", "pay"}), 5);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("the game day waits for nobody now"));
+  controller.begin_day();
+  EXPECT_EQ(run({"next", "pay"}), 0);
+  EXPECT_THAT(shell_.out.str(), HasSubstr("answers briefing"));
+  EXPECT_EQ(run({"next", "pay", "mend"}), 0);
+  EXPECT_THAT(shell_.out.str(), HasSubstr("answers mend"));
+  EXPECT_EQ(run({"next", "none"}), 3);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("there is no game day none"));
+}
+
+TEST_F(GameDays, AWordIsNeitherLostNorDoubled) {
+  for (const bool taken : {false, true}) {
+    GameDayDouble controller({.busy = 2, .takes_busy = taken});
+    controller.use(shell_, folder_);
+    controller.begin_day();
+    EXPECT_EQ(run({"note", "pay", "x"}), 0) << shell_.err.str();
+    EXPECT_EQ(controller.words().size(), 1U) << taken;
+    EXPECT_THAT(shell_.err.str(), HasSubstr("the controller is away"));
+    EXPECT_THAT(shell_.err.str(), HasSubstr("in touch again"));
+  }
+}
+
+TEST_F(GameDays, WhoIsToldToWaitIsNotToldThatNobodyIsThere) {
+  GameDayDouble controller({.too_many = 2});
+  controller.use(shell_, folder_);
+  controller.begin_day();
+  EXPECT_EQ(run({"note", "pay", "x"}), 0) << shell_.err.str();
+  EXPECT_THAT(shell_.err.str(), HasSubstr("the controller asks to wait (too many entries"));
+  EXPECT_THAT(shell_.err.str(), Not(HasSubstr("away")));
+}
+
+TEST_F(GameDays, ADayWhoseAnswerWasLostIsMadeOnceAndFollowed) {
+  GameDayDouble controller({.lost = 2});
+  controller.use(shell_, folder_);
+  EXPECT_EQ(run_file(), 0) << shell_.err.str();
+  EXPECT_EQ(controller.created(), 1);
+  EXPECT_THAT(shell_.out.str(), HasSubstr("pay-1"));
+}
+
+TEST_F(GameDays, WhatIsWrongWithARunbookIsToldOfItsFile) {
+  std::ofstream(folder_.path() + "/mend.md") << "1. \xff\xfe";
+  EXPECT_EQ(shell_.run({"validate", file_}), 3);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("mend.md: is no text in UTF-8"));
+  std::ofstream(folder_.path() + "/mend.md") << std::string(2 << 20, 'x');
+  EXPECT_EQ(shell_.run({"validate", file_}), 3);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("mend.md: is too long"));
+}
+
+TEST_F(GameDays, AWordSurvivesARestartOfTheController) {
+  auto controller = std::make_unique<GameDayDouble>(GameDayDouble::Script{});
+  controller->use(shell_, folder_);
+  const std::uint16_t port = controller->port();
+  controller.reset();
+  std::unique_ptr<GameDayDouble> next;
+  std::thread restart([&] {
+    std::this_thread::sleep_for(milliseconds(2500));
+    next = std::make_unique<GameDayDouble>(GameDayDouble::Script{}, port);
+  });
+  const UtcTime before = SystemClock().utc();
+  EXPECT_EQ(run({"note", "pay", "x"}), 0) << shell_.err.str();
+  restart.join();
+  ASSERT_EQ(next->words().size(), 1U);
+  EXPECT_LT(next->words()[0].at.value - before, milliseconds(500))
+      << "its own time, not the late one";
+}
+
+TEST_F(GameDays, WhoGivesUpIsToldHowToSayItAgain) {
+  GameDayDouble controller({.busy = 1000});
+  controller.use(shell_, folder_);
+  controller.begin_day();
+  EXPECT_EQ(run({"note", "pay", "x", "--wait", "300ms"}), 5);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("whether it was taken is not known: the same command "
+                                          "with --key "));
+}
+
+TEST_F(GameDays, ListShowAndReport) {
+  GameDayDouble controller({});
+  controller.use(shell_, folder_);
+  controller.begin_day();
+  EXPECT_EQ(run({"list"}), 0);
+  EXPECT_THAT(shell_.out.str(), HasSubstr("pay-1"));
+  EXPECT_EQ(run({"list", "-o", "json"}), 0);
+  EXPECT_EQ(shell_.json().at("gamedays").as_array().size(), 1U);
+  EXPECT_EQ(run({"show", "pay", "--as", "jane doe"}), 0);
+  EXPECT_THAT(shell_.out.str(), HasSubstr("[>] briefing"));
+  EXPECT_THAT(shell_.out.str(), HasSubstr("[ ] 1. look"));
+  EXPECT_THAT(controller.asked(), testing::Contains(HasSubstr("/api/v1/gamedays")));
+  EXPECT_EQ(run({"report", "pay"}), 0);
+  EXPECT_EQ(shell_.out.str(), "md of pay-1\n");
+  EXPECT_EQ(run({"report", "pay", "-o", "json"}), 0);
+  EXPECT_EQ(shell_.json().at("day"), "pay-1");
+  EXPECT_EQ(run({"report", "pay", "--format", "html", "-o", "json"}), 3);
+  EXPECT_EQ(run({"report", "pay", "--names", "-d", folder_.path() + "/r"}), 0);
+  EXPECT_EQ(folder_.read("r/report.html"), "html of pay-1");
+  EXPECT_THAT(controller.asked(), testing::Contains(HasSubstr("names=true")));
+  EXPECT_EQ(run({"report", "pay", "--format", "incident", "-d", folder_.path() + "/i"}), 0);
+  EXPECT_EQ(folder_.read("i/metrics/pods.prom"), "y");
+  EXPECT_EQ(run({"report", "none"}), 3);
+}
+
+TEST_F(GameDays, AnIncidentStaysInItsFolder) {
+  for (const char* name : {"../x", "/tmp/x", "a/../../x", "a//b", ".bashrc", "a/.ssh/b", "", "-rf",
+                           "a\nb", "a\\b", "a/"}) {
+    EXPECT_FALSE(is_path_below(name)) << name;
+    GameDayDouble controller({.incident = {{"good.txt", "x"}, {name, "y"}}});
+    controller.use(shell_, folder_);
+    EXPECT_EQ(run({"report", "pay", "--format", "incident", "-d", folder_.path() + "/bad"}), 5);
+    EXPECT_FALSE(std::filesystem::exists(folder_.path() + "/bad/good.txt"));
+  }
+}
+
+TEST(TimeOf, AClockTimeIsTheLastOne) {
+  const UtcTime now = api::Timestamp::parse("2026-11-29T10:00:00Z")->value;
+  EXPECT_EQ(time_of("09:59", now)->format(), "2026-11-29T09:59:00.000000Z");
+  EXPECT_EQ(time_of("10:15:30", now)->format(), "2026-11-28T10:15:30.000000Z");
+  EXPECT_EQ(time_of("2026-11-29T11:00:00+02:00", now)->format(), "2026-11-29T09:00:00.000000Z");
+  EXPECT_FALSE(time_of("10:1", now));
+  EXPECT_FALSE(time_of("25:00", now));
+  EXPECT_FALSE(time_of("", now));
+}
+
+// Whatever the controller says, no verb steers the terminal.
+TEST_F(GameDays, EveryVerbIsTame) {
+  using testing_words::expect_tame;
+  using testing_words::kHostileBytes;
+  GameDayDouble controller({.hostile = true});
+  controller.use(shell_, folder_);
+  const std::vector<std::vector<std::string>> verbs{
+      {"run", file_, "--yes", "--report", folder_.path() + "/out"},
+      {"plan", file_},
+      {"list"},
+      {"show", "pay"},
+      {"watch", "pay"},
+      {"note", "pay", "x"},
+      {"tick", "pay", "mend", "1"},
+      {"action", "pay", "x"},
+      {"report", "pay"},
+      {"note", "pay", kHostileBytes},
+      {"note", kHostileBytes, "x", "--wait", "0s"},
+      {"next", "pay"}};
+  for (std::vector<std::string> words : verbs)
+    for (const bool json : {false, true}) {
+      if (json) words.insert(words.end(), {"--output", "json"});
+      const int code = run(words);
+      const std::string out = shell_.out.str() + shell_.err.str();
+      EXPECT_FALSE(out.empty()) << words[0] << " " << code;
+      expect_tame(out, words[0]);
+    }
+}
+
+}  // namespace
+}  // namespace faultline::cli

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// The journal of game days against a fake API server that keeps objects (fake_cluster.h).
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "api/codec.h"
+#include "controller/gameday/day.h"
+#include "controller/kubernetes/day_log_store.h"
+#include "fake_cluster.h"
+#include "tests/unit/kube/loop.h"
+
+namespace faultline::controller {
+namespace {
+
+using api::DayEntry;
+using api::EntryKind;
+using kube::run;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class DayLogTest : public testing::Test {
+ protected:
+  std::unique_ptr<DayLogStore> store(const std::string& writer) {
+    DayLogOptions options{.ns = "faultline", .writer = writer, .most_over = 2};
+    options.try_again = std::chrono::milliseconds(5);
+    options.displaced = [this](const std::string& who) { displaced_.push_back(who); };
+    return std::make_unique<DayLogStore>(io_.get_executor(), cluster_.config(), clock_, options);
+  }
+  static api::GameDayRecord day(const std::string& id) {
+    api::GameDay document;
+    document.apiVersion = "faultline.dev/v1alpha1";
+    document.kind = api::kGameDayKind;
+    document.metadata.name = "pay";
+    document.spec.title = "Payments is slow";
+    api::Step step;
+    step.name = "wait";
+    step.pause = {std::chrono::seconds(1)};
+    document.spec.steps.push_back(step);
+    return gameday::Day::create(std::move(document), id, "jane", false, SystemClock().utc());
+  }
+  static DayEntry entry(std::uint64_t number, const std::string& text,
+                        EntryKind kind = EntryKind::note) {
+    DayEntry made{.number = number, .kind = kind, .text = text};
+    made.at = made.recordedAt = {SystemClock().utc()};
+    if (kind == EntryKind::over) made.word = "completed";
+    return made;
+  }
+  Result<std::vector<api::GameDayRecord>> taken_over(DayLogStore& by) {
+    std::vector<api::GameDayRecord> all;
+    const auto taken =
+        run(io_, by.take_over([&](api::GameDayRecord record) -> boost::asio::awaitable<Result<>> {
+          all.push_back(std::move(record));
+          co_return Result<>{};
+        }));
+    if (!taken) return fail(taken.error());
+    return all;
+  }
+  std::vector<std::string> names() const {
+    std::vector<std::string> all;
+    for (const auto& object : cluster_.all("runlogs"))
+      all.emplace_back(object.at("metadata").at("name").as_string());
+    return all;
+  }
+
+  SystemClock clock_;
+  test::FakeCluster cluster_;
+  boost::asio::io_context io_{1};
+  std::vector<std::string> displaced_;
+};
+
+TEST_F(DayLogTest, AnotherControllerGoesOnWithTheSameTimeline) {
+  const auto first = store("one");
+  ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(2, "a"), entry(3, "b")})));
+  const auto second = store("two");
+  const auto days = taken_over(*second);
+  ASSERT_TRUE(days) << days.error().message;
+  ASSERT_EQ(days->size(), 1U);
+  EXPECT_EQ(days->front().day, "pay-1");
+  EXPECT_EQ(days->front().document.spec.title, "Payments is slow");
+  ASSERT_EQ(days->front().entries.size(), 3U);
+  EXPECT_EQ(days->front().entries[2].text, "b");
+  ASSERT_TRUE(run(io_, second->append("pay-1", {entry(4, "c")})));
+  const auto third = store("three");
+  EXPECT_EQ(taken_over(*third)->front().entries.size(), 4U);
+}
+
+TEST_F(DayLogTest, WhoWasReplacedWritesNothingMore) {
+  const auto first = store("one");
+  ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
+  const auto second = store("two");
+  ASSERT_TRUE(taken_over(*second));
+  const auto late = run(io_, first->append("pay-1", {entry(2, "late")}));
+  ASSERT_FALSE(late);
+  EXPECT_EQ(displaced_.size(), 1U);
+  ASSERT_TRUE(run(io_, second->append("pay-1", {entry(2, "mine")})));
+  const auto days = taken_over(*store("three"));
+  ASSERT_EQ(days->front().entries.size(), 2U);
+  EXPECT_EQ(days->front().entries[1].text, "mine");
+}
+
+TEST_F(DayLogTest, ADayIsMadeOnce) {
+  const auto first = store("one"), second = store("two");
+  const auto record = day("pay-1");
+  ASSERT_TRUE(run(io_, first->create(record)));
+  EXPECT_TRUE(run(io_, first->create(record))) << "the same again, of an answer that was lost";
+  const auto again = run(io_, second->create(record));
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Errc::kConflict);
+}
+
+TEST_F(DayLogTest, WhatIsOverIsPutTogetherAndLateWordsAreKept) {
+  const auto first = store("one");
+  ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
+  for (std::uint64_t i = 2; i < 12; ++i)
+    ASSERT_TRUE(run(io_, first->append("pay-1", {entry(i, "word " + std::to_string(i))})));
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(12, "", EntryKind::over)})));
+  EXPECT_EQ(names().size(), 2U) << testing::PrintToString(names());
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(13, "told late")})));
+  const auto second = store("two");
+  const auto days = taken_over(*second);
+  ASSERT_EQ(days->size(), 1U);
+  ASSERT_EQ(days->front().entries.size(), 13U);
+  EXPECT_EQ(days->front().entries.back().text, "told late");
+  ASSERT_TRUE(run(io_, second->append("pay-1", {entry(14, "later still")})));
+  EXPECT_EQ(taken_over(*store("three"))->front().entries.size(), 14U);
+}
+
+TEST_F(DayLogTest, AnEntryThatArrivedBehindWhatWasPutTogetherCounts) {
+  const auto first = store("one");
+  ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(2, "", EntryKind::over)})));
+  // As if the controller had died between the entry and putting it together.
+  RunLogObject object{.run = "pay-1", .number = 3, .writer = "one"};
+  object.day = true;
+  object.data = pack_text("{\"entries\":[" + api::to_json_text(entry(3, "late")) + "]}");
+  cluster_.put("runlogs", object.object("faultline"));
+  const auto days = taken_over(*store("two"));
+  ASSERT_EQ(days->front().entries.size(), 3U);
+  EXPECT_EQ(days->front().entries.back().text, "late");
+  EXPECT_EQ(taken_over(*store("three"))->front().entries.size(), 3U);
+}
+
+TEST_F(DayLogTest, TheOldestThatAreOverAreDeleted) {
+  const auto first = store("one");
+  for (const char* id : {"pay-1", "pay-2", "pay-3"}) {
+    ASSERT_TRUE(run(io_, first->create(day(id))));
+    ASSERT_TRUE(run(io_, first->append(id, {entry(2, "", EntryKind::over)})));
+  }
+  const auto days = taken_over(*store("two"));
+  ASSERT_EQ(days->size(), 2U);
+  EXPECT_EQ(days->front().day, "pay-2");
+}
+
+TEST_F(DayLogTest, WhatHasNoBeginningOrCannotBeReadDoesNotCount) {
+  RunLogObject object{.run = "pay-9", .number = 4, .writer = "one"};
+  object.day = true;
+  object.data = pack_text("{\"entries\":[]}");
+  cluster_.put("runlogs", object.object("faultline"));
+  const auto first = store("one");
+  ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
+  object = {.run = "pay-1", .number = 2, .writer = "one"};
+  object.day = true;
+  object.data = "12:garbage";
+  cluster_.put("runlogs", object.object("faultline"));
+  const auto days = taken_over(*store("two"));
+  ASSERT_TRUE(days) << days.error().message;
+  ASSERT_EQ(days->size(), 1U);
+  EXPECT_EQ(days->front().entries.size(), 1U);
+  for (const std::string& name : names()) EXPECT_EQ(name.find("pay-9"), name.npos) << name;
+}
+
+TEST_F(DayLogTest, LogsOfRunsAndOfDaysDoNotMeet) {
+  RunLogObject of_run{.run = "pay-1", .number = 1, .writer = "one"}, of_day = of_run;
+  of_day.day = true;
+  EXPECT_NE(of_run.name(), of_day.name());
+  const auto read = [](const RunLogObject& object) {
+    const auto text = boost::json::serialize(object.object("faultline"));
+    return RunLogObject::of(boost::json::parse(text).as_object());
+  };
+  ASSERT_TRUE(read(of_day));
+  EXPECT_TRUE(read(of_day)->day);
+  EXPECT_FALSE(read(of_run)->day);
+}
+
+}  // namespace
+}  // namespace faultline::controller

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Game days whose timeline is in the cluster: another controller, with an empty store of its own,
+// goes on with them. The API server is a fake one that keeps objects (fake_cluster.h); controllers
+// and journals are the real ones, the agent is a double.
+#include <gmock/gmock.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include "api/gameday_record.h"
+#include "controller/kubernetes/day_control.h"
+#include "controller/kubernetes/day_log_store.h"
+#include "controller/kubernetes/run_log_store.h"
+#include "fake_cluster.h"
+#include "house.h"
+
+namespace faultline::controller::test {
+namespace {
+
+using api::DayState;
+using api::EntryKind;
+
+class GameDayFailover : public testing::Test {
+ protected:
+  // The next controller: nothing but the cluster tells it what there was.
+  void open() {
+    HouseOptions options{.store_path = dir_.file("store-" + std::to_string(++houses_) + ".db"),
+                         .port = port_};
+    options.journal = [this](boost::asio::any_io_executor executor, const Clock& clock,
+                             Service& service) {
+      const std::string writer = "controller-" + std::to_string(houses_);
+      service.journal(
+          std::make_unique<RunLogStore>(executor, cluster_.config(), clock,
+                                        RunLogOptions{.ns = "faultline", .writer = writer}),
+          std::make_unique<DayLogStore>(executor, cluster_.config(), clock,
+                                        DayLogOptions{.ns = "faultline", .writer = writer}));
+    };
+    house_ = std::make_unique<House>(options);
+    port_ = house_->port();
+    if (!agent_) agent_ = std::make_unique<AgentDouble>(house_->client("agent-token"), "n1");
+  }
+  api::GameDayView look(const std::string& day) {
+    const auto answer = house_->call("GET", "/api/v1/gamedays/" + day);
+    auto view = api::from_json_text<api::GameDayView>(answer.body);
+    if (view) return std::move(*view);
+    ADD_FAILURE() << answer.status << " " << answer.body;
+    return {};
+  }
+  bool until(const std::string& day, DayState state) {
+    for (int i = 0; i < 2000; ++i) {
+      if (look(day).state == state) return true;
+      std::this_thread::sleep_for(milliseconds(10));
+    }
+    return false;
+  }
+  std::string create(const std::string& steps) {
+    const std::string text =
+        "apiVersion: faultline.dev/v1alpha1\nkind: GameDay\nmetadata: {name: pay}\nspec:\n"
+        "  title: Payments is slow\n  steps:\n" +
+        steps;
+    for (int i = 0; i < 500; ++i) {
+      const auto plan = house_->call("POST", "/api/v1/gamedays?dryRun=true", text);
+      if (plan.status == 200 && plan.body.find("\"problem\":\"\"") != plan.body.npos) break;
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+    const auto made = house_->call("POST", "/api/v1/gamedays?unattended=true", text);
+    EXPECT_EQ(made.status, 201) << made.body;
+    const auto view = api::from_json_text<api::GameDayView>(made.body);
+    return view ? view->day : "";
+  }
+
+  TempDir dir_;
+  FakeCluster cluster_;
+  int houses_ = 0;
+  std::uint16_t port_ = 0;
+  std::unique_ptr<House> house_;
+  std::unique_ptr<AgentDouble> agent_;
+};
+
+constexpr const char* kSlow =
+    "{spec: {target: {selector: {namespaces: [shop], labelSelectors: {app: payments}}}, faults: "
+    "[{networkLatency: {latency: 50ms}}], phases: {baseline: 100ms, fault: 500ms, recovery: "
+    "100ms}}}";
+
+TEST_F(GameDayFailover, KilledAgainAndAgainAnotherGoesOnAndBeginsNothingTwice) {
+  open();
+  const std::string day =
+      create(std::string("  - {name: one, experiment: ") + kSlow +
+             "}\n  - {name: wait, pause: 300ms}\n  - {name: two, experiment: " + kSlow +
+             "}\n  - {name: last, note: Bye}\n");
+  // At once, and in the middle of each of its runs.
+  std::this_thread::sleep_for(milliseconds(5));
+  house_->kill();
+  open();
+  for (const std::size_t step : {0, 2}) {
+    for (int i = 0; i < 2000 && look(day).steps.at(step).runs.empty(); ++i)
+      std::this_thread::sleep_for(milliseconds(5));
+    std::this_thread::sleep_for(milliseconds(150));
+    house_->kill();
+    open();
+  }
+  ASSERT_TRUE(until(day, DayState::completed)) << look(day).stateReason << look(day).next;
+  const auto over = look(day);
+  std::map<std::string, int> begun;
+  for (std::size_t i = 0; i < over.entries.size(); ++i) {
+    EXPECT_EQ(over.entries[i].number, i + 1);
+    if (over.entries[i].kind == EntryKind::step_begun ||
+        over.entries[i].kind == EntryKind::run_begun)
+      ++begun[over.entries[i].step + "/" + over.entries[i].run];
+  }
+  for (const auto& [what, times] : begun) EXPECT_EQ(times, 1) << what;
+  EXPECT_EQ(house_->get("/api/v1/experiments").as_array().size(), 2U);
+  // What is over is there for the next one, too, with what is said late.
+  const auto late = house_->call("POST", "/api/v1/gamedays/pay/entries",
+                                 R"({"kind": "note", "key": "0123456789", "text": "told late"})");
+  EXPECT_EQ(late.status, 201) << late.body;
+  house_->kill();
+  open();
+  const auto again = look(day);
+  EXPECT_EQ(again.state, DayState::completed);
+  ASSERT_EQ(again.entries.size(), over.entries.size() + 1);
+  EXPECT_EQ(again.entries.back().text, "told late");
+  const auto said = house_->call("POST", "/api/v1/gamedays/pay/entries",
+                                 R"({"kind": "note", "key": "0123456789", "text": "told late"})");
+  EXPECT_EQ(said.status, 201) << said.body;
+  EXPECT_EQ(look(day).entries.size(), again.entries.size()) << "the same word is one entry";
+  EXPECT_EQ(house_->call("GET", "/api/v1/gamedays/pay/report").status, 200);
+}
+
+TEST_F(GameDayFailover, ADayOfAnObjectIsMadeOnceAndEndsWithIt) {
+  open();
+  const auto ask = [&](boost::asio::awaitable<Result<>> work) {
+    return boost::asio::co_spawn(house_->loop(), std::move(work), boost::asio::use_future).get();
+  };
+  const auto document = [] {
+    auto day = api::parse_gameday(
+        "apiVersion: faultline.dev/v1alpha1\nkind: GameDay\nmetadata: {name: pay, namespace: shop, "
+        "annotations: {faultline.dev/gameday-uid: u1}}\n"
+        "spec: {title: T, preChecks: [], steps: [{name: sure, waitFor: {person: Well?}}]}\n",
+        "f");
+    EXPECT_TRUE(day) << day.error().message;
+    return std::move(*day);
+  };
+  http::Identity jane;
+  jane.role = "person";
+  jane.user = "jane";
+  DayControl& first = house_->service().days();
+  ASSERT_TRUE(ask(first.make_day("pay-u1", document(), jane, false)));
+  EXPECT_TRUE(first.outlives_controller());
+  house_->kill();
+  open();
+  DayControl& second = house_->service().days();
+  const auto again = ask(second.make_day("pay-u1", document(), jane, false));
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Errc::kConflict) << again.error().message;
+  const auto end = [&]() -> boost::asio::awaitable<Result<>> {
+    EXPECT_EQ(second.days_of_objects(), (std::map<std::string, std::string>{{"u1", "pay-u1"}}));
+    second.end_day("pay-u1", "the GameDay shop/pay was deleted");
+    co_return Result<>{};
+  };
+  ASSERT_TRUE(ask(end()));
+  ASSERT_TRUE(until("pay-u1", DayState::aborted));
+  EXPECT_EQ(look("pay-u1").stateReason, "the GameDay shop/pay was deleted");
+}
+
+}  // namespace
+}  // namespace faultline::controller::test
