@@ -49,7 +49,9 @@ constexpr const char* kGrid =
 TEST_F(Sweeps, AKilledCommandGoesOnWithTheRunThatItLeft) {
   const std::string file = document(kGrid);
   Program first = sweep(file);
-  ASSERT_TRUE(comes_true([&] { return cells_begun() == 2 || first.ended(); }, 40s)) << first.err();
+  // Before the second cell it may rest for 30 s: where the machine is busy, effects are not back in
+  // their band at once.
+  ASSERT_TRUE(comes_true([&] { return cells_begun() == 2 || first.ended(); }, 60s)) << first.err();
   ASSERT_TRUE(comes_true([&] { return delayed(100) || first.ended(); }, 20s)) << first.err();
   Program second = sweep(file);
   EXPECT_EQ(second.wait(), 5) << "one command at a time";
@@ -58,7 +60,7 @@ TEST_F(Sweeps, AKilledCommandGoesOnWithTheRunThatItLeft) {
   first.wait();
   Program again = sweep(file);
   // 2: on a machine that is busy a delay of 10 ms may be partial.
-  EXPECT_THAT(again.wait(std::chrono::seconds(90)), testing::AnyOf(1, 2)) << again.err();
+  EXPECT_THAT(again.wait(std::chrono::seconds(150)), testing::AnyOf(1, 2)) << again.err();
   EXPECT_THAT(again.err(), HasSubstr("pay-there-2 was begun before this command"));
   EXPECT_THAT(again.err(), HasSubstr("its report is taken"));
   const boost::json::value answer = boost::json::parse(again.out());
