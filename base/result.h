@@ -27,7 +27,7 @@ struct Error {
   Errc code = Errc::kInternal;
   std::string message;  // one line for a person, no full stop
   int sys_errno = 0;    // positive errno where the kernel gave one, else 0
-  int http_status = 0;  // of the answer, >= 300, where a peer gave one, else 0
+  int http_status = 0;  // of the answer, where a peer gave one that was not taken, else 0
 
   // "context: message". Use on the way up so that the person sees what was being done.
   [[nodiscard]] Error with_context(std::string_view context) const& {

@@ -69,7 +69,10 @@ awaitable<Result<ClientResponse>> run_request(ClientImplPtr self, std::string me
       self->drop();
       continue;
     }
-    co_return fail(self->lost(error, timeout));
+    Error lost = self->lost(error, timeout);
+    if (error == bhttp::error::body_limit)
+      lost.http_status = static_cast<int>(parser.get().result_int());
+    co_return fail(std::move(lost));
   }
 }
 

@@ -61,7 +61,8 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   // Any HTTP status is a success here; see expect_ok(). kUnavailable: no connection, a certificate
-  // that is not accepted, time-out, broken answer. kInvalid: the options or the request are wrong.
+  // that is not accepted, time-out, broken answer, one longer than `max_body` (then with its status
+  // in Error::http_status). kInvalid: the options or the request are wrong.
   // A request on a kept connection that the server closed meanwhile is tried once more on a new
   // one.
   boost::asio::awaitable<Result<ClientResponse>> request(std::string method, std::string target,

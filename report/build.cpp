@@ -189,6 +189,14 @@ void add_monitoring_gaps(const api::MonitoringRecord& monitoring, std::vector<ap
   }
 }
 
+RunPods run_pods(const api::RunRecord& record) {
+  RunPods out;
+  for (const api::RunPod& one : record.pods)
+    if (one.role == api::PodRole::target || one.role == api::PodRole::observed)
+      out.push_back(one.pod);
+  return out;
+}
+
 }  // namespace
 
 api::Report build(const api::RunRecord& record) {
@@ -211,9 +219,11 @@ api::Report build(const api::RunRecord& record) {
   const DetectionTimes times{
       .first_injected = {first.value_or(UtcTime{})},
       .last_injected = {last.value_or(UtcTime{})},
-      .end = record.history.empty() ? api::Timestamp{} : record.history.back().at};
+      .end = record.history.empty() ? api::Timestamp{} : record.history.back().at,
+      .begin = record.history.empty() ? api::Timestamp{} : record.history.front().at};
   if (record.monitoring) {
-    report.detections = detections_of(*record.monitoring, record.experiment.spec.expect, times);
+    report.detections =
+        detections_of(*record.monitoring, record.experiment.spec.expect, times, run_pods(record));
     add_hints(*record.monitoring, times, report);
     report.signals = signals_of(record, times);
     add_monitoring_gaps(*record.monitoring, report.gaps);

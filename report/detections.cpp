@@ -6,6 +6,7 @@
 #include "api/codec.h"
 #include "base/quoted.h"
 #include "report/alert_episodes.h"
+#include "report/alert_scope.h"
 #include "report/floor.h"
 #include "report/format.h"
 #include "report/not_told.h"
@@ -20,7 +21,9 @@ using api::DetectionVerdict;
 struct Judge {
   const api::MonitoringRecord& record;
   const DetectionTimes& times;
+  const RunPods& pods;
   std::vector<Instance> instances;
+  AlertOwners owners{instances};
 
   // ---- what fired ----
 
@@ -61,14 +64,51 @@ struct Judge {
         }));
   }
 
+  // Whether an instance fired and ended again during the run before anything was injected.
+  [[nodiscard]] std::string fired_for_nothing(const Instance& instance) const {
+    std::size_t count = 0;
+    api::Timestamp last;
+    for (const Episode& episode : instance.episodes)
+      if (times.begin.set() && episode.firing.set() && episode.end.set() &&
+          times.begin <= episode.firing && episode.end < times.first_injected) {
+        ++count;
+        last = episode.firing;
+      }
+    if (count == 0) return {};
+    return "it fired " + plural(count, "time", "times") +
+           " before the first injected event, last at " + time_words(last) +
+           ", and ended by itself: that it fired again may be chance";
+  }
+
+  // Whoever asked for it by pod or namespace means the instance that has these labels.
+  [[nodiscard]] static bool names_its_scope(const api::ExpectAlert& expect) {
+    return std::ranges::any_of(expect.labels, [](const auto& label) {
+      return label.first.find("namespace") != std::string::npos ||
+             label.first.find("pod") != std::string::npos;
+    });
+  }
+
   void judge_fired(api::DetectionReport& out, const Instance& instance, const Episode& episode,
                    const api::ExpectAlert& expect, std::int64_t index) const {
-    const Delivery delivery = delivery_of(record, instance, episode, expect.receiver, times);
+    const Delivery delivery =
+        delivery_of(record, owners, instance, episode, expect.receiver, times);
     time_episode(out, instance, episode, delivery, index);
     std::vector<std::string> reasons;
     const std::size_t fired = firings(instance);
     const bool late = *out.seconds > *out.within;
-    if (delivery.told == Told::not_told) {
+    const std::string earlier = fired_for_nothing(instance);
+    const Scope scope = names_its_scope(expect) ? Scope::run : scope_of(instance.labels, pods);
+    if (scope != Scope::run) {
+      reasons.push_back(scope_words(instance.labels, pods));
+      if (scope == Scope::other_namespace)
+        reasons.back() += "; if it is meant, name its namespace in the labels of the expectation";
+    }
+    if (scope == Scope::other_namespace) {
+      out.verdict = DetectionVerdict::unknown;
+    } else if (!earlier.empty()) {
+      out.verdict = DetectionVerdict::before_fault;
+      reasons.insert(reasons.begin(), earlier);
+    } else if (delivery.told == Told::not_told) {
       out.verdict = DetectionVerdict::not_notified;
     } else if (late) {
       out.verdict = DetectionVerdict::late;
@@ -104,6 +144,14 @@ struct Judge {
     if (const std::string anew = began_anew(instance, episode.firing); !anew.empty())
       reasons.push_back(anew);
     out.reason = join(reasons, "; ");
+    if (scope == Scope::other_namespace || !earlier.empty()) forget_lengths(out);
+  }
+
+  // Of what is not known to be the fault's doing there is no time that it took.
+  static void forget_lengths(api::DetectionReport& out) {
+    out.steps.clear();
+    out.floor.reset();
+    out.seconds.reset();
   }
 
   // ---- `for` that began anew ----
@@ -262,6 +310,14 @@ struct Judge {
 
   // ---- one expectation ----
 
+  // Whether an episode says more of the fault than another: it is of the run's pods, or it is the
+  // first.
+  [[nodiscard]] bool nearer(const Instance& of, const Episode& episode, const Instance& than,
+                            const Episode& other) const {
+    const Scope mine = scope_of(of.labels, pods), its = scope_of(than.labels, pods);
+    return mine != its ? mine < its : episode.firing < other.firing;
+  }
+
   [[nodiscard]] api::DetectionReport judge(const api::ExpectAlert& expect,
                                            std::int64_t index) const {
     api::DetectionReport out{.alert = expect.name, .labels = expect.labels};
@@ -282,19 +338,18 @@ struct Judge {
           if (episode.end.set() && episode.end < times.first_injected) continue;
           before = &instance;
           since = &episode;
-        } else if (how == nullptr || episode.firing < how->firing) {
+        } else if (how == nullptr || nearer(instance, episode, *fired, *how)) {
           fired = &instance;
           how = &episode;
         }
       }
     }
     if (before != nullptr && (fired == nullptr || fired == before)) {
-      const Delivery delivery = delivery_of(record, *before, *since, expect.receiver, times);
+      const Delivery delivery =
+          delivery_of(record, owners, *before, *since, expect.receiver, times);
       time_episode(out, *before, *since, delivery, index);
       out.verdict = DetectionVerdict::before_fault;
-      out.steps.clear();
-      out.floor.reset();
-      out.seconds.reset();
+      forget_lengths(out);
       const bool firing = since->firing < times.first_injected;
       out.reason = std::string(firing ? "it was firing" : "its expression was true") + " since " +
                    time_words(firing ? since->firing : since->since()) + ", " +
@@ -336,8 +391,8 @@ struct Judge {
           continue;
         if (++found > kMostFalseAlarms) break;
         api::DetectionReport report{.alert = instance.alert};
-        time_episode(report, instance, episode, delivery_of(record, instance, episode, {}, times),
-                     -1);
+        time_episode(report, instance, episode,
+                     delivery_of(record, owners, instance, episode, {}, times), -1);
         report.verdict = DetectionVerdict::false_alarm;
         report.reason = "it fired, and was not expected";
         out.push_back(std::move(report));
@@ -370,8 +425,8 @@ bool noticed(DetectionVerdict verdict) {
 
 std::vector<api::DetectionReport> detections_of(const api::MonitoringRecord& record,
                                                 const api::Expect& expect,
-                                                const DetectionTimes& times) {
-  const Judge judge{record, times, instances_of(record)};
+                                                const DetectionTimes& times, const RunPods& pods) {
+  const Judge judge{record, times, pods, instances_of(record)};
   std::vector<api::DetectionReport> out;
   for (std::size_t i = 0; i < expect.alerts.size(); ++i)
     out.push_back(judge.judge(expect.alerts[i], static_cast<std::int64_t>(i)));

@@ -9,6 +9,7 @@
 #include "api/detection.h"
 #include "api/report.h"
 #include "api/run_record.h"
+#include "api/selector.h"
 
 namespace faultline::report {
 
@@ -22,9 +23,12 @@ struct DetectionTimes {
 // One for each of `expect.alerts`, in their order, then one for each instance of an alert that
 // fired after the first injected event and was not expected, at most kMostFalseAlarms. An empty
 // `record` (nothing could be asked) makes all unknown; so does a run without an injected event.
+// Where several instances meet an expectation, one of the run's own `pods` is taken before others;
+// one of a namespace in which the run has none proves nothing unless the expectation names it.
 [[nodiscard]] std::vector<api::DetectionReport> detections_of(const api::MonitoringRecord& record,
                                                               const api::Expect& expect,
-                                                              const DetectionTimes& times);
+                                                              const DetectionTimes& times,
+                                                              const RunPods& pods = {});
 inline constexpr std::size_t kMostFalseAlarms = 50;
 
 // Whether an expectation of an alert is met: only by detected, flapping and still_firing, which

@@ -10,19 +10,7 @@
 namespace faultline::report {
 namespace {
 
-// Alertmanager tells times to the millisecond, and a clock's offset is known to some.
-constexpr double kSameStart = 1;  // seconds
-
-// Prometheus adds its external labels on the way, and relabelling may take others away: then the
-// same start tells that it is the same alert.
-template <class T>
-bool is_of(const T& told, const Instance& instance, const Episode& episode) {
-  if (told.alert != instance.alert) return false;
-  if (has_labels(told.labels, instance.labels)) return true;
-  if (!told.startsAt.set() || !episode.firing.set()) return false;
-  const double apart = seconds_between(episode.firing, told.startsAt);
-  return apart < kSameStart && apart > -kSameStart;
-}
+using Match = AlertOwners::Match;
 
 // Longest that Alertmanager waits before it tells of an alert that arrived.
 double wait_of(const api::AlertRoute& route) {
@@ -35,11 +23,13 @@ std::string wait_words(const api::AlertRoute& route) {
 
 // The silences, inhibitions and intervals that held while the alert fired; empty: at one look none
 // did.
-std::vector<std::string> muted_by(const api::MonitoringRecord& record, const Instance& instance,
-                                  const Episode& episode) {
+std::vector<std::string> muted_by(const api::MonitoringRecord& record, const AlertOwners& owners,
+                                  const Instance& instance, const Episode& episode) {
   std::set<std::string> words;
   for (const api::AlertHeld& held : record.held) {
-    if (held.gone || held.at < episode.since() || !is_of(held, instance, episode)) continue;
+    if (held.gone || held.at < episode.since() ||
+        owners.match(held, instance, episode) != Match::yes)
+      continue;
     if (episode.end.set() && episode.end < held.at) continue;
     if (held.mutedBy.empty()) return {};
     words.insert(held.mutedBy.begin(), held.mutedBy.end());
@@ -47,13 +37,19 @@ std::vector<std::string> muted_by(const api::MonitoringRecord& record, const Ins
   return {words.begin(), words.end()};
 }
 
-void take_notifications(Delivery& out, const api::MonitoringRecord& record,
-                        const Instance& instance, const Episode& episode,
-                        const std::string& receiver) {
+// Returns a notification that may be of this alert or of another one, and null if there is none.
+const api::AlertNotification* take_notifications(Delivery& out, const api::MonitoringRecord& record,
+                                                 const AlertOwners& owners,
+                                                 const Instance& instance, const Episode& episode,
+                                                 const std::string& receiver) {
+  const api::AlertNotification* unsure = nullptr;
   for (const api::AlertNotification& one : record.notifications) {
-    if (!one.at.set() || !is_of(one, instance, episode)) continue;
+    if (!one.at.set()) continue;
     if (!receiver.empty() && one.receiver != receiver) continue;
     if (seconds_between(episode.firing, one.at) < -kSameStart) continue;
+    const Match of = owners.match(one, instance, episode);
+    if (of == Match::perhaps && !one.resolved) unsure = &one;
+    if (of != Match::yes) continue;
     if (one.resolved) {
       if (!out.resolved_notified.set() || one.at < out.resolved_notified)
         out.resolved_notified = one.at;
@@ -63,6 +59,7 @@ void take_notifications(Delivery& out, const api::MonitoringRecord& record,
     if (std::ranges::find(out.receivers, one.receiver) == out.receivers.end())
       out.receivers.push_back(one.receiver);
   }
+  return unsure;
 }
 
 std::string routed_to_nobody(const std::vector<api::AlertRoute>& routes) {
@@ -75,11 +72,12 @@ std::string routed_to_nobody(const std::vector<api::AlertRoute>& routes) {
 
 }  // namespace
 
-Delivery delivery_of(const api::MonitoringRecord& record, const Instance& instance,
-                     const Episode& episode, const std::string& receiver,
+Delivery delivery_of(const api::MonitoringRecord& record, const AlertOwners& owners,
+                     const Instance& instance, const Episode& episode, const std::string& receiver,
                      const DetectionTimes& times) {
   Delivery out;
-  take_notifications(out, record, instance, episode, receiver);
+  const api::AlertNotification* unsure =
+      take_notifications(out, record, owners, instance, episode, receiver);
   std::vector<api::AlertRoute> none;
   const std::vector<api::AlertRoute>& routes =
       instance.rule != nullptr ? instance.rule->routes : none;
@@ -117,7 +115,12 @@ Delivery delivery_of(const api::MonitoringRecord& record, const Instance& instan
     return not_told("routed to " + join(names, ", ") + ", not to " + receiver);
   }
   if (!routes.empty() && ways.empty()) return not_told(routed_to_nobody(routes));
-  if (const auto muted = muted_by(record, instance, episode); !muted.empty())
+  if (unsure != nullptr) {
+    out.reason = "a notification of " + unsure->receiver +
+                 " arrived whose labels are not those of the rule: of which instance is not known";
+    return out;
+  }
+  if (const auto muted = muted_by(record, owners, instance, episode); !muted.empty())
     return not_told(join(muted, "; "));
   if (!ways.empty() &&
       std::ranges::all_of(ways, [](const auto* way) { return !way->muted.empty(); }))

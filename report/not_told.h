@@ -8,6 +8,7 @@
 #include "api/detection.h"
 #include "api/experiment.h"
 #include "report/alert_episodes.h"
+#include "report/alert_owners.h"
 #include "report/detections.h"
 
 namespace faultline::report {
@@ -27,9 +28,10 @@ struct Delivery {
   const api::AlertRoute* route = nullptr;
 };
 
-// `receiver`: who should be told; empty: any with an integration.
-[[nodiscard]] Delivery delivery_of(const api::MonitoringRecord& record, const Instance& instance,
-                                   const Episode& episode, const std::string& receiver,
-                                   const DetectionTimes& times);
+// `receiver`: who should be told; empty: any with an integration. `owners` is of all instances of
+// the record, of which `instance` is one.
+[[nodiscard]] Delivery delivery_of(const api::MonitoringRecord& record, const AlertOwners& owners,
+                                   const Instance& instance, const Episode& episode,
+                                   const std::string& receiver, const DetectionTimes& times);
 
 }  // namespace faultline::report

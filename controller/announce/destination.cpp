@@ -89,7 +89,15 @@ boost::asio::awaitable<Result<std::string>> Destination::send(std::string method
   http::Client client(executor_, std::move(client_options));
   auto answer = co_await client.request(std::move(method), std::move(target), std::move(body),
                                         options->timeout, std::move(extras));
+  // It was taken, and the receiver has more to say than anybody reads here.
+  const bool taken =
+      !answer && answer.error().http_status >= 200 && answer.error().http_status < 300;
+  if (taken) co_return std::string();
   if (!answer) co_return fail(failed(config_.name, answer.error()));
+  if (answer->status >= 300 && answer->status < 400)
+    co_return fail(Errc::kInvalid, config_.name + ": HTTP " + std::to_string(answer->status) +
+                                       ": the receiver is at another address, which the url must "
+                                       "name: redirections are not followed");
   if (answer->status < 200 || answer->status > 299)
     co_return fail(failed(config_.name, observe::refused(*options, *answer)));
   co_return std::move(answer->body);

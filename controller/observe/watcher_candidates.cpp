@@ -345,7 +345,9 @@ awaitable<void> Watcher::Impl::conclude(const WatchTimes& times, std::vector<api
       report::detections_of(record, experiment.spec.expect,
                             {.first_injected = times.first_injected,
                              .last_injected = times.last_injected,
-                             .end = {times.end}});
+                             .end = {times.end},
+                             .begin = {times.begin}},
+                            pods);
   bool unnoticed = false;
   for (const api::DetectionReport& one : found) {
     record.outcomes.push_back({one.source, one.alert, one.verdict, one.firingAt, one.seconds});

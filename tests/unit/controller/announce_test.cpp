@@ -44,6 +44,11 @@ class Receiver {
     refusals_ = times;
     status_ = status;
   }
+  // All later answers have a body so long.
+  void answer_with(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    long_ = bytes;
+  }
   [[nodiscard]] int refused() const {
     const std::lock_guard lock(mutex_);
     return refused_;
@@ -72,6 +77,7 @@ class Receiver {
     std::string target = request.path;
     for (const auto& [key, value] : request.query) target += "&" + key + "=" + value;
     taken_.emplace_back(request.method + " " + target, boost::json::parse(request.body));
+    if (long_ > 0) return {.body = std::string(long_, ' ')};
     return {.body = R"({"message":"Annotation added","id":17})"};
   }
 
@@ -80,6 +86,7 @@ class Receiver {
   std::thread thread_;
   mutable std::mutex mutex_;
   std::vector<std::pair<std::string, boost::json::value>> taken_;
+  std::size_t long_ = 0;
   int refusals_ = 0, refused_ = 0, status_ = 0;
 };
 
@@ -172,6 +179,24 @@ TEST_F(Announced, WhatFailsIsTriedAgainCountedAndShownWithoutTheAddress) {
   const auto gone = state("chat", 2, 2);
   EXPECT_THAT(std::string(gone.at("problem").as_string()),
               AllOf(HasSubstr("404"), Not(HasSubstr("secret"))));
+}
+
+TEST_F(Announced, AnAnswerThatIsTooLongToReadIsAnAnswer) {
+  open();
+  chat_.answer_with(1 << 20);
+  start();
+  state("chat", 2, 0);
+  EXPECT_EQ(chat_.wait_for(2).size(), 2U) << "each message once";
+}
+
+TEST_F(Announced, ARedirectionIsNotTriedAgainAndSaysWhatToSet) {
+  open();
+  chat_.refuse(99, 302);
+  start();
+  const auto moved = state("chat", 0, 2);
+  EXPECT_EQ(chat_.refused(), 2) << "each message once";
+  EXPECT_THAT(std::string(moved.at("problem").as_string()),
+              AllOf(HasSubstr("HTTP 302"), HasSubstr("redirections are not followed")));
 }
 
 TEST_F(Announced, WhatWaitsForAnotherTryIsToldByTheNewSettings) {

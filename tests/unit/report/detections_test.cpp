@@ -27,6 +27,7 @@ struct Made {
   api::MonitoringRecord record;
   api::Expect expect;
   DetectionTimes times{at(10), at(40), at(60)};
+  RunPods pods;  // empty: not known
 
   Made() {
     record.sources.push_back({.name = "main", .kind = "prometheus"});
@@ -73,7 +74,7 @@ struct Made {
     notify(52.3, true);
   }
   [[nodiscard]] std::vector<api::DetectionReport> all() const {
-    return detections_of(record, expect, times);
+    return detections_of(record, expect, times, pods);
   }
   [[nodiscard]] api::DetectionReport first() const { return all().front(); }
 };
@@ -250,6 +251,96 @@ TEST(Detections, PendingBeforeTheFaultIsNotItsDoing) {
   made.change(11.2, AlertState::firing);
   EXPECT_EQ(made.first().verdict, DetectionVerdict::before_fault);
   EXPECT_THAT(made.first().reason, HasSubstr("its expression was true since"));
+}
+
+TEST(Detections, WhatFiredAndEndedInTheBaselineProvesNothing) {
+  Made made;
+  made.fires();
+  made.change(3.2, AlertState::firing);
+  made.change(5.2, AlertState::inactive);
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::detected) << "when it began is not known";
+  made.times.begin = at(2);
+  const auto found = made.first();
+  EXPECT_EQ(found.verdict, DetectionVerdict::before_fault);
+  EXPECT_THAT(found.reason,
+              HasSubstr("it fired 1 time before the first injected event, last at 10:15:03.200"));
+  EXPECT_FALSE(noticed(found.verdict));
+  // What an earlier run made fire ends in the baseline of this one.
+  made.times.begin = at(4);
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::detected);
+}
+
+TEST(Detections, OfWhomItSpeaksIsLookedAt) {
+  Made made;
+  made.fires();
+  made.change(10.8, AlertState::firing, "billing-0");
+  made.change(30.2, AlertState::inactive, "billing-0");
+  made.record.notifications.push_back(
+      {"pager", "Slow", Made::labels("billing-0"), false, at(13), at(10.8)});
+  EXPECT_EQ(made.first().labels.at("pod"), "billing-0") << "which pods are the run's is not known";
+  made.pods = {{.namespace_ = "shop", .name = "payments-0", .node = "n", .labels = {}}};
+  EXPECT_EQ(made.first().labels.at("pod"), "payments-0") << "the run's own pod comes first";
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::detected) << made.first().reason;
+
+  // Alone, it is what was asked for, and it is said of whom it speaks.
+  made.pods[0].name = "checkout-0";
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::detected);
+  EXPECT_THAT(made.first().reason,
+              HasSubstr("it fired for billing-0, which is neither target nor observed pod"));
+
+  for (auto& change : made.record.changes) change.labels["namespace"] = "billing";
+  for (auto& one : made.record.notifications) one.labels["namespace"] = "billing";
+  const auto foreign = made.first();
+  EXPECT_EQ(foreign.verdict, DetectionVerdict::unknown);
+  EXPECT_THAT(foreign.reason, HasSubstr("the run has no pod in namespace billing"));
+  made.expect.alerts[0].labels = {{"namespace", "billing"}};
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::detected) << "whoever names it means it";
+  // kube-state-metrics is scraped in a namespace of its own and speaks of others.
+  made.expect.alerts[0].labels.clear();
+  for (auto& change : made.record.changes) change.labels["exported_namespace"] = "shop";
+  EXPECT_NE(made.first().verdict, DetectionVerdict::unknown) << made.first().reason;
+}
+
+TEST(Detections, ANotificationOfAnotherInstanceIsNotItsOwn) {
+  Made made;
+  made.fires();
+  made.record.notifications.clear();
+  made.change(14.3, AlertState::firing, "payments-1");
+  made.change(42.2, AlertState::inactive, "payments-1");
+  const auto told_of = [&](AlertLabels labels) {
+    made.record.notifications = {{"pager", "Slow", std::move(labels), false, at(16.3), at(14.2)}};
+    made.expect.alerts[0].labels = {{"pod", "payments-0"}};
+    return made.first();
+  };
+  auto other = Made::labels("payments-1");
+  other["cluster"] = "eu";  // an external label
+  EXPECT_EQ(told_of(other).verdict, DetectionVerdict::not_notified);
+  EXPECT_EQ(told_of(other).reason, "no notification of pager arrived");
+  auto own = Made::labels("payments-0");
+  own["cluster"] = "eu";
+  EXPECT_EQ(told_of(own).verdict, DetectionVerdict::detected);
+  // The pod's label was taken away on the way: both began within the second.
+  EXPECT_EQ(told_of({{"severity", "page"}}).verdict, DetectionVerdict::unknown);
+  EXPECT_THAT(told_of({{"severity", "page"}}).reason, HasSubstr("of which instance is not known"));
+  // Alone in that second, it is its own; with a label that speaks against it that is not known.
+  std::erase_if(made.record.changes,
+                [](const auto& change) { return change.labels.at("pod") == "payments-1"; });
+  EXPECT_EQ(told_of({{"severity", "page"}}).verdict, DetectionVerdict::detected);
+  EXPECT_EQ(told_of({{"severity", "ticket"}}).verdict, DetectionVerdict::unknown);
+}
+
+TEST(Detections, ManyInstancesAndNotificationsAreMatchedInTime) {
+  Made made;
+  made.fires();
+  for (int i = 0; i < 10'000; ++i) {
+    made.change(20, AlertState::firing, "p" + std::to_string(i));
+    if (i < 2'000)
+      made.record.notifications.push_back(
+          {"pager", "Slow", Made::labels("p" + std::to_string(i)), false, at(22), at(20)});
+  }
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::detected) << made.first().reason;
+  made.expect.alerts[0].labels = {{"pod", "payments-0"}};
+  EXPECT_EQ(made.all().size(), 1 + kMostFalseAlarms);
 }
 
 TEST(Detections, FlappingAndStillFiring) {
