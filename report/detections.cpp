@@ -108,7 +108,7 @@ void AlertJudge::judge_fired(api::DetectionReport& out, const Instance& instance
     out.verdict = DetectionVerdict::not_notified;
   } else if (late) {
     out.verdict = DetectionVerdict::late;
-  } else if (delivery.told == Told::too_early ||
+  } else if (delivery.told == Told::too_early || delivery.told == Told::ambiguous ||
              (delivery.told == Told::unmeasured && !expect.receiver.empty())) {
     out.verdict = DetectionVerdict::unknown;
   } else if (fired > 1) {

@@ -18,7 +18,11 @@ struct DetectionTimes {
   api::Timestamp first_injected;  // t2
   api::Timestamp last_injected;   // t9
   api::Timestamp end;             // the record was closed
+  api::Timestamp begin{};         // the run was asked for
 };
+
+// The targets and observed pods of a run; empty: not known.
+using RunPods = std::vector<api::PodRef>;
 
 // One for each of `expect.alerts`, in their order, then one for each instance of an alert that
 // fired after the first injected event and was not expected, at most kMostFalseAlarms. An empty

@@ -116,6 +116,7 @@ Delivery delivery_of(const api::MonitoringRecord& record, const AlertOwners& own
   }
   if (!routes.empty() && ways.empty()) return not_told(routed_to_nobody(routes));
   if (unsure != nullptr) {
+    out.told = Told::ambiguous;
     out.reason = "a notification of " + unsure->receiver +
                  " arrived whose labels are not those of the rule: of which instance is not known";
     return out;

@@ -17,6 +17,7 @@ enum class Told {
   told,        // a notification arrived
   not_told,    // it could not be told, or should have arrived and did not
   unmeasured,  // by its settings it was told, but nobody who was told tells Faultline
+  ambiguous,   // a notification arrived that may be of it or of another alert
   too_early,   // the record was closed before it had to be told
 };
 struct Delivery {

@@ -61,8 +61,8 @@ struct Made {
     for (double t = from; t <= to; t += 1)
       record.evaluations.push_back({"main", "shop", "Slow", 0, at(t), true, holds(t) ? 1U : 0U});
   }
-  void notify(double t, bool resolved = false, const std::string& receiver = "pager") {
-    record.notifications.push_back({receiver, "Slow", labels(), resolved, at(t), at(14.2)});
+  void notify(double t, bool resolved = false, const std::string& pod = "payments-0") {
+    record.notifications.push_back({"pager", "Slow", labels(pod), resolved, at(t), at(14.2)});
   }
   // Pending at 11.2, firing at 14.2, told at 16.3, over at 42.2.
   void fires() {
@@ -237,7 +237,7 @@ TEST(Detections, BeforeTheFault) {
   made.change(11.2, AlertState::pending, "payments-1");
   made.change(14.2, AlertState::firing, "payments-1");
   made.change(42.2, AlertState::inactive, "payments-1");
-  made.notify(16.3);
+  made.notify(16.3, false, "payments-1");
   found = made.first();
   EXPECT_EQ(found.verdict, DetectionVerdict::detected) << found.reason;
   EXPECT_EQ(found.labels.at("pod"), "payments-1");
