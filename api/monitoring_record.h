@@ -29,8 +29,11 @@ struct MonitoringSource {
 BOOST_DESCRIBE_STRUCT(MonitoringSource, (),
                       (name, kind, url, version, clockOffset, clockUncertainty, startedAt, problem))
 
-// A time in which a source could not be asked, or gave an answer that cannot be used.
+// A time in which a source could not be asked, gave an answer that cannot be used, or told more
+// than was kept.
 struct MonitoringGap {
+  // MonitoringSource::name, "receiver NAME" for notifications, "rule NAME of SOURCE" for a rule
+  // that was changed, "signals of SOURCE" for answers to queries. No source's name has a space.
   std::string source;
   Timestamp from, to;
   std::string reason;
@@ -66,11 +69,14 @@ struct AlertRule {
   std::vector<AlertRoute> routes;
   Timestamp lastEvaluation;  // a time of its evaluation: where the grid of them lies
   std::string problem;       // why it cannot fire or could not be read; empty: nothing is known
+  // What changed of it during the run, in words; then it is here as it was before, and its settings
+  // do not explain how long anything took. Empty: they do.
+  std::string changed;
 };
 BOOST_DESCRIBE_STRUCT(AlertRule, (),
                       (source, group, alert, expr, forSeconds, keepFiringForSeconds,
                        evaluationInterval, scrapeInterval, longestWindow, labels, annotations,
-                       routes, lastEvaluation, problem))
+                       routes, lastEvaluation, problem, changed))
 
 enum class AlertState { inactive, pending, firing };
 BOOST_DESCRIBE_ENUM(AlertState, inactive, pending, firing)
@@ -188,9 +194,12 @@ struct MonitoringRecord {
   std::vector<SignalSample> signals;
   std::vector<AlertCandidate> candidates;
   std::vector<AlertOutcome> outcomes;
+  // What was not understood of answers that could be used all the same, and what was left out of
+  // them, each once, in words.
+  std::vector<std::string> notes;
 };
 BOOST_DESCRIBE_STRUCT(MonitoringRecord, (),
                       (sources, gaps, rules, ruleNames, changes, evaluations, held, notifications,
-                       scrapes, signals, candidates, outcomes))
+                       scrapes, signals, candidates, outcomes, notes))
 
 }  // namespace faultline::api

@@ -95,7 +95,7 @@ Error Client::Impl::lost(const error_code& ec, milliseconds limit) const {
     return {Errc::kUnavailable,
             "the answer of " + peer() + " is longer than " + std::to_string(options.max_body) +
                 " bytes",
-            0};
+            EMSGSIZE};  // so that a caller knows it from other failures
   const bool broken =
       ec.category() == bhttp::make_error_code(bhttp::error::bad_line_ending).category();
   const bool system = ec.category() == boost::system::system_category();

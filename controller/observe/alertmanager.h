@@ -4,6 +4,8 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json/value.hpp>
+#include <compare>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -40,7 +42,7 @@ struct HeldAlert {
 struct AlertGroup {
   std::string receiver;
   Labels labels;  // that it is grouped by
-  friend bool operator==(const AlertGroup&, const AlertGroup&) = default;
+  friend auto operator<=>(const AlertGroup&, const AlertGroup&) = default;
 };
 
 struct Silence {
@@ -50,11 +52,24 @@ struct Silence {
   bool active = false;
 };
 
-// kUnavailable: it is no answer of Alertmanager's API v2. Pure.
+// kUnavailable: it is no answer of Alertmanager's API v2, or more than can be kept. What has
+// too_much() labels, or texts beyond kLongestLabel, is one of `left_out`. Pure.
 [[nodiscard]] Result<AlertmanagerStatus> parse_status(const boost::json::value& answer);
-[[nodiscard]] Result<std::vector<HeldAlert>> parse_held(const boost::json::value& answer);
-[[nodiscard]] Result<std::vector<AlertGroup>> parse_groups(const boost::json::value& answer);
+[[nodiscard]] Result<std::vector<HeldAlert>> parse_held(const boost::json::value& answer,
+                                                        NotTaken* left_out = nullptr);
+[[nodiscard]] Result<std::vector<AlertGroup>> parse_groups(const boost::json::value& answer,
+                                                           NotTaken* left_out = nullptr);
+// The active ones: an alert names no other. A comment is cut.
 [[nodiscard]] Result<std::vector<Silence>> parse_silences(const boost::json::value& answer);
+
+struct HeldAlerts {
+  std::vector<HeldAlert> alerts;
+  NotTaken left_out;
+};
+struct AlertGroups {
+  std::vector<AlertGroup> groups;
+  NotTaken left_out;
+};
 
 // Not thread-safe; one question at a time. Errors as Source::get().
 class Alertmanager {
@@ -66,8 +81,8 @@ class Alertmanager {
       : source_(std::move(executor), std::move(options), clock) {}
 
   [[nodiscard]] Task<AlertmanagerStatus> status();
-  [[nodiscard]] Task<std::vector<HeldAlert>> alerts();
-  [[nodiscard]] Task<std::vector<AlertGroup>> groups();
+  [[nodiscard]] Task<HeldAlerts> alerts();
+  [[nodiscard]] Task<AlertGroups> groups();
   [[nodiscard]] Task<std::vector<Silence>> silences();
   // By the Date header of the last answer: to a second. Empty before the first.
   [[nodiscard]] std::optional<Offset> clock_offset() const { return offset_; }
@@ -75,7 +90,9 @@ class Alertmanager {
   [[nodiscard]] const SourceOptions& options() const { return source_.options(); }
 
  private:
-  [[nodiscard]] Task<boost::json::value> body(std::string target);
+  template <class T>
+  [[nodiscard]] Task<T> ask(std::string target,
+                            std::function<Result<T>(const boost::json::value&)> read);
   Source source_;
   std::optional<Offset> offset_;
 };

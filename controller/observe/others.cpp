@@ -30,13 +30,18 @@ std::vector<std::string> needed_names(const std::vector<std::string>& names,
 
 }  // namespace
 
-bool of_others(const std::map<std::string, std::string>& labels,
-               const std::set<std::string>& namespaces) {
-  if (namespaces.empty()) return false;
-  for (const char* name : {"exported_namespace", "namespace", "kubernetes_namespace"})
-    if (const auto label = labels.find(name); label != labels.end())
-      return !namespaces.contains(label->second);
-  return false;
+Whose whose(const std::map<std::string, std::string>& labels,
+            const std::set<std::string>& namespaces) {
+  if (namespaces.empty()) return Whose::own;
+  Whose out = Whose::nobody;
+  for (const char* name : {"exported_namespace", "namespace", "kubernetes_namespace"}) {
+    const auto label = labels.find(name);
+    // An empty value is no label, to Prometheus.
+    if (label == labels.end() || label->second.empty()) continue;
+    if (!namespaces.contains(label->second)) return Whose::others;
+    out = Whose::own;
+  }
+  return out;
 }
 
 std::set<std::string> own_namespaces(const api::Experiment& experiment) {

@@ -12,11 +12,17 @@
 
 namespace faultline::controller::observe {
 
-// Whether labels are of a namespace that is none of `namespaces`: by `exported_namespace`, else
-// `namespace`, else `kubernetes_namespace`. Without one of them they are of the whole cluster, and
-// of nobody else. `namespaces` empty: everybody may know everything.
-[[nodiscard]] bool of_others(const std::map<std::string, std::string>& labels,
-                             const std::set<std::string>& namespaces);
+// Of whom labels tell, by `namespace`, `exported_namespace` and `kubernetes_namespace`: the one may
+// be that of the exporter, the other that of the pod that it exports. So they are of others when
+// any of them names a namespace that is none of `namespaces`; without one of them they are of the
+// whole cluster, and of nobody. `namespaces` empty: everybody may know everything, all are own.
+enum class Whose { own, nobody, others };
+[[nodiscard]] Whose whose(const std::map<std::string, std::string>& labels,
+                          const std::set<std::string>& namespaces);
+[[nodiscard]] inline bool of_others(const std::map<std::string, std::string>& labels,
+                                    const std::set<std::string>& namespaces) {
+  return whose(labels, namespaces) == Whose::others;
+}
 
 // Takes out of `record` what it holds of alerts that `expect` does not name and that are
 // of_others(); and of the names of all rules what is neither expected nor the nearest to it.

@@ -46,11 +46,28 @@ std::optional<Point> point_in(const json::value& value) {
   return Point{at, *number};
 }
 
+// Counts what an answer takes in memory once it is read.
+class Kept {
+ public:
+  // False: it is more than may be kept.
+  bool add(std::size_t bytes) { return (bytes_ += bytes) <= kMost; }
+  static tl::unexpected<Error> too_many() {
+    return fail(Errc::kUnavailable,
+                "the answer has more series and labels than can be kept: " + bytes_words(kMost));
+  }
+
+ private:
+  static constexpr std::size_t kMost = 64 << 20;
+  std::size_t bytes_ = 0;
+};
+
+// Of an object at `key`; what is no text is left out. Those that are too long, too.
 Labels labels_in(const json::object& object, std::string_view key) {
   Labels out;
   if (const json::object* labels = kube::object_at(object, key))
     for (const auto& label : *labels)
-      if (const json::string* value = label.value().if_string())
+      if (const json::string* value = label.value().if_string();
+          value != nullptr && value->size() <= kLongestLabel && label.key().size() <= kLongestLabel)
         out.emplace(std::string(label.key()), std::string(value->data(), value->size()));
   return out;
 }
@@ -63,7 +80,7 @@ std::string seconds_text(double seconds) {
 
 }  // namespace
 
-Result<json::value> data_of(const json::value& answer) {
+Result<const json::value*> Prometheus::data_in(const json::value& answer) {
   const json::object* object = answer.if_object();
   if (object == nullptr) return strange("it is not an object");
   const std::string_view status = kube::text_at(*object, "status");
@@ -71,10 +88,16 @@ Result<json::value> data_of(const json::value& answer) {
     return fail(Errc::kInvalid, printable(kube::text_at(*object, "error"), 300));
   const json::value* data = object->if_contains("data");
   if (status != "success" || data == nullptr) return strange("no status and data");
-  return *data;
+  return data;
 }
 
-Result<std::vector<Series>> parse_series(const json::value& data) {
+Result<json::value> data_of(const json::value& answer) {
+  const auto data = Prometheus::data_in(answer);
+  if (!data) return fail(data.error());
+  return **data;
+}
+
+Result<std::vector<Series>> parse_series(const json::value& data, NotTaken* left_out) {
   const json::object* object = data.if_object();
   if (object == nullptr) return strange("the result has no type");
   const std::string_view type = kube::text_at(*object, "resultType");
@@ -89,16 +112,26 @@ Result<std::vector<Series>> parse_series(const json::value& data) {
   const json::array* all = result != nullptr ? result->if_array() : nullptr;
   if ((type != "vector" && type != "matrix") || all == nullptr)
     return strange("a result of type " + printable(type, 60));
+  Kept kept;
   for (const json::value& one : *all) {
     const json::object* series = one.if_object();
     if (series == nullptr) return strange("a series that is not an object");
-    Series& to = out.emplace_back(Series{labels_in(*series, "metric"), {}});
+    Series to;
+    if (const json::object* labels = kube::object_at(*series, "metric")) {
+      if (std::string why = too_much(*labels); !why.empty()) {
+        if (left_out == nullptr) return fail(Errc::kInvalid, "a series has " + why);
+        left_out->add(*labels, std::move(why));
+        continue;
+      }
+      to.labels = labels_of(*labels);
+    }
     if (const json::value* value = series->if_contains("value")) {
       const auto point = point_in(*value);
       if (!point) return strange("a value that is not a number");
       to.points.push_back(*point);
     }
     if (const json::array* values = kube::array_at(*series, "values")) {
+      if (!kept.add(values->size() * sizeof(Point))) return Kept::too_many();
       to.points.reserve(values->size());
       for (const json::value& value : *values) {
         const auto point = point_in(value);
@@ -107,8 +140,23 @@ Result<std::vector<Series>> parse_series(const json::value& data) {
       }
     }
     std::ranges::stable_sort(to.points, {}, &Point::at);
+    if (!kept.add(sizeof to + bytes_of_labels(to.labels))) return Kept::too_many();
+    out.push_back(std::move(to));
   }
   return out;
+}
+
+Result<std::optional<double>> parse_number(const json::value& data, double at) {
+  if (const json::object* object = data.if_object();
+      object != nullptr && kube::text_at(*object, "resultType") == "matrix")
+    return fail(Errc::kInvalid, "the answer is a range of samples, not the value of one time");
+  const auto series = parse_series(data);
+  if (!series) return fail(series.error());
+  if (series->size() != 1 || series->front().points.size() != 1) return std::optional<double>();
+  const Point& point = series->front().points.front();
+  if (std::abs(point.at - at) > kSameTime)
+    return fail(Errc::kInvalid, "the value is of another time than was asked for");
+  return std::isfinite(point.value) ? std::optional(point.value) : std::nullopt;
 }
 
 Result<std::vector<ActiveAlert>> parse_alerts(const json::value& data) {
@@ -116,11 +164,13 @@ Result<std::vector<ActiveAlert>> parse_alerts(const json::value& data) {
   const json::array* all = object != nullptr ? kube::array_at(*object, "alerts") : nullptr;
   if (all == nullptr) return strange("no alerts");
   std::vector<ActiveAlert> out;
+  Kept kept;
   for (const json::value& one : *all) {
     const json::object* alert = one.if_object();
     if (alert == nullptr) return strange("an alert that is not an object");
     ActiveAlert active;
     active.labels = labels_in(*alert, "labels");
+    if (!kept.add(sizeof active + bytes_of_labels(active.labels))) return Kept::too_many();
     if (auto name = active.labels.extract("alertname"); !name.empty())
       active.alert = std::move(name.mapped());
     active.firing = kube::text_at(*alert, "state") == "firing";
@@ -135,11 +185,13 @@ Result<std::vector<Target>> parse_targets(const json::value& data) {
   const json::array* all = object != nullptr ? kube::array_at(*object, "activeTargets") : nullptr;
   if (all == nullptr) return strange("no targets");
   std::vector<Target> out;
+  Kept kept;
   for (const json::value& one : *all) {
     const json::object* from = one.if_object();
     if (from == nullptr) return strange("a target that is not an object");
     Target target;
     target.labels = labels_in(*from, "labels");
+    if (!kept.add(sizeof target + bytes_of_labels(target.labels))) return Kept::too_many();
     target.scrape_pool = kube::text_at(*from, "scrapePool");
     target.scrape_interval =
         report::parse_promql_duration(kube::text_at(*from, "scrapeInterval")).value_or(0);
@@ -155,7 +207,9 @@ Result<std::vector<std::string>> parse_names(const json::value& data) {
   if (all == nullptr) return strange("no list of names");
   std::vector<std::string> out;
   for (const json::value& one : *all)
-    if (const json::string* name = one.if_string()) out.emplace_back(name->data(), name->size());
+    if (const json::string* name = one.if_string();
+        name != nullptr && name->size() <= kLongestLabel)
+      out.emplace_back(name->data(), name->size());
   return out;
 }
 
@@ -163,26 +217,62 @@ Result<std::vector<Labels>> parse_label_sets(const json::value& data) {
   const json::array* all = data.if_array();
   if (all == nullptr) return strange("no list of series");
   std::vector<Labels> out;
-  for (const json::value& one : *all)
-    if (one.is_object()) out.push_back(labels_in(json::object{{"labels", one}}, "labels"));
+  Kept kept;
+  for (const json::value& one : *all) {
+    const json::object* labels = one.if_object();
+    if (labels == nullptr) continue;
+    if (const std::string why = too_much(*labels); !why.empty())
+      return fail(Errc::kInvalid, "a series has " + why);
+    out.push_back(labels_of(*labels));
+    if (!kept.add(sizeof(Labels) + bytes_of_labels(out.back()))) return Kept::too_many();
+  }
   return out;
 }
 
-Prometheus::Task<json::value> Prometheus::data(std::string target) {
-  Result<Answer> answer = co_await source_.get(std::move(target));
-  if (!answer) co_return fail(answer.error());
-  Result<json::value> data = data_of(answer->body);
-  if (!data) co_return fail(data.error().with_context(options().name));
-  co_return data;
+namespace {
+
+// The times of an answer to a range: none that was not asked for, and no more than were.
+Result<> check_times(const std::vector<Series>& series, double from, double to, double step) {
+  const double most = std::floor((to - from) / step + 1e-6) + 2;
+  for (const Series& one : series) {
+    if (one.points.empty()) continue;
+    // VictoriaMetrics moves both ends to multiples of the step.
+    if (static_cast<double>(one.points.size()) > most ||
+        one.points.front().at < from - step - kSameTime ||
+        one.points.back().at > to + step + kSameTime)
+      return strange("values of times that were not asked for");
+  }
+  return {};
 }
 
+std::string query_target(const std::string& promql, double at) {
+  return "/api/v1/query?query=" + http::percent_encode(promql) + "&time=" + seconds_text(at);
+}
+
+}  // namespace
+
 Prometheus::Task<std::vector<Series>> Prometheus::query(std::string promql, double at) {
-  const Result<json::value> found = co_await data(
-      "/api/v1/query?query=" + http::percent_encode(promql) + "&time=" + seconds_text(at));
-  if (!found) co_return fail(found.error());
-  auto series = parse_series(*found);
-  if (!series) co_return fail(series.error().with_context(options().name));
-  co_return series;
+  std::function<Result<std::vector<Series>>(const json::value&)> read =
+      [](const json::value& data) { return parse_series(data); };
+  return data(query_target(promql, at), std::move(read));
+}
+
+Prometheus::Task<std::optional<double>> Prometheus::number(std::string promql, double at) {
+  std::function<Result<std::optional<double>>(const json::value&)> read =
+      [at](const json::value& data) { return parse_number(data, at); };
+  return data(query_target(promql, at), std::move(read));
+}
+
+Prometheus::Task<AlertSeries> Prometheus::query_alerts(std::string promql, double at) {
+  std::function<Result<AlertSeries>(const json::value&)> read =
+      [](const json::value& data) -> Result<AlertSeries> {
+    AlertSeries out;
+    auto series = parse_series(data, &out.left_out);
+    if (!series) return fail(series.error());
+    out.series = std::move(*series);
+    return out;
+  };
+  return data(query_target(promql, at), std::move(read));
 }
 
 Prometheus::Task<std::vector<Series>> Prometheus::query_range(std::string promql, double from,
@@ -190,104 +280,108 @@ Prometheus::Task<std::vector<Series>> Prometheus::query_range(std::string promql
   if (!(to >= from) || !(step > 0))
     co_return fail(Errc::kInvalid, "a range of time needs an end behind its begin, and a step");
   step = std::max(step, (to - from) / kMostPoints);
-  const Result<json::value> found = co_await data(
-      "/api/v1/query_range?query=" + http::percent_encode(promql) + "&start=" + seconds_text(from) +
-      "&end=" + seconds_text(to) + "&step=" + seconds_text(step));
-  if (!found) co_return fail(found.error());
-  auto series = parse_series(*found);
-  if (!series) co_return fail(series.error().with_context(options().name));
-  co_return series;
+  std::string target = "/api/v1/query_range?query=" + http::percent_encode(promql) +
+                       "&start=" + seconds_text(from) + "&end=" + seconds_text(to) +
+                       "&step=" + seconds_text(step);
+  std::function<Result<std::vector<Series>>(const json::value&)> read =
+      [from, to, step](const json::value& data) -> Result<std::vector<Series>> {
+    auto series = parse_series(data);
+    if (!series) return series;
+    // Steps are whole milliseconds in the question.
+    if (auto good = check_times(*series, from, to, std::max(0.001, step - 0.0005)); !good)
+      return fail(good.error());
+    return series;
+  };
+  co_return co_await data(std::move(target), std::move(read));
 }
 
 Prometheus::Task<std::vector<std::string>> Prometheus::metric_names(std::string selector,
                                                                     double from, double to) {
-  const Result<json::value> found =
-      co_await data("/api/v1/label/__name__/values?match%5B%5D=" + http::percent_encode(selector) +
-                    "&start=" + seconds_text(from) + "&end=" + seconds_text(to));
-  if (!found) co_return fail(found.error());
-  auto names = parse_names(*found);
-  if (!names) co_return fail(names.error().with_context(options().name));
-  co_return names;
+  std::function<Result<std::vector<std::string>>(const json::value&)> read = parse_names;
+  return data("/api/v1/label/__name__/values?match%5B%5D=" + http::percent_encode(selector) +
+                  "&start=" + seconds_text(from) + "&end=" + seconds_text(to),
+              std::move(read));
 }
 
 Prometheus::Task<std::vector<Labels>> Prometheus::series(std::string selector, double from,
                                                          double to, int most) {
-  const Result<json::value> found =
-      co_await data("/api/v1/series?match%5B%5D=" + http::percent_encode(selector) +
-                    "&start=" + seconds_text(from) + "&end=" + seconds_text(to) +
-                    "&limit=" + std::to_string(most));
-  if (!found) co_return fail(found.error());
-  auto series = parse_label_sets(*found);
-  if (!series) co_return fail(series.error().with_context(options().name));
-  co_return series;
+  std::function<Result<std::vector<Labels>>(const json::value&)> read = parse_label_sets;
+  return data("/api/v1/series?match%5B%5D=" + http::percent_encode(selector) +
+                  "&start=" + seconds_text(from) + "&end=" + seconds_text(to) +
+                  "&limit=" + std::to_string(most),
+              std::move(read));
 }
 
-Prometheus::Task<json::value> Prometheus::rules() { return data("/api/v1/rules"); }
-
 Prometheus::Task<std::vector<ActiveAlert>> Prometheus::alerts() {
-  const Result<json::value> found = co_await data("/api/v1/alerts");
-  if (!found) co_return fail(found.error());
-  auto alerts = parse_alerts(*found);
-  if (!alerts) co_return fail(alerts.error().with_context(options().name));
-  co_return alerts;
+  std::function<Result<std::vector<ActiveAlert>>(const json::value&)> read = parse_alerts;
+  return data("/api/v1/alerts", std::move(read));
 }
 
 Prometheus::Task<std::vector<Target>> Prometheus::targets() {
-  const Result<json::value> found = co_await data("/api/v1/targets?state=active");
-  if (!found) co_return fail(found.error());
-  auto targets = parse_targets(*found);
-  if (!targets) co_return fail(targets.error().with_context(options().name));
-  co_return targets;
+  std::function<Result<std::vector<Target>>(const json::value&)> read = parse_targets;
+  return data("/api/v1/targets?state=active", std::move(read));
 }
 
 Prometheus::Task<std::string> Prometheus::config() {
-  const Result<json::value> found = co_await data("/api/v1/status/config");
-  if (!found) co_return fail(found.error());
-  const json::object* object = found->if_object();
-  if (object == nullptr || !object->contains("yaml"))
-    co_return fail(Errc::kUnavailable, options().name + ": no configuration in the answer");
-  co_return std::string(kube::text_at(*object, "yaml"));
+  std::function<Result<std::string>(const json::value&)> read =
+      [](const json::value& data) -> Result<std::string> {
+    const json::object* object = data.if_object();
+    if (object == nullptr || !object->contains("yaml"))
+      return fail(Errc::kUnavailable, "no configuration in the answer");
+    return std::string(kube::text_at(*object, "yaml"));
+  };
+  return data("/api/v1/status/config", std::move(read));
 }
 
 Prometheus::Task<Labels> Prometheus::flags() {
-  const Result<json::value> found = co_await data("/api/v1/status/flags");
-  if (!found) co_return fail(found.error());
-  co_return labels_in(json::object{{"flags", *found}}, "flags");
+  std::function<Result<Labels>(const json::value&)> read =
+      [](const json::value& data) -> Result<Labels> {
+    return labels_in(json::object{{"flags", data}}, "flags");
+  };
+  return data("/api/v1/status/flags", std::move(read));
 }
 
 Prometheus::Task<BuildInfo> Prometheus::build_info() {
-  const Result<json::value> found = co_await data("/api/v1/status/buildinfo");
-  if (!found) co_return fail(found.error());
-  BuildInfo out{.version = {}, .program = "Prometheus", .started = {}};
-  if (const json::object* object = found->if_object()) {
-    out.version = printable(kube::text_at(*object, "version"), 60);
-    if (const auto program = kube::text_at(*object, "application"); !program.empty())
-      out.program = printable(program, 60);
-  }
+  std::function<Result<BuildInfo>(const json::value&)> read =
+      [](const json::value& data) -> Result<BuildInfo> {
+    BuildInfo out{.version = {}, .program = "Prometheus", .started = {}};
+    if (const json::object* object = data.if_object()) {
+      out.version = printable(kube::text_at(*object, "version"), 60);
+      if (const auto program = kube::text_at(*object, "application"); !program.empty())
+        out.program = printable(program, 60);
+    }
+    return out;
+  };
+  Result<BuildInfo> out = co_await data("/api/v1/status/buildinfo", std::move(read));
+  if (!out) co_return out;
   // Mimir and VictoriaMetrics have none of it: then a restart cannot be seen.
-  if (const Result<json::value> runtime = co_await data("/api/v1/status/runtimeinfo"))
-    if (const json::object* object = runtime->if_object())
-      if (const auto at = parse_time(kube::text_at(*object, "startTime")))
-        out.started = to_ours(*at, {});
+  std::function<Result<api::Timestamp>(const json::value&)> started =
+      [](const json::value& data) -> Result<api::Timestamp> {
+    const json::object* object = data.if_object();
+    const auto at = object != nullptr ? parse_time(kube::text_at(*object, "startTime"))
+                                      : std::optional<double>();
+    return at ? to_ours(*at, {}) : api::Timestamp{};
+  };
+  const auto at = co_await data("/api/v1/status/runtimeinfo", std::move(started));
+  if (at) out->started = *at;
   co_return out;
 }
 
 Prometheus::Task<Offset> Prometheus::clock_offset() {
+  std::function<Result<Offset>(const Answer&)> read = [](const Answer& answer) -> Result<Offset> {
+    if (const auto data = data_in(answer.body)) {
+      const auto series = parse_series(**data);
+      if (series && series->size() == 1 && series->front().points.size() == 1 &&
+          std::isfinite(series->front().points.front().value))
+        return offset_of(answer.asked, answer.answered, series->front().points.front().value,
+                         0.001);
+    }
+    if (!answer.date) return fail(Errc::kUnavailable, "it does not tell its time");
+    return offset_of(answer.asked, answer.answered,
+                     std::chrono::duration<double>(answer.date->time_since_epoch()).count(), 1);
+  };
   // Without a time of ours in the question: then time() is the source's own clock.
-  Result<Answer> answer = co_await source_.get("/api/v1/query?query=time()");
-  if (!answer) co_return fail(answer.error());
-  const Result<json::value> data = data_of(answer->body);
-  if (data) {
-    const auto series = parse_series(*data);
-    if (series && series->size() == 1 && series->front().points.size() == 1 &&
-        std::isfinite(series->front().points.front().value))
-      co_return offset_of(answer->asked, answer->answered, series->front().points.front().value,
-                          0.001);
-  }
-  if (!answer->date)
-    co_return fail(Errc::kUnavailable, options().name + ": it does not tell its time");
-  co_return offset_of(answer->asked, answer->answered,
-                      std::chrono::duration<double>(answer->date->time_since_epoch()).count(), 1);
+  return source_.get("/api/v1/query?query=time()", std::move(read));
 }
 
 }  // namespace faultline::controller::observe

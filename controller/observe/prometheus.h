@@ -6,6 +6,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/json/value.hpp>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -49,15 +50,31 @@ struct Target {
 // The `data` of an answer. kUnavailable: it is no answer of Prometheus; kInvalid: it is an error
 // that Prometheus tells.
 [[nodiscard]] Result<boost::json::value> data_of(const boost::json::value& answer);
-// Vectors, matrices and scalars. kUnavailable: anything else, or a value that is no number. A
-// native histogram has no points.
-[[nodiscard]] Result<std::vector<Series>> parse_series(const boost::json::value& data);
+// Vectors, matrices and scalars. kUnavailable: anything else, or a value that is no number, or more
+// than can be kept. A native histogram has no points. A series with too_much() labels is one of
+// `left_out`; where that is null, it is kInvalid.
+[[nodiscard]] Result<std::vector<Series>> parse_series(const boost::json::value& data,
+                                                       NotTaken* left_out = nullptr);
+// The number of an answer to a query of one time, `at`. Empty: there is no series, or several, or
+// no finite value. Errors: those of parse_series(); kInvalid: a matrix, or a value of another time:
+// what is old or of a time to come says nothing of `at`.
+[[nodiscard]] Result<std::optional<double>> parse_number(const boost::json::value& data, double at);
+// How far a value's time may be from the one that was asked for, seconds.
+inline constexpr double kSameTime = 1;
+// Those whose labels are not too_much(), but for the labels that are too long: an alert that fires
+// must not be missed for one of them.
 [[nodiscard]] Result<std::vector<ActiveAlert>> parse_alerts(const boost::json::value& data);
 [[nodiscard]] Result<std::vector<Target>> parse_targets(const boost::json::value& data);
 // A list of texts, as of the values of a label; what is none is left out.
 [[nodiscard]] Result<std::vector<std::string>> parse_names(const boost::json::value& data);
 // Sets of labels, as of /api/v1/series.
 [[nodiscard]] Result<std::vector<Labels>> parse_label_sets(const boost::json::value& data);
+
+// Series of ALERTS, and those that were not taken.
+struct AlertSeries {
+  std::vector<Series> series;
+  NotTaken left_out;
+};
 
 // Not thread-safe; one question at a time. Errors as Source::get().
 class Prometheus {
@@ -68,10 +85,28 @@ class Prometheus {
   Prometheus(boost::asio::any_io_executor executor, SourceOptions options, const Clock& clock)
       : source_(std::move(executor), std::move(options), clock) {}
 
+  // What `read` makes of the `data` at `target`; it may run on another thread.
+  template <class T>
+  [[nodiscard]] Task<T> data(std::string target,
+                             std::function<Result<T>(const boost::json::value&)> read) {
+    std::function<Result<T>(const Answer&)> of_answer =
+        [read = std::move(read)](const Answer& answer) -> Result<T> {
+      const auto data = data_in(answer.body);
+      if (!data) return fail(data.error());
+      return read(**data);
+    };
+    return source_.get<T>(std::move(target), std::move(of_answer));
+  }
+
   // `at`: seconds since the epoch by the source's clock. A range selector as `promql` ("up[5m]")
   // gives the stored samples with their own times.
   [[nodiscard]] Task<std::vector<Series>> query(std::string promql, double at);
-  // `step` is made longer where the range would have more than kMostPoints of them.
+  // As parse_number().
+  [[nodiscard]] Task<std::optional<double>> number(std::string promql, double at);
+  // As query(), of a selector of ALERTS.
+  [[nodiscard]] Task<AlertSeries> query_alerts(std::string promql, double at);
+  // `step` is made longer where the range would have more than kMostPoints of them. kUnavailable
+  // also: an answer with times that were not asked for.
   [[nodiscard]] Task<std::vector<Series>> query_range(std::string promql, double from, double to,
                                                       double step);
   static constexpr double kMostPoints = 10'000;  // Prometheus takes 11 000
@@ -83,7 +118,6 @@ class Prometheus {
   [[nodiscard]] Task<std::vector<Labels>> series(std::string selector, double from, double to,
                                                  int most);
 
-  [[nodiscard]] Task<boost::json::value> rules();  // for parse_rules()
   [[nodiscard]] Task<std::vector<ActiveAlert>> alerts();
   [[nodiscard]] Task<std::vector<Target>> targets();
   [[nodiscard]] Task<std::string> config();  // YAML, secrets left out by Prometheus
@@ -96,7 +130,9 @@ class Prometheus {
   [[nodiscard]] const SourceOptions& options() const { return source_.options(); }
 
  private:
-  [[nodiscard]] Task<boost::json::value> data(std::string target);
+  // As data_of(), without a copy.
+  [[nodiscard]] static Result<const boost::json::value*> data_in(const boost::json::value& answer);
+  friend Result<boost::json::value> data_of(const boost::json::value& answer);
   Source source_;
 };
 

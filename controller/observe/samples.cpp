@@ -176,12 +176,6 @@ std::vector<api::ScrapeSample> scrapes_of(const std::vector<Series>& up, const s
   return out;
 }
 
-std::optional<double> one_number(const std::vector<Series>& series) {
-  if (series.size() != 1 || series.front().points.empty()) return std::nullopt;
-  const double value = series.front().points.back().value;
-  return std::isfinite(value) ? std::optional(value) : std::nullopt;
-}
-
 std::optional<QuantileQuery> quantile_query(std::string_view promql) {
   const auto trim = [](std::string_view text) {
     while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())) != 0)

@@ -50,9 +50,6 @@ void only_changes(std::vector<api::AlertEvaluation>& evaluations);
                                                         const std::string& source,
                                                         const Offset& offset);
 
-// The number of an instant query's answer: one series with a finite value. Empty: no data.
-[[nodiscard]] std::optional<double> one_number(const std::vector<Series>& series);
-
 // `histogram_quantile(0.99, INNER)`, taken apart; empty: it is something else.
 struct QuantileQuery {
   double quantile = 0;

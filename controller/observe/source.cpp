@@ -3,14 +3,17 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/system/system_error.hpp>
 #include <boost/url/parse.hpp>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <ctime>
 
 #include "base/printable.h"
 #include "base/quoted.h"
-#include "controller/store/worker.h"
 #include "document/json.h"
 #include "kube/base64.h"
 #include "kube/json.h"
@@ -19,7 +22,6 @@ namespace faultline::controller::observe {
 namespace {
 
 constexpr double kLatestTime = 7'258'118'400;  // 2200-01-01
-constexpr std::size_t kReadHere = 64 << 10;    // bytes of an answer that the event loop reads
 constexpr std::size_t kMostWords = 300;        // of what a source says of an error
 
 // What a source says of an error: the `error` of Prometheus, the text that Alertmanager has as a
@@ -45,18 +47,20 @@ std::optional<UtcTime> http_date(const std::string& text) {
 
 // The JSON of an answer of `name`.
 Result<boost::json::value> read_answer(const std::string& name, const std::string& text) {
-  try {
-    auto body = document::parse_json(text, kAnswerBudget);
-    if (body) return body;
-    const bool page =
-        text.find("<html") != std::string::npos || text.find("<!DOCTYPE") != std::string::npos;
-    return fail(Errc::kUnavailable,
-                name + ": the answer is " +
-                    (page ? std::string("an HTML page, not JSON; is the URL right?")
-                          : "not JSON: " + printable(body.error().message, kMostWords)));
-  } catch (const std::exception& e) {  // of the worker's thread: nobody else would catch it
-    return fail(Errc::kUnavailable, name + ": the answer cannot be read: " + e.what());
-  }
+  auto body = document::parse_json(text, kAnswerBudget);
+  if (body) return body;
+  const bool page =
+      text.find("<html") != std::string::npos || text.find("<!DOCTYPE") != std::string::npos;
+  return fail(Errc::kUnavailable,
+              name + ": the answer is " +
+                  (page ? std::string("an HTML page, not JSON; is the URL right?")
+                        : "not JSON: " + printable(body.error().message, kMostWords)));
+}
+
+http::ClientOptions short_ones(const SourceOptions& options) {
+  http::ClientOptions out = client_options(options);
+  if (options.long_turn) out.max_body = std::min(out.max_body, kShortAnswer);
+  return out;
 }
 
 double epoch_seconds(UtcTime at) {
@@ -132,35 +136,65 @@ std::map<std::string, std::string> authorization(const SourceOptions& options) {
 }
 
 Source::Source(boost::asio::any_io_executor executor, SourceOptions options, const Clock& clock)
-    : options_(std::move(options)),
-      client_(std::move(executor), client_options(options_)),
+    : executor_(std::move(executor)),
+      options_(std::move(options)),
+      client_(executor_, short_ones(options_)),
       clock_(clock) {}
 
-boost::asio::awaitable<Result<Answer>> Source::get(std::string target) {
-  http::RequestExtras extras{.content_type = {}, .headers = authorization(options_)};
-  extras.headers["accept"] = "application/json";
-  Answer out;
-  out.asked = clock_.utc();
-  Result<http::ClientResponse> response =
-      co_await client_.request("GET", std::move(target), {}, options_.timeout, std::move(extras));
-  out.answered = clock_.utc();
+boost::asio::awaitable<Result<Source::Fetched>> Source::fetch(std::string target) {
+  Fetched out;
+  Result<http::ClientResponse> response = fail(Errc::kUnavailable, "");
+  bool is_long = long_targets_.contains(target);
+  for (;; is_long = true) {
+    if (is_long) {
+      auto turn = co_await options_.long_turn();
+      if (!turn) co_return fail(turn.error().with_context(options_.name));
+      out.turn = std::move(*turn);
+      if (long_ones_ == nullptr)
+        long_ones_ = std::make_unique<http::Client>(executor_, client_options(options_));
+    }
+    http::RequestExtras extras{.content_type = {}, .headers = authorization(options_)};
+    extras.headers["accept"] = "application/json";
+    http::Client& client = is_long ? *long_ones_ : client_;
+    std::string path = target;
+    out.asked = clock_.utc();
+    response =
+        co_await client.request("GET", std::move(path), {}, options_.timeout, std::move(extras));
+    out.answered = clock_.utc();
+    // What was cancelled is no problem of the source.
+    const auto cancelled = co_await boost::asio::this_coro::cancellation_state;
+    if (cancelled.cancelled() != boost::asio::cancellation_type::none)
+      throw boost::system::system_error(boost::asio::error::operation_aborted);
+    // The client says by this number that the answer is longer than it takes.
+    const bool again = !response && !is_long && response.error().sys_errno == EMSGSIZE &&
+                       options_.long_turn && options_.max_body > kShortAnswer;
+    if (!again) break;
+  }
   if (!response) co_return fail(response.error().with_context(options_.name));
   if (response->status != 200) co_return fail(refused(options_, *response));
-  const bool is_long = response->body.size() > kReadHere && options_.reader != nullptr;
-  auto read = [name = options_.name, text = std::move(response->body)] {
-    return read_answer(name, text);
-  };
-  Result<boost::json::value> body;
-  // Not in one expression: g++ 12 destroys what is moved into one branch of it twice.
-  if (is_long)
-    body = co_await options_.reader->run(std::move(read));
-  else
-    body = read();
-  if (!body) co_return fail(std::move(body.error()));
-  out.body = std::move(*body);
+  // What is asked again and again is not asked twice each time.
+  if (is_long && target.find('?') == std::string::npos) {
+    if (response->body.size() > kShortAnswer)
+      long_targets_.insert(target);
+    else
+      long_targets_.erase(target);
+  }
   if (const auto date = response->headers.find("date"); date != response->headers.end())
     out.date = http_date(date->second);
+  out.body = std::move(response->body);
   co_return out;
+}
+
+Result<Answer> Source::answer_in(const std::string& name, Fetched& from) {
+  Answer out;
+  Result<boost::json::value> body = read_answer(name, from.body);
+  std::string().swap(from.body);
+  if (!body) return fail(std::move(body.error()));
+  out.body = std::move(*body);
+  out.date = from.date;
+  out.asked = from.asked;
+  out.answered = from.answered;
+  return out;
 }
 
 Offset offset_of(UtcTime asked, UtcTime answered, double told, double resolution) {

@@ -67,6 +67,8 @@ class Asking {
     if (!plan) co_return fail(std::move(plan.error()));
     out_.plan = std::move(*plan);
     out_.answers.resize(out_.plan.expressions.size());
+    for (TunedRun& run : question_.runs) prepare(run);
+    if (auto fits = check_runs(); !fits) co_return fail(std::move(fits.error()));
     for (TunedRun& run : question_.runs) {
       auto asked = co_await ask_run(run);
       if (!asked) co_return fail(std::move(asked.error()));
@@ -103,15 +105,16 @@ class Asking {
     if (!offset) co_return fail(offset.error());
     out_.offset = *offset;
     rule_ = question_.recorded;
-    const std::string& source = client_.options().name;
-    const auto data = co_await client_.rules();
-    const auto rules =
-        data ? parse_rules(*data, source, *offset) : Result<Rules>(tl::unexpect, data.error());
+    WantedRules wanted = [alert = rule_.alert](const std::string& name, const Labels&) {
+      return name == alert;
+    };
+    const auto rules = co_await ask_rules(client_, *offset, std::move(wanted));
     if (!rules) {
       out_.notes.push_back("the rule is that of the run; Prometheus did not tell its rules: " +
                            rules.error().message);
     } else {
       choose_rule(*rules);
+      out_.notes.insert(out_.notes.end(), rules->left_out.begin(), rules->left_out.end());
       for (const std::string& metric : report::scan_promql(rule_.expr).metrics)
         if (rules->recordings.contains(metric))
           out_.notes.push_back(in_quotes(metric) +
@@ -180,7 +183,8 @@ class Asking {
     co_return Result<>{};
   }
 
-  awaitable<Result<>> ask_run(TunedRun& run) {
+  // Puts a run on the grid of the rule's evaluations.
+  void prepare(TunedRun& run) const {
     run.grid.step = evaluation();
     // Whole milliseconds, so that the last time of a range is not rounded to before itself.
     run.grid.origin = whole_milliseconds(run.grid.origin > 0 ? run.grid.origin : grid_now());
@@ -190,6 +194,27 @@ class Asking {
     run.same_rule = run.rule && same_settings(*run.rule, rule_);
     if (run.rule && !run.same_rule)
       add_problem(run, "the rule was another one then: " + setting_words(*run.rule));
+  }
+
+  // How much the runs take is known before the first question.
+  [[nodiscard]] Result<> check_runs() const {
+    double questions = 0, evaluations = 0;
+    for (const TunedRun& run : question_.runs) {
+      const double of_run = std::max(0.0, run.asked.to - run.asked.from) / run.grid.step + 1;
+      evaluations += of_run;
+      questions += std::ceil(of_run / kBlock) * static_cast<double>(out_.answers.size());
+    }
+    if (questions <= kMostTuneQuestions) return {};
+    return fail(Errc::kInvalid,
+                "run: " + report::seconds_words(evaluations * evaluation()) + " of " +
+                    std::to_string(out_.answers.size()) + " expressions every " +
+                    report::promql_duration_words(evaluation()) + " are " +
+                    std::to_string(std::llround(std::min(questions, 1e15))) +
+                    " questions to Prometheus, more than " + std::to_string(kMostTuneQuestions) +
+                    "; ask for fewer runs, or fewer values of threshold and window");
+  }
+
+  awaitable<Result<>> ask_run(TunedRun& run) {
     auto there = co_await has_data(run);
     if (!there) co_return fail(std::move(there.error()));
     const std::int64_t first = run.grid.from(run.asked.from), last = run.grid.to(run.asked.to);

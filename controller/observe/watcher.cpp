@@ -12,11 +12,12 @@ namespace faultline::controller::observe {
 namespace {
 
 constexpr std::size_t kMostGaps = 500;
-constexpr std::size_t kMostHeld = 2'000;
-constexpr std::size_t kMostNames = 10'000;
-constexpr std::size_t kMostSignals = 50'000;
 constexpr std::size_t kMostTold = 50;
-constexpr std::size_t kMostGroupLists = 600;
+constexpr std::size_t kLongestTold = 500;  // bytes of one
+// Of the questions for the jobs behind the expected alerts.
+constexpr std::size_t kMostJobQuestions = 20;
+constexpr std::size_t kNamesAtOnce = 4'096;  // bytes of the metrics' names in one question
+constexpr std::chrono::seconds kLongestJobs{3};
 
 Labels with_name(const std::string& alert, Labels labels) {
   labels["alertname"] = alert;
@@ -25,11 +26,25 @@ Labels with_name(const std::string& alert, Labels labels) {
 
 }  // namespace
 
+WantedRules expected_rules(std::vector<api::ExpectAlert> alerts) {
+  return [alerts = std::move(alerts)](const std::string& alert, const Labels& labels) {
+    return std::ranges::any_of(alerts, [&](const api::ExpectAlert& one) {
+      return one.name == alert && std::ranges::all_of(one.labels, [&](const auto& label) {
+               const auto own = labels.find(label.first);
+               // A template is filled in by each instance.
+               return own == labels.end() || own->second == label.second ||
+                      own->second.find("{{") != std::string::npos;
+             });
+    });
+  };
+}
+
 Watcher::Impl::Impl(boost::asio::any_io_executor executor, MonitoringSources from,
                     api::Experiment of, const Clock& its_clock)
     : clock(its_clock),
       experiment(std::move(of)),
-      observed(from.observed_receivers.begin(), from.observed_receivers.end()) {
+      observed(from.observed_receivers.begin(), from.observed_receivers.end()),
+      rooms(from.room) {
   // An Experiment of a namespace is read by whoever may in that namespace.
   namespaces = own_namespaces(experiment);
   const auto add = [&](Reached& side, const SourceOptions& options, const char* kind) {
@@ -37,13 +52,21 @@ Watcher::Impl::Impl(boost::asio::any_io_executor executor, MonitoringSources fro
     record.sources.push_back({.name = options.name, .kind = kind, .url = options.url});
     record.sources.back().problem = "it was not asked yet";
   };
-  for (SourceOptions& options : from.prometheus) {
+  for (const SourceOptions& options : from.prometheus) {
     prometheus.push_back(std::make_unique<PrometheusSide>(executor, options, clock));
     add(*prometheus.back(), options, "prometheus");
   }
-  for (SourceOptions& options : from.alertmanager) {
-    alertmanager.push_back(std::make_unique<AlertmanagerSide>(executor, options, clock));
+  for (const SourceOptions& options : from.alertmanager) {
+    alertmanager.push_back(std::make_unique<AlertmanagerSide>(executor, options, clock, from.room));
     add(*alertmanager.back(), options, "alertmanager");
+  }
+  const auto& conditions = experiment.spec.abortWhen;
+  for (std::size_t i = 0; !from.prometheus.empty() && i < conditions.size(); ++i) {
+    if (conditions[i].promql.empty()) continue;
+    SourceOptions options = from.prometheus.front();
+    options.max_body = std::min(options.max_body, kShortAnswer);  // it is one number
+    abort_queries.push_back(std::make_unique<AbortQuery>(static_cast<std::int64_t>(i), executor,
+                                                         std::move(options), clock));
   }
 }
 
@@ -54,8 +77,7 @@ bool Watcher::Impl::expected(const std::string& alert) const {
 
 void Watcher::Impl::reached(Reached& side) {
   api::MonitoringSource& source = source_of(side);
-  if (side.away_since && record.gaps.size() < kMostGaps)
-    record.gaps.push_back({source.name, {*side.away_since}, {clock.utc()}, source.problem});
+  if (side.away_since) add_gap({source.name, {*side.away_since}, {clock.utc()}, source.problem});
   side.away_since.reset();
   source.problem.clear();
 }
@@ -69,12 +91,53 @@ void Watcher::Impl::missed(Reached& side, const Error& error) {
 }
 
 void Watcher::Impl::tell(const std::vector<std::string>& words) {
-  for (const std::string& one : words)
-    if (told.size() < kMostTold && std::ranges::find(told, one) == told.end()) told.push_back(one);
+  for (const std::string& one : words) {
+    std::string text = printable(one, kLongestTold);
+    if (record.notes.size() < kMostTold &&
+        std::ranges::find(record.notes, text) == record.notes.end())
+      record.notes.push_back(std::move(text));
+  }
+}
+
+void Watcher::Impl::add_gap(api::MonitoringGap gap) {
+  if (record.gaps.size() < kMostGaps) {
+    record.gaps.push_back(std::move(gap));
+    return;
+  }
+  // What has more of them than are kept is away from its last one on: longer than it was, never
+  // shorter.
+  for (auto last = record.gaps.rbegin(); last != record.gaps.rend(); ++last)
+    if (last->source == gap.source) {
+      last->to = std::max(last->to, gap.to);
+      return;
+    }
+  record.gaps.push_back(std::move(gap));
+}
+
+void Watcher::Impl::grow_gap(const std::string& source, const std::string& kind, UtcTime from,
+                             UtcTime to, std::string reason) {
+  const auto [known, added] = growing.emplace(std::pair(source, kind), record.gaps.size());
+  if (added) {
+    record.gaps.push_back({source, {from}, {to}, std::move(reason)});
+    return;
+  }
+  api::MonitoringGap& gap = record.gaps[known->second];
+  gap.from = std::min(gap.from, {from});
+  gap.to = std::max(gap.to, {to});
+  gap.reason = std::move(reason);
+}
+
+void Watcher::Impl::note_not_taken(const std::string& source, const NotTaken& left_out,
+                                   UtcTime from, UtcTime to) {
+  if (left_out.empty()) return;
+  tell({source + ": " + left_out.words()});
+  const auto& alerts = experiment.spec.expect.alerts;
+  if (std::ranges::any_of(alerts,
+                          [&](const api::ExpectAlert& one) { return left_out.may_be(one.name); }))
+    grow_gap(source, "labels", from, to, left_out.words());
 }
 
 boost::asio::awaitable<void> Watcher::Impl::begin(PrometheusSide& side) {
-  const std::string name = side.client.options().name;
   const Result<BuildInfo> build = co_await side.client.build_info();
   if (build) source_of(side).version = build->program + " " + build->version;
   // What answers Prometheus' questions and has no such page is none the worse for it.
@@ -97,43 +160,99 @@ boost::asio::awaitable<void> Watcher::Impl::begin(PrometheusSide& side) {
     source_of(side).startedAt =
         to_ours(std::chrono::duration<double>(build->started.value.time_since_epoch()).count(),
                 side.offset);
-  const Result<boost::json::value> data = co_await side.client.rules();
-  Result<Rules> rules =
-      data ? parse_rules(*data, name, side.offset) : Result<Rules>(tl::unexpect, data.error());
+  WantedRules wanted = expected_rules(experiment.spec.expect.alerts);
+  Result<Rules> rules = co_await ask_rules(side.client, side.offset, std::move(wanted));
   if (!rules) {
     missed(side, rules.error());
     co_return;
   }
-  side.rules = std::move(*rules);
-  tell(side.rules.told);
+  // They name groups and rules of everybody.
+  if (namespaces.empty()) tell(rules->told);
+  tell(rules->left_out);
+  side.rules = std::move(rules->alerts);
+  side.names = std::move(rules->names);
+  for (const api::ExpectSignal& signal : experiment.spec.expect.signals)
+    side.behind_signals.push_back(metrics_behind(signal.promql, *rules));
+  co_await find_intervals(side, *rules);
+  side.began = true;
+  reached(side);
+}
+
+// How often the targets behind each rule are scraped: by the jobs of its metrics, which are asked
+// for all rules together.
+boost::asio::awaitable<void> Watcher::Impl::find_intervals(PrometheusSide& side,
+                                                           const Rules& rules) {
+  if (side.rules.empty()) co_return;
   const Result<std::vector<Target>> targets = co_await side.client.targets();
-  if (!targets) tell({targets.error().message});
-  bool asks_jobs = targets.has_value();
-  for (const api::AlertRule& rule : side.rules.alerts) {
-    if (record.ruleNames.size() < kMostNames &&
-        std::ranges::find(record.ruleNames, rule.alert) == record.ruleNames.end())
-      record.ruleNames.push_back(rule.alert);
-    if (!expected(rule.alert)) continue;
-    record.rules.push_back(rule);
-    const std::vector<std::string> metrics = metrics_behind(rule.expr, side.rules);
-    if (metrics.empty() || !asks_jobs) continue;
-    const Result<std::vector<Series>> jobs =
-        co_await side.client.query("group by (job) ({__name__=~" + any_of(metrics) + "})",
-                                   to_theirs(clock.utc(), side.offset));
-    if (!jobs) {
-      tell({jobs.error().message});
-      // What gives no answer once would be waited for with each rule.
-      asks_jobs = jobs.error().code == Errc::kInvalid;
-      continue;
+  if (!targets) {
+    tell({targets.error().message});
+    co_return;
+  }
+  std::vector<std::vector<std::string>> behind;
+  std::set<std::string> metrics;
+  for (const api::AlertRule& rule : side.rules) {
+    behind.push_back(metrics_behind(rule.expr, rules));
+    metrics.insert(behind.back().begin(), behind.back().end());
+  }
+  std::map<std::string, std::set<std::string>> jobs;  // by metric
+  const SteadyTime until = clock.steady() + kLongestJobs;
+  auto next = metrics.begin();
+  for (std::size_t asked = 0; next != metrics.end(); ++asked) {
+    if (asked >= kMostJobQuestions || clock.steady() >= until) {
+      tell({side.client.options().name + ": the scrape intervals behind " +
+            std::to_string(std::distance(next, metrics.end())) +
+            " metrics were not asked for: the rules of the expected alerts read more than the " +
+            std::to_string(metrics.size()) + " that there is time for"});
+      break;
     }
     std::vector<std::string> names;
-    for (const Series& one : *jobs)
-      if (const auto job = one.labels.find("job"); job != one.labels.end())
-        names.push_back(job->second);
-    side.jobs.insert(names.begin(), names.end());
-    record.rules.back().scrapeInterval = scrape_interval(names, *targets);
+    for (std::size_t bytes = 0; next != metrics.end() && (names.empty() || bytes < kNamesAtOnce);
+         ++next) {
+      bytes += next->size();
+      names.push_back(*next);
+    }
+    const auto found =
+        co_await side.client.query("group by (job, __name__) ({__name__=~" + any_of(names) + "})",
+                                   to_theirs(clock.utc(), side.offset));
+    if (!found) {
+      tell({found.error().message});
+      // What gives no answer once would be waited for again and again.
+      if (found.error().code != Errc::kInvalid) break;
+      continue;
+    }
+    for (const Series& one : *found) {
+      const auto job = one.labels.find("job");
+      if (job == one.labels.end()) continue;
+      side.jobs.insert(job->second);
+      if (const auto name = one.labels.find("__name__"); name != one.labels.end())
+        jobs[name->second].insert(job->second);
+    }
   }
-  reached(side);
+  for (std::size_t i = 0; i < side.rules.size(); ++i) {
+    std::set<std::string> of_rule;
+    for (const std::string& metric : behind[i])
+      if (const auto found = jobs.find(metric); found != jobs.end())
+        of_rule.insert(found->second.begin(), found->second.end());
+    if (!of_rule.empty())
+      side.rules[i].scrapeInterval = scrape_interval({of_rule.begin(), of_rule.end()}, *targets);
+  }
+}
+
+void Watcher::Impl::take_rules(PrometheusSide& side) {
+  if (!side.began) return;
+  const std::string& name = side.client.options().name;
+  if (append(record.rules, side.rules, kMostRules, rooms.rules) > 0)
+    tell({name + ": not all rules of the expected alerts are kept: there are too many"});
+  std::set<std::string_view> known(record.ruleNames.begin(), record.ruleNames.end());
+  std::vector<std::string> more;
+  for (std::string& one : side.names)
+    if (!known.contains(one)) more.push_back(std::move(one));
+  known.clear();
+  side.names.clear();
+  static_cast<void>(
+      std::ranges::stable_partition(more, [&](const std::string& one) { return expected(one); }));
+  if (append(record.ruleNames, std::move(more), kMostRuleNames, rooms.rules) > 0)
+    tell({name + ": not all names of rules are kept: there are too many"});
 }
 
 boost::asio::awaitable<void> Watcher::Impl::begin(AlertmanagerSide& side) {
@@ -150,27 +269,21 @@ boost::asio::awaitable<void> Watcher::Impl::begin(AlertmanagerSide& side) {
   source.startedAt = status->started;
   if (Result<Routing> routing = parse_routing(status->config)) {
     side.routing = std::move(*routing);
-    tell(side.routing->told);
+    // They name receivers and matchers of everybody.
+    if (namespaces.empty()) tell(side.routing->told);
   } else {
     tell({side.client.options().name + ": " + routing.error().message});
   }
   if (Result<std::vector<Silence>> silences = co_await side.client.silences())
     side.silences = std::move(*silences);
-  co_await poll(side);
-  for (api::AlertRule& rule : record.rules) {
-    Labels labels = with_name(rule.alert, rule.labels);
-    for (const api::ExpectAlert& one : experiment.spec.expect.alerts)
-      if (one.name == rule.alert) labels.insert(one.labels.begin(), one.labels.end());
-    find_routes(side, rule, labels, clock.utc());
-  }
+  else
+    tell({silences.error().message});
+  reached(side);
 }
 
 void Watcher::Impl::find_routes(AlertmanagerSide& side, api::AlertRule& rule, const Labels& labels,
                                 UtcTime at) {
   if (!side.routing) return;
-  const std::vector<AlertGroup>* groups = nullptr;  // that existed before `at`
-  for (const auto& [since, list] : side.groups)
-    if (since <= at) groups = &list;
   // Whoever asks of labels of another namespace is not told what mutes there.
   const bool foreign = of_others(labels, namespaces);
   const std::string silenced = foreign ? "" : silenced_words(side.silences, labels);
@@ -180,131 +293,15 @@ void Watcher::Impl::find_routes(AlertmanagerSide& side, api::AlertRule& rule, co
     if (!silenced.empty()) route.muted = silenced;
     if (route.muted.empty()) route.muted = inhibited;
     route.observed = observed.contains(route.receiver);
-    route.groupExists =
-        groups != nullptr && std::ranges::any_of(*groups, [&](const AlertGroup& group) {
-          return joins(group, route, labels);
-        });
+    const auto is = [&](const AlertGroup& group) { return joins(group, route, labels); };
+    route.groupExists = side.groups.any(at, is) || side.other_groups.any(at, is);
+    if (!rooms.rules.take(bytes_of(route))) {
+      tell({side.client.options().name +
+            ": not all routes of the rules are kept: there are too many"});
+      return;
+    }
     rule.routes.push_back(std::move(route));
   }
-}
-
-boost::asio::awaitable<void> Watcher::Impl::poll(AlertmanagerSide& side) {
-  const UtcTime now = clock.utc();
-  Result<std::vector<HeldAlert>> held = co_await side.client.alerts();
-  if (!held) {
-    missed(side, held.error());
-    co_return;
-  }
-  const bool unknown = std::ranges::any_of(*held, [&](const HeldAlert& alert) {
-    return std::ranges::any_of(alert.silenced_by, [&](const std::string& id) {
-      return std::ranges::find(side.silences, id, &Silence::id) == side.silences.end();
-    });
-  });
-  if (unknown)
-    if (Result<std::vector<Silence>> silences = co_await side.client.silences())
-      side.silences = std::move(*silences);
-  Result<std::vector<AlertGroup>> groups = co_await side.client.groups();
-  if (!groups) {
-    missed(side, groups.error());
-    co_return;
-  }
-  if (side.groups.empty() || side.groups.back().second != *groups) {
-    side.groups.emplace_back(now, std::move(*groups));
-    if (side.groups.size() > kMostGroupLists) side.groups.pop_front();
-  }
-  note_held(side, *held);
-  side.held = std::move(*held);
-  reached(side);
-}
-
-void Watcher::Impl::note_held(AlertmanagerSide& side, const std::vector<HeldAlert>& held) {
-  std::set<std::string> here;
-  for (const HeldAlert& alert : held) {
-    here.insert(alert.fingerprint);
-    const bool wanted = expected(alert.alert);
-    if (!wanted && (of_others(alert.labels, namespaces) || record.held.size() >= kMostHeld / 2))
-      continue;
-    api::AlertHeld now{.source = side.client.options().name, .alert = alert.alert};
-    now.labels = alert.labels;
-    now.startsAt = to_ours(alert.starts_at, prometheus.empty() ? Offset{} : prometheus[0]->offset);
-    now.receivers = alert.receivers;
-    for (const std::string& id : alert.silenced_by) {
-      const auto silence = std::ranges::find(side.silences, id, &Silence::id);
-      now.mutedBy.push_back(silence != side.silences.end() ? silence_words(*silence)
-                                                           : "silenced by " + printable(id, 60));
-    }
-    for (const std::string& fingerprint : alert.inhibited_by) {
-      const auto by = std::ranges::find(held, fingerprint, &HeldAlert::fingerprint);
-      now.mutedBy.push_back("inhibited by " +
-                            (by == held.end() ? "an alert " + printable(fingerprint, 60)
-                                              : alert_words(by->alert, by->labels, namespaces)));
-    }
-    for (const std::string& interval : alert.muted_by)
-      now.mutedBy.push_back("muted by the time interval " + printable(interval, 100));
-    const auto before = side.told.find(alert.fingerprint);
-    if (before != side.told.end() && !before->second.gone &&
-        before->second.startsAt == now.startsAt && before->second.mutedBy == now.mutedBy &&
-        before->second.receivers == now.receivers)
-      continue;
-    if (record.held.size() >= kMostHeld) return;
-    now.at = {clock.utc()};
-    side.told[alert.fingerprint] = now;
-    record.held.push_back(std::move(now));
-  }
-  for (auto& [fingerprint, told_last] : side.told) {
-    if (told_last.gone || here.contains(fingerprint) || record.held.size() >= kMostHeld) continue;
-    told_last.gone = true;
-    told_last.at = {clock.utc()};
-    record.held.push_back(told_last);
-  }
-}
-
-boost::asio::awaitable<bool> Watcher::Impl::poll_query(PrometheusSide& side, std::string promql,
-                                                       std::int64_t index, bool abort) {
-  const UtcTime now = clock.utc();
-  const Result<std::vector<Series>> answer =
-      co_await side.client.query(std::move(promql), to_theirs(now, side.offset));
-  api::SignalSample sample{.index = index, .abortWhen = abort, .at = {now}};
-  if (answer) sample.value = one_number(*answer);
-  if (record.signals.size() < kMostSignals) record.signals.push_back(sample);
-  if (abort && sample.value && std::isfinite(*sample.value)) {
-    const auto known = std::ranges::find(abort_answers, index, &api::SignalSample::index);
-    if (known != abort_answers.end())
-      *known = sample;
-    else
-      abort_answers.push_back(sample);
-  }
-  if (answer || answer.error().code == Errc::kInvalid) {
-    if (!answer) tell({answer.error().message});
-    co_return true;
-  }
-  missed(side, answer.error());
-  co_return false;
-}
-
-boost::asio::awaitable<void> Watcher::Impl::poll(PrometheusSide& side, bool queries) {
-  const auto& signals = experiment.spec.expect.signals;
-  const auto& aborts = experiment.spec.abortWhen;
-  bool asked = false;
-  for (std::size_t i = 0; queries && i < aborts.size(); ++i) {
-    if (aborts[i].promql.empty()) continue;
-    asked = true;
-    if (!co_await poll_query(side, aborts[i].promql, static_cast<std::int64_t>(i), true)) co_return;
-  }
-  for (std::size_t i = 0; queries && i < signals.size(); ++i) {
-    asked = true;
-    if (!co_await poll_query(side, signals[i].promql, static_cast<std::int64_t>(i), false))
-      co_return;
-  }
-  if (!asked) {
-    // Whether it evaluates its rules is not seen otherwise: what it missed leaves no trace.
-    const Result<Offset> there = co_await side.client.clock_offset();
-    if (!there) {
-      missed(side, there.error());
-      co_return;
-    }
-  }
-  reached(side);
 }
 
 Watcher::Watcher(boost::asio::any_io_executor executor, MonitoringSources sources,
@@ -314,27 +311,30 @@ Watcher::Watcher(boost::asio::any_io_executor executor, MonitoringSources source
 Watcher::~Watcher() = default;
 
 boost::asio::awaitable<void> Watcher::begin() {
-  for (const auto& side : impl_->prometheus) co_await impl_->begin(*side);
-  for (const auto& side : impl_->alertmanager) co_await impl_->begin(*side);
+  Impl& impl = *impl_;
+  std::vector<Impl::Beat> all;
+  for (const auto& side : impl.prometheus)
+    all.emplace_back([&impl, of = side.get()] { return impl.begin(*of); });
+  for (const auto& side : impl.alertmanager)
+    all.emplace_back([&impl, of = side.get()] { return impl.begin(*of); });
+  co_await together(std::move(all), false);
+  // Now the clock of Prometheus is known, by which alerts began to fire.
+  std::vector<Impl::Beat> looks;
+  for (const auto& side : impl.alertmanager)
+    if (!side->away_since) looks.emplace_back([&impl, of = side.get()] { return impl.poll(*of); });
+  co_await together(std::move(looks), false);
+  for (const auto& side : impl.prometheus) impl.take_rules(*side);
+  for (const auto& side : impl.alertmanager) {
+    for (api::AlertRule& rule : impl.record.rules) {
+      Labels labels = with_name(rule.alert, rule.labels);
+      for (const api::ExpectAlert& one : impl.experiment.spec.expect.alerts)
+        if (one.name == rule.alert) labels.insert(one.labels.begin(), one.labels.end());
+      impl.find_routes(*side, rule, labels, impl.clock.utc());
+    }
+    side->held = {};
+  }
 }
 
-boost::asio::awaitable<void> Watcher::poll() {
-  for (const auto& side : impl_->alertmanager) co_await impl_->poll(*side);
-  for (std::size_t i = 0; i < impl_->prometheus.size(); ++i)
-    co_await impl_->poll(*impl_->prometheus[i], i == 0);
-}
-
-void Watcher::notified(api::AlertNotification notification) {
-  if (impl_->notified.size() >= kMostNotifications) return;
-  if (!impl_->notified
-           .emplace(notification.receiver, notification.alert, notification.labels,
-                    notification.startsAt.value, notification.resolved)
-           .second)
-    return;
-  impl_->record.notifications.push_back(std::move(notification));
-}
-
-const std::vector<std::string>& Watcher::told() const { return impl_->told; }
 const std::vector<api::SignalSample>& Watcher::abort_answers() const {
   return impl_->abort_answers;
 }

@@ -6,6 +6,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@
 #include "api/monitoring_record.h"
 #include "api/sync.h"
 #include "base/clock.h"
+#include "controller/observe/labels.h"
+#include "controller/observe/room.h"
 #include "controller/observe/source.h"
 
 namespace faultline::controller::observe {
@@ -22,6 +25,8 @@ struct MonitoringSources {
   std::vector<SourceOptions> prometheus, alertmanager;
   // Receivers of Alertmanager whose notifications reach the controller's own receiver.
   std::vector<std::string> observed_receivers;
+  // What the watchers of all runs may keep together. Null: each has its own bounds only.
+  std::shared_ptr<Room> room{};
 };
 
 // Of the controller's clock.
@@ -32,8 +37,9 @@ struct WatchTimes {
   UtcTime end;
 };
 
-// One run. Not thread-safe: runs on its executor, one call at a time. To stop it, cancel the
-// coroutine; it may be destroyed between calls.
+// One run. Not thread-safe: runs on its executor, one call at a time, but for notified(),
+// left_off() and not_taken(), which may come during any other. To stop it, cancel the coroutine:
+// all that it started has ended when it has. It may be destroyed between calls.
 class Watcher {
  public:
   // `clock` must outlive this.
@@ -44,23 +50,30 @@ class Watcher {
   Watcher& operator=(const Watcher&) = delete;
 
   // Asks each source for its version and clock, for the rules of the expected alerts and the routes
-  // that they lead to. Once, before the baseline; also all that a plan needs.
+  // that they lead to. Once, before the baseline; also all that a plan needs. Sources are asked at
+  // the same time, here and below, so that it takes as long as the slowest.
   [[nodiscard]] boost::asio::awaitable<void> begin();
   // Asks what Alertmanager holds, the first Prometheus the queries of expect.signals and abortWhen,
-  // and each other one whether it is there. Once a second. A source that gave no answer is asked
-  // nothing more in this poll, so that it takes at most the sum of the sources' time-outs.
+  // and each other one whether it is there.
   [[nodiscard]] boost::asio::awaitable<void> poll();
+  // The same again and again, each source and each query of abortWhen once a second in a beat of
+  // its own, so that none waits for another that is slow; until `until()` is done, which is called
+  // once.
+  [[nodiscard]] boost::asio::awaitable<void> follow(
+      std::function<boost::asio::awaitable<void>()> until);
   // Asks for what Prometheus stored meanwhile: the ALERTS series, the rules' expressions on their
   // own evaluation times, the scrapes of `pods`. Once, at the end.
   [[nodiscard]] boost::asio::awaitable<void> finish(WatchTimes times,
                                                     std::vector<api::PodRef> pods);
-  // A notification that arrived; of the same again, and of more than kMostNotifications, nothing
-  // is kept.
+  // A notification of an expected alert that arrived. Of the same again nothing is kept. What goes
+  // beyond kMostNotifications, or the bytes for them, is a gap of "receiver NAME".
   void notified(api::AlertNotification notification);
+  // Alertmanager left `alerts` off a notification that arrived at `at`: a gap of "receiver NAME",
+  // unless no expected alert leads to it.
+  void left_off(const std::string& receiver, UtcTime at, std::uint64_t alerts);
+  // Alerts of a notification that were not taken: the same, where an expected one may be of them.
+  void not_taken(const std::string& receiver, UtcTime at, const NotTaken& alerts);
 
-  // What was not understood of answers that can be used all the same, each once: unknown fields,
-  // parts of Alertmanager's configuration.
-  [[nodiscard]] const std::vector<std::string>& told() const;
   // Of each query of abortWhen the newest answer that is a number, however many came before it.
   [[nodiscard]] const std::vector<api::SignalSample>& abort_answers() const;
   // As far as it is known.

@@ -13,12 +13,10 @@ namespace {
 using boost::asio::awaitable;
 
 constexpr std::size_t kMostChanges = 20'000;
-constexpr std::size_t kMostEvaluationsOfRun = 50'000;
 constexpr std::size_t kMostScrapes = 50'000;
 constexpr double kBefore = 60;  // seconds of ALERTS before the baseline
 constexpr double kLongestRange = 86'400;
 constexpr double kOldestSample = 300;  // seconds; Prometheus takes none that is older for a value
-constexpr double kFinest = 0.1, kCoarsest = 1;  // seconds between the evaluations that look closer
 
 double seconds_since(UtcTime from, UtcTime to) {
   return std::chrono::duration<double>(to - from).count();
@@ -30,18 +28,16 @@ std::string range_words(UtcTime from, UtcTime to) {
   return "[" + std::to_string(static_cast<std::int64_t>(length)) + "s]";
 }
 
-template <class T>
-void append(std::vector<T>& to, std::vector<T> from, std::size_t most) {
-  for (T& one : from)
-    if (to.size() < most) to.push_back(std::move(one));
-}
-
 }  // namespace
 
 awaitable<void> Watcher::Impl::finish(PrometheusSide& side, WatchTimes times,
                                       std::vector<api::PodRef> pods) {
   // Of a source that was away at the begin there are no rules: they are asked for now.
-  if (side.rules.alerts.empty() && side.away_since) co_await begin(side);
+  if (!side.began) {
+    co_await begin(side);
+    if (!side.began) co_return;
+    take_rules(side);
+  }
   const Result<BuildInfo> build = co_await side.client.build_info();
   if (!build && build.error().code != Errc::kNotFound) {
     missed(side, build.error());
@@ -51,97 +47,71 @@ awaitable<void> Watcher::Impl::finish(PrometheusSide& side, WatchTimes times,
     source_of(side).startedAt =
         to_ours(std::chrono::duration<double>(build->started.value.time_since_epoch()).count(),
                 side.offset);
-  const UtcTime from = times.begin - std::chrono::seconds(static_cast<int>(kBefore));
-  const double end = to_theirs(times.end, side.offset);
-  Result<std::vector<Series>> alerts =
-      co_await side.client.query("ALERTS" + range_words(from, times.end), end);
-  if (!alerts) {
-    // Perhaps there are too many of them for one answer.
-    std::vector<std::string> names;
-    for (const api::ExpectAlert& one : experiment.spec.expect.alerts) names.push_back(one.name);
-    tell({alerts.error().message + "; only the expected alerts were asked for"});
-    alerts = co_await side.client.query(
-        "ALERTS{alertname=~" + any_of(names) + "}" + range_words(from, times.end), end);
-  }
-  if (!alerts) {
-    missed(side, alerts.error());
-    co_return;
-  }
-  keep_changes(side,
-               changes_of(*alerts, side.rules.alerts, side.client.options().name, side.offset, end),
-               times);
-  // Rules of alerts that fired and were not expected: their settings explain how long it took.
-  for (const api::AlertChange& change : record.changes) {
-    if (change.source != side.client.options().name || expected(change.alert)) continue;
-    const auto known = [&](const api::AlertRule& rule) {
-      return rule.source == change.source && rule.alert == change.alert;
-    };
-    if (std::ranges::any_of(record.rules, known)) continue;
-    for (const api::AlertRule& rule : side.rules.alerts)
-      if (rule.alert == change.alert) record.rules.push_back(rule);
-  }
+  if (!co_await finish_alerts(side, times)) co_return;
   if (times.first_injected.set()) {
-    const std::vector<api::AlertRule> rules = record.rules;
-    for (const api::AlertRule& rule : rules)
-      if (rule.source == side.client.options().name && expected(rule.alert))
-        co_await finish_rule(side, rule, grid_of(*alerts, side.rules.alerts, rule), times);
+    co_await finish_rules(side, times);
     co_await finish_scrapes(side, times, std::move(pods));
     co_await finish_signals(side, times);
   }
   reached(side);
 }
 
-awaitable<void> Watcher::Impl::finish_rule(PrometheusSide& side, api::AlertRule rule,
-                                           std::optional<double> grid, WatchTimes times) {
-  if (!(rule.evaluationInterval > 0)) co_return;
-  const double step = rule.evaluationInterval;
-  const double begin = to_theirs(times.first_injected.value, side.offset);
+awaitable<bool> Watcher::Impl::finish_alerts(PrometheusSide& side, const WatchTimes& times) {
+  const std::string& name = side.client.options().name;
+  const UtcTime from = times.begin - std::chrono::seconds(static_cast<int>(kBefore));
   const double end = to_theirs(times.end, side.offset);
-  if (!grid && rule.lastEvaluation.set()) grid = to_theirs(rule.lastEvaluation.value, side.offset);
-  // One evaluation before the fault tells that the expression was not true already.
-  const double from = grid ? *grid - std::ceil((*grid - begin) / step + 1e-6) * step : begin;
-  if (end < from) co_return;
-  const auto& expect = experiment.spec.expect.alerts;
-  const Result<std::vector<Series>> found =
-      co_await side.client.query_range(rule.expr, from, end, step);
-  std::optional<double> first;
-  for (std::size_t i = 0; i < expect.size(); ++i) {
-    if (expect[i].name != rule.alert) continue;
-    const auto index = static_cast<std::int64_t>(i);
-    if (!found) {
-      api::AlertEvaluation none{.source = rule.source, .group = rule.group, .alert = rule.alert};
-      none.expected = index;
-      none.at = times.first_injected;
-      record.evaluations.push_back(std::move(none));
-      continue;
-    }
-    auto some =
-        evaluations_of(*found, rule, expect[i].labels, index, from, end, step, true, side.offset);
-    for (const api::AlertEvaluation& one : some)
-      if (one.series.value_or(0) > 0 && times.first_injected <= one.at) {
-        const double at = to_theirs(one.at.value, side.offset);
-        first = std::max(first.value_or(at), at);
-        break;
-      }
-    append(record.evaluations, std::move(some), kMostEvaluationsOfRun);
+  Result<AlertSeries> alerts =
+      co_await side.client.query_alerts("ALERTS" + range_words(from, times.end), end);
+  if (!alerts) {
+    // Perhaps there are too many of them for one answer.
+    std::vector<std::string> names;
+    for (const api::ExpectAlert& one : experiment.spec.expect.alerts) names.push_back(one.name);
+    tell({alerts.error().message + "; only the expected alerts were asked for"});
+    alerts = co_await side.client.query_alerts(
+        "ALERTS{alertname=~" + any_of(names) + "}" + range_words(from, times.end), end);
   }
-  if (!found) {
-    tell({found.error().message});
-    co_return;
+  if (!alerts) {
+    missed(side, alerts.error());
+    co_return false;
   }
-  // Between its own evaluations, up to the first that found it true: when it was true first.
-  if (!first) co_return;
-  const double fine = std::max({std::clamp(step / 5, kFinest, kCoarsest), (*first - begin) / 1000});
-  const Result<std::vector<Series>> closer =
-      co_await side.client.query_range(rule.expr, begin, *first, fine);
-  if (!closer) co_return;
-  for (std::size_t i = 0; i < expect.size(); ++i) {
-    if (expect[i].name != rule.alert) continue;
-    auto some = evaluations_of(*closer, rule, expect[i].labels, static_cast<std::int64_t>(i), begin,
-                               *first, fine, false, side.offset);
-    only_changes(some);
-    append(record.evaluations, std::move(some), kMostEvaluationsOfRun);
+  note_not_taken(name, alerts->left_out, times.begin, times.end);
+  std::set<std::string> fired;
+  for (const Series& one : alerts->series)
+    if (const auto alert = one.labels.find("alertname"); alert != one.labels.end())
+      fired.insert(alert->second);
+  WantedRules wanted = [of_expected = expected_rules(experiment.spec.expect.alerts),
+                        fired = std::move(fired), alerts = experiment.spec.expect.alerts](
+                           const std::string& alert, const Labels& labels) {
+    const bool named =
+        std::ranges::any_of(alerts, [&](const api::ExpectAlert& one) { return one.name == alert; });
+    return named ? of_expected(alert, labels) : fired.contains(alert);
+  };
+  Result<Rules> now = co_await ask_rules(side.client, side.offset, std::move(wanted));
+  if (now) {
+    tell(now->left_out);
+    compare_rules(side, *now, times);
+  } else {
+    tell({now.error().message + "; whether rules were changed during the run is not known"});
   }
+  std::vector<api::AlertRule> rules = now ? std::move(now->alerts) : side.rules;
+  // Of a rule that was changed the longer interval counts: no time between two of its evaluations
+  // is then taken for the end of an alert.
+  for (api::AlertRule& rule : rules)
+    for (const api::AlertRule& before : record.rules)
+      if (before.source == name && !before.changed.empty() && is_rule(before, rule))
+        rule.evaluationInterval = std::max(rule.evaluationInterval, before.evaluationInterval);
+  keep_changes(side, changes_of(alerts->series, rules, name, side.offset, end), times);
+  for (const api::AlertRule& rule : record.rules)
+    if (rule.source == name && expected(rule.alert) && !grids.contains(group_key(rule)))
+      if (const auto grid = grid_of(alerts->series, rules, rule)) grids[group_key(rule)] = *grid;
+  // Rules of alerts that fired and were not expected: their settings explain how long it took.
+  std::set<std::string> kept;
+  for (const api::AlertChange& change : record.changes)
+    if (change.source == name && !expected(change.alert)) kept.insert(change.alert);
+  std::erase_if(rules, [&](const api::AlertRule& rule) { return !kept.contains(rule.alert); });
+  if (append(record.rules, std::move(rules), kMostRules, rooms.rules) > 0)
+    tell({name + ": not all rules of alerts that fired are kept: there are too many"});
+  co_return true;
 }
 
 awaitable<void> Watcher::Impl::finish_scrapes(PrometheusSide& side, const WatchTimes& times,
@@ -188,7 +158,10 @@ awaitable<void> Watcher::Impl::finish_scrapes(PrometheusSide& side, const WatchT
     if (up) all = std::move(*up);
     std::erase_if(all, [&](const Series& one) { return of_others(one.labels, namespaces); });
   }
-  append(record.scrapes, scrapes_of(all, side.client.options().name, side.offset), kMostScrapes);
+  const std::string& name = side.client.options().name;
+  if (append(record.scrapes, scrapes_of(all, name, side.offset), kMostScrapes, rooms.scrapes) > 0)
+    tell({name +
+          ": the pods were scraped more often than a run can keep: not all scrapes are told"});
 }
 
 awaitable<void> Watcher::Impl::finish_signals(PrometheusSide& side, const WatchTimes& times) {
@@ -202,20 +175,20 @@ awaitable<void> Watcher::Impl::finish_signals(PrometheusSide& side, const WatchT
         last = &sample;
     if (last == nullptr) continue;
     const double at = to_theirs(last->at.value, side.offset);
-    const std::vector<std::string> metrics = metrics_behind(signals[i].promql, side.rules);
-    if (!metrics.empty()) {
-      const std::string newest = "timestamp({__name__=~" + any_of(metrics) + "})";
-      auto age = co_await side.client.query("time() - max(" + newest + ")", at);
+    if (i < side.behind_signals.size() && !side.behind_signals[i].empty()) {
+      const std::string newest = "timestamp({__name__=~" + any_of(side.behind_signals[i]) + "})";
+      auto age = co_await side.client.number("time() - max(" + newest + ")", at);
       // Series that ended have no value any more, while a range still reaches what they had.
-      if (age && age->empty()) {
+      if (age && !*age) {
         const double window =
             std::max(kOldestSample, report::scan_promql(signals[i].promql).longest_window);
         const std::string range = "[" + std::to_string(std::llround(window)) +
                                   "s:" + std::to_string(std::max(1LL, std::llround(window / 300))) +
                                   "s]";
-        age = co_await side.client.query("time() - max(max_over_time(" + newest + range + "))", at);
+        age =
+            co_await side.client.number("time() - max(max_over_time(" + newest + range + "))", at);
       }
-      if (age) last->newest = one_number(*age);
+      if (age) last->newest = *age;
     }
     const auto quantile = quantile_query(signals[i].promql);
     if (!quantile) continue;
@@ -249,6 +222,7 @@ void Watcher::Impl::route_instances(const WatchTimes& times) {
     labels["alertname"] = rule.alert;
     const std::vector<api::AlertRoute> before = std::move(rule.routes);
     rule.routes.clear();
+    for (const api::AlertRoute& route : before) rooms.rules.give_back(bytes_of(route));
     for (const auto& side : alertmanager) find_routes(*side, rule, labels, fired->at.value);
     // What Alertmanager holds now says nothing of then: record.held tells what muted it.
     for (api::AlertRoute& route : rule.routes) {
@@ -256,7 +230,9 @@ void Watcher::Impl::route_instances(const WatchTimes& times) {
       for (const api::AlertRoute& one : before)
         if (one.receiver == route.receiver) route.muted = one.muted;
     }
-    if (rule.routes.empty()) rule.routes = before;
+    if (!rule.routes.empty()) continue;
+    for (const api::AlertRoute& route : before)
+      if (rooms.rules.take(bytes_of(route))) rule.routes.push_back(route);
   }
 }
 
@@ -268,42 +244,62 @@ void Watcher::Impl::keep_changes(const PrometheusSide& side, std::vector<api::Al
   });
   const auto others = std::ranges::stable_partition(
       changes, [&](const api::AlertChange& one) { return expected(one.alert); });
-  const std::size_t room = kMostChanges - std::min(kMostChanges, record.changes.size());
-  if (changes.size() - others.size() > room)
-    record.gaps.push_back({side.client.options().name,
-                           {times.begin},
-                           {times.end},
-                           "the expected alerts changed more often than a run can keep"});
-  else if (changes.size() > room)
+  const std::size_t wanted = changes.size() - others.size();
+  const std::size_t before = changes.size();
+  const std::size_t dropped =
+      append(record.changes, std::move(changes), kMostChanges, rooms.changes);
+  if (before - dropped < wanted)
+    grow_gap(side.client.options().name, "changes", times.begin, times.end,
+             "the expected alerts changed more often than a run can keep");
+  else if (dropped > 0)
     tell({"other alerts changed more often than a run can keep: not all are told"});
-  append(record.changes, std::move(changes), kMostChanges);
 }
 
 void Watcher::Impl::leave_out_others() {
   const std::size_t n = observe::leave_out_others(record, experiment.spec.expect, namespaces);
-  if (n > 0) tell({std::to_string(n) + " alerts of other namespaces are left out"});
+  if (n == 0) return;
+  tell({std::to_string(n) + " alerts of other namespaces are left out"});
+  index_notifications();
 }
 
 void Watcher::Impl::close_gaps(UtcTime end) {
   const auto close = [&](Reached& side) {
     if (!side.away_since) return;
     const api::MonitoringSource& source = source_of(side);
-    record.gaps.push_back({source.name, {*side.away_since}, {end}, source.problem});
+    add_gap({source.name, {*side.away_since}, {end}, source.problem});
     side.away_since.reset();
   };
   for (const auto& side : prometheus) close(*side);
   for (const auto& side : alertmanager) close(*side);
 }
 
+// Sources were asked at the same time; what each told is together, in their order.
+void Watcher::Impl::sort_by_source() {
+  std::map<std::string_view, std::size_t> order;
+  for (const api::MonitoringSource& one : record.sources) order.emplace(one.name, order.size());
+  const auto place = [&](const auto& one) { return order[one.source]; };
+  std::ranges::stable_sort(record.rules, {}, place);
+  std::ranges::stable_sort(record.changes, {}, place);
+  std::ranges::stable_sort(record.evaluations, {}, place);
+  std::ranges::stable_sort(record.scrapes, {}, place);
+}
+
 awaitable<void> Watcher::finish(WatchTimes times, std::vector<api::PodRef> pods) {
-  if (!impl_->namespaces.empty())
-    for (const api::PodRef& pod : pods) impl_->namespaces.insert(pod.namespace_);
-  for (const auto& side : impl_->prometheus) co_await impl_->finish(*side, times, pods);
-  for (const auto& side : impl_->alertmanager) co_await impl_->poll(*side);
-  impl_->leave_out_others();
-  impl_->route_instances(times);
-  impl_->close_gaps(times.end);
-  co_await impl_->conclude(times, std::move(pods));
+  Impl& impl = *impl_;
+  if (!impl.namespaces.empty())
+    for (const api::PodRef& pod : pods) impl.namespaces.insert(pod.namespace_);
+  std::vector<Impl::Beat> all;
+  for (const auto& side : impl.prometheus)
+    all.emplace_back(
+        [&impl, &times, &pods, of = side.get()] { return impl.finish(*of, times, pods); });
+  for (const auto& side : impl.alertmanager)
+    all.emplace_back([&impl, of = side.get()] { return impl.poll(*of); });
+  co_await together(std::move(all), false);
+  impl.sort_by_source();
+  impl.leave_out_others();
+  impl.route_instances(times);
+  impl.close_gaps(times.end);
+  co_await impl.conclude(times, std::move(pods));
 }
 
 }  // namespace faultline::controller::observe

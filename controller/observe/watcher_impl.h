@@ -2,14 +2,16 @@
 // What Watcher keeps. Internal to controller/observe.
 #pragma once
 
-#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
-#include <tuple>
+#include <unordered_map>
 
 #include "controller/observe/alertmanager.h"
+#include "controller/observe/group_times.h"
 #include "controller/observe/prometheus.h"
+#include "controller/observe/room.h"
 #include "controller/observe/routes.h"
 #include "controller/observe/rules.h"
 #include "controller/observe/samples.h"
@@ -17,9 +19,44 @@
 
 namespace faultline::controller::observe {
 
+// Bytes of a run that its lists may take, each a share of its own: a flood of one takes nothing
+// from another.
+struct Rooms {
+  explicit Rooms(const std::shared_ptr<Room>& of_all)
+      : rules(6 << 20, of_all),
+        changes(8 << 20, of_all),
+        evaluations(8 << 20, of_all),
+        held(2 << 20, of_all),
+        notifications(2 << 20, of_all),
+        scrapes(4 << 20, of_all),
+        signals(8 << 20, of_all) {}
+  Room rules, changes, evaluations, held, notifications, scrapes, signals;
+};
+
+inline constexpr std::size_t kMostRules = 2'000;  // of a run
+
+// Rules that an expected alert could be of: those whose own labels do not say otherwise.
+[[nodiscard]] WantedRules expected_rules(std::vector<api::ExpectAlert> alerts);
+
+// Rules of one group are evaluated at the same times.
+[[nodiscard]] std::string group_key(const api::AlertRule& rule);
+// Of one alert and group; several may be.
+[[nodiscard]] bool is_rule(const api::AlertRule& one, const api::AlertRule& other);
+
+// What a list did not take, because of its number or bytes: how many.
+template <class T>
+std::size_t append(std::vector<T>& to, std::vector<T> from, std::size_t most, Room& room) {
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    if (to.size() >= most || !room.take(bytes_of(from[i]))) return from.size() - i;
+    to.push_back(std::move(from[i]));
+  }
+  return 0;
+}
+
 struct Watcher::Impl {
   template <class T>
   using Task = boost::asio::awaitable<T>;
+  using Beat = std::function<Task<void>()>;
 
   // One of record.sources, and since when it could not be asked.
   struct Reached {
@@ -32,20 +69,33 @@ struct Watcher::Impl {
                             const Clock& clock)
         : client(std::move(executor), std::move(options), clock) {}
     Prometheus client;
-    Rules rules;
-    std::set<std::string> jobs;  // of the targets behind the expected alerts
+    bool began = false;
+    std::vector<api::AlertRule> rules;  // of the expected alerts, when the run began
+    std::vector<std::string> names;     // of all alerts
+    std::set<std::string> jobs;         // of the targets behind the expected alerts
+    std::vector<std::vector<std::string>> behind_signals;  // metrics, by spec.expect.signals
+  };
+  // Has a connection of its own, so that no other question is waited for.
+  struct AbortQuery {
+    AbortQuery(std::int64_t at, boost::asio::any_io_executor executor, SourceOptions options,
+               const Clock& clock)
+        : index(at), client(std::move(executor), std::move(options), clock) {}
+    std::int64_t index = 0;  // of spec.abortWhen
+    Prometheus client;
   };
   struct AlertmanagerSide : Reached {
-    explicit AlertmanagerSide(boost::asio::any_io_executor executor, SourceOptions options,
-                              const Clock& clock)
-        : client(std::move(executor), std::move(options), clock) {}
+    AlertmanagerSide(boost::asio::any_io_executor executor, SourceOptions options,
+                     const Clock& clock, const std::shared_ptr<Room>& of_all)
+        : client(std::move(executor), std::move(options), clock),
+          groups(1 << 20, of_all),
+          other_groups(256 << 10, of_all) {}
     Alertmanager client;
     std::optional<Routing> routing;
     std::vector<Silence> silences;
-    std::vector<HeldAlert> held;  // at the last look
-    // The groups that existed, from each time on that they changed.
-    std::deque<std::pair<UtcTime, std::vector<AlertGroup>>> groups;
-    std::map<std::string, api::AlertHeld> told;  // by fingerprint, as the record has it last
+    std::vector<HeldAlert> held;  // at the look before the run
+    GroupTimes groups;            // that an expected alert could join
+    GroupTimes other_groups;
+    std::map<std::string, std::size_t> told;  // by fingerprint: the newest in record.held
   };
 
   Impl(boost::asio::any_io_executor executor, MonitoringSources from, api::Experiment of,
@@ -55,26 +105,54 @@ struct Watcher::Impl {
   void reached(Reached& source);
   void missed(Reached& source, const Error& error);
   void tell(const std::vector<std::string>& words);
+  void add_gap(api::MonitoringGap gap);
+  // Of one source and kind there is one gap, which grows: its end and words are the newest.
+  void grow_gap(const std::string& source, const std::string& kind, UtcTime from, UtcTime to,
+                std::string reason);
   [[nodiscard]] api::MonitoringSource& source_of(const Reached& side) {
     return record.sources[side.index];
   }
   [[nodiscard]] bool expected(const std::string& alert) const;
+  // Alerts that were not taken: told, and a gap of `source` where an expected one may be of them.
+  void note_not_taken(const std::string& source, const NotTaken& left_out, UtcTime from,
+                      UtcTime to);
 
   // watcher.cpp
   Task<void> begin(PrometheusSide& side);
   Task<void> begin(AlertmanagerSide& side);
-  Task<void> poll(AlertmanagerSide& side);
-  // `queries`: this is the one that is asked the experiment's own queries.
-  Task<void> poll(PrometheusSide& side, bool queries);
-  Task<bool> poll_query(PrometheusSide& side, std::string promql, std::int64_t index, bool abort);
-  void note_held(AlertmanagerSide& side, const std::vector<HeldAlert>& held);
+  Task<void> find_intervals(PrometheusSide& side, const Rules& rules);
+  // Into the record; once for each time that begin() was done.
+  void take_rules(PrometheusSide& side);
   // The routes of each rule of the record, for the labels that are known of its alerts.
   void find_routes(AlertmanagerSide& side, api::AlertRule& rule, const Labels& labels, UtcTime at);
 
+  // watcher_beats.cpp
+  // One look at each source and one question for each query of abortWhen; they do not wait for each
+  // other.
+  std::vector<Beat> looks();
+  Task<void> again(Beat look);
+  Task<void> poll(PrometheusSide& side);
+  Task<void> poll_abort(AbortQuery& query);
+  void keep_signal(const api::SignalSample& sample);
+
+  // watcher_held.cpp
+  Task<void> poll(AlertmanagerSide& side);
+  void note_groups(AlertmanagerSide& side, const std::vector<AlertGroup>& groups, UtcTime at);
+  void note_held(AlertmanagerSide& side, const std::vector<HeldAlert>& held);
+
+  // watcher_notified.cpp
+  struct Lost;
+  void index_notifications();
+  // Whether an expected alert may lead to this receiver.
+  [[nodiscard]] bool may_tell(const std::string& receiver) const;
+  // A gap of the receiver, whose words `count` gives.
+  void lose(const std::string& receiver, UtcTime at, const std::string& kind,
+            const std::function<std::string(Lost&)>& count);
+
   // watcher_finish.cpp
   Task<void> finish(PrometheusSide& side, WatchTimes times, std::vector<api::PodRef> pods);
-  Task<void> finish_rule(PrometheusSide& side, api::AlertRule rule, std::optional<double> grid,
-                         WatchTimes times);
+  // False: it could not be asked.
+  Task<bool> finish_alerts(PrometheusSide& side, const WatchTimes& times);
   Task<void> finish_scrapes(PrometheusSide& side, const WatchTimes& times,
                             std::vector<api::PodRef> pods);
   Task<void> finish_signals(PrometheusSide& side, const WatchTimes& times);
@@ -82,7 +160,17 @@ struct Watcher::Impl {
   void keep_changes(const PrometheusSide& side, std::vector<api::AlertChange> changes,
                     const WatchTimes& times);
   void leave_out_others();
+  void sort_by_source();
   void close_gaps(UtcTime end);
+
+  // watcher_rules.cpp
+  // Marks the rules of the record that are others now.
+  void compare_rules(const PrometheusSide& side, const Rules& now, const WatchTimes& times);
+  Task<void> finish_rules(PrometheusSide& side, const WatchTimes& times);
+  Task<void> finish_rule(PrometheusSide& side, api::AlertRule rule, WatchTimes times);
+  void keep_evaluations(const PrometheusSide& side, std::vector<api::AlertEvaluation> some,
+                        const WatchTimes& times);
+  void not_asked(const PrometheusSide& side, const api::AlertRule& rule, const WatchTimes& times);
 
   // watcher_candidates.cpp
   // What became of each alert, and for those that did not notice: the rules that would have.
@@ -99,10 +187,25 @@ struct Watcher::Impl {
   std::set<std::string> observed;
   std::vector<std::unique_ptr<PrometheusSide>> prometheus;
   std::vector<std::unique_ptr<AlertmanagerSide>> alertmanager;
+  std::vector<std::unique_ptr<AbortQuery>> abort_queries;
+  Rooms rooms;
   api::MonitoringRecord record;
-  std::vector<std::string> told;
   std::vector<api::SignalSample> abort_answers;
-  std::set<std::tuple<std::string, std::string, Labels, UtcTime, bool>> notified;
+  std::map<std::pair<std::string, std::string>, std::size_t> growing;  // in record.gaps
+  std::map<std::string, double> grids;  // by group_key(): a time of the group's evaluations
+
+  // What of a receiver's notifications is not in the record.
+  struct Lost {
+    std::uint64_t left_off = 0, truncated = 0, beyond = 0;
+    NotTaken not_taken;
+  };
+  std::map<std::string, Lost> lost;                                 // by receiver
+  std::unordered_multimap<std::size_t, std::size_t> notifications;  // by hash, in the record
 };
+
+// Runs all at once and is done when all are; or, `first`, when one is, and the others were
+// cancelled. What one throws is thrown when all have ended, and the others are cancelled for it.
+[[nodiscard]] boost::asio::awaitable<void> together(std::vector<Watcher::Impl::Beat> all,
+                                                    bool first);
 
 }  // namespace faultline::controller::observe

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "api/codec.h"
+#include "controller/observe/others.h"
 #include "controller/observe/rule_test.h"
 #include "controller/routes/run_rules.h"
 #include "controller/routes/service.h"
@@ -19,12 +20,12 @@ constexpr std::chrono::seconds kAfterRun{60}, kAgain{1};
 constexpr std::int64_t kToldAtStart = 200;  // runs whose detections /metrics begins with
 constexpr std::size_t kMostRuns = 1'000;    // in which an alert fired, the newest
 
-// Who may not read everywhere gets what is of the run's namespaces. Returns how many went.
+// Who may not read everywhere gets what is of the run's namespaces, and not what is of the whole
+// cluster. Returns how many went.
 std::size_t keep_namespaces(std::vector<observe::Series>& series,
                             const std::set<std::string>& namespaces) {
   return std::erase_if(series, [&](const observe::Series& one) {
-    const auto found = one.labels.find("namespace");
-    return found == one.labels.end() || !namespaces.contains(found->second);
+    return namespaces.empty() || observe::whose(one.labels, namespaces) != observe::Whose::own;
   });
 }
 

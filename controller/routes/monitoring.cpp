@@ -21,16 +21,27 @@ bool Monitoring::has_prometheus() const {
   });
 }
 
-Result<observe::MonitoringSources> Monitoring::sources() const {
+Result<observe::SourceOptions> Monitoring::options_of(const api::MonitoringEndpoint& endpoint) {
+  auto options = read_options(endpoint);
+  if (!options)
+    return fail(options.error().with_context("the monitoring's source " + endpoint.name));
+  options->reader = reader_;
+  // Each source waits for itself: one that is slow holds up no other that has short answers.
+  options->long_turn = [this, name = endpoint.name]() {
+    return long_.take(name, "long answers of the monitoring");
+  };
+  return options;
+}
+
+Result<observe::MonitoringSources> Monitoring::sources() {
   observe::MonitoringSources out;
   for (const api::MonitoringEndpoint& endpoint : endpoints_) {
-    auto options = read_options(endpoint);
-    if (!options)
-      return fail(options.error().with_context("the monitoring's source " + endpoint.name));
-    options->reader = reader_;
+    auto options = options_of(endpoint);
+    if (!options) return fail(std::move(options.error()));
     (endpoint.kind == api::SourceKind::prometheus ? out.prometheus : out.alertmanager)
         .push_back(std::move(*options));
   }
+  out.room = room_;
   out.observed_receivers.assign(receivers_.begin(), receivers_.end());
   if (!receivers_.contains(kOwnReceiver)) out.observed_receivers.emplace_back(kOwnReceiver);
   return out;
@@ -53,17 +64,14 @@ boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> Monitoring::be
   co_return watcher;
 }
 
-Result<observe::SourceOptions> Monitoring::prometheus(const std::string& name) const {
+Result<observe::SourceOptions> Monitoring::prometheus(const std::string& name) {
   const auto endpoint = std::ranges::find_if(endpoints_, [&](const api::MonitoringEndpoint& one) {
     return one.name == name && one.kind == api::SourceKind::prometheus;
   });
   if (endpoint == endpoints_.end())
     return fail(Errc::kNotFound, "the Prometheus of that run, " + in_quotes(name) +
                                      ", is no source of this controller any more");
-  auto options = read_options(*endpoint);
-  if (!options) return fail(options.error().with_context("the monitoring's source " + name));
-  options->reader = reader_;
-  return options;
+  return options_of(*endpoint);
 }
 
 boost::asio::awaitable<Result<std::vector<observe::Series>>> Monitoring::samples(
@@ -128,14 +136,13 @@ boost::asio::awaitable<Monitoring::Answered> Monitoring::value(Standing query, s
   }
   observe::Prometheus client(executor_, std::move(from->prometheus.front()), clock_);
   const double now = std::chrono::duration<double>(clock_.utc().time_since_epoch()).count();
-  auto series = co_await client.query(std::move(query.promql), now);
-  if (!series)
-    answer.value = fail(std::move(series.error()));
-  else if (series->size() != 1 || series->front().points.empty())
-    answer.value = fail(Errc::kNotFound, "the query has " + std::to_string(series->size()) +
-                                             " values, expected one");
+  const auto value = co_await client.number(std::move(query.promql), now);
+  if (!value)
+    answer.value = fail(value.error());
+  else if (!*value)
+    answer.value = fail(Errc::kNotFound, "the query has no value, or several, expected one");
   else
-    answer.value = series->front().points.back().value;
+    answer.value = **value;
   co_return answer;
 }
 

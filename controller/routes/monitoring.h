@@ -39,6 +39,7 @@ class Monitoring {
         turns_(clock, {.under_way = kMostAsking, .patience = kTurn}),
         quick_(clock, {.under_way = kMostAsking, .patience = kTurn}),
         slow_(clock, {.under_way = kMostAsking, .patience = kTurn}),
+        long_(clock, {.under_way = kMostLong, .waiting = 256, .of_caller = 256, .patience = kLong}),
         tuning_(clock, {.under_way = 1, .waiting = 8, .of_caller = 2, .patience = kTurn}) {}
 
   // From now on; runs under way go on with what they have.
@@ -82,7 +83,8 @@ class Monitoring {
     Result<double> value = fail(Errc::kUnavailable, "not asked");
     std::optional<SteadyTime> sent;  // nothing: its turn did not come
   };
-  // The value of a query that has one, of the first Prometheus. kNotFound: it has none, or several.
+  // The value of a query that has one, of the first Prometheus. kNotFound: it has none, or several;
+  // else as observe::parse_number().
   [[nodiscard]] boost::asio::awaitable<Answered> value(Standing query, std::string caller);
 
   // A notification of this receiver arrived here. Of a flood of names the first are kept.
@@ -92,16 +94,24 @@ class Monitoring {
  private:
   static constexpr std::size_t kMostAsking = 2;
   static constexpr std::chrono::seconds kTurn{10};
+  // Answers beyond observe::kShortAnswer, of all runs and questions together.
+  static constexpr std::size_t kMostLong = 2;
+  static constexpr std::chrono::seconds kLong{3};
+  // What the watchers of all runs keep together, bytes.
+  static constexpr std::size_t kMostKept = 128 << 20;
 
   [[nodiscard]] boost::asio::awaitable<Result<std::shared_ptr<void>>> turn(std::string caller);
-  [[nodiscard]] Result<observe::MonitoringSources> sources() const;
-  [[nodiscard]] Result<observe::SourceOptions> prometheus(const std::string& name) const;
+  [[nodiscard]] Result<observe::MonitoringSources> sources();
+  [[nodiscard]] Result<observe::SourceOptions> prometheus(const std::string& name);
+  // Of an endpoint, with what is bounded for all.
+  [[nodiscard]] Result<observe::SourceOptions> options_of(const api::MonitoringEndpoint& endpoint);
 
   boost::asio::any_io_executor executor_;
   const Clock& clock_;
   Worker* reader_;
   std::vector<api::MonitoringEndpoint> endpoints_;
-  Turns turns_, quick_, slow_, tuning_;
+  Turns turns_, quick_, slow_, long_, tuning_;
+  std::shared_ptr<observe::Room> room_ = std::make_shared<observe::Room>(kMostKept);
   std::set<std::string> receivers_;  // whose notifications arrived here since the start
 };
 

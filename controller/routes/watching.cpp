@@ -23,8 +23,8 @@ namespace {
 
 using http::Response;
 
-constexpr std::chrono::seconds kPoll{1};
-constexpr std::size_t kMostParsing = 2;  // notifications at a time
+constexpr std::chrono::seconds kLook{1};  // whether a run is over; its changes wake, too
+constexpr std::size_t kMostParsing = 2;   // notifications at a time
 
 // Of all pods of the run: when the first event was injected, and when the last.
 std::pair<api::Timestamp, api::Timestamp> injected(const api::RunRecord& record) {
@@ -121,20 +121,18 @@ boost::asio::awaitable<void> Service::watch_again(std::string run) {
 
 boost::asio::awaitable<void> Service::watch(std::string run,
                                             std::shared_ptr<observe::Watcher> watcher) {
-  SteadyTime next = clock_.steady();
-  for (;;) {
-    const Run* found = in_memory(run);
-    if (found == nullptr || found->over()) co_return;
-    if (found->step() == RunStep::kClosing) break;
-    if (clock_.steady() < next) {
-      co_await event_signal_.wait(next);
-      continue;
+  // The questions go on beside this, each source's in a beat of its own.
+  std::function<boost::asio::awaitable<void>()> until_closing =
+      [this, run]() -> boost::asio::awaitable<void> {
+    for (;;) {
+      const Run* found = in_memory(run);
+      if (found == nullptr || found->over() || found->step() == RunStep::kClosing) co_return;
+      co_await event_signal_.wait(clock_.steady() + kLook);
     }
-    next = clock_.steady() + kPoll;
-    co_await watcher->poll();
-  }
+  };
+  co_await watcher->follow(std::move(until_closing));
   const Run* found = in_memory(run);
-  if (found == nullptr) co_return;
+  if (found == nullptr || found->over()) co_return;
   const api::RunRecord recent = found->recent();
   const auto [first, last] = injected(recent);
   const observe::WatchTimes times{.begin = recent.history.front().at.value,
@@ -294,6 +292,9 @@ boost::asio::awaitable<Response> Service::take_notification(http::Request reques
       expected.insert(expect.name);
     for (const api::AlertNotification& alert : told->alerts)
       if (expected.contains(alert.alert)) watched.watcher->notified(alert);
+    if (told->alert.empty() || expected.contains(told->alert))
+      watched.watcher->left_off(told->receiver, at, told->left_off);
+    watched.watcher->not_taken(told->receiver, at, told->not_taken);
   }
   co_return Response{.body = "{}"};
 }

@@ -38,9 +38,14 @@ void answer(std::string_view text) {
     must(std::isfinite(rule.longestWindow) && rule.longestWindow >= 0, "a window is a length");
     must(rule.forSeconds >= 0 && rule.evaluationInterval >= 0, "no length is negative");
   }
-  const auto series = parse_series(*data);
+  if (const auto number = parse_number(*data, kEnd); number && *number)
+    must(std::isfinite(**number), "a number is finite");
+  NotTaken left_out;
+  const auto series = parse_series(*data, &left_out);
   if (!series) return;
-  static_cast<void>(one_number(*series));
+  for (const Series& one : *series)
+    for (const auto& [name, value] : one.labels)
+      must(name.size() <= kLongestLabel && value.size() <= kLongestLabel, "labels have an end");
   static_cast<void>(bucket_of(*series, 0.99));
   static_cast<void>(scrapes_of(*series, "main", {}));
   api::MonitoringRecord record;

@@ -72,7 +72,7 @@ class Hints : public testing::Test {
       took_ = std::chrono::duration<double>(clock.steady() - asked).count();
       co_return 0;
     }());
-    told_ = watcher.told();
+    told_ = watcher.record().notes;
     record_ = watcher.take();
   }
   static void TearDownTestSuite() {

@@ -99,7 +99,7 @@ class Signals : public testing::Test {
       co_await watcher.finish(times, none);
       co_return 0;
     }());
-    told_ = watcher.told();
+    told_ = watcher.record().notes;
     record_.monitoring = watcher.take();
     measure(times);
     found_ = report::signals_of(record_, {times.first_injected, times.last_injected, {times.end}});

@@ -127,7 +127,7 @@ class Verdicts : public testing::Test {
           if (one.alert == "Stuck") stuck_since_ = one.active_at;
       co_return 0;
     }());
-    told_ = watcher.told();
+    told_ = watcher.record().notes;
     record_ = watcher.take();
     times_ = {times.first_injected, times.last_injected, {times.end}};
     found_ = report::detections_of(record_, experiment_.spec.expect, times_);

@@ -149,8 +149,10 @@ class SlowPrometheus {
                   co_await timer.async_wait(asio::use_awaitable);
                 }
                 http::Response answer;
+                const std::string at = request.query["time"];
                 answer.body = R"({"status":"success","data":{"resultType":"vector","result":[)"
-                              R"({"metric":{},"value":[1795428900,"1"]}]}})";
+                              R"({"metric":{},"value":[)" +
+                              (at.empty() ? "1795428900" : at) + R"(,"1"]}]}})";
                 co_return answer;
               });
         }) {}

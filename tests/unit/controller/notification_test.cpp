@@ -61,9 +61,26 @@ TEST(Notification, TenThousandAlertsAndStrangeLabelsAreRead) {
   body += "]}";
   const auto told = parse_notification(body, kNow);
   ASSERT_TRUE(told) << told.error().message;
-  ASSERT_EQ(told->alerts.size(), 10'000U);
-  EXPECT_EQ(told->alerts[0].labels.size(), 1U) << "neither null nor what is too long";
+  ASSERT_EQ(told->alerts.size(), 9'999U) << "one has a label that is too long";
+  EXPECT_EQ(told->alerts[0].labels.size(), 2U) << "null is no label";
   EXPECT_FALSE(told->alerts[0].startsAt.set());
+  EXPECT_EQ(told->not_taken.words(), "an alert with a label of 5 kB was not taken");
+  EXPECT_TRUE(told->not_taken.may_be("A0"));
+  EXPECT_FALSE(told->not_taken.may_be("A1"));
+}
+
+TEST(Notification, WhatAlertmanagerLeftOffIsCounted) {
+  const auto left_off = [](const std::string& fields) {
+    return parse_notification(R"({"receiver":"a","alerts":[])" + fields + "}", kNow).value();
+  };
+  EXPECT_EQ(left_off("").left_off, 0U);
+  EXPECT_EQ(left_off(R"(,"truncatedAlerts":0)").left_off, 0U);
+  EXPECT_EQ(left_off(R"(,"truncatedAlerts":null)").left_off, 0U);
+  EXPECT_EQ(left_off(R"(,"truncatedAlerts":12)").left_off, 12U);
+  EXPECT_EQ(left_off(R"(,"truncatedAlerts":18446744073709551615)").left_off, UINT64_MAX);
+  EXPECT_EQ(left_off(R"(,"truncatedAlerts":"many")").left_off, 1U) << "it may be any number";
+  EXPECT_EQ(left_off("").alert, "");
+  EXPECT_EQ(left_off(R"(,"groupLabels":{"alertname":"Slow","job":"a"})").alert, "Slow");
 }
 
 }  // namespace

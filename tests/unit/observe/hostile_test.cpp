@@ -9,6 +9,7 @@
 #include "report/detections.h"
 #include "tests/unit/http/misbehaving.h"
 #include "tests/unit/observe/answers.h"
+#include "tests/unit/observe/monitor.h"
 
 namespace faultline::controller::observe {
 namespace {
@@ -160,38 +161,59 @@ TEST(HostileSource, ARunWithoutItsMonitoringHasAGapAndNoVerdictThatPasses) {
   EXPECT_THAT(found[0].reason, HasSubstr("main: HTTP 500"));
 }
 
-TEST(HostileSource, OfEachQueryThatAbortsTheNewestNumberIsKept) {
-  const Same seven(response(200, R"({"status":"success","data":{"resultType":"vector","result":
-      [{"metric":{},"value":[1795929484,"7"]}]}})"));
-  asio::io_context io;
-  const SystemClock clock;
-  api::Experiment experiment;
-  for (const char* promql : {"a", "b"})
-    experiment.spec.abortWhen.push_back({.promql = promql, .above = "9"});
-  experiment.spec.expect.signals.push_back({.promql = "c", .equals = "request.rate"});
-  Watcher watcher(io.get_executor(), {{seven.options()}, {}, {}}, experiment, clock);
-  http::run(io, [&]() -> asio::awaitable<int> {
-    for (int i = 0; i < 3; ++i) co_await watcher.poll();
-    co_return 0;
-  }());
-  EXPECT_EQ(watcher.record().signals.size(), 9U);
-  const std::vector<api::SignalSample>& answers = watcher.abort_answers();
-  ASSERT_EQ(answers.size(), 2U);
-  EXPECT_EQ(answers[1].index, 1);
-  EXPECT_EQ(answers[1].value, 7);
-  EXPECT_EQ(answers[1].at, watcher.record().signals[7].at) << "of the third poll";
+TEST(HostileSource, ARangeWithTimesThatWereNotAskedForIsNoAnswer) {
+  for (const auto& [points, good] : std::map<std::string, bool>{
+           {"[100,\"1\"],[101,\"1\"],[102,\"1\"]", true},
+           {"[1e300,\"1\"]", false},
+           {"[-1e300,\"1\"]", false},
+           {"[90,\"1\"],[101,\"1\"]", false},
+           {"[100,\"1\"],[100.1,\"1\"],[100.2,\"1\"],[100.3,\"1\"],[100.4,\"1\"]", false}}) {
+    const test::Monitor main({{"/api/v1/query_range", [points = points](const auto&) {
+                                 return test::matrix_of(R"({"metric":{},"values":[)" + points +
+                                                        "]}");
+                               }}});
+    asio::io_context io;
+    const SystemClock clock;
+    Prometheus client(io.get_executor(), main.options("main"), clock);
+    const auto found = http::run(io, client.query_range("x", 100, 102, 1));
+    EXPECT_EQ(found.has_value(), good) << points;
+    if (!good) {
+      EXPECT_THAT(found.error().message, HasSubstr("times that were not asked for"));
+    }
+  }
 }
 
-TEST(HostileSource, AFloodOfNotificationsIsBounded) {
+TEST(HostileSource, OnlyALongAnswerWaitsForATurn) {
+  std::size_t length = 100;
+  const test::Monitor main({{"/api/v1/status/config", [&](const auto&) {
+                               return test::success(R"({"yaml":")" + std::string(length, 'x') +
+                                                    "\"}");
+                             }}});
+  int turns = 0, held = 0;
+  bool refused = false;
+  SourceOptions options = main.options("main");
+  options.long_turn = [&]() -> asio::awaitable<Result<std::shared_ptr<void>>> {
+    ++turns;
+    if (refused) co_return fail(Errc::kUnavailable, "too many wait");
+    ++held;
+    co_return std::shared_ptr<void>(&held, [](int* one) { --*one; });
+  };
   asio::io_context io;
   const SystemClock clock;
-  Watcher watcher(io.get_executor(), {}, {}, clock);
-  for (int i = 0; i < 10'000; ++i)
-    watcher.notified({.receiver = "pager", .alert = "A", .labels = {{"i", std::to_string(i)}}});
-  EXPECT_EQ(watcher.record().notifications.size(), Watcher::kMostNotifications);
-  Watcher again(io.get_executor(), {}, {}, clock);
-  for (int i = 0; i < 5; ++i) again.notified({.receiver = "pager", .alert = "A"});
-  EXPECT_EQ(again.record().notifications.size(), 1U);
+  Prometheus client(io.get_executor(), options, clock);
+  const auto config = [&] { return http::run(io, client.config()); };
+  EXPECT_EQ(config()->size(), length);
+  EXPECT_EQ(turns, 0);
+  length = 3'000'000;
+  EXPECT_EQ(config()->size(), length);
+  EXPECT_EQ(turns, 1);
+  EXPECT_EQ(held, 0) << "it is given back";
+  const std::size_t asked = main.asked("/api/v1/status/config");
+  EXPECT_EQ(config()->size(), length);
+  EXPECT_EQ(main.asked("/api/v1/status/config"), asked + 1) << "it is known to be long";
+  EXPECT_EQ(turns, 2);
+  refused = true;
+  EXPECT_EQ(config().error().message, "main: too many wait");
 }
 
 }  // namespace

@@ -48,7 +48,21 @@ TEST(Others, AlertsOfOtherNamespacesAreLeftOutUnlessTheyWereExpected) {
   EXPECT_THAT(names(record.notifications), ElementsAre("Slow", "Mine", "NodeDown"));
   EXPECT_THAT(names(record.rules), ElementsAre("Slow", "Mine", "NodeDown"));
   EXPECT_THAT(record.ruleNames, ElementsAre("Mine", "Slow")) << "what is expected, or the nearest";
-  EXPECT_FALSE(of_others({{"exported_namespace", "shop"}, {"namespace", "monitoring"}}, {"shop"}));
+}
+
+TEST(Others, OneForeignNamespaceAmongTheLabelsIsEnough) {
+  const std::set<std::string> shop{"shop"};
+  EXPECT_EQ(whose({{"namespace", "shop"}, {"pod", "a"}}, shop), Whose::own);
+  EXPECT_EQ(whose({{"exported_namespace", "shop"}}, shop), Whose::own);
+  EXPECT_EQ(whose({{"exported_namespace", "shop"}, {"namespace", "shop"}}, shop), Whose::own);
+  EXPECT_EQ(whose({{"exported_namespace", "shop"}, {"namespace", "bank"}}, shop), Whose::others);
+  EXPECT_EQ(whose({{"exported_namespace", "bank"}, {"namespace", "shop"}}, shop), Whose::others);
+  EXPECT_EQ(whose({{"kubernetes_namespace", "bank"}, {"namespace", "shop"}}, shop), Whose::others);
+  EXPECT_EQ(whose({{"node", "n1"}}, shop), Whose::nobody);
+  EXPECT_EQ(whose({{"exported_namespace", ""}, {"namespace", "shop"}}, shop), Whose::own);
+  EXPECT_EQ(whose({{"namespace", "bank"}}, {}), Whose::own) << "everybody may know everything";
+  EXPECT_FALSE(of_others({{"node", "n1"}}, shop));
+  EXPECT_TRUE(of_others({{"exported_namespace", "shop"}, {"namespace", "bank"}}, shop));
 }
 
 }  // namespace

@@ -72,6 +72,34 @@ TEST(Prometheus, UnknownFieldsAndSenselessRulesAreToldNotFatal) {
   EXPECT_FALSE(parse_rules(json::parse("[]"), "main", {}).has_value());
 }
 
+TEST(Prometheus, RulesThatAreNotWantedOrTooLongAreNamesAtMost) {
+  std::string rules;
+  for (int i = 0; i < 60'000; ++i)
+    rules += R"({"name":")" + std::string(i % 100 == 0 ? "Slow" : "Other" + std::to_string(i)) +
+             R"(","query":"up == 0","type":"alerting","labels":{"n":")" + std::to_string(i) +
+             R"("}},)";
+  rules += R"({"name":"Slow","query":"up","type":"alerting","labels":{"long":")" +
+           std::string(5'000, 'x') + R"("}},{"name":"Last","query":")" + std::string(100'000, 'x') +
+           R"(","type":"alerting"})";
+  const json::value data =
+      json::parse(R"({"groups":[{"name":"g","interval":1,"rules":[)" + rules + "]}]}");
+  const auto found =
+      parse_rules(data, "main", {}, [](const std::string& alert, const Labels& labels) {
+        const auto n = labels.find("n");
+        return alert == "Last" || (alert == "Slow" && (n == labels.end() || n->second != "0"));
+      });
+  ASSERT_TRUE(found.has_value()) << found.error().message;
+  EXPECT_EQ(found->alerts.size(), kMostRulesOfAlert);
+  EXPECT_EQ(found->alerts[0].labels.at("n"), "100");
+  EXPECT_EQ(found->names.size(), kMostRuleNames + 1);
+  EXPECT_EQ(found->names.back(), "Last") << "it was asked for";
+  EXPECT_THAT(found->left_out,
+              testing::UnorderedElementsAre(
+                  HasSubstr("more than 200 rules of the alert \"Slow\""),
+                  "a rule of the alert \"Slow\" with a label of 5 kB was not taken",
+                  "a rule of the alert \"Last\" with an expression of 100 kB was not taken"));
+}
+
 TEST(Prometheus, ActiveAlerts) {
   const auto alerts = parse_alerts(data_of(answer("alerts")).value()).value();
   ASSERT_EQ(alerts.size(), 6U);
@@ -133,13 +161,73 @@ TEST(Prometheus, EvaluationsCountTheSeriesThatAreMeant) {
 }
 
 TEST(Prometheus, NoDataIsNoNumber) {
-  EXPECT_EQ(one_number(series("query_empty")), std::nullopt);
-  EXPECT_EQ(one_number(series("query_nan")), std::nullopt);
-  EXPECT_EQ(one_number(series("query_quantile")), 0.5);
+  const auto number = [](const std::string& name) {
+    const json::value data = data_of(answer(name)).value();
+    const auto found = parse_series(data).value();
+    return parse_number(data, found.empty() ? 0 : found[0].points[0].at).value();
+  };
+  EXPECT_EQ(number("query_empty"), std::nullopt);
+  EXPECT_EQ(number("query_nan"), std::nullopt);
+  EXPECT_EQ(number("query_quantile"), 0.5);
   const auto refused = data_of(answer("query_bad"));
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Errc::kInvalid);
   EXPECT_THAT(refused.error().message, HasSubstr("parse error"));
+}
+
+TEST(Prometheus, AValueOfAnotherTimeAndARangeAreNoValue) {
+  const auto number = [](const std::string& type, const std::string& result) {
+    return parse_number(json::parse(R"({"resultType":")" + type + R"(","result":)" + result + "}"),
+                        1'000);
+  };
+  EXPECT_EQ(number("vector", R"([{"metric":{},"value":[1000.9,"7"]}])").value(), 7);
+  EXPECT_EQ(number("scalar", R"([999.5,"7"])").value(), 7);
+  for (const char* at : {"998", "1002", "-1e300", "1e300", "0"}) {
+    const auto old =
+        number("vector", R"([{"metric":{},"value":[)" + std::string(at) + R"(,"7"]}])");
+    ASSERT_FALSE(old.has_value()) << at;
+    EXPECT_EQ(old.error().code, Errc::kInvalid);
+    EXPECT_THAT(old.error().message, HasSubstr("another time"));
+    EXPECT_FALSE(number("scalar", "[" + std::string(at) + R"(,"7"])").has_value()) << at;
+  }
+  const auto range = number("matrix", R"([{"metric":{},"values":[[999,"1"],[1000,"7"]]}])");
+  ASSERT_FALSE(range.has_value());
+  EXPECT_THAT(range.error().message, HasSubstr("a range of samples"));
+  EXPECT_EQ(number("vector", R"([{"metric":{},"value":[1000,"7"]},{"metric":{"a":"b"},
+                                 "value":[1000,"7"]}])")
+                .value(),
+            std::nullopt)
+      << "several";
+}
+
+TEST(Prometheus, LabelsThatAreTooMuchAreNotTakenAndTold) {
+  const auto answer = [](const std::string& labels) {
+    return json::parse(R"({"resultType":"vector","result":[{"metric":{"alertname":"Slow",)" +
+                       labels +
+                       R"(},"value":[1,"1"]},{"metric":{"alertname":"Fine"},)"
+                       R"("value":[1,"1"]}]})");
+  };
+  std::string many;
+  for (int i = 0; i < 64; ++i) many += (i ? "," : "") + ("\"l" + std::to_string(i)) + "\":\"x\"";
+  for (const auto& [labels, words] : std::map<std::string, std::string>{
+           {R"("long":")" + std::string(28'000'000, 'x') + "\"", "a label of 28 MB"},
+           {"\"" + std::string(5'000, 'n') + "\":\"x\"", "a label of 5 kB"},
+           {many, "65 labels"}}) {
+    NotTaken left_out;
+    const auto found = parse_series(answer(labels), &left_out);
+    ASSERT_TRUE(found.has_value());
+    ASSERT_EQ(found->size(), 1U);
+    EXPECT_EQ((*found)[0].labels.at("alertname"), "Fine");
+    EXPECT_EQ(left_out.words(), "an alert with " + words + " was not taken");
+    EXPECT_TRUE(left_out.may_be("Slow"));
+    EXPECT_FALSE(left_out.may_be("Fine"));
+    const auto refused = parse_series(answer(labels));
+    ASSERT_FALSE(refused.has_value()) << "of another query it is no answer";
+    EXPECT_EQ(refused.error().code, Errc::kInvalid);
+  }
+  NotTaken nameless;
+  nameless.add(json::object{{"alertname", std::string(5'000, 'x')}}, "a label of 5 kB");
+  EXPECT_TRUE(nameless.may_be("Slow")) << "its name cannot be read";
 }
 
 TEST(Prometheus, NonsenseIsAnErrorAndNeverANumber) {

@@ -95,7 +95,8 @@ class Fake {
   http::Loopback server_;
 };
 
-Result<TuneData> ask(Fake& fake, TuneWish wish, double origin = 0, int turns = 1 << 30) {
+Result<TuneData> ask(Fake& fake, TuneWish wish, double origin = 0, int turns = 1 << 30,
+                     double length = 100) {
   TuneQuestion question{.recorded = {}, .wish = std::move(wish), .runs = {}, .known = {}};
   question.recorded = {.source = "main",
                        .group = "g",
@@ -106,7 +107,7 @@ Result<TuneData> ask(Fake& fake, TuneWish wish, double origin = 0, int turns = 1
   TunedRun run{.run = "r"};
   run.first_injected = to_ours(kNow - 100, {});
   run.injected = kNow - 100;
-  run.asked = {kNow - 130, kNow - 30};
+  run.asked = {kNow - 30 - length, kNow - 30};
   run.grid.origin = origin;
   run.rule = question.recorded;
   question.runs = {run};
@@ -194,6 +195,18 @@ TEST(AskTune, MoreQuestionsThanThereMayBeAreRefusedBefore) {
   EXPECT_EQ(data.error().code, Errc::kInvalid);
   EXPECT_THAT(data.error().message, HasSubstr("ask for a shorter history"));
   EXPECT_LT(fake.asked(), 20);
+}
+
+TEST(AskTune, ARunOfTooManyEvaluationsIsRefusedBeforeTheFirstQuestion) {
+  Fake fake({});
+  const std::vector<double> many{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+  const auto data = ask(fake, {.fors = {1}, .thresholds = many, .history = 0}, 0, 1 << 30, 86'400);
+  ASSERT_FALSE(data.has_value());
+  EXPECT_EQ(data.error().code, Errc::kInvalid);
+  EXPECT_THAT(data.error().message,
+              HasSubstr("of 13 expressions every 100ms are 2249 questions to Prometheus, more than "
+                        "2000; ask for fewer runs, or fewer values of threshold and window"));
+  EXPECT_EQ(fake.asked(), 0);
 }
 
 }  // namespace
