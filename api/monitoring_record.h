@@ -40,6 +40,13 @@ struct MonitoringGap {
 };
 BOOST_DESCRIBE_STRUCT(MonitoringGap, (), (source, from, to, reason))
 
+// MonitoringGap::source of what is not in the record of a receiver's notifications, and of those of
+// so many receivers that they have no gap each.
+[[nodiscard]] inline std::string gap_of_receiver(const std::string& receiver) {
+  return "receiver " + receiver;
+}
+inline constexpr const char* kGapOfAnyReceiver = "receiver of any name";
+
 // One receiver that an alert's labels lead to through the routing tree.
 struct AlertRoute {
   std::string receiver;

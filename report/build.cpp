@@ -187,6 +187,8 @@ void add_monitoring_gaps(const api::MonitoringRecord& monitoring, std::vector<ap
                     .to = gap.to,
                     .reason = "the monitoring's source " + gap.source + ": " + gap.reason});
   }
+  for (const std::string& note : monitoring.notes)
+    gaps.push_back({.reason = "the monitoring: " + note});
 }
 
 RunPods run_pods(const api::RunRecord& record) {

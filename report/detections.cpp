@@ -20,6 +20,11 @@ double settling(const api::AlertRule* rule) {
          2 * rule->evaluationInterval;
 }
 
+// The settings of a rule that was another one meanwhile explain nothing.
+const api::AlertRule* unchanged(const api::AlertRule* rule) {
+  return rule != nullptr && rule->changed.empty() ? rule : nullptr;
+}
+
 // Whoever asked for it by pod or namespace means the instance that has these labels.
 bool names_its_scope(const api::ExpectAlert& expect) {
   return std::ranges::any_of(expect.labels, [](const auto& label) {
@@ -54,11 +59,10 @@ void AlertJudge::time_episode(api::DetectionReport& out, const Instance& instanc
   out.firstScrapeAt = first_scrape(record, instance.source, instance.labels, times, out.trueAt);
   out.seconds = seconds_between(times.first_injected, episode.firing);
   Evaluated seen;
-  if (instance.rule != nullptr) {
-    out.group = instance.rule->group;
-    seen = evaluated(record, *instance.rule, expected, times, out.firstScrapeAt);
-  }
-  add_steps(out, instance.rule, delivery.route, seen, times);
+  if (instance.rule != nullptr) out.group = instance.rule->group;
+  const api::AlertRule* rule = unchanged(instance.rule);
+  if (rule != nullptr) seen = evaluated(record, *rule, expected, times, out.firstScrapeAt);
+  add_steps(out, rule, delivery.route, seen, times);
 }
 
 std::size_t AlertJudge::firings(const Instance& instance) const {
@@ -114,7 +118,7 @@ void AlertJudge::judge_fired(api::DetectionReport& out, const Instance& instance
   } else if (fired > 1) {
     out.verdict = DetectionVerdict::flapping;
   } else if (!episode.end.set() && times.last_injected.set() &&
-             seconds_between(times.last_injected, times.end) > settling(instance.rule)) {
+             seconds_between(times.last_injected, times.end) > settling(unchanged(instance.rule))) {
     out.verdict = DetectionVerdict::still_firing;
     reasons.push_back("still firing " +
                       seconds_words(seconds_between(times.last_injected, times.end)) +
@@ -139,6 +143,8 @@ void AlertJudge::judge_fired(api::DetectionReport& out, const Instance& instance
   }
   if (const std::string anew = began_anew(instance, episode.firing); !anew.empty())
     reasons.push_back(anew);
+  if (instance.rule != nullptr && !instance.rule->changed.empty())
+    reasons.push_back(changed_words(*instance.rule));
   out.reason = join(reasons, "; ");
   if (scope == Scope::other_namespace || !earlier.empty()) forget_lengths(out);
 }

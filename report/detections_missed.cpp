@@ -36,6 +36,10 @@ std::string AlertJudge::began_anew(const Instance& instance, api::Timestamp befo
   return why.empty() ? out : out + ": " + why;
 }
 
+std::string AlertJudge::changed_words(const api::AlertRule& rule) {
+  return "the rule was changed during the run: " + rule.changed;
+}
+
 // ---- what did not fire ----
 
 std::string AlertJudge::asked_in_vain() const {
@@ -97,7 +101,7 @@ void AlertJudge::judge_missed(api::DetectionReport& out, const api::ExpectAlert&
         out.pendingAt = episode.pending;
         if (!out.trueAt.set()) out.trueAt = episode.pending;
       }
-  add_steps(out, &*rule, nullptr, seen, times);
+  add_steps(out, rule->changed.empty() ? &*rule : nullptr, nullptr, seen, times);
   if (!away.empty()) {
     out.reason = away;
     return;
@@ -120,7 +124,7 @@ void AlertJudge::judge_missed(api::DetectionReport& out, const api::ExpectAlert&
   // Nothing was seen of it at all: that it did not fire is not known.
   if (seen.asked == 0 && seen.unknown > 0) {
     out.verdict = DetectionVerdict::unknown;
-    out.reason = "its expression could not be asked";
+    out.reason = rule->changed.empty() ? "its expression could not be asked" : changed_words(*rule);
   }
 }
 

@@ -61,8 +61,8 @@ struct AlertJudge {
   // The times from the first injected event to `until` in which a source was away, in words.
   [[nodiscard]] std::string gap_words(const std::string& source, const api::Timestamp& until) const;
   [[nodiscard]] std::string restart_words(const std::string& source) const;
+  [[nodiscard]] static std::string changed_words(const api::AlertRule& rule);
   [[nodiscard]] std::string began_anew(const Instance& instance, api::Timestamp before) const;
-
 };
 
 }  // namespace faultline::report

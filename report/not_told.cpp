@@ -62,6 +62,19 @@ const api::AlertNotification* take_notifications(Delivery& out, const api::Monit
   return unsure;
 }
 
+// What was left out of the notifications of these receivers since the alert fired, in words.
+std::string not_kept(const api::MonitoringRecord& record,
+                     const std::vector<const api::AlertRoute*>& ways, const Episode& episode) {
+  for (const api::MonitoringGap& gap : record.gaps) {
+    const bool of_way = gap.source == api::kGapOfAnyReceiver ||
+                        std::ranges::any_of(ways, [&](const api::AlertRoute* way) {
+                          return gap.source == api::gap_of_receiver(way->receiver);
+                        });
+    if (of_way && episode.firing <= gap.to) return gap.reason;
+  }
+  return {};
+}
+
 std::string routed_to_nobody(const std::vector<api::AlertRoute>& routes) {
   std::vector<std::string> names;
   for (const api::AlertRoute& route : routes) names.push_back(route.receiver);
@@ -143,6 +156,11 @@ Delivery delivery_of(const api::MonitoringRecord& record, const AlertOwners& own
     out.reason = "the run ended " + seconds_words(seconds_between(episode.firing, times.end)) +
                  " after it fired, before " + wait_words(*out.route) +
                  " had passed: set phases.recovery";
+    return out;
+  }
+  if (const std::string left_out = not_kept(record, ways, episode); !left_out.empty()) {
+    out.told = Told::ambiguous;
+    out.reason = left_out + ": whether this alert was among them is not known";
     return out;
   }
   if (std::ranges::any_of(ways, observed)) {

@@ -61,6 +61,9 @@ class Watcher {
   // once.
   [[nodiscard]] boost::asio::awaitable<void> follow(
       std::function<boost::asio::awaitable<void>()> until);
+  // The targets and observed pods of the run: of whom an alert has to speak. Before finish();
+  // unless it is told, any alert may be of the run.
+  void own_pods(std::vector<api::PodRef> pods);
   // Asks for what Prometheus stored meanwhile: the ALERTS series, the rules' expressions on their
   // own evaluation times, the scrapes of `pods`. Once, at the end.
   [[nodiscard]] boost::asio::awaitable<void> finish(WatchTimes times,

@@ -347,7 +347,7 @@ awaitable<void> Watcher::Impl::conclude(const WatchTimes& times, std::vector<api
                              .last_injected = times.last_injected,
                              .end = {times.end},
                              .begin = {times.begin}},
-                            pods);
+                            own_pods);
   bool unnoticed = false;
   for (const api::DetectionReport& one : found) {
     record.outcomes.push_back({one.source, one.alert, one.verdict, one.firingAt, one.seconds});

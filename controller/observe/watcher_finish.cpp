@@ -284,6 +284,8 @@ void Watcher::Impl::sort_by_source() {
   std::ranges::stable_sort(record.scrapes, {}, place);
 }
 
+void Watcher::own_pods(std::vector<api::PodRef> pods) { impl_->own_pods = std::move(pods); }
+
 awaitable<void> Watcher::finish(WatchTimes times, std::vector<api::PodRef> pods) {
   Impl& impl = *impl_;
   if (!impl.namespaces.empty())

@@ -185,6 +185,7 @@ struct Watcher::Impl {
   // everything, as the experiment is of no namespace.
   std::set<std::string> namespaces;
   std::set<std::string> observed;
+  std::vector<api::PodRef> own_pods;  // see Watcher::own_pods()
   std::vector<std::unique_ptr<PrometheusSide>> prometheus;
   std::vector<std::unique_ptr<AlertmanagerSide>> alertmanager;
   std::vector<std::unique_ptr<AbortQuery>> abort_queries;

@@ -8,8 +8,7 @@
 namespace faultline::controller::observe {
 namespace {
 
-constexpr std::size_t kMostLosing = 20;  // receivers with a gap of their own
-constexpr const char* kManyReceivers = "receiver of any name";
+constexpr std::size_t kMostLosing = 20;                // receivers with a gap of their own
 constexpr std::uint64_t kMostLeftOff = 1'000'000'000;  // alerts of one notification
 
 std::size_t hash_of(const api::AlertNotification& one) {
@@ -102,7 +101,7 @@ bool Watcher::Impl::may_tell(const std::string& receiver) const {
 void Watcher::Impl::lose(const std::string& receiver, UtcTime at, const std::string& kind,
                          const std::function<std::string(Lost&)>& count) {
   const bool own = lost.contains(receiver) || lost.size() < kMostLosing;
-  const std::string source = own ? "receiver " + receiver : kManyReceivers;
+  const std::string source = own ? api::gap_of_receiver(receiver) : api::kGapOfAnyReceiver;
   Lost& of = lost[own ? receiver : std::string()];
   grow_gap(source, kind, at, at, count(of));
 }

@@ -38,11 +38,11 @@ std::pair<api::Timestamp, api::Timestamp> injected(const api::RunRecord& record)
   return {first, last};
 }
 
-// Targets first, then those that are observed: where not all can be asked about.
-std::vector<api::PodRef> pods_of(const api::RunRecord& record) {
+// In the order of the roles.
+std::vector<api::PodRef> pods_of(const api::RunRecord& record,
+                                 std::initializer_list<api::PodRole> roles) {
   std::vector<api::PodRef> pods;
-  for (const auto role : {api::PodRole::target, api::PodRole::observed, api::PodRole::connected,
-                          api::PodRole::control})
+  for (const auto role : roles)
     for (const api::RunPod& pod : record.pods)
       if (pod.role == role) pods.push_back(pod.pod);
   return pods;
@@ -139,7 +139,10 @@ boost::asio::awaitable<void> Service::watch(std::string run,
                                   .first_injected = first,
                                   .last_injected = last,
                                   .end = clock_.utc()};
-  std::vector<api::PodRef> pods = pods_of(recent);
+  using enum api::PodRole;
+  watcher->own_pods(pods_of(recent, {target, observed}));
+  // Where not all can be asked about, targets come first.
+  std::vector<api::PodRef> pods = pods_of(recent, {target, observed, connected, control});
   // All of them; of an Experiment's namespace the record keeps only those that it needs.
   metrics_.rules(watcher->record().ruleNames);
   co_await watcher->finish(times, std::move(pods));

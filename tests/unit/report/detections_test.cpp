@@ -179,6 +179,38 @@ TEST(Detections, ANotificationThatShouldHaveComeAndDidNot) {
   EXPECT_EQ(made.first().reason, "routed to nobody: receiver Default has no integration");
 }
 
+TEST(Detections, WhatWasLeftOutOfNotificationsMayHaveBeenIt) {
+  Made made;
+  made.fires();
+  made.record.notifications.clear();
+  const std::string words = "Alertmanager left off 12 alerts of this notification: max_alerts";
+  made.record.gaps.push_back({api::gap_of_receiver("tickets"), at(16), at(16), words});
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::not_notified) << "of another receiver";
+  made.record.gaps.push_back({api::gap_of_receiver("pager"), at(13), at(13), words});
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::not_notified) << "before it fired";
+  made.record.gaps.push_back({api::gap_of_receiver("pager"), at(16), at(16), words});
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::unknown);
+  EXPECT_THAT(made.first().reason, HasSubstr(words + ": whether this alert was among them"));
+}
+
+TEST(Detections, ARuleThatWasChangedMeanwhileExplainsNothing) {
+  Made made;
+  made.fires();
+  made.record.rules[0].changed = "for is 30s, was 3s";
+  const auto found = made.first();
+  EXPECT_EQ(found.verdict, DetectionVerdict::detected);
+  EXPECT_EQ(found.reason, "the rule was changed during the run: for is 30s, was 3s");
+  EXPECT_FALSE(found.floor.has_value());
+  for (const auto& step : found.steps)
+    if (step.name == "for") EXPECT_EQ(step.cause, "");
+
+  Made silent;
+  silent.record.rules[0].changed = "it was removed";
+  silent.record.evaluations.push_back({"main", "shop", "Slow", 0, at(10), true, std::nullopt});
+  EXPECT_EQ(silent.first().verdict, DetectionVerdict::unknown);
+  EXPECT_EQ(silent.first().reason, "the rule was changed during the run: it was removed");
+}
+
 TEST(Detections, SilencedAndInhibitedByWhom) {
   Made made;
   made.fires();
