@@ -7,6 +7,7 @@
 
 #include "api/codec.h"
 #include "api/plan.h"
+#include "controller/gameday/experiments.h"
 #include "controller/gameday/words.h"
 
 namespace faultline::controller::gameday {
@@ -21,16 +22,9 @@ std::string condition_key(std::size_t index) { return "abortWhen[" + std::to_str
 
 Day::Day(api::GameDayRecord record) : record_(std::move(record)) {
   index(record_.document.spec.steps, -1, 0);
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
-    const Step& step = *steps_[i].step;
-    by_name_[step.name] = static_cast<int>(i);
-    if (step.waitFor && !step.waitFor->alert.empty()) expected_.insert(step.waitFor->alert);
-    const api::ExperimentSpec* spec = nullptr;
-    if (step.experiment && step.experiment->spec) spec = &*step.experiment->spec;
-    if (step.sweep) spec = &step.sweep->experiment;
-    if (spec != nullptr)
-      for (const api::ExpectAlert& alert : spec->expect.alerts) expected_.insert(alert.name);
-  }
+  for (std::size_t i = 0; i < steps_.size(); ++i)
+    by_name_[steps_[i].step->name] = static_cast<int>(i);
+  expected_ = expected_alerts(record_.document);
   document_bytes_ = api::to_json_text(record_.document).size();
   const std::vector<DayEntry> entries = std::move(record_.entries);
   record_.entries.clear();
@@ -47,6 +41,9 @@ void Day::index(const std::vector<Step>& steps, int parent, std::int64_t depth) 
     state.step = &step;
     state.parent = parent;
     state.depth = depth;
+    if (step.experiment) state.cells = 1;
+    if (step.sweep)
+      for (const api::SweptFault& row : step.sweep->faults) state.cells += row.severities.size();
     constexpr std::size_t kKeys = 300;  // of a StepView: names of keys, times
     steps_bytes_ += kKeys + step.name.size() + step.title.size();
     if (step.task && step.task->runbook) {
@@ -247,6 +244,9 @@ void Day::apply_to_step(const DayEntry& entry) {
       state.begun_at = entry.at.value;
       state.keys.clear();
       state.results.clear();
+      state.under_way.clear();
+      state.next_cell = 0;
+      state.last_result = {};
       state.answer.reset();
       state.skip = state.hold_ended = false;
       state.held = {};
@@ -255,12 +255,12 @@ void Day::apply_to_step(const DayEntry& entry) {
       break;
     case EntryKind::run_begun:
       state.keys[entry.key] = entry.run;
+      if (!state.results.contains(entry.key)) state.under_way[entry.key] = entry.run;
       state.runs.push_back(entry.run);
       state.hold_ended = state.hold_ended || (held_ && !held_keeps_);
       break;
     case EntryKind::run_over:
-      state.results[entry.key] = {entry.outcome.value_or(api::StepOutcome::failed), entry.text,
-                                  entry.at.value};
+      take_result(state, entry);
       break;
     case EntryKind::step_over:
       state.begun = false;
@@ -293,9 +293,13 @@ void Day::apply_to_step(const DayEntry& entry) {
   }
 }
 
-bool Day::has_open(const StepState& state) {
-  return std::ranges::any_of(state.keys,
-                             [&](const auto& key) { return !state.results.contains(key.first); });
+void Day::take_result(StepState& state, const DayEntry& entry) {
+  state.under_way.erase(entry.key);
+  state.last_result = std::max(state.last_result, entry.at.value);
+  state.results[entry.key] = {entry.outcome.value_or(api::StepOutcome::failed), entry.text,
+                              entry.at.value};
+  while (state.next_cell < state.cells && state.results.contains(run_key(state, state.next_cell)))
+    ++state.next_cell;
 }
 
 // Of a group each step in it that missed has to be excused.

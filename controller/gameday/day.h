@@ -30,8 +30,9 @@ namespace faultline::controller::gameday {
 struct WantedRun {
   std::string key;
   std::string step;
-  api::Experiment experiment;
-  UtcTime not_before{};  // the rest after the cell before
+  std::string name;       // of its Experiment, which Day::experiment_of() makes
+  std::size_t place = 0;  // among the runs of the step
+  UtcTime not_before{};   // the rest after the cell before
   std::chrono::nanoseconds rest{0};
   std::string run;  // id; of open_runs(), when it is known that it was begun
 };
@@ -144,6 +145,9 @@ class Day {
   [[nodiscard]] std::vector<WantedRun> open_runs() const;
   // Whether a run that wanted() asked for is still to begin.
   [[nodiscard]] bool wants(const WantedRun& run) const;
+  // What this run of wanted() or open_runs() runs, as long as wants() says that it is wanted. It is
+  // not in WantedRun, since a turn looks at all runs and begins few: whoever begins one makes it.
+  [[nodiscard]] api::Experiment experiment_of(const WantedRun& run) const;
   // Steps that run now: name, and the time of its begin.
   [[nodiscard]] std::vector<std::pair<std::string, UtcTime>> running_steps() const;
   // How long a step runs by the times of the entries, without the time in which the day was held.
@@ -204,7 +208,11 @@ class Day {
     std::vector<std::string> runs;            // all, in their order
     std::map<std::string, std::string> keys;  // of the runs of this time: key, id
     std::map<std::string, Ended> results;     // of the runs that are over, by key
-    std::optional<Ended> answer;              // of a task or a person, this time
+    std::size_t cells = 0;      // how many runs it has each time, of a sweep one a cell
+    std::size_t next_cell = 0;  // the first of them that has no result; `cells`: all have one
+    std::map<std::string, std::string> under_way;  // those of `keys` that have no result
+    UtcTime last_result{};                         // the newest of `results`
+    std::optional<Ended> answer;                   // of a task or a person, this time
     std::set<std::int64_t> ticked;
     std::vector<std::string> items;  // of its runbook
   };
@@ -223,7 +231,7 @@ class Day {
   void resume(UtcTime at);
   [[nodiscard]] int index_of(const std::string& step) const;
   // Whether a run of the step is under way.
-  [[nodiscard]] static bool has_open(const StepState& state);
+  [[nodiscard]] static bool has_open(const StepState& state) { return !state.under_way.empty(); }
   [[nodiscard]] bool hidden(int step) const;
   // Whether the step or a group around it is a surprise, found or not.
   [[nodiscard]] bool is_surprise(const StepState& state) const;
@@ -236,10 +244,11 @@ class Day {
   [[nodiscard]] std::string waiting_for(bool facilitator) const;
   // The key of the run of a step this time; those of a sweep's cells begin with it.
   [[nodiscard]] std::string key_of(const StepState& state) const;
-  // The keys of the runs of a step this time, in their order; none: it has no runs.
-  [[nodiscard]] std::vector<std::string> run_keys(const StepState& state) const;
-  // What the run of this place in run_keys() runs.
-  [[nodiscard]] api::Experiment experiment_of(const StepState& state, std::size_t index) const;
+  // The key of the run at this place, below StepState::cells, this time.
+  [[nodiscard]] std::string run_key(const StepState& state, std::size_t place) const;
+  // The name of its Experiment.
+  [[nodiscard]] std::string run_name(const StepState& state, std::size_t place) const;
+  void take_result(StepState& state, const api::DayEntry& entry);
   // The next run of a running step that was not begun and may begin now; nothing: none.
   [[nodiscard]] std::optional<WantedRun> next_run(const StepState& state) const;
   // The keys of all runs of the step begin so, also of earlier times.

@@ -26,6 +26,18 @@ std::string quiet_name(const std::string& day, int step, std::size_t run) {
   return run == 0 ? name : name + "-" + std::to_string(run + 1);
 }
 
+// One cell of a sweep: a row, and the place of the severity in it.
+struct Cell {
+  const api::SweptFault* row;
+  std::size_t severity;
+};
+// `place` is below the number of its cells.
+Cell cell_of(const api::SweepSpec& sweep, std::size_t place) {
+  auto row = sweep.faults.begin();
+  for (; place >= row->severities.size(); ++row) place -= row->severities.size();
+  return {&*row, place};
+}
+
 }  // namespace
 
 std::string Day::quiet_prefix() const { return quiet_prefix_of(record_.document.metadata.name); }
@@ -38,56 +50,56 @@ std::string Day::key_of(const StepState& state) const {
   return std::string(kRunKey) + record_.day + "/" + state.step->name + "/" + std::to_string(times);
 }
 
-std::vector<std::string> Day::run_keys(const StepState& state) const {
+std::string Day::run_key(const StepState& state, std::size_t place) const {
   const std::string key = key_of(state);
-  std::vector<std::string> keys;
-  if (state.step->experiment) keys.push_back(key);
-  if (state.step->sweep)
-    for (const api::SweptFault& row : state.step->sweep->faults)
-      for (const std::string& severity : row.severities)
-        keys.push_back(key + "/" + row.name + "/" + severity);
-  return keys;
+  if (!state.step->sweep) return key;
+  const Cell cell = cell_of(*state.step->sweep, place);
+  return key + "/" + cell.row->name + "/" + cell.row->severities[cell.severity];
 }
 
-api::Experiment Day::experiment_of(const StepState& state, std::size_t index) const {
+std::string Day::run_name(const StepState& state, std::size_t place) const {
+  const std::string& day = record_.document.metadata.name;
+  // Its name is in logs and in the status of nodes, which more people read than may know of it.
+  if (is_surprise(state)) return quiet_name(day, index_of(state.step->name), place);
+  if (!state.step->sweep) return day + "-" + state.step->name;
+  const Cell cell = cell_of(*state.step->sweep, place);
+  return day + "-" + state.step->name + "-" + cell.row->name + "-" +
+         std::to_string(cell.severity + 1);
+}
+
+api::Experiment Day::experiment_of(const WantedRun& run) const {
+  const int at = index_of(run.step);
+  if (at < 0) return {};
+  const StepState& state = steps_[static_cast<std::size_t>(at)];
   const Step& step = *state.step;
   api::Experiment experiment;
   if (step.experiment) {
     experiment = api::step_experiment(record_.document, step, state.times);
-  } else {
+  } else if (step.sweep && run.place < state.cells) {
     const api::Sweep sweep = api::step_sweep(record_.document, step);
-    std::size_t first = 0;  // of the row
-    for (const api::SweptFault& row : sweep.spec.faults) {
-      if (index < first + row.severities.size()) {
-        const std::size_t at = index - first;
-        auto cell = api::cell_experiment(sweep, row, row.severities[at],
-                                         api::cell_name(sweep, row, at + 1));
-        if (cell) experiment = std::move(*cell);  // a document that was read has no other
-        break;
-      }
-      first += row.severities.size();
-    }
+    const Cell cell = cell_of(sweep.spec, run.place);
+    auto made = api::cell_experiment(sweep, *cell.row, cell.row->severities[cell.severity],
+                                     api::cell_name(sweep, *cell.row, cell.severity + 1));
+    if (made) experiment = std::move(*made);  // a document that was read has no other
   }
   api::Metadata& meta = experiment.metadata;
   meta.labels[std::string(api::kDayLabel)] = record_.document.metadata.name;
   meta.annotations.erase(std::string(api::kQuietNote));  // of the document: not its to say
+  meta.name = run_name(state, run.place);
   if (!is_surprise(state)) return experiment;
-  // Its name is in logs and in the status of nodes, which more people read than may know of it.
   meta.labels.erase(std::string(api::kDayStepLabel));
   meta.annotations[std::string(api::kQuietNote)] = "true";
-  meta.name = quiet_name(record_.document.metadata.name, index_of(step.name), index);
   return experiment;
 }
 
 std::optional<WantedRun> Day::next_run(const StepState& state) const {
-  const std::vector<std::string> keys = run_keys(state);
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (state.results.contains(keys[i])) continue;
-    if (state.keys.contains(keys[i])) return std::nullopt;  // it is under way
-    return WantedRun{
-        .key = keys[i], .step = state.step->name, .experiment = experiment_of(state, i)};
-  }
-  return std::nullopt;
+  if (state.next_cell >= state.cells) return std::nullopt;
+  std::string key = run_key(state, state.next_cell);
+  if (state.keys.contains(key)) return std::nullopt;  // it is under way
+  return WantedRun{.key = std::move(key),
+                   .step = state.step->name,
+                   .name = run_name(state, state.next_cell),
+                   .place = state.next_cell};
 }
 
 std::string Day::run_prefix(const StepState& state) const {
@@ -125,13 +137,9 @@ std::vector<WantedRun> Day::open_runs() const {
   std::vector<WantedRun> open;
   if (over()) return open;
   for (const StepState& state : steps_) {
-    bool under_way = false;
-    for (const auto& [key, run] : state.keys) {
-      if (state.results.contains(key)) continue;
-      under_way = true;
+    for (const auto& [key, run] : state.under_way)
       open.push_back({.key = key, .step = state.step->name, .run = run});
-    }
-    if (!under_way && state.begun)
+    if (!has_open(state) && state.begun)
       if (auto next = next_run(state)) open.push_back(std::move(*next));
   }
   return open;
@@ -141,6 +149,7 @@ std::map<std::string, std::string> Day::unwanted() const {
   std::map<std::string, std::string> stop;
   if (over()) return stop;
   for (const StepState& state : steps_) {
+    if (!has_open(state)) continue;
     std::string why;
     if (aborted_)
       why = "the game day was aborted: " + abort_reason_;
@@ -149,8 +158,8 @@ std::map<std::string, std::string> Day::unwanted() const {
     else if (!state.begun)
       why = "step " + state.step->name + " of the game day is over";
     if (why.empty()) continue;
-    for (const auto& [key, run] : state.keys)
-      if (!state.results.contains(key) && !run.empty()) stop[run] = why;
+    for (const auto& [key, run] : state.under_way)
+      if (!run.empty()) stop[run] = why;
   }
   return stop;
 }
@@ -166,11 +175,9 @@ Wanted Day::wanted() const {
     auto run = next_run(state);
     if (!run) continue;
     // Between two cells of a sweep there is a rest.
-    UtcTime last{};
-    for (const auto& [key, result] : state.results) last = std::max(last, result.at);
-    if (last != UtcTime{} && state.step->sweep) {
+    if (state.last_result != UtcTime{} && state.step->sweep) {
       run->rest = state.step->sweep->rest.least.value;
-      run->not_before = last + run->rest;
+      run->not_before = state.last_result + run->rest;
     }
     wanted.runs.push_back(std::move(*run));
   }

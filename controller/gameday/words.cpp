@@ -2,6 +2,7 @@
 #include "controller/gameday/words.h"
 
 #include <array>
+#include <charconv>
 
 #include "api/detail/decode.h"
 
@@ -110,6 +111,14 @@ api::StepOutcome worse(api::StepOutcome a, api::StepOutcome b) {
 bool is_miss(api::StepOutcome outcome) {
   using enum api::StepOutcome;
   return outcome == missed || outcome == partial || outcome == failed || outcome == aborted;
+}
+
+bool beyond(double value, const std::string& above, const std::string& below) {
+  const std::string& text = above.empty() ? below : above;
+  double bound = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bound);
+  if (error != std::errc{} || end != text.data() + text.size()) return false;
+  return above.empty() ? value < bound : value > bound;
 }
 
 std::string alert_words(const std::string& name, const std::map<std::string, std::string>& labels) {

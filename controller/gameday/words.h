@@ -60,6 +60,10 @@ inline constexpr std::string_view kViaChat = "webhook";
 // Whether it is what `onMiss` is about.
 [[nodiscard]] bool is_miss(api::StepOutcome outcome);
 
+// Whether a value is above `above` or, where that is empty, below `below`. A bound that is no
+// number is never passed.
+[[nodiscard]] bool beyond(double value, const std::string& above, const std::string& below);
+
 // CheckoutSlow{pod="checkout-0"}; in a value a quote and a backslash have a backslash before them.
 [[nodiscard]] std::string alert_words(const std::string& name,
                                       const std::map<std::string, std::string>& labels);

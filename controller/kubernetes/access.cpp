@@ -4,6 +4,8 @@
 #include <openssl/evp.h>
 
 #include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include "api/codec.h"
 #include "kube/json.h"
@@ -18,6 +20,7 @@ constexpr const char* kPodName = "authentication.kubernetes.io/pod-name";
 constexpr const char* kPodUid = "authentication.kubernetes.io/pod-uid";
 constexpr std::chrono::minutes kRememberPod{1};
 constexpr std::chrono::minutes kRememberWho{10};
+constexpr std::chrono::seconds kPatience{1};
 constexpr std::size_t kMostPods = 20'000;
 
 // Tokens themselves are not kept.
@@ -53,17 +56,45 @@ Result<http::Identity> Access::certified(const http::ClientCertificate& shown, U
 awaitable<Result<http::Identity>> Access::identify(std::string token) {
   if (token.empty()) co_return http::Identity{};
   const std::string key = digest(token);
+  auto& under_way = asking_[key];
+  const bool first = !under_way;
+  const auto executor = co_await boost::asio::this_coro::executor;
+  if (first) under_way = std::make_shared<Asking>(executor);
+  const std::shared_ptr<Asking> asking = under_way;
+  if (first)
+    boost::asio::co_spawn(executor, ask_for_all(asking, key, std::move(token)),
+                          [](const std::exception_ptr& error) {
+                            if (error) std::rethrow_exception(error);
+                          });
+  const SteadyTime patient = clock_.steady() + kPatience;
+  while (!asking->answer) {
+    const SteadyTime now = clock_.steady();
+    if (now >= patient)
+      if (const http::Identity* who = known(key)) co_return *who;
+    co_await asking->answered.wait(now < patient ? patient : now + kPatience);
+  }
+  if (!*asking->answer && asking->answer->error().code == Errc::kUnavailable)
+    if (const http::Identity* who = known(key)) co_return *who;
+  co_return *asking->answer;
+}
+
+awaitable<void> Access::ask_for_all(std::shared_ptr<Asking> asking, std::string key,
+                                    std::string token) {
   auto asked = co_await ask(std::move(token));
-  const auto known = known_.find(key);
-  if (!asked && asked.error().code == Errc::kUnavailable && known != known_.end() &&
-      clock_.steady() - known->second.at < kRememberWho)
-    co_return known->second.who;
-  if (known != known_.end()) known_.erase(known);
+  if (asked || asked.error().code != Errc::kUnavailable) known_.erase(key);
   if (asked && !asked->role.empty()) {
     if (known_.size() >= kMostPods) known_.clear();
     known_[key] = {*asked, clock_.steady()};
   }
-  co_return asked;
+  asking_.erase(key);
+  asking->answer = std::move(asked);
+  asking->answered.notify();
+}
+
+const http::Identity* Access::known(const std::string& key) const {
+  const auto found = known_.find(key);
+  if (found == known_.end() || clock_.steady() - found->second.at >= kRememberWho) return nullptr;
+  return &found->second.who;
 }
 
 awaitable<Result<http::Identity>> Access::ask(std::string token) {

@@ -3,15 +3,18 @@
 // SubjectAccessReview for experiments in each namespace that would be hit or seen. Not thread-safe.
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "controller/engine/scope.h"
 #include "controller/kubernetes/experiments.h"
+#include "controller/routes/signal.h"
 #include "http/server.h"
 #include "kube/client.h"
 #include "kube/reviews.h"
@@ -34,8 +37,9 @@ class Access {
   Access(kube::Client& client, const Clock& clock, AccessOptions options = {});
 
   // Role "agent" with the node that its pod runs on, "person" with user and groups, or nobody. An
-  // agent's token is good for the node of its pod only. While the API server cannot be asked, who
-  // was known within the last ten minutes stays known: a run must not end because it is away.
+  // agent's token is good for the node of its pod only. While the API server cannot be asked, or
+  // says nothing for a second, who was known within the last ten minutes stays known: a run must
+  // not end because it is away, and whoever ends one must not wait for it.
   // Errors: kInvalid, the token is not good here, with the sentence how to get one that is;
   // kUnavailable, it could not be asked about somebody else.
   boost::asio::awaitable<Result<http::Identity>> identify(std::string token);
@@ -70,13 +74,24 @@ class Access {
   };
   boost::asio::awaitable<Result<std::string>> node_of(std::string pod, std::string uid);
   boost::asio::awaitable<Result<http::Identity>> ask(std::string token);
+  // One question about a token, for all who wait for its answer.
+  struct Asking {
+    explicit Asking(boost::asio::any_io_executor executor) : answered(std::move(executor)) {}
+    std::optional<Result<http::Identity>> answer;
+    Signal answered;
+  };
+  boost::asio::awaitable<void> ask_for_all(std::shared_ptr<Asking> asking, std::string key,
+                                           std::string token);
+  // Null: nobody is, or was too long ago.
+  [[nodiscard]] const http::Identity* known(const std::string& key) const;
 
   kube::Client& client_;
   const Clock& clock_;
   AccessOptions options_;
   kube::Reviews reviews_;
-  std::map<std::string, AgentPod> agents_;  // by the pod's name
-  std::map<std::string, Known> known_;      // by the token's SHA-256
+  std::map<std::string, AgentPod> agents_;                 // by the pod's name
+  std::map<std::string, Known> known_;                     // by the token's SHA-256
+  std::map<std::string, std::shared_ptr<Asking>> asking_;  // likewise
 };
 
 }  // namespace faultline::controller

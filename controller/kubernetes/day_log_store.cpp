@@ -4,91 +4,17 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/json/serialize.hpp>
 
 #include "api/codec.h"
+#include "controller/kubernetes/day_log_text.h"
 #include "controller/kubernetes/journal_requests.h"
-#include "kube/json.h"
 
 namespace faultline::controller {
 namespace {
 
 using boost::asio::awaitable;
 
-constexpr int kTakeOvers = 5;
-constexpr int kPage = 20;                        // objects that are read at once
-constexpr std::size_t kMostText = 512 << 10;     // of JSON in an object, but for the document
 constexpr std::size_t kMostPacked = 1000 << 10;  // bytes of data that etcd takes in one object
-
-bool is_over(const api::GameDayRecord& record) {
-  return std::ranges::any_of(record.entries, [](const api::DayEntry& entry) {
-    return entry.kind == api::EntryKind::over;
-  });
-}
-
-// Entries as texts of {"entries": [...]}, none of them larger than an object takes.
-std::vector<std::string> texts_of(const std::vector<api::DayEntry>& entries) {
-  std::vector<std::string> texts;
-  std::string text;
-  for (const api::DayEntry& entry : entries) {
-    const std::string one = api::to_json_text(entry);
-    if (!text.empty() && text.size() + one.size() > kMostText) {
-      texts.push_back(text + "]}");
-      text.clear();
-    }
-    text += (text.empty() ? "{\"entries\":[" : ",") + one;
-  }
-  if (!text.empty()) texts.push_back(text + "]}");
-  return texts;
-}
-
-// Adds what an object says to the record. The first object has the document. kInvalid: it is not
-// what comes next.
-Result<> add(api::GameDayRecord& record, bool first, const RunLogObject& object) {
-  const auto text = unpack_text(object.data);
-  if (!text) return fail(text.error());
-  if (first) {
-    auto read = api::from_json_text<api::GameDayRecord>(*text);
-    if (!read) return fail(read.error());
-    record = std::move(*read);
-    return {};
-  }
-  const auto read = kube::parse_object(*text);
-  const auto* list = read ? kube::array_at(*read, "entries") : nullptr;
-  if (list == nullptr) return fail(Errc::kInvalid, "it has no entries");
-  for (const auto& value : *list) {
-    auto entry = api::from_json<api::DayEntry>(value);
-    if (!entry) return fail(entry.error());
-    if (entry->number != record.entries.size() + 1)
-      return fail(Errc::kInvalid, "entry " + std::to_string(entry->number) + " comes after " +
-                                      std::to_string(record.entries.size()));
-    record.entries.push_back(std::move(*entry));
-  }
-  return {};
-}
-
-// The day that these objects are; nothing: they have no beginning. What comes behind one that
-// cannot be read does not count.
-std::optional<api::GameDayRecord> record_of(const std::map<std::uint64_t, RunLogObject>& objects) {
-  if (objects.empty() || objects.begin()->first != 1 || objects.begin()->second.fence)
-    return std::nullopt;
-  api::GameDayRecord record;
-  for (const auto& [number, object] : objects) {
-    if (object.fence) continue;
-    const auto added = add(record, number == 1, object);
-    if (added) continue;
-    spdlog::error("game day {}: object {} of its log: {}", object.run, number,
-                  added.error().message);
-    if (number == 1) return std::nullopt;
-    break;
-  }
-  return record;
-}
-
-bool whole(const std::map<std::uint64_t, RunLogObject>& parts) {
-  return !parts.empty() && parts.rbegin()->first == parts.size() &&
-         parts.rbegin()->second.parts == parts.size();
-}
 
 }  // namespace
 
@@ -151,137 +77,6 @@ awaitable<void> DayLogStore::remove_all(std::vector<std::string> names) {
     if (!removed && removed.error().reason != kube::Reason::kNotFound)
       spdlog::warn("{}", removed.error().message);
   }
-}
-
-// ---- taking over
-
-awaitable<Result<DayLogStore::AllFound>> DayLogStore::read_all() {
-  AllFound found;
-  for (const char* kind : {kDayLogOpen, kDayLogOver}) {
-    kube::ListOptions options;
-    options.selection.labels = kLogLabel + ("=" + std::string(kind));
-    options.limit = kPage;
-    auto collection = run_logs().in(options_.ns);
-    const auto listed = co_await client_.list(std::move(collection), std::move(options));
-    if (!listed) co_return fail(Errc::kUnavailable, listed.error().message);
-    for (const auto& item : listed->items) {
-      auto object = RunLogObject::of(item);
-      if (!object) {
-        spdlog::warn("{}", object.error().message);
-        continue;
-      }
-      if (!object->day) continue;
-      Found& day = found[object->run];
-      if (object->parts == 0)
-        day.open[object->number] = std::move(*object);
-      else
-        day.over[object->generation][object->number] = std::move(*object);
-    }
-  }
-  co_return found;
-}
-
-awaitable<Result<bool>> DayLogStore::fence_all(AllFound& found) {
-  bool alone = true;
-  for (auto& [day, objects] : found) {
-    const bool begins = !objects.open.empty() && objects.open.begin()->first == 1;
-    if (!begins) continue;
-    const RunLogObject& last = objects.open.rbegin()->second;
-    // Of an earlier try of ours: nobody wrote behind it, and it holds.
-    if (last.fence && last.writer == options_.writer) continue;
-    RunLogObject fence{.run = day, .number = last.number + 1, .writer = options_.writer};
-    fence.fence = fence.day = true;
-    fence.data = pack_text("{}");
-    RunLogObject copy = fence;
-    const auto written = co_await put(std::move(copy));
-    if (written)
-      objects.open[fence.number] = std::move(fence);
-    else if (written.error().code == Errc::kConflict)
-      alone = false;
-    else
-      co_return fail(Errc::kUnavailable, written.error().message);
-  }
-  co_return alone;
-}
-
-awaitable<Result<>> DayLogStore::take_over(Give give) {
-  AllFound found;
-  bool alone = false;
-  for (int i = 0; i < kTakeOvers && !alone; ++i) {
-    auto read = co_await read_all();
-    if (!read) co_return fail(read.error());
-    found = std::move(*read);
-    const auto fenced = co_await fence_all(found);
-    if (!fenced) co_return fail(fenced.error());
-    alone = *fenced;
-  }
-  if (!alone)
-    co_return fail(Errc::kUnavailable, "another controller still writes the logs of game days");
-  logs_.clear();
-  over_.clear();
-  std::vector<api::GameDayRecord> records;
-  std::vector<std::string> left, to_put_together;
-  for (auto& [day, objects] : found) {
-    std::optional<api::GameDayRecord> record;
-    Over over;
-    for (const auto& [generation, parts] : objects.over) {
-      over.generation = generation;
-      std::vector<std::string> names;
-      for (const auto& [number, part] : parts) names.push_back(part.name());
-      if (!whole(parts)) {
-        over.others.insert(over.others.end(), names.begin(), names.end());
-        continue;
-      }
-      over.others.insert(over.others.end(), over.parts.begin(), over.parts.end());
-      over.parts = std::move(names);
-      record = record_of(parts);
-    }
-    std::vector<std::string> open;
-    for (const auto& [number, object] : objects.open) {
-      (object.fence ? over.fences : open).push_back(object.name());
-      over.next = std::max(over.next, number + 1);
-    }
-    bool late = false;  // something was said when the day had been put together
-    for (const auto& [number, object] : objects.open)
-      if (record && number > 1 && !object.fence)
-        late = add(*record, false, object).has_value() || late;
-    if (record && !late) {
-      // The one before may have ended when it had not yet taken the rest away.
-      left.insert(left.end(), open.begin(), open.end());
-      over.created = record->entries.front().at;
-      over_[day] = std::move(over);
-      records.push_back(std::move(*record));
-      continue;
-    }
-    if (!record) record = record_of(objects.open);
-    std::vector<std::string> all = std::move(open);
-    all.insert(all.end(), over.parts.begin(), over.parts.end());
-    all.insert(all.end(), over.others.begin(), over.others.end());
-    if (!record || record->entries.empty()) {
-      spdlog::warn("game day {}: its log has no beginning: it does not count", day);
-      left.insert(left.end(), all.begin(), all.end());
-      left.insert(left.end(), over.fences.begin(), over.fences.end());
-      continue;
-    }
-    logs_[day] = {.next = over.next,
-                  .names = std::move(all),
-                  .fences = std::move(over.fences),
-                  .generation = over.generation,
-                  .record = *record};
-    if (is_over(*record)) to_put_together.push_back(day);
-    records.push_back(std::move(*record));
-  }
-  std::ranges::sort(records, [](const auto& a, const auto& b) {
-    return a.entries.front().at < b.entries.front().at;
-  });
-  for (api::GameDayRecord& record : records) {
-    auto given = co_await give(std::move(record));
-    if (!given) co_return given;
-  }
-  co_await remove_all(std::move(left));
-  for (std::string& day : to_put_together) co_await put_together(std::move(day));
-  co_await delete_oldest();
-  co_return Result<>{};
 }
 
 // ---- writing
@@ -349,15 +144,16 @@ awaitable<Result<>> DayLogStore::open_again(std::string day) {
     const std::uint64_t number = part->number;
     parts[number] = std::move(*part);
   }
-  auto record = whole(parts) ? record_of(parts) : std::nullopt;
-  if (!record) co_return fail(Errc::kInternal, "the journal's day " + day + " cannot be read");
+  ReadDay read = is_whole(parts) ? read_day(day, parts) : ReadDay{};
+  if (!read.record || !read.broken.empty())
+    co_return fail(Errc::kInternal, "the journal's day " + day + " cannot be read");
   if (logs_.contains(day)) co_return Result<>{};
   over.parts.insert(over.parts.end(), over.others.begin(), over.others.end());
   logs_[day] = {.next = over.next,
                 .names = std::move(over.parts),
                 .fences = std::move(over.fences),
                 .generation = over.generation,
-                .record = std::move(*record)};
+                .record = std::move(*read.record)};
   over_.erase(day);
   co_return Result<>{};
 }

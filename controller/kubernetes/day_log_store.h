@@ -11,6 +11,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,7 +63,19 @@ class DayLogStore final : public DayJournal {
     std::map<std::uint64_t, RunLogObject> open;
     std::map<std::uint64_t, std::map<std::uint64_t, RunLogObject>> over;
   };
-  using AllFound = std::map<std::string, Found>;
+  struct AllFound {
+    std::map<std::string, Found> days;
+    bool strange = false;  // there is an object of which not even the day is known
+  };
+  // What the objects of one day are.
+  struct Taken {
+    std::optional<api::GameDayRecord> record;  // as far as it can be read
+    std::string broken;                        // why not all of it can; empty: all can
+    bool together = false;                     // it is what was put together
+    bool late = false;                         // and something was said after that
+    Over over;                                 // but for `created`
+    std::vector<std::string> open;             // names of the objects of the timeline
+  };
 
   awaitable<Result<AllFound>> read_all();
   // Until it is there. kConflict: another process has written one of this name; kInvalid: it can
@@ -70,6 +83,7 @@ class DayLogStore final : public DayJournal {
   awaitable<Result<>> put(RunLogObject object);
   // False: somebody wrote in between.
   awaitable<Result<bool>> fence_all(AllFound& found);
+  static Taken sort_out(const std::string& day, const Found& objects);
   // Of a day that is over, to write what somebody says late.
   awaitable<Result<>> open_again(std::string day);
   awaitable<void> put_together(std::string day);

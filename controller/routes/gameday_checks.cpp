@@ -13,17 +13,17 @@ namespace faultline::controller {
 namespace {
 
 using gameday::Day;
+using gameday::expected_alerts;
 using gameday::experiments_of;
 using gameday::SeenCheck;
 
-std::set<std::string> expected_alerts(const api::GameDay& day) {
-  std::set<std::string> names;
-  for (const auto& [step, experiment] : experiments_of(day, false))
-    for (const api::ExpectAlert& alert : experiment.spec.expect.alerts) names.insert(alert.name);
-  api::for_each_step(day, [&](const api::Step& step, const std::string&) {
-    if (step.waitFor && !step.waitFor->alert.empty()) names.insert(step.waitFor->alert);
+constexpr std::chrono::seconds kAgentsReturn{3};
+
+bool was_checked(const api::GameDayRecord& record, api::PreCheck check) {
+  const std::string word = gameday::check_word(check);
+  return std::ranges::any_of(record.entries, [&](const api::DayEntry& entry) {
+    return entry.kind == api::EntryKind::check && entry.word == word;
   });
-  return names;
 }
 
 std::string counted(std::size_t n, const std::string& what) {
@@ -37,7 +37,19 @@ boost::asio::awaitable<void> Service::GameDays::check(Shared active) {
   const std::vector<api::PreCheck> checks = active->day.record().document.spec.preChecks;
   for (const api::PreCheck one : checks) {
     if (stopped_ || active->day.over()) co_return;
+    // What an earlier controller found is written down: now it might be otherwise, and count for
+    // nothing.
+    if (was_checked(active->day.record(), one)) continue;
     auto result = co_await check_one(*active, one);
+    // When a controller begins, agents come back one after the other.
+    const bool of_agents = one == api::PreCheck::agents || one == api::PreCheck::targets;
+    const SteadyTime until = service_.clock_.steady() + kAgentsReturn;
+    while (!result.good && of_agents && !stopped_ && service_.clock_.steady() < until &&
+           active->day.record().state == api::DayState::checking) {
+      co_await active->signal.wait(service_.clock_.steady() + kTurn);
+      result = co_await check_one(*active, one);
+    }
+    if (stopped_) co_return;  // then it says nothing of the day
     const bool good = result.good;
     active->checks[one] = std::move(result);
     active->signal.notify();
@@ -51,9 +63,9 @@ boost::asio::awaitable<SeenCheck> Service::GameDays::check_one(Active& active,
   std::string who = active.day.record().requestedBy;
   switch (check) {
     case api::PreCheck::agents:
-      co_return check_plans(active.day, true);
+      co_return co_await check_plans(active.day, true);
     case api::PreCheck::targets:
-      co_return check_plans(active.day, false);
+      co_return co_await check_plans(active.day, false);
     case api::PreCheck::monitoring: {
       const bool needed = !expected_alerts(document).empty() || scope_of(document).queries;
       co_return co_await check_monitoring(std::move(who), needed);
@@ -67,7 +79,7 @@ boost::asio::awaitable<SeenCheck> Service::GameDays::check_one(Active& active,
 }
 
 // What is not in order with a step that is a surprise is told to those who know of it.
-SeenCheck Service::GameDays::check_plans(const Day& day, bool agents) const {
+boost::asio::awaitable<SeenCheck> Service::GameDays::check_plans(const Day& day, bool agents) {
   const api::GameDay& document = day.record().document;
   std::set<std::string> pods, nodes, all_pods, all_nodes;
   std::string surprise;
@@ -78,27 +90,35 @@ SeenCheck Service::GameDays::check_plans(const Day& day, bool agents) const {
         .secret = "step " + step + ": " + why,
         .secret_step = step};
   };
-  for (const auto& [step, experiment] : experiments_of(document, service_.may_ != nullptr)) {
-    const auto plan = service_.engine_.plan(experiment, service_.now());
-    if (!plan) {
-      // Whether there is an agent is one question, whom it hits another.
-      const bool about_agents =
-          plan.error().code == Errc::kUnavailable || plan.error().code == Errc::kUnsupported;
-      if (about_agents != agents) continue;
-      return bad(step, plan.error().message);
-    }
-    const bool secret = day.is_surprise(step);
-    if (secret) surprise = step;
-    for (const api::PodRef& pod : plan->targets) {
-      all_pods.insert(pod.id());
-      all_nodes.insert(pod.node);
-      if (secret) continue;
-      pods.insert(pod.id());
-      nodes.insert(pod.node);
-    }
-    if (agents && !plan->unsupported.empty()) {
-      const api::UnsupportedFault& first = plan->unsupported.front();
-      return bad(step, first.fault + " on node " + first.node + ": " + first.reason);
+  for (const api::Step* one : gameday::steps_of(document)) {
+    const std::string& step = one->name;
+    const std::vector<api::Experiment> all =
+        experiments_of(document, *one, service_.may_ != nullptr);
+    for (const api::Experiment& experiment : all) {
+      co_await let_others();
+      if (stopped_ || day.record().state != api::DayState::checking)
+        co_return SeenCheck{.text = "the game day has ended"};
+      const auto plan = service_.engine_.plan(experiment, service_.now());
+      if (!plan) {
+        // Whether there is an agent is one question, whom it hits another.
+        const bool about_agents =
+            plan.error().code == Errc::kUnavailable || plan.error().code == Errc::kUnsupported;
+        if (about_agents != agents) continue;
+        co_return bad(step, plan.error().message);
+      }
+      const bool secret = day.is_surprise(step);
+      if (secret) surprise = step;
+      for (const api::PodRef& pod : plan->targets) {
+        all_pods.insert(pod.id());
+        all_nodes.insert(pod.node);
+        if (secret) continue;
+        pods.insert(pod.id());
+        nodes.insert(pod.node);
+      }
+      if (agents && !plan->unsupported.empty()) {
+        const api::UnsupportedFault& first = plan->unsupported.front();
+        co_return bad(step, first.fault + " on node " + first.node + ": " + first.reason);
+      }
     }
   }
   const auto words = [&](std::size_t of_nodes, std::size_t of_pods) {
@@ -107,11 +127,11 @@ SeenCheck Service::GameDays::check_plans(const Day& day, bool agents) const {
                   : counted(of_pods, "pod") + " will be hit";
   };
   SeenCheck good{.good = true, .text = words(nodes.size(), pods.size())};
-  if (surprise.empty()) return good;
+  if (surprise.empty()) co_return good;
   good.text += ", as far as the steps are shown";
   good.secret = "with the surprises " + words(all_nodes.size(), all_pods.size());
   good.secret_step = surprise;
-  return good;
+  co_return good;
 }
 
 boost::asio::awaitable<SeenCheck> Service::GameDays::check_monitoring(std::string who,
@@ -141,34 +161,40 @@ boost::asio::awaitable<SeenCheck> Service::GameDays::check_alerts(const api::Gam
 // The first fault of the day for a second, which is then ended as an abort would end it. What is
 // timed is from the order to the last injected event.
 boost::asio::awaitable<SeenCheck> Service::GameDays::rehearse(Active& active) {
-  const auto all = experiments_of(active.day.record().document, service_.may_ != nullptr);
   // With a step that is no surprise, where there is one: the run is there for everybody.
   const Day& day = active.day;
-  auto with_fault = std::ranges::find_if(all, [&](const auto& one) {
-    return !one.second.spec.faults.empty() && !day.is_surprise(one.first);
-  });
-  const bool secret = with_fault == all.end();
-  if (secret)
-    with_fault =
-        std::ranges::find_if(all, [](const auto& one) { return !one.second.spec.faults.empty(); });
-  if (with_fault == all.end())
+  struct Found {
+    std::string step;
+    std::optional<api::Experiment> experiment;
+  } shown, hidden;
+  for (const api::Step* step : gameday::steps_of(day.record().document)) {
+    Found& found = day.is_surprise(step->name) ? hidden : shown;
+    if (found.experiment) continue;
+    for (api::Experiment& one :
+         experiments_of(day.record().document, *step, service_.may_ != nullptr))
+      if (!one.spec.faults.empty() && !found.experiment) found = {step->name, std::move(one)};
+    if (shown.experiment) break;
+  }
+  const bool secret = !shown.experiment;
+  Found& with_fault = secret ? hidden : shown;
+  if (!with_fault.experiment)
     co_return SeenCheck{.good = true, .text = "the day has no fault that could be ended"};
   constexpr std::chrono::seconds kPatience{60}, kFault{1};
   gameday::WantedRun run;
   run.key = rehearsal_key(active.day);
-  run.experiment = with_fault->second;
-  run.experiment.metadata.name = active.day.record().document.metadata.name + "-rehearsal";
-  run.experiment.metadata.labels.erase(std::string(api::kDayStepLabel));
-  run.experiment.metadata.annotations.erase(std::string(api::kQuietNote));
-  if (secret) run.experiment.metadata.annotations[std::string(api::kQuietNote)] = "true";
+  api::Experiment rehearsed = std::move(*with_fault.experiment);
+  rehearsed.metadata.name = active.day.record().document.metadata.name + "-rehearsal";
+  rehearsed.metadata.labels.erase(std::string(api::kDayStepLabel));
+  rehearsed.metadata.annotations.erase(std::string(api::kQuietNote));
+  if (secret) rehearsed.metadata.annotations[std::string(api::kQuietNote)] = "true";
   // Short: the run of a controller that was killed here ends by itself. With a baseline the
   // collectors are there before the fault is: an agent that begins to measure some pods at once
   // does nothing else meanwhile, on a busy node for longer than the lease.
-  run.experiment.spec.phases = {.baseline = {std::chrono::seconds(1)},
-                                .fault = {std::chrono::seconds(10)},
-                                .recovery = {std::chrono::seconds(1)}};
-  run.experiment.spec.expect = {};
-  run.experiment.spec.abortWhen = {};
+  rehearsed.spec.phases = {.baseline = {std::chrono::seconds(1)},
+                           .fault = {std::chrono::seconds(10)},
+                           .recovery = {std::chrono::seconds(1)}};
+  rehearsed.spec.expect = {};
+  rehearsed.spec.abortWhen = {};
   const std::string key = run.key;
   const SteadyTime until = service_.clock_.steady() + kPatience;
   // That of a controller that was killed here is ended, and all is done again.
@@ -185,8 +211,8 @@ boost::asio::awaitable<SeenCheck> Service::GameDays::rehearse(Active& active) {
   const auto told = [&](std::string text) {
     if (!secret) return SeenCheck{.text = std::move(text)};
     return SeenCheck{.text = "it was rehearsed with a step that is not shown yet",
-                     .secret = "with step " + with_fault->first + ": " + text,
-                     .secret_step = with_fault->first,
+                     .secret = "with step " + with_fault.step + ": " + text,
+                     .secret_step = with_fault.step,
                      .secret_run = active.runs[key].run};
   };
   std::optional<SteadyTime> injecting_since;
@@ -194,8 +220,9 @@ boost::asio::awaitable<SeenCheck> Service::GameDays::rehearse(Active& active) {
   while (service_.clock_.steady() < until && !stopped_) {
     if (active.runs[key].run.empty() && active.runs[key].refused.empty()) {
       gameday::WantedRun again = run;
+      api::Experiment copy = rehearsed;
       active.beginning.insert(key);
-      co_await begin(active, std::move(again));
+      co_await begin(active, std::move(again), std::move(copy));
       active.beginning.erase(key);
     }
     const gameday::SeenRun seen = active.runs[key];
@@ -218,7 +245,7 @@ boost::asio::awaitable<SeenCheck> Service::GameDays::rehearse(Active& active) {
       }
     } else if (!seen.run.empty()) {
       std::string id = seen.run;
-      const auto over = co_await service_.run_now(std::move(id));
+      const auto over = co_await run_now(std::move(id));
       if (over && over->report) {
         api::Timestamp last;
         for (const api::InjectionReport& injection : over->report->injections)
@@ -248,28 +275,42 @@ boost::asio::awaitable<Result<api::GameDayPlan>> Service::GameDays::plan(api::Ga
                                                                          std::string who) {
   api::GameDayPlan plan;
   plan.leastSeconds = std::chrono::duration<double>(api::least_length(document)).count();
+  constexpr std::size_t kMostPlanned = 20'000;  // pods, each once for each Experiment that hits it
+  std::size_t planned = 0, left_out = 0;
   std::set<std::string> hit;
-  for (auto& [step, experiment] : experiments_of(document, service_.may_ != nullptr)) {
-    api::StepPlan one{.step = step, .experiment = experiment.metadata.name};
-    auto run = service_.engine_.plan(experiment, service_.now());
-    if (run) {
-      std::string caller = who;
-      auto alerts = co_await service_.plan_alerts(std::move(experiment), std::move(caller));
-      if (alerts)
-        run->alerts = std::move(*alerts);
-      else
-        one.problem = alerts.error().message;
-      for (const api::PodRef& pod : run->targets)
-        if (hit.insert(pod.id()).second) plan.hit.push_back(pod);
-      for (const api::UnsupportedFault& fault : run->unsupported)
-        if (one.problem.empty())
-          one.problem = fault.fault + " on node " + fault.node + ": " + fault.reason;
-      one.plan = std::move(*run);
-    } else {
-      one.problem = run.error().message;
+  for (const api::Step* step : gameday::steps_of(document)) {
+    std::vector<api::Experiment> all = experiments_of(document, *step, service_.may_ != nullptr);
+    for (api::Experiment& experiment : all) {
+      co_await let_others();
+      if (stopped_) co_return fail(Errc::kUnavailable, "the controller is ending");
+      api::StepPlan one{.step = step->name, .experiment = experiment.metadata.name};
+      auto run = service_.engine_.plan(experiment, service_.now());
+      if (run) {
+        std::string caller = who;
+        auto alerts = co_await service_.plan_alerts(std::move(experiment), std::move(caller));
+        if (alerts)
+          run->alerts = std::move(*alerts);
+        else
+          one.problem = alerts.error().message;
+        for (const api::PodRef& pod : run->targets)
+          if (hit.insert(pod.id()).second) plan.hit.push_back(pod);
+        for (const api::UnsupportedFault& fault : run->unsupported)
+          if (one.problem.empty())
+            one.problem = fault.fault + " on node " + fault.node + ": " + fault.reason;
+        planned += run->targets.size();
+        if (planned <= kMostPlanned)
+          one.plan = std::move(*run);
+        else
+          ++left_out;
+      } else {
+        one.problem = run.error().message;
+      }
+      plan.steps.push_back(std::move(one));
     }
-    plan.steps.push_back(std::move(one));
   }
+  if (left_out > 0)
+    plan.notes.push_back("the day would hit so many pods that the plans of " +
+                         counted(left_out, "experiment") + " are not shown");
   for (const api::MonitoringEndpoint& endpoint : service_.monitoring_.endpoints())
     plan.sources.push_back(endpoint.name);
   if (plan.sources.empty() && (!expected_alerts(document).empty() || scope_of(document).queries))

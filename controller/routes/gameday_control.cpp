@@ -109,7 +109,8 @@ boost::asio::awaitable<void> Service::GameDays::end_if_asked(Active& active) {
                         .via = "kubectl",
                         .text = active.end};
     const std::vector<api::DayEntry> one{std::move(entry)};
-    aborting = co_await write(active, one);
+    const Result<> written = co_await write(active, one);
+    aborting = written.has_value();
   }
   if (!aborting) co_return;
   active.end.clear();

@@ -42,44 +42,58 @@ boost::asio::awaitable<Result<std::string>> Service::GameDays::made_before(std::
   const auto is_it = [who, key](const api::GameDayRecord& record) {
     return record.requestedBy == who && !record.entries.empty() && record.entries[0].key == key;
   };
-  for (const auto& [id, active] : days_)
-    if (is_it(active->day.record())) co_return id;
+  for (const auto& [id, active] : days_) {
+    if (!is_it(active->day.record())) continue;
+    if (active->day.record().document.metadata.name == name) co_return id;
+    co_return fail(Errc::kConflict, "key: you have used it for the game day " + id);
+  }
   // Of one that was over before the answer came.
   const UtcTime since = service_.clock_.utc() - std::chrono::hours(1);
-  auto find = [this, name = std::move(name), is_it, since]() -> Result<std::string> {
+  auto find = [name = std::move(name), is_it, since](Store& store) -> Result<std::string> {
     constexpr std::int64_t kLookedAt = 20;
-    auto refs = service_.reader_->day_refs(name, kLookedAt);
+    auto refs = store.day_refs(name, kLookedAt);
     if (!refs) return fail(refs.error());
     for (const DayRef& ref : *refs) {
       if (ref.summary.createdAt.value < since) continue;
-      if (const auto record = service_.reader_->load_day(ref.summary.day); record && is_it(*record))
+      if (const auto record = store.load_day(ref.summary.day); record && is_it(*record))
         return ref.summary.day;
     }
     return std::string();
   };
-  co_return co_await service_.report_worker_.run(std::move(find));
+  co_return co_await looks_.read(std::move(find));
 }
 
 boost::asio::awaitable<Result<std::string>> Service::GameDays::make(
     api::GameDay document, http::Identity who, bool unattended, std::string key, std::string id) {
-  const auto under_way =
-      std::ranges::count_if(days_, [](const auto& day) { return !day.second->day.over(); });
-  if (static_cast<std::size_t>(under_way) >= kMostDays)
+  // Those that are being stored count, too: many may be asked for at once.
+  std::size_t all = made_now_.size(), theirs = 0;
+  for (const auto& [other, person] : made_now_) theirs += person == who.name() ? 1 : 0;
+  for (const auto& [other, active] : days_) {
+    if (active->day.over() || made_now_.contains(other)) continue;
+    ++all;
+    theirs += active->day.record().requestedBy == who.name() ? 1 : 0;
+  }
+  if (all >= kMostDays)
     co_return fail(Errc::kConflict,
-                   "there are " + std::to_string(under_way) + " game days under way already");
-  const auto theirs = std::ranges::count_if(days_, [&](const auto& day) {
-    return !day.second->day.over() && day.second->day.record().requestedBy == who.name();
-  });
-  if (static_cast<std::size_t>(theirs) >= kMostDaysOfOne)
+                   "there are " + std::to_string(all) + " game days under way already");
+  if (theirs >= kMostDaysOfOne)
     co_return fail(Errc::kConflict, who.name() + " has " + std::to_string(theirs) +
                                         " game days under way already; end one of them first");
   const UtcTime now = service_.clock_.utc();
-  const auto millis =
+  auto millis =
       std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
-  if (id.empty()) id = document.metadata.name + "-" + std::to_string(millis);
-  Scope scope = scope_of(document);
-  std::set<std::string> namespaces = std::move(scope.hit);
-  namespaces.merge(scope.seen);
+  const bool own_id = id.empty();
+  do {
+    if (own_id) id = document.metadata.name + "-" + std::to_string(millis++);
+  } while (own_id && (days_.contains(id) || made_now_.contains(id)));
+  if (!made_now_.emplace(id, who.name()).second)
+    co_return fail(Errc::kUnavailable, "the game day " + id + " is being made; ask again");
+  struct Making {
+    std::map<std::string, std::string>& all;
+    std::string id;  // its own: ours is moved away when it is returned
+    ~Making() { all.erase(id); }
+  } making{made_now_, id};
+  const std::set<std::string> namespaces = namespaces_of(document);
   api::GameDayRecord record = Day::create(std::move(document), id, who.name(), unattended, now);
   record.entries[0].key = std::move(key);
   record.asker = {.user = who.user, .uid = who.uid, .groups = who.groups, .extra = who.extra};
@@ -97,7 +111,15 @@ boost::asio::awaitable<Result<std::string>> Service::GameDays::make(
       // What is only here must not be taken for a day by whoever reads this store.
       auto drop = [this, id] { return service_.store_->remove_day(id); };
       (void)co_await service_.store_worker_.run(std::move(drop));
-      co_return fail(kept.error());
+      if (kept.error().code != Errc::kUnavailable) co_return fail(kept.error());
+      // What was sent may have arrived: then the controller that takes over goes on with the day.
+      const std::string with_key =
+          record.entries[0].key.empty()
+              ? "look whether there is a game day " + id + " before you ask again"
+              : "ask again with the same key, which finds the game day " + id + " if there is one";
+      co_return fail(
+          Errc::kUnavailable,
+          kept.error().message + ": it is not known whether the game day was stored; " + with_key);
     }
   }
   auto active = std::make_shared<Active>(std::move(record), service_.executor_);
@@ -111,23 +133,14 @@ boost::asio::awaitable<Result<std::string>> Service::GameDays::make(
 }
 
 std::shared_ptr<void> Service::GameDays::report_place(const std::string& caller) {
-  if (all_reports_ >= kMostReports || reports_[caller] >= kMostReportsOfOne) return nullptr;
+  if (all_reports_ >= kMostReports || reports_of_[caller] >= kMostReportsOfOne) return nullptr;
   ++all_reports_;
-  ++reports_[caller];
+  ++reports_of_[caller];
   auto give_back = [this, self = service_.shared_from_this(), caller](void*) {
     --all_reports_;
-    if (--reports_[caller] == 0) reports_.erase(caller);
+    if (--reports_of_[caller] == 0) reports_of_.erase(caller);
   };
   return {this, std::move(give_back)};
-}
-
-Result<Store*> Service::GameDays::report_store() {
-  if (!report_store_) {
-    auto opened = Store::open({.path = service_.options_.store_path, .read_only = true});
-    if (!opened) return fail(std::move(opened.error()));
-    report_store_ = std::move(*opened);
-  }
-  return report_store_.get();
 }
 
 }  // namespace faultline::controller

@@ -76,8 +76,8 @@ boost::asio::awaitable<Response> Service::get_gameday_report(http::Request reque
   api::GameDayRecord record = (*day)->record();
 
   // Earlier days of this name that the caller may see, oldest first.
-  auto list = [this, name = ref->summary.name] { return reader_->day_refs(name, kLookedAt); };
-  auto refs = co_await report_worker_.run(std::move(list));
+  auto list = [name = ref->summary.name](Store& store) { return store.day_refs(name, kLookedAt); };
+  auto refs = co_await gamedays_->looks().read(std::move(list));
   if (!refs) co_return http::problem(refs.error());
   std::vector<std::string> earlier;
   for (const DayRef& other : *refs) {
@@ -93,7 +93,7 @@ boost::asio::awaitable<Response> Service::get_gameday_report(http::Request reque
   auto make = [this, record = std::move(record), earlier = std::move(earlier), format,
                names]() -> Response {
     try {
-      auto reader = gamedays_->report_store();
+      auto reader = gamedays_->reports().store();
       if (!reader) return http::problem(reader.error());
       std::map<std::string, api::RunRecord> records;
       std::map<std::string, std::string> not_read;
@@ -142,7 +142,7 @@ boost::asio::awaitable<Response> Service::get_gameday_report(http::Request reque
       return http::problem(500, std::string("the report cannot be made: ") + e.what());
     }
   };
-  co_return co_await gamedays_->report_worker().run(std::move(make));
+  co_return co_await gamedays_->reports().worker().run(std::move(make));
 }
 
 }  // namespace faultline::controller

@@ -97,9 +97,12 @@ boost::asio::awaitable<Response> Service::start_gameday(http::Request request, A
   if (!fetched) co_return http::problem(fetched.error());
   if (dry_run) {
     std::string who = request.who.name();
-    const auto plan = co_await gamedays_->plan(std::move(*day), std::move(who));
+    auto plan = co_await gamedays_->plan(std::move(*day), std::move(who));
     if (!plan) co_return http::problem(plan.error());
-    co_return Response{.body = api::to_json_text(*plan)};
+    auto make = [plan = std::move(*plan)]() -> Response {
+      return {.body = api::to_json_text(plan)};
+    };
+    co_return co_await gamedays_->reports().worker().run(std::move(make));
   }
   if (is_true(request, "anyway")) day->metadata.annotations[std::string(api::kAnywayNote)] = "true";
   if (auto can = can_begin(); !can) co_return http::problem(can.error());
@@ -119,6 +122,7 @@ boost::asio::awaitable<Response> Service::start_gameday(http::Request request, A
   std::string made = *id;
   const auto found = co_await gamedays_->find(std::move(made));
   if (!found) co_return http::problem(found.error());
+  gamedays_->ask_ahead(request.who, *id);
   Response response{.status = 201,
                     .body = api::to_json_text((*found)->view(who.user, 0, gameday::kPage))};
   response.headers["Location"] = "/api/v1/gamedays/" + *id;
@@ -128,10 +132,10 @@ boost::asio::awaitable<Response> Service::start_gameday(http::Request request, A
 boost::asio::awaitable<Response> Service::list_gamedays(http::Request request) {
   const std::uint64_t most =
       std::clamp<std::uint64_t>(number_or(request, "limit", kListedDays), 1, kMostListedDays);
-  auto read = [this, name = query_or(request, "name", "")] {
-    return reader_->day_refs(name, kDaysLookedAt);
+  auto read = [name = query_or(request, "name", "")](Store& store) {
+    return store.day_refs(name, kDaysLookedAt);
   };
-  auto refs = co_await report_worker_.run(std::move(read));
+  auto refs = co_await gamedays_->looks().read(std::move(read));
   if (!refs) co_return http::problem(refs.error());
   std::vector<api::GameDaySummary> visible;
   std::map<std::set<std::string>, bool> known;
@@ -156,33 +160,57 @@ boost::asio::awaitable<Response> Service::list_gamedays(http::Request request) {
   co_return Response{.body = api::to_json_text(visible)};
 }
 
-// By id, or the newest of this name that the caller may see.
+// The rights to end a day are asked for apart, since the answer must not wait for long.
+boost::asio::awaitable<Service::DayVerdict> Service::judge_day(http::Identity who, std::string verb,
+                                                               DayRef ref) {
+  if (verb == "delete") {
+    std::string day = ref.summary.day;
+    co_return co_await gamedays_->may_end(std::move(who), std::move(day),
+                                          std::move(ref.namespaces));
+  }
+  DayVerdict verdict;
+  http::Identity same = who;
+  std::set<std::string> namespaces = ref.namespaces;
+  std::string see = "get";
+  verdict.see = co_await allow_day(std::move(same), std::move(see), std::move(namespaces));
+  if (verdict.see && verb != "get")
+    verdict.act = co_await allow_day(std::move(who), std::move(verb), std::move(ref.namespaces));
+  co_return verdict;
+}
+
+// By id, or the newest of this name that the caller may see. Of one under way that is given by its
+// id nothing is read.
 boost::asio::awaitable<Result<DayRef>> Service::choose_day(http::Identity who, std::string verb,
                                                            std::string day) {
-  auto read = [this, day]() -> Result<std::vector<DayRef>> {
-    if (auto one = reader_->day_ref(day)) return std::vector<DayRef>{std::move(*one)};
-    return reader_->day_refs(day, kDaysLookedAt);
-  };
-  auto refs = co_await report_worker_.run(std::move(read));
+  Result<std::vector<DayRef>> refs;
+  if (auto known = gamedays_->ref_in_memory(day)) {
+    refs->push_back(std::move(*known));
+  } else {
+    auto read = [day](Store& store) -> Result<std::vector<DayRef>> {
+      if (auto one = store.day_ref(day)) return std::vector<DayRef>{std::move(*one)};
+      return store.day_refs(day, kDaysLookedAt);
+    };
+    refs = co_await gamedays_->looks().read(std::move(read));
+  }
   if (!refs) co_return fail(refs.error());
   std::optional<Error> denied;
   std::set<std::set<std::string>> refused;  // namespaces that the caller may not see
   for (DayRef& ref : *refs) {
     if (refused.contains(ref.namespaces)) continue;
     if (refused.size() >= kMostAsked) break;
-    std::set<std::string> namespaces = ref.namespaces;
-    const auto seen = co_await allow_day(who, "get", std::move(namespaces));
-    if (!seen && seen.error().code == Errc::kUnavailable) co_return fail(seen.error());
-    if (!seen) {
-      denied = seen.error();
+    http::Identity same = who;
+    std::string what = verb;
+    DayRef copy = ref;
+    const DayVerdict verdict =
+        co_await judge_day(std::move(same), std::move(what), std::move(copy));
+    if (!verdict.see && verdict.see.error().code == Errc::kUnavailable)
+      co_return fail(verdict.see.error());
+    if (!verdict.see) {
+      denied = verdict.see.error();
       refused.insert(ref.namespaces);
       continue;
     }
-    if (verb != "get") {
-      namespaces = ref.namespaces;
-      const auto may = co_await allow_day(who, verb, std::move(namespaces));
-      if (!may) co_return fail(may.error());
-    }
+    if (!verdict.act) co_return fail(verdict.act.error());
     co_return std::move(ref);
   }
   if (denied) co_return fail(std::move(*denied));
@@ -193,6 +221,7 @@ boost::asio::awaitable<Response> Service::get_gameday(http::Request request) {
   std::string asked = request.params.at("day");
   const auto ref = co_await choose_day(request.who, "get", std::move(asked));
   if (!ref) co_return http::problem(ref.error());
+  gamedays_->ask_ahead(request.who, ref->summary.day);
   const std::string as = query_or(request, "as", "");
   const std::string user = speaker(request, as).user;
   const std::uint64_t after = number_or(request, "after", 0);
@@ -214,7 +243,7 @@ boost::asio::awaitable<Response> Service::get_gameday(http::Request request) {
   const std::uint64_t last = view->entries.empty() ? after : view->entries.back().number;
   const bool more = last < (*day)->newest(user);
   auto make = [view = std::move(view)]() -> Response { return {.body = api::to_json_text(*view)}; };
-  Response response = co_await report_worker_.run(std::move(make));
+  Response response = co_await gamedays_->looks().worker().run(std::move(make));
   if (more) {
     std::string next = "/api/v1/gamedays/" + http::percent_encode(ref->summary.day) +
                        "?after=" + std::to_string(last);
@@ -256,6 +285,7 @@ boost::asio::awaitable<Response> Service::say_on_gameday(http::Request request, 
   std::string asked = request.params.at("day"), user = who.user;
   const auto ref = co_await may_say(request.who, std::move(user), std::move(asked), *word);
   if (!ref) co_return http::problem(ref.error());
+  gamedays_->ask_ahead(request.who, ref->summary.day);
   entry.ns = ref->summary.namespace_;
   entry.experiment = ref->summary.name;
   // By the name, and by the token: of one token people may give themselves any number of names. An

@@ -2,16 +2,11 @@
 // The runs of game days: how they stand, which begin and which end.
 #include <algorithm>
 
-#include "api/metrics.h"
 #include "controller/gameday/words.h"
 #include "controller/routes/gamedays.h"
-#include "report/format.h"
-#include "report/measured.h"
-#include "report/report.h"
 
 namespace faultline::controller {
 
-using gameday::Seen;
 using gameday::SeenRun;
 using gameday::WantedRun;
 
@@ -44,10 +39,10 @@ boost::asio::awaitable<void> Service::GameDays::read_runs(Shared active,
 boost::asio::awaitable<void> Service::GameDays::read_run(Active& active, WantedRun run) {
   if (active.runs[run.key].run.empty()) {
     // Perhaps begun by a controller that was killed before it could write that down.
-    auto find = [this, name = run.experiment.metadata.name, uid = run.key] {
-      return service_.reader_->find_of_experiment(name, uid);
+    auto find = [name = run.name, uid = run.key](Store& store) {
+      return store.find_of_experiment(name, uid);
     };
-    const auto found = co_await service_.report_worker_.run(std::move(find));
+    const auto found = co_await course_.read(std::move(find));
     const bool none = !found && found.error().code == Errc::kNotFound && service_.complete_;
     if (!found && !none) {  // it is asked again
       active.not_read.insert(run.key);
@@ -58,7 +53,7 @@ boost::asio::awaitable<void> Service::GameDays::read_run(Active& active, WantedR
     active.runs[run.key].run = *found;
   }
   std::string id = active.runs[run.key].run;
-  const auto now = co_await service_.run_now(std::move(id));
+  const auto now = co_await run_now(std::move(id));
   SeenRun& after = active.runs[run.key];
   if (!now) {
     if (now.error().code != Errc::kNotFound) co_return;  // it is asked again
@@ -74,52 +69,14 @@ boost::asio::awaitable<void> Service::GameDays::read_run(Active& active, WantedR
   after.reason = now->head.stateReason;
 }
 
-void Service::GameDays::look_at_effects(const Active& active, Seen& seen) const {
-  const api::GameDay& document = active.day.record().document;
-  bool asked = std::ranges::any_of(document.spec.abortWhen,
-                                   [](const auto& one) { return !one.effect.empty(); });
-  api::for_each_step(document, [&](const api::Step& step, const std::string&) {
-    asked = asked || (step.waitFor && step.waitFor->effect);
-  });
-  if (!asked) return;
-  std::vector<api::RunRecord> runs;
-  for (const WantedRun& run : active.day.open_runs())
-    if (const auto known = active.runs.find(run.key);
-        known != active.runs.end() && !known->second.run.empty())
-      if (const Run* found = service_.in_memory(known->second.run);
-          found != nullptr && found->head().state == api::RunState::Injecting)
-        runs.push_back(found->recent());
-  if (runs.empty()) return;
-  const auto holds = [&](const api::Selector& selector, const std::string& metric_name,
-                         const std::optional<double>& quantile, const std::string& above,
-                         const std::string& below) -> std::string {
-    const api::Metric* metric = api::find_metric(metric_name);
-    const auto bound = report::parse_bound(metric_name, above.empty() ? below : above);
-    if (metric == nullptr || !bound) return {};
-    for (const api::RunRecord& run : runs) {
-      const auto value =
-          report::metric_value(run, selector, metric_name, quantile, api::RunPhase::fault);
-      if (!value || (above.empty() ? *value >= *bound : *value <= *bound)) continue;
-      return metric_name + (above.empty() ? " below " : " above ") +
-             report::value_words(*metric, *bound) + ": it was " +
-             report::value_words(*metric, *value);
-    }
-    return {};
-  };
-  for (std::size_t i = 0; i < document.spec.abortWhen.size(); ++i) {
-    const api::AbortCondition& condition = document.spec.abortWhen[i];
-    if (condition.effect.empty()) continue;
-    std::string words =
-        holds({}, condition.effect, condition.quantile, condition.above, condition.below);
-    if (!words.empty()) seen.effects[gameday::condition_key(i)] = std::move(words);
-  }
-  api::for_each_step(document, [&](const api::Step& step, const std::string&) {
-    if (!step.waitFor || !step.waitFor->effect) return;
-    const api::ExpectEffect& effect = *step.waitFor->effect;
-    std::string words =
-        holds(effect.selector, effect.metric, effect.quantile, effect.above, effect.below);
-    if (!words.empty()) seen.effects[step.name] = std::move(words);
-  });
+boost::asio::awaitable<Result<RunNow>> Service::GameDays::run_now(std::string run) {
+  if (const Run* active = service_.in_memory(run); active != nullptr && !active->over())
+    co_return co_await service_.run_now(std::move(run));  // it reads nothing
+  auto make = reading_now(service_.reading(std::move(run), Windows::kWith));
+  auto found = co_await course_.read(std::move(make));
+  if (!found && found.error().code == Errc::kNotFound && !service_.complete_)
+    co_return not_complete();
+  co_return found;
 }
 
 void Service::GameDays::end_unwanted(Active& active) {
@@ -182,19 +139,21 @@ void Service::GameDays::reconcile(const Shared& active) {
 
 boost::asio::awaitable<void> Service::GameDays::begin_apart(Shared active, WantedRun run) {
   const std::string key = run.key;
-  if (room_for(*active, run) == Room::kYes) co_await begin(*active, std::move(run));
+  if (room_for(*active, run) == Room::kYes) {
+    api::Experiment experiment = active->day.experiment_of(run);
+    co_await begin(*active, std::move(run), std::move(experiment));
+  }
   active->beginning.erase(key);
   active->signal.notify();
 }
 
-boost::asio::awaitable<void> Service::GameDays::begin(Active& active, WantedRun run) {
-  const std::string key = run.key;
-  const WantedRun wanted{.key = key, .step = run.step};
+boost::asio::awaitable<void> Service::GameDays::begin(Active& active, WantedRun wanted,
+                                                      api::Experiment experiment) {
+  const std::string key = wanted.key;
   const SteadyTime asked_at = service_.clock_.steady();
   if (asked_at < active.next_try[key]) co_return;
   active.next_try[key] = asked_at + kAsk;
-  api::Experiment experiment =
-      service_.may_ ? in_own_namespace(std::move(run.experiment)) : std::move(run.experiment);
+  if (service_.may_) experiment = in_own_namespace(std::move(experiment));
   const api::DayPerson& asker = active.day.record().asker;
   http::Identity who{.role = "person",
                      .user = asker.user,

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "base/printable.h"
 #include "controller/engine/abort.h"
@@ -17,7 +19,19 @@ using gameday::Seen;
 using gameday::WantedRun;
 
 Service::GameDays::GameDays(Service& service)
-    : service_(service), answered_(service.executor_), changed_(service.executor_) {}
+    : service_(service),
+      answered_(service.executor_),
+      changed_(service.executor_),
+      reports_("fl-day-report", service.options_.store_path),
+      course_("fl-day-course", service.options_.store_path),
+      looks_("fl-days", service.options_.store_path) {}
+
+std::set<std::string> Service::GameDays::namespaces_of(const api::GameDay& document) {
+  Scope scope = scope_of(document);
+  std::set<std::string> namespaces = std::move(scope.hit);
+  namespaces.merge(scope.seen);
+  return namespaces;
+}
 
 Result<> Service::GameDays::take_over() {
   auto unfinished = service_.store_->unfinished_days();
@@ -48,17 +62,32 @@ void Service::GameDays::spawn(awaitable<void> work) {
                         });
 }
 
+boost::asio::awaitable<void> Service::GameDays::let_others() {
+  co_await boost::asio::post(service_.executor_, boost::asio::use_awaitable);
+}
+
 void Service::GameDays::start() {
-  for (const std::string& id : unreadable_) {
-    std::vector<std::string> runs;
-    for (const api::RunRecord* head : service_.engine_.active_heads())
-      if (head->experimentUid.starts_with(std::string(gameday::kRunKey) + id + "/"))
-        runs.push_back(head->run);
-    for (const std::string& run : runs)
-      service_.stop_run(run, "its game day " + id + " cannot be read");
-  }
+  end_strays();
   for (const auto& [id, active] : days_) spawn(drive(active));
   if (!days_.empty()) ask();
+}
+
+// Runs of days that nobody drives, because they cannot be read, or the journal has no such day (any
+// more): nobody else would end them.
+void Service::GameDays::end_strays() {
+  std::vector<std::pair<std::string, std::string>> strays;  // run, day
+  for (const api::RunRecord* head : service_.engine_.active_heads()) {
+    if (!head->experimentUid.starts_with(gameday::kRunKey)) continue;
+    std::string day(gameday::day_of_key(head->experimentUid));
+    if (!days_.contains(day)) strays.emplace_back(head->run, std::move(day));
+  }
+  for (const auto& [run, day] : strays) {
+    const bool unreadable = std::ranges::find(unreadable_, day) != unreadable_.end();
+    const std::string why =
+        "its game day " + day + (unreadable ? " cannot be read" : " is not under way any more");
+    spdlog::error("game day {}: its run {} is ended: {}", day, run, why);
+    service_.stop_run(run, why);
+  }
 }
 
 void Service::GameDays::stop() {
@@ -66,81 +95,8 @@ void Service::GameDays::stop() {
   answered_.notify();
   for (const auto& [id, active] : days_) active->signal.notify();
   changed_.notify();
-  report_worker_.join();
-}
-
-const Day* Service::GameDays::in_memory(const std::string& day) const {
-  const auto found = days_.find(day);
-  return found == days_.end() ? nullptr : &found->second->day;
-}
-
-// Of those that are over only the last one is kept: whoever reads many must not fill the memory.
-boost::asio::awaitable<Result<std::shared_ptr<const Day>>> Service::GameDays::find(
-    std::string day) {
-  const auto under_way = [this, &day]() -> std::shared_ptr<const Day> {
-    const auto found = days_.find(day);
-    if (found == days_.end()) return nullptr;
-    return {found->second, &found->second->day};
-  };
-  constexpr std::chrono::seconds kLook{1};
-  while (true) {
-    if (auto found = under_way()) co_return found;
-    if (read_ && read_->record().day == day) co_return read_;
-    if (!reading_.contains(day)) break;  // else somebody reads it for all
-    co_await answered_.wait(service_.clock_.steady() + kLook);
-  }
-  struct Reading {
-    GameDays& all;
-    const std::string& day;
-    ~Reading() {
-      all.reading_.erase(day);
-      all.answered_.notify();
-    }
-  } reading{*this, day};
-  reading_.insert(day);
-  using Read = Result<std::shared_ptr<const Day>>;
-  auto load = [this, day]() -> Read {
-    auto record = service_.reader_->load_day(day);
-    if (!record) return fail(record.error());
-    return std::make_shared<const Day>(std::move(*record));
-  };
-  auto loaded = co_await service_.report_worker_.run(std::move(load));
-  if (auto found = under_way()) co_return found;  // somebody said something of it meanwhile
-  if (loaded) read_ = *loaded;
-  co_return loaded;
-}
-
-boost::asio::awaitable<Result<std::shared_ptr<void>>> Service::GameDays::room_for(
-    std::size_t bytes) {
-  constexpr std::chrono::seconds kPatience{8};
-  const SteadyTime until = service_.clock_.steady() + kPatience;
-  while (answering_ != 0 && answering_ + bytes > kMostAnswering) {
-    if (stopped_ || service_.clock_.steady() >= until)
-      co_return fail(Errc::kUnavailable,
-                     "too many answers about game days are being made; ask again in a moment");
-    co_await answered_.wait(until);
-  }
-  answering_ += bytes;
-  auto give_back = [self = service_.shared_from_this(), this, bytes](void*) {
-    answering_ -= bytes;
-    answered_.notify();
-  };
-  co_return std::shared_ptr<void>(nullptr, std::move(give_back));
-}
-
-boost::asio::awaitable<Result<Service::GameDays::Shared>> Service::GameDays::active_of(
-    std::string day) {
-  if (const auto found = days_.find(day); found != days_.end()) co_return found->second;
-  auto load = [this, day] { return service_.reader_->load_day(day); };
-  auto record = co_await service_.report_worker_.run(std::move(load));
-  if (!record) co_return fail(record.error());
-  // Another one may have read it meanwhile.
-  if (const auto found = days_.find(day); found != days_.end()) co_return found->second;
-  if (read_ && read_->record().day == day) read_.reset();
-  auto active = std::make_shared<Active>(std::move(*record), service_.executor_);
-  days_[day] = active;
-  spawn(drive(active));
-  co_return active;
+  for (const auto& [key, asked] : rights_asked_) asked->answered.notify();
+  for (ReadingThread* thread : {&reports_, &course_, &looks_}) thread->join();
 }
 
 // A run that is under way says itself of which day and step it is, so that it is hidden before the
@@ -207,10 +163,16 @@ boost::asio::awaitable<Result<api::DayEntry>> Service::GameDays::say(std::string
   });
   active->pending.insert(behind, said);
   active->signal.notify();
-  constexpr std::chrono::seconds kPatience{10};
-  const SteadyTime until = service_.clock_.steady() + kPatience;
-  while (!said->answer && !stopped_ && service_.clock_.steady() < until)
-    co_await active->signal.wait(until);
+  constexpr std::chrono::seconds kPatience{10}, kStored{1};
+  const SteadyTime begin = service_.clock_.steady(), until = begin + kPatience;
+  SteadyTime late = ends ? begin + kStored : until;
+  while (!said->answer && !stopped_ && service_.clock_.steady() < until) {
+    if (service_.clock_.steady() >= late) {
+      end_before_stored(*active, *said);
+      late = until;
+    }
+    co_await active->signal.wait(late);
+  }
   if (!said->answer)
     co_return fail(Errc::kUnavailable,
                    "it is not known whether this was stored; say it again with "
@@ -219,6 +181,29 @@ boost::asio::awaitable<Result<api::DayEntry>> Service::GameDays::say(std::string
   if (*said->answer)
     (*said->answer)->number = active->day.number_for(speaker, (*said->answer)->number);
   co_return *said->answer;
+}
+
+// What injects must not go on because the journal, or the disk, does not answer: of all that could
+// happen before something is stored, an end is the harmless thing. While the word is pending
+// nothing begins; if it is never stored, the day goes on with runs that somebody ended.
+void Service::GameDays::end_before_stored(Active& active, const Said& said) {
+  const auto entry = active.day.say(said.word, said.who, said.via, service_.clock_.utc());
+  if (!entry || entry->number <= active.day.record().entries.size()) return;
+  const std::string& id = active.day.record().day;
+  spdlog::warn("game day {}: it is aborted by {}, and that cannot be stored yet: its runs end now",
+               id, printable(said.who));
+  for (const std::string& run : runs_under_way(id))
+    if (active.stopped.insert(run).second)
+      service_.stop_run(run, "the game day was aborted, which could not be stored yet");
+}
+
+std::vector<std::string> Service::GameDays::runs_under_way(const std::string& day) const {
+  std::vector<std::string> runs;
+  for (const api::RunRecord* head : service_.engine_.active_heads())
+    if (head->experimentUid.starts_with(gameday::kRunKey) &&
+        gameday::day_of_key(head->experimentUid) == day)
+      runs.push_back(head->run);
+  return runs;
 }
 
 // One turn after the other: what people said, what is seen, what follows from both.
@@ -242,6 +227,10 @@ boost::asio::awaitable<void> Service::GameDays::drive(Shared active) {
       active->asking = true;
       spawn(ask_queries(active));
     }
+    if (!active->measuring) {
+      active->measuring = true;
+      if (asks_effects(active->day)) spawn(look_at_effects(active));
+    }
     std::vector<WantedRun> unread = look_at_runs(*active);
     if (unread.empty()) {
       active->not_read.clear();  // what nobody waits for any more is not asked for again
@@ -261,7 +250,7 @@ boost::asio::awaitable<void> Service::GameDays::drive(Shared active) {
     const std::vector<api::DayEntry> entries = active->day.advance(seen);
     if (!entries.empty()) {
       const bool started = active->day.asked().alerts;
-      const bool written = co_await write(*active, entries);
+      const Result<> written = co_await write(*active, entries);
       if (!written) co_await active->signal.wait(service_.clock_.steady() + kAsk);
       if (written) {
         active->heard = started && seen.alerts.has_value();
@@ -286,8 +275,11 @@ boost::asio::awaitable<void> Service::GameDays::hear(Active& active) {
     auto entry = active.day.say(said->word, said->who, said->via, service_.clock_.utc());
     if (entry && entry->number > active.day.record().entries.size()) {
       const std::vector<api::DayEntry> one{*entry};
-      const bool stored = co_await write(active, one);
-      if (!stored) entry = fail(Errc::kUnavailable, "it could not be stored; say it again");
+      const Result<> stored = co_await write(active, one);
+      if (!stored && stored.error().code != Errc::kUnavailable)
+        entry = fail(stored.error());  // saying it again changes nothing
+      else if (!stored)
+        entry = fail(Errc::kUnavailable, "it could not be stored; say it again");
       if (stored && gameday::is_control(said->word.kind)) end_unwanted(active);
     }
     std::erase(active.pending, said);
@@ -329,20 +321,19 @@ Seen Service::GameDays::seen_now(Active& active) const {
   active.running_since = std::move(running);
   active.was_held = held;
   active.turn_at = now;
-  look_at_effects(active, seen);
+  seen.effects = active.effects;
   return seen;
 }
 
-// False: nothing is stored, and the day is as before.
-boost::asio::awaitable<bool> Service::GameDays::write(Active& active,
-                                                      const std::vector<api::DayEntry>& entries) {
+boost::asio::awaitable<Result<>> Service::GameDays::write(
+    Active& active, const std::vector<api::DayEntry>& entries) {
   if (service_.day_journal_) {
     std::string day = active.day.record().day;
     std::vector<api::DayEntry> copy = entries;
     const auto kept = co_await service_.day_journal_->append(std::move(day), std::move(copy));
     if (!kept) {
       spdlog::error("game day {}: {}", active.day.record().day, kept.error().message);
-      co_return false;
+      co_return kept;
     }
   }
   auto append = [this, id = active.day.record().day, entries] {
@@ -351,16 +342,17 @@ boost::asio::awaitable<bool> Service::GameDays::write(Active& active,
   const auto stored = co_await service_.store_worker_.run(std::move(append));
   if (!stored) spdlog::error("game day {}: {}", active.day.record().day, stored.error().message);
   // What is in the journal has happened, also where this controller's copy lacks it.
-  if (!stored && !service_.day_journal_) co_return false;
+  if (!stored && !service_.day_journal_) co_return fail(Errc::kUnavailable, stored.error().message);
   active.day.apply(entries);
   for (const api::DayEntry& entry : entries) {
     tell(active, entry);
     if (entry.kind == api::EntryKind::run_over) active.runs.erase(entry.key);
+    if (entry.kind == api::EntryKind::step_over) active.effects.erase(entry.step);
   }
   active.signal.notify();
   ++changes_;
   changed_.notify();
-  co_return true;
+  co_return Result<>{};
 }
 
 // The log is read by more people than the day's surprises are for.

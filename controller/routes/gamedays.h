@@ -15,6 +15,8 @@
 #include "controller/gameday/day.h"
 #include "controller/gameday/words.h"
 #include "controller/kubernetes/day_control.h"
+#include "controller/routes/gameday_rights.h"
+#include "controller/routes/reading_thread.h"
 #include "controller/routes/service.h"
 
 namespace faultline::controller {
@@ -34,8 +36,9 @@ class Service::GameDays final : public DayControl {
   void stop();
 
   // Stores the day and begins with its pre-checks. The id, which is made where none is given.
-  // kUnavailable; kConflict: too many days are under way, or there is one with this id. The same
-  // key (empty: none) by the same person within an hour is the same day.
+  // kConflict: too many days are under way, there is one with this id, or the key is of another
+  // one. kUnavailable: it is not known whether it was stored, and the message says how to find out.
+  // The same key (empty: none) by the same person within an hour is the same day.
   awaitable<Result<std::string>> create(api::GameDay document, http::Identity who, bool unattended,
                                         std::string key, std::string id = {});
   // `day` is an id; it may be over. kNotFound; kUnavailable: too much is being said, or it cannot
@@ -46,6 +49,8 @@ class Service::GameDays final : public DayControl {
   awaitable<Result<std::shared_ptr<const gameday::Day>>> find(std::string day);
   // Of a day in memory: all that are under way are. Good until the caller waits.
   [[nodiscard]] const gameday::Day* in_memory(const std::string& day) const;
+  // As the store has it; nothing: it is not in memory.
+  [[nodiscard]] std::optional<DayRef> ref_in_memory(const std::string& day) const;
   // Until the day has an entry above number `after` that this person may see, or `until`.
   awaitable<void> wait_for_entry(std::string day, std::string user, std::uint64_t after,
                                  SteadyTime until);
@@ -58,10 +63,19 @@ class Service::GameDays final : public DayControl {
   // The place of one report of a day that is being made for a caller, until it is let go; null: too
   // many are under way.
   [[nodiscard]] std::shared_ptr<void> report_place(const std::string& caller);
-  // What makes these reports, so that nobody else waits for them, and, on its thread only, the
-  // store that it reads.
-  [[nodiscard]] Worker& report_worker() { return report_worker_; }
-  [[nodiscard]] Result<Store*> report_store();
+  // Where these reports are made, so that nobody else waits for them; and where days are looked up
+  // and their views written, which is never long.
+  [[nodiscard]] ReadingThread& reports() { return reports_; }
+  [[nodiscard]] ReadingThread& looks() { return looks_; }
+
+  // ---- who may end a day (gameday_rights.cpp)
+  // Whether `who` may see this day and end it. Where the cluster does not say so within
+  // DayRights::kPatience, what it said of this person and this day within DayRights::kProven.
+  awaitable<DayVerdict> may_end(http::Identity who, std::string day,
+                                std::set<std::string> namespaces);
+  // `who` looks at the day: so that it is known when it is needed, the cluster is asked, if it was
+  // not for a while. Returns at once.
+  void ask_ahead(const http::Identity& who, const std::string& day);
 
   // Memory for an answer while it is made; given back with the last copy, on this thread. Waits a
   // while for that of others. kUnavailable: that was too long.
@@ -90,7 +104,10 @@ class Service::GameDays final : public DayControl {
   };
   struct Active {
     Active(api::GameDayRecord record, boost::asio::any_io_executor executor)
-        : day(std::move(record)), signal(std::move(executor)) {}
+        : namespaces(namespaces_of(record.document)),
+          day(std::move(record)),
+          signal(std::move(executor)) {}
+    std::set<std::string> namespaces;  // of all that the day hits and sees
     gameday::Day day;
     Signal signal;  // something was said, or there is a new entry
     std::deque<std::shared_ptr<Said>> pending;
@@ -118,12 +135,26 @@ class Service::GameDays final : public DayControl {
       std::optional<SteadyTime> failed;  // the newest that was sent and had no value
     };
     std::map<std::string, Value> queries;
-    bool checking = false, looking = false, asking = false;
+    std::map<std::string, std::string> effects;  // Seen::effects, of the steps that run
+    bool checking = false, looking = false, asking = false, measuring = false;
     bool looked = false;  // for runs that an earlier controller left, once
     bool heard = false;   // the turn before knew which alerts fire
   };
   using Shared = std::shared_ptr<Active>;
 
+  // What rights of a day are asked for.
+  static std::set<std::string> namespaces_of(const api::GameDay& document);
+  // One question about a person and a day, for all who wait for its answer.
+  struct AskedRights {
+    explicit AskedRights(boost::asio::any_io_executor executor) : answered(std::move(executor)) {}
+    std::optional<DayVerdict> verdict;
+    Signal answered;
+  };
+  awaitable<void> ask_rights(std::shared_ptr<AskedRights> asked, std::string key,
+                             http::Identity who, std::set<std::string> namespaces);
+  // The question that is under way, or a new one.
+  std::shared_ptr<AskedRights> rights_of(const http::Identity& who, const std::string& key,
+                                         const std::set<std::string>& namespaces);
   // The day of this name that was made with the key; empty: none was.
   awaitable<Result<std::string>> made_before(std::string name, std::string who, std::string key);
   awaitable<Result<std::string>> make(api::GameDay document, http::Identity who, bool unattended,
@@ -137,15 +168,24 @@ class Service::GameDays final : public DayControl {
   [[nodiscard]] Room room_for(const Active& active, const gameday::WantedRun& run) const;
   void end_unwanted(Active& active);
   [[nodiscard]] gameday::Seen seen_now(Active& active) const;
-  awaitable<bool> write(Active& active, const std::vector<api::DayEntry>& entries);
+  // An error: nothing is stored, and the day is as before. kUnavailable: that may change; else it
+  // never will.
+  awaitable<Result<>> write(Active& active, const std::vector<api::DayEntry>& entries);
+  // Of an order to abort that waits to be stored: ends the runs of the day, if it is taken at all.
+  void end_before_stored(Active& active, const Said& said);
+  [[nodiscard]] std::vector<std::string> runs_under_way(const std::string& day) const;
   // Those whose state is known at once; the others, which have to be read.
   std::vector<gameday::WantedRun> look_at_runs(Active& active) const;
   awaitable<void> read_runs(Shared active, std::vector<gameday::WantedRun> runs);
   awaitable<void> read_run(Active& active, gameday::WantedRun run);
-  void look_at_effects(const Active& active, gameday::Seen& seen) const;
+  // As Service::run_now(), on the thread of the days' course.
+  awaitable<Result<RunNow>> run_now(std::string run);
+  // ---- what agents measure (gameday_effects.cpp)
+  static bool asks_effects(const gameday::Day& day);  // whether it waits for it, ever
+  awaitable<void> look_at_effects(Shared active);     // until the day is over
   void reconcile(const Shared& active);
   awaitable<void> begin_apart(Shared active, gameday::WantedRun run);
-  awaitable<void> begin(Active& active, gameday::WantedRun run);
+  awaitable<void> begin(Active& active, gameday::WantedRun wanted, api::Experiment experiment);
   // ---- the monitoring (gameday_asking.cpp)
   void ask();                                  // ask_alerts(), if it does not run yet
   awaitable<void> ask_alerts();                // for all days
@@ -155,11 +195,14 @@ class Service::GameDays final : public DayControl {
   [[nodiscard]] bool unasked(const Active& active, const std::string& query) const;
   void tell(const Active& active, const api::DayEntry& entry) const;
   void spawn(awaitable<void> work);
+  void end_strays();
+  // Whoever waits for the event loop goes first: between pieces of what takes long in all.
+  awaitable<void> let_others();
 
   // ---- pre-checks (gameday_checks.cpp)
   awaitable<void> check(Shared active);
   awaitable<gameday::SeenCheck> check_one(Active& active, api::PreCheck check);
-  [[nodiscard]] gameday::SeenCheck check_plans(const gameday::Day& day, bool agents) const;
+  awaitable<gameday::SeenCheck> check_plans(const gameday::Day& day, bool agents);
   awaitable<gameday::SeenCheck> check_monitoring(std::string who, bool needed);
   awaitable<gameday::SeenCheck> check_alerts(const api::GameDay& document, std::string who);
   awaitable<gameday::SeenCheck> rehearse(Active& active);
@@ -189,16 +232,20 @@ class Service::GameDays final : public DayControl {
   Signal answered_;                           // there is room again
   bool asking_ = false, stopped_ = false;
   std::set<std::pair<std::string, std::string>> making_;  // person and key
+  std::map<std::string, std::string> made_now_;           // ids of days being stored, and of whom
   Signal changed_;                                        // of any day
   std::uint64_t changes_ = 1;
   // What the monitoring said last: of all days the same.
   std::optional<std::vector<gameday::SeenAlert>> alerts_;
   // When the source of the queries answered last, and since when it answered none that was sent.
   std::optional<SteadyTime> spoke_at_, silent_since_;
-  std::map<std::string, std::size_t> reports_;  // being made, by caller
+  std::map<std::string, std::size_t> reports_of_;  // being made, by caller
   std::size_t all_reports_ = 0;
-  std::unique_ptr<Store> report_store_;  // of the worker's thread
-  Worker report_worker_{"fl-day-report"};
+  DayRights rights_;
+  std::map<std::string, std::shared_ptr<AskedRights>> rights_asked_;  // under way, by key
+  // Last: join before the others go. What is long in one holds up none of the others, and reports
+  // of single runs (Service) hold up none of them.
+  ReadingThread reports_, course_, looks_;
 };
 
 }  // namespace faultline::controller

@@ -18,21 +18,19 @@ constexpr std::size_t kPieceBytes = 256 << 10;  // of JSON that is read and sent
 
 // `run` is an id; the newest head of a run in memory goes along.
 boost::asio::awaitable<Result<api::RunRecord>> Service::load(std::string run, Windows windows) {
-  auto read = reading(std::move(run), windows);
+  auto read = [this, from = reading(std::move(run), windows)] { return from(*reader_); };
   auto found = co_await report_worker_.run(std::move(read));
   if (!found && found.error().code == Errc::kNotFound && !complete_) co_return not_complete();
   co_return found;
 }
 
-// What reads a run, for the worker.
-std::function<Result<api::RunRecord>()> Service::reading(std::string run, Windows windows) {
+Service::ReadRun Service::reading(std::string run, Windows windows) {
   std::optional<api::RunRecord> head;
   if (const Run* active = in_memory(run)) head = active->head();
-  return [this, head = std::move(head), run = std::move(run),
-          windows]() mutable -> Result<api::RunRecord> {
-    if (!head) return reader_->load(run, windows);
-    if (auto filled = reader_->fill(*head, windows); !filled)
-      return fail(std::move(filled.error()));
+  return [head = std::move(head), run = std::move(run),
+          windows](Store& store) mutable -> Result<api::RunRecord> {
+    if (!head) return store.load(run, windows);
+    if (auto filled = store.fill(*head, windows); !filled) return fail(std::move(filled.error()));
     return std::move(*head);
   };
 }
@@ -97,8 +95,8 @@ boost::asio::awaitable<Response> Service::get_report(http::Request request) {
   const auto chosen = co_await choose(request.who, "get", std::move(*which));
   if (!chosen) co_return http::problem(chosen.error());
   // Read and made in one job: of many that wait none has its run in memory.
-  auto make = [read = reading(chosen->run, Windows::kWith), format]() -> Result<Response> {
-    const auto record = read();
+  auto make = [this, read = reading(chosen->run, Windows::kWith), format]() -> Result<Response> {
+    const auto record = read(*reader_);
     if (!record) return fail(record.error());
     try {
       const api::Report report = report::build(*record);

@@ -123,8 +123,17 @@ boost::asio::awaitable<Result<RunNow>> Service::run_now(std::string run) {
     for (api::NodeRecord& node : found.head.nodes) node.windows.clear();
     co_return found;
   }
-  auto make = [read = reading(std::move(run), Windows::kWith)]() -> Result<RunNow> {
-    auto record = read();
+  auto make = [this, read = reading_now(reading(std::move(run), Windows::kWith))] {
+    return read(*reader_);
+  };
+  auto found = co_await report_worker_.run(std::move(make));
+  if (!found && found.error().code == Errc::kNotFound && !complete_) co_return not_complete();
+  co_return found;
+}
+
+std::function<Result<RunNow>(Store&)> Service::reading_now(ReadRun read) {
+  return [read = std::move(read)](Store& store) -> Result<RunNow> {
+    auto record = read(store);
     if (!record) return fail(std::move(record.error()));
     try {
       RunNow found{.report = report::build(*record)};
@@ -135,9 +144,6 @@ boost::asio::awaitable<Result<RunNow>> Service::run_now(std::string run) {
       return fail(Errc::kInternal, std::string("the report cannot be made: ") + e.what());
     }
   };
-  auto found = co_await report_worker_.run(std::move(make));
-  if (!found && found.error().code == Errc::kNotFound && !complete_) co_return not_complete();
-  co_return found;
 }
 
 std::vector<std::string> Service::obstacles(const api::Experiment& experiment) const {

@@ -231,6 +231,11 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   [[nodiscard]] bool hidden(const std::string& run, const http::Identity& who) const;
   // The day that is meant, with the right to `verb` it: kNotFound, kDenied.
   awaitable<Result<DayRef>> choose_day(http::Identity who, std::string verb, std::string day);
+  // Whether somebody may see a day, and do something with it.
+  struct DayVerdict {
+    Result<> see, act;
+  };
+  awaitable<DayVerdict> judge_day(http::Identity who, std::string verb, DayRef ref);
   [[nodiscard]] http::Identity speaker(const http::Request& request, const std::string& as) const;
   static constexpr std::size_t kMostDaysParsed = 4;  // documents of one caller at a time
 
@@ -314,7 +319,11 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   [[nodiscard]] const Run* in_memory(const std::string& run) const;
   // Reads with the reader on its worker; the newest head of a run in memory goes along.
   awaitable<Result<api::RunRecord>> load(std::string run, Windows windows);
-  std::function<Result<api::RunRecord>()> reading(std::string run, Windows windows);
+  // What reads a run from a store, on the thread of that store.
+  using ReadRun = std::function<Result<api::RunRecord>(Store&)>;
+  ReadRun reading(std::string run, Windows windows);
+  // And what makes of it how the run stands.
+  static std::function<Result<RunNow>(Store&)> reading_now(ReadRun read);
   awaitable<void> stream_record(http::BodySink& sink, std::shared_ptr<api::RunRecord> record);
   awaitable<Result<api::RunSummary>> stored_summary(std::string run);
   static tl::unexpected<Error> not_complete();

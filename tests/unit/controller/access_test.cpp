@@ -6,7 +6,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/json.hpp>
+#include <thread>
 
 #include "tests/unit/kube/fake_api.h"
 #include "tests/unit/kube/loop.h"
@@ -79,6 +83,55 @@ TEST(Tokens, AreTakenForOurAudienceOnlyAndAllThatIsKnownOfThePersonIsAsked) {
   ASSERT_FALSE(other);
   EXPECT_EQ(other.error().code, Errc::kInvalid);
   EXPECT_THAT(other.error().message, testing::HasSubstr("--audience faultline-controller"));
+}
+
+// Real time, some seconds ago until it is moved.
+class EarlierClock final : public Clock {
+ public:
+  [[nodiscard]] SteadyTime steady() const override {
+    return std::chrono::steady_clock::now() - behind.load();
+  }
+  [[nodiscard]] UtcTime utc() const override { return std::chrono::system_clock::now(); }
+  std::atomic<std::chrono::seconds> behind{std::chrono::seconds(20)};
+};
+
+TEST(Tokens, WhoIsKnownStaysKnownWhileTheApiServerHangsAndNobodyElseIs) {
+  namespace json = boost::json;
+  std::atomic<bool> hangs = false;
+  kube::FakeApi api([&](const std::string& request, int) {
+    while (hangs) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    json::value review = json::parse(request.substr(request.find("\r\n\r\n") + 4));
+    review.as_object()["status"] = {{"authenticated", true},
+                                    {"audiences", {"faultline-controller"}},
+                                    {"user", {{"username", "jane"}}}};
+    return kube::FakeApi::answer(201, json::serialize(review));
+  });
+  boost::asio::io_context io{1};
+  EarlierClock clock;
+  kube::Client client(io.get_executor(), api.config());
+  Access access(client, clock);
+  ASSERT_TRUE(kube::run(io, access.identify("jane's")));
+  // What a review said is not remembered any more.
+  clock.behind = std::chrono::seconds(0);
+  hangs = true;
+  const auto who = kube::run(io, access.identify("jane's"));
+  ASSERT_TRUE(who) << who.error().message;
+  EXPECT_EQ(who->user, "jane");
+  bool answered = false;
+  boost::asio::co_spawn(
+      io,
+      [&]() -> boost::asio::awaitable<void> {
+        (void)co_await access.identify("somebody else's");
+        answered = true;
+      },
+      boost::asio::detached);
+  io.restart();
+  io.run_for(std::chrono::milliseconds(1500));
+  EXPECT_FALSE(answered);
+  hangs = false;
+  io.restart();
+  io.run_for(std::chrono::milliseconds(500));
+  EXPECT_TRUE(answered);
 }
 
 }  // namespace

@@ -63,6 +63,18 @@ class DayLogTest : public testing::Test {
     return all;
   }
 
+  // An object of the timeline, past every controller.
+  void put(const std::string& id, std::uint64_t number, const std::string& data) {
+    RunLogObject object{.run = id, .number = number, .writer = "one"};
+    object.day = true;
+    object.data = data;
+    cluster_.put("runlogs", object.object("faultline"));
+  }
+  // `name` without "gameday.".
+  bool has(const std::string& name) const {
+    return !cluster_.get("runlogs", "faultline", "gameday." + name).empty();
+  }
+
   SystemClock clock_;
   test::FakeCluster cluster_;
   boost::asio::io_context io_{1};
@@ -153,22 +165,113 @@ TEST_F(DayLogTest, TheOldestThatAreOverAreDeleted) {
   EXPECT_EQ(days->front().day, "pay-2");
 }
 
-TEST_F(DayLogTest, WhatHasNoBeginningOrCannotBeReadDoesNotCount) {
-  RunLogObject object{.run = "pay-9", .number = 4, .writer = "one"};
-  object.day = true;
-  object.data = pack_text("{\"entries\":[]}");
-  cluster_.put("runlogs", object.object("faultline"));
+TEST_F(DayLogTest, WhatHasNoBeginningDoesNotCountAndGoes) {
+  put("pay-9", 4, pack_text("{\"entries\":[]}"));
   const auto first = store("one");
   ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
-  object = {.run = "pay-1", .number = 2, .writer = "one"};
-  object.day = true;
-  object.data = "12:garbage";
-  cluster_.put("runlogs", object.object("faultline"));
   const auto days = taken_over(*store("two"));
   ASSERT_TRUE(days) << days.error().message;
   ASSERT_EQ(days->size(), 1U);
-  EXPECT_EQ(days->front().entries.size(), 1U);
-  for (const std::string& name : names()) EXPECT_EQ(name.find("pay-9"), name.npos) << name;
+  EXPECT_FALSE(has("pay-9-000004"));
+}
+
+// Its next steps would be done again: it is over, and whoever can read it finds it as it was.
+TEST_F(DayLogTest, ADayOfWhichAnObjectCannotBeReadHasFailedAndStays) {
+  const auto first = store("one");
+  ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(2, "a")})));
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(3, "lost")})));
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(4, "behind it")})));
+  ASSERT_TRUE(run(io_, first->create(day("pay-2"))));
+  put("pay-1", 3, "12:garbage");
+  for (const char* writer : {"two", "three"}) {
+    const auto next = store(writer);
+    const auto days = taken_over(*next);
+    ASSERT_TRUE(days) << days.error().message;
+    ASSERT_EQ(days->size(), 2U) << "the others go on";
+    ASSERT_EQ(days->front().entries.size(), 3U);
+    EXPECT_EQ(days->front().entries[1].text, "a");
+    const DayEntry& last = days->front().entries.back();
+    EXPECT_EQ(last.kind, EntryKind::over);
+    EXPECT_EQ(last.word, "failed");
+    EXPECT_EQ(last.number, 3U);
+    EXPECT_EQ(last.at, days->front().entries[1].recordedAt);
+    EXPECT_THAT(last.text, HasSubstr("object 3 of its log"));
+    EXPECT_TRUE(gameday::Day(days->front()).over());
+    for (const char* name : {"pay-1-000001", "pay-1-000002", "pay-1-000003", "pay-1-000004"})
+      EXPECT_TRUE(has(name)) << name;
+    // What is said of it now would be read by nobody.
+    const auto late = run(io_, next->append("pay-1", {entry(4, "late")}));
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code, Errc::kInternal);
+    EXPECT_TRUE(
+        run(io_, next->append("pay-2", {entry(writer == std::string("two") ? 2 : 3, "b")})));
+  }
+  EXPECT_THAT(displaced_, IsEmpty());
+}
+
+TEST_F(DayLogTest, ADayThatWasOverDoesNotBeginAgainWhenItsEndCannotBeRead) {
+  const auto first = store("one");
+  ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(2, "", EntryKind::over)})));
+  ASSERT_TRUE(has("pay-1-f1-2"));
+  RunLogObject part{.run = "pay-1", .number = 2, .parts = 2, .generation = 1, .writer = "one"};
+  part.day = true;
+  part.data = pack_text("{}");
+  cluster_.put("runlogs", part.object("faultline"));
+  const auto days = taken_over(*store("two"));
+  ASSERT_TRUE(days) << days.error().message;
+  ASSERT_EQ(days->size(), 1U);
+  EXPECT_TRUE(gameday::Day(days->front()).over());
+  EXPECT_EQ(days->front().entries.back().word, "failed");
+  EXPECT_TRUE(has("pay-1-f1-1"));
+  EXPECT_TRUE(has("pay-1-f1-2"));
+}
+
+TEST_F(DayLogTest, ADayWhoseBeginningCannotBeReadIsNobodysAndStays) {
+  const auto first = store("one");
+  ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(2, "a")})));
+  // Of another day, as if somebody had copied it.
+  put("pay-1", 1, pack_text(api::to_json_text(day("pay-7"))));
+  const auto next = store("two");
+  const auto days = taken_over(*next);
+  ASSERT_TRUE(days) << days.error().message;
+  EXPECT_THAT(*days, IsEmpty());
+  EXPECT_TRUE(has("pay-1-000001"));
+  EXPECT_TRUE(has("pay-1-000002"));
+  const auto again = run(io_, next->create(day("pay-1")));
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Errc::kConflict);
+}
+
+TEST_F(DayLogTest, ALateWordThatCannotBeReadStaysAndTheDayIsAsItWas) {
+  const auto first = store("one");
+  ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(2, "", EntryKind::over)})));
+  put("pay-1", 3, "12:garbage");
+  for (const char* writer : {"two", "three"}) {
+    const auto next = store(writer);
+    const auto days = taken_over(*next);
+    ASSERT_TRUE(days) << days.error().message;
+    ASSERT_EQ(days->size(), 1U);
+    EXPECT_EQ(days->front().entries.size(), 2U);
+    EXPECT_EQ(days->front().entries.back().word, "completed");
+    EXPECT_TRUE(has("pay-1-000003"));
+  }
+}
+
+TEST_F(DayLogTest, NothingIsTakenAwayWhileAnObjectIsOfNobodyKnowsWhat) {
+  put("pay-9", 4, pack_text("{\"entries\":[]}"));
+  RunLogObject strange{.run = "pay-9", .number = 1, .writer = "one"};
+  strange.day = true;
+  auto object = strange.object("faultline");
+  object["spec"].as_object()["number"] = 7;  // its name says another one
+  cluster_.put("runlogs", object);
+  const auto days = taken_over(*store("two"));
+  ASSERT_TRUE(days) << days.error().message;
+  EXPECT_THAT(*days, IsEmpty());
+  EXPECT_TRUE(has("pay-9-000004"));
 }
 
 TEST_F(DayLogTest, LogsOfRunsAndOfDaysDoNotMeet) {

@@ -93,6 +93,14 @@ class FakeCluster {
       if (std::get<0>(key) == plural) found.push_back(object);
     return found;
   }
+  // As a server that is overloaded or cut off. kTakes: what it is asked for is done, and whoever
+  // asked hears nothing of it; kHangs: nothing is done until it answers again.
+  enum class Mood { kAnswers, kTakes, kHangs };
+  void mood(Mood mood) {
+    const std::lock_guard lock(mutex_);
+    mood_ = mood;
+    changed_.notify_all();
+  }
   // "PATCH /apis/...", of each request that changes something.
   [[nodiscard]] std::vector<std::string> writes() const {
     const std::lock_guard lock(mutex_);
@@ -196,8 +204,12 @@ class FakeCluster {
     }
     if (query.find("watch=true") != query.npos) return watch(fd, parts[0], query);
     std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return ending_ || mood_ != Mood::kHangs; });
+    if (ending_) return;
     if (method != "GET") writes_.push_back(method + " " + target);
-    write(fd, answer(method, {parts[0], ns, parts.size() > 1 ? parts[1] : ""}, body, query));
+    const std::string said =
+        answer(method, {parts[0], ns, parts.size() > 1 ? parts[1] : ""}, body, query);
+    if (mood_ == Mood::kAnswers) write(fd, said);
   }
 
   // "app=web" of "?labelSelector=app%3Dweb&limit=20".
@@ -299,6 +311,7 @@ class FakeCluster {
   std::vector<Event> events_;
   std::vector<std::string> writes_;
   std::uint64_t version_ = 100;
+  Mood mood_ = Mood::kAnswers;
   bool ending_ = false;
   std::list<std::thread> connections_;
   std::thread thread_;

@@ -127,6 +127,109 @@ TEST_F(GameDayFailover, KilledAgainAndAgainAnotherGoesOnAndBeginsNothingTwice) {
   EXPECT_EQ(house_->call("GET", "/api/v1/gamedays/pay/report").status, 200);
 }
 
+constexpr const char* kLong =
+    "{spec: {target: {selector: {namespaces: [shop], labelSelectors: {app: payments}}}, faults: "
+    "[{networkLatency: {latency: 50ms}}], phases: {baseline: 100ms, fault: 60s, recovery: "
+    "100ms}}}";
+
+// Its runs were adopted, and nobody else would end them.
+TEST_F(GameDayFailover, TheRunsOfADayThatTheJournalDoesNotHaveAnyMoreAreEnded) {
+  for (const bool gone : {false, true}) {
+    open();
+    const std::string day = create(std::string("  - {name: one, experiment: ") + kLong + "}\n");
+    std::string run;
+    for (int i = 0; i < 2000 && run.empty(); ++i) {
+      const auto view = look(day);
+      if (!view.steps.at(0).runs.empty()) run = view.steps.at(0).runs[0];
+      std::this_thread::sleep_for(milliseconds(5));
+    }
+    ASSERT_FALSE(run.empty());
+    house_->until(run, api::RunState::Injecting);
+    house_->kill();
+    for (const auto& object : cluster_.all("runlogs")) {
+      const std::string name(object.at("metadata").at("name").as_string());
+      if (!name.starts_with("gameday." + day)) continue;
+      if (gone) cluster_.remove("runlogs", "faultline", name);
+      if (!gone && name.ends_with("-000002"))
+        cluster_.change("runlogs", "faultline", name, [](FakeCluster::Object& changed) {
+          changed["spec"].as_object()["data"] = "12:garbage";
+        });
+    }
+    open();
+    const auto ended = house_->until(run, api::RunState::Aborted);
+    EXPECT_THAT(ended.stateReason, testing::HasSubstr("its game day " + day));
+    if (gone) {
+      EXPECT_EQ(house_->call("GET", "/api/v1/gamedays/" + day).status, 404);
+    } else {
+      EXPECT_EQ(look(day).state, DayState::failed);
+      EXPECT_THAT(look(day).stateReason, testing::HasSubstr("cannot be read from the journal"));
+      EXPECT_EQ(house_->call("GET", "/api/v1/gamedays/" + day + "/report").status, 200);
+    }
+    house_.reset();
+  }
+}
+
+// The object arrived, and the answer did not: the next controller goes on with the day.
+TEST_F(GameDayFailover, ADayWhoseMakerHeardNothingIsFoundByItsKey) {
+  open();
+  const std::string text =
+      "apiVersion: faultline.dev/v1alpha1\nkind: GameDay\nmetadata: {name: pay}\nspec:\n  title: "
+      "T\n  preChecks: []\n  steps:\n  - {name: sure, waitFor: {person: Well?}}\n";
+  cluster_.mood(FakeCluster::Mood::kTakes);
+  http::ClientResponse answer;
+  std::thread asks([&] { answer = house_->call("POST", "/api/v1/gamedays?key=mine", text); });
+  for (int i = 0; i < 500 && cluster_.all("runlogs").empty(); ++i)
+    std::this_thread::sleep_for(milliseconds(10));
+  ASSERT_EQ(cluster_.all("runlogs").size(), 1U);
+  boost::asio::co_spawn(house_->loop(), house_->service().hand_over(milliseconds(100)),
+                        boost::asio::use_future)
+      .get();
+  asks.join();
+  house_->kill();
+  EXPECT_EQ(answer.status, 503) << answer.body;
+  EXPECT_THAT(answer.body, testing::HasSubstr("not known whether the game day was stored"));
+  EXPECT_THAT(answer.body, testing::HasSubstr("the same key"));
+  cluster_.mood(FakeCluster::Mood::kAnswers);
+  open();
+  const auto again = house_->call("POST", "/api/v1/gamedays?key=mine", text);
+  EXPECT_EQ(again.status, 201) << again.body;
+  const auto view = api::from_json_text<api::GameDayView>(again.body);
+  ASSERT_TRUE(view) << view.error().message;
+  EXPECT_THAT(answer.body, testing::HasSubstr(view->day)) << "it was named";
+  EXPECT_EQ(house_->get("/api/v1/gamedays").as_array().size(), 1U);
+  const auto other =
+      house_->call("POST", "/api/v1/gamedays?key=mine",
+                   text.substr(0, text.find("pay")) + "other" + text.substr(text.find("pay") + 3));
+  EXPECT_EQ(other.status, 409) << other.body;
+}
+
+// Whatever the journal is waiting for: what injects ends.
+TEST_F(GameDayFailover, AnAbortEndsTheRunsAlsoWhileTheJournalHangs) {
+  open();
+  const std::string day = create(std::string("  - {name: one, experiment: ") + kLong +
+                                 "}\n  - {name: two, experiment: " + kLong + "}\n");
+  std::string run;
+  for (int i = 0; i < 2000 && run.empty(); ++i) {
+    const auto view = look(day);
+    if (!view.steps.at(0).runs.empty()) run = view.steps.at(0).runs[0];
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  ASSERT_FALSE(run.empty());
+  house_->until(run, api::RunState::Injecting);
+  cluster_.mood(FakeCluster::Mood::kHangs);
+  const std::string word = R"({"kind": "aborted", "key": "0123456789", "text": "enough"})";
+  std::thread says([&] { house_->call("POST", "/api/v1/gamedays/" + day + "/entries", word); });
+  for (int i = 0; i < 400 && agent_->told_at(api::RunPhase::recovery) == SteadyTime{}; ++i)
+    std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_NE(agent_->told_at(api::RunPhase::recovery), SteadyTime{});
+  says.join();
+  cluster_.mood(FakeCluster::Mood::kAnswers);
+  ASSERT_TRUE(until(day, DayState::aborted)) << look(day).next;
+  EXPECT_TRUE(look(day).steps.at(1).runs.empty()) << "nothing began meanwhile";
+  const auto same = house_->call("POST", "/api/v1/gamedays/" + day + "/entries", word);
+  EXPECT_EQ(same.status, 201) << "the same word again: " << same.body;
+}
+
 TEST_F(GameDayFailover, ADayOfAnObjectIsMadeOnceAndEndsWithIt) {
   open();
   const auto ask = [&](boost::asio::awaitable<Result<>> work) {

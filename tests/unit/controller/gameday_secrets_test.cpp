@@ -112,7 +112,8 @@ TEST(GameDaySecrets, AQuietRunIsHiddenBeforeTheDayKnowsOfItAndStaysShown) {
   EXPECT_TRUE(day.day().hides("r1", wanted[0].key));
   EXPECT_TRUE(day.day().hides("r1", "gameday/day-1//rehearsal"));
   EXPECT_TRUE(day.day().hides("r1", "gameday/day-1/nobody-knows/0"));
-  EXPECT_TRUE(wanted[0].experiment.metadata.name.starts_with(day.day().quiet_prefix()));
+  EXPECT_TRUE(wanted[0].name.starts_with(day.day().quiet_prefix()));
+  EXPECT_EQ(day.day().experiment_of(wanted[0]).metadata.name, wanted[0].name);
   SeenRun& run = day.seen.runs[wanted[0].key];
   run.run = "r1";
   day.settle();

@@ -10,7 +10,9 @@ TEST(GameDay, StepsFollowEachOtherAndARunIsWantedOnce) {
              kExperiment + "}\n  - {name: rest, pause: 10s}\n");
   ASSERT_THAT(day.day().wanted().runs, SizeIs(1));
   EXPECT_EQ(day.day().wanted().runs[0].key, "gameday/day-1/slow/0");
-  EXPECT_EQ(day.day().wanted().runs[0].experiment.metadata.name, "day-slow");
+  const WantedRun slow = day.day().wanted().runs[0];
+  EXPECT_EQ(slow.name, "day-slow");
+  EXPECT_EQ(day.day().experiment_of(slow).metadata.name, "day-slow");
   EXPECT_THAT(day.begin_runs(), ElementsAre("r1"));
   EXPECT_THAT(day.day().wanted().runs, IsEmpty());
   day.end_run("r1", api::RunVerdict::met);
@@ -298,12 +300,22 @@ TEST(GameDay, ASweepRunsItsCellsOneByOneWithARest) {
       "expect: {alerts: [{name: Slow, within: 5s}]}}\n      rest: {least: 10s}\n      faults:\n"
       "      - {name: lat, fault: {networkLatency: {}}, vary: latency, severities: [1ms, 2ms]}\n");
   ASSERT_THAT(day.day().wanted().runs, SizeIs(1));
-  EXPECT_EQ(day.day().wanted().runs[0].experiment.metadata.name, "day-map-lat-1");
+  const WantedRun first = day.day().wanted().runs[0];
+  EXPECT_EQ(first.name, "day-map-lat-1");
+  EXPECT_EQ(day.day().experiment_of(first).metadata.name, "day-map-lat-1");
   day.begin_runs();
   EXPECT_THAT(day.day().wanted().runs, IsEmpty());
   day.end_run("r1", api::RunVerdict::missed);
   ASSERT_THAT(day.day().wanted().runs, SizeIs(1));
-  EXPECT_EQ(day.day().wanted().runs[0].not_before, day.seen.now + seconds(10));
+  const WantedRun second = day.day().wanted().runs[0];
+  EXPECT_EQ(second.not_before, day.seen.now + seconds(10));
+  EXPECT_EQ(second.name, "day-map-lat-2");
+  EXPECT_EQ(second.key, "gameday/day-1/map/0/lat/2ms");
+  const api::Experiment cell = day.day().experiment_of(second);
+  EXPECT_EQ(cell.metadata.name, "day-map-lat-2");
+  ASSERT_THAT(cell.spec.faults, SizeIs(1));
+  EXPECT_EQ(std::get<api::NetworkLatency>(cell.spec.faults[0].spec).latency.value,
+            std::chrono::milliseconds(2));
   day.begin_runs();
   day.end_run("r2", api::RunVerdict::met);
   EXPECT_EQ(day.outcome("map"), StepOutcome::done);
