@@ -13,7 +13,9 @@ std::vector<std::pair<std::string, api::Experiment>> experiments_of(const api::G
         step, own_namespace ? in_own_namespace(std::move(experiment)) : std::move(experiment));
   };
   api::for_each_step(day, [&](const api::Step& step, const std::string&) {
-    if (step.experiment) take(step.name, api::step_experiment(day, step, 0));
+    // What is in a Secret is not known before the day is made.
+    if (step.experiment && step.experiment->spec)
+      take(step.name, api::step_experiment(day, step, 0));
     if (!step.sweep) return;
     const api::Sweep sweep = api::step_sweep(day, step);
     for (const api::SweptFault& row : sweep.spec.faults)
