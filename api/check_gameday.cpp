@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "api/codec.h"
 #include "api/detail/check.h"
@@ -31,6 +32,9 @@ class Check {
         add(item("spec.preChecks", i), "is given twice");
     conditions();
     steps(spec.steps, "spec.steps", 1, 1);
+    if (secrets_.size() > kMostDaySecrets)
+      add("spec.steps", "name " + std::to_string(secrets_.size()) + " Secrets, at most " +
+                            std::to_string(kMostDaySecrets) + " are of one day");
     if (count_ > kMostDaySteps)
       add("spec.steps", "has " + std::to_string(count_) + " steps, at most " +
                             std::to_string(kMostDaySteps) + " are one day");
@@ -126,12 +130,14 @@ class Check {
                 "needs exactly one of experiment, sweep, task, waitFor, note, pause, serial "
                 "and parallel, got " +
                     (kinds == 0 ? std::string("none") : std::to_string(kinds)));
+    const bool outer = std::exchange(surprise_, surprise_ || step.surprise);
     if (step.experiment) experiment(step, at + ".experiment");
     if (step.sweep) sweep(step, at + ".sweep");
     if (step.task) task(*step.task, at + ".task");
     if (step.waitFor) wait(*step.waitFor, at + ".waitFor");
     steps(step.serial, at + ".serial", depth + 1, rounds);
     parallel(step.parallel, at + ".parallel", depth + 1, rounds);
+    surprise_ = outer;
     if (!step.name.empty()) before_.insert(step.name);
   }
 
@@ -147,9 +153,16 @@ class Check {
 
   void experiment(const Step& step, const std::string& at) {
     const StepExperiment& experiment = *step.experiment;
-    if (experiment.spec.has_value() != experiment.file.empty())
-      return add_whole(at, std::string("needs exactly one of spec and file, got ") +
-                               (experiment.spec ? "both" : "none"));
+    const int places = (experiment.spec ? 1 : 0) + (experiment.file.empty() ? 0 : 1) +
+                       (experiment.secret.empty() ? 0 : 1);
+    if (places != 1)
+      return add_whole(at, std::string("needs exactly one of spec, file and secret, got ") +
+                               (places == 0 ? std::string("none") : std::to_string(places)));
+    if (!experiment.secret.empty()) {
+      secrets_.insert(experiment.secret.substr(0, experiment.secret.find('/')));
+      if (!surprise_)
+        add(at + ".secret", "goes only with surprise: true, of the step or a group around it");
+    }
     if (experiment.spec && !problems_.spoiled(at + ".spec"))
       as_experiment(step_experiment(day_, step, 0), "spec", at + ".spec");
   }
@@ -202,7 +215,9 @@ class Check {
   const std::map<std::string, std::vector<bool>>& written_;
   Problems& problems_;
   std::set<std::string> names_;
-  std::set<std::string> before_;  // steps that are over when the next one begins
+  std::set<std::string> before_;   // steps that are over when the next one begins
+  std::set<std::string> secrets_;  // that steps name
+  bool surprise_ = false;          // the step is one, or in a group that is one
   std::size_t count_ = 0;
   std::int64_t rounds_ = 0;  // at most kMostDayRounds and one round of everything more
 };

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Experiment and the GameDay as custom resources.
+#include <algorithm>
+
 #include "api/detail/check.h"
 #include "api/detail/check_gameday.h"
 #include "api/detail/instances.h"
@@ -88,14 +90,24 @@ std::string not_for_an_object(const GameDay& day) {
     if (!why.empty()) why += '\n';
     why += at + ": " + what;
   };
+  std::vector<std::string> surprises;  // the paths of steps that are one
   for_each_step(day, [&](const Step& step, const std::string& at) {
-    if (step.surprise)
-      add(at + ".surprise",
-          "whoever may read this object would see the surprise: a day with surprises is begun with "
-          "`faultline gameday run`, which shows them to nobody but the facilitator");
+    if (step.surprise) surprises.push_back(at);
+    // Groups come before what is in them; a group and a pause tell nothing but that they are there.
+    const bool hidden = std::ranges::any_of(surprises, [&](const std::string& group) {
+      return at == group || at.starts_with(group + ".");
+    });
+    const bool tells = step.experiment
+                           ? step.experiment->secret.empty()
+                           : step.sweep || step.task || step.waitFor || !step.note.empty();
+    if (hidden && tells)
+      add(at + "." + std::string(step_kind(step)),
+          "whoever may read this object would see the surprise: an object has only experiments as "
+          "surprises, in a Secret beside it (experiment.secret), which `faultline gameday manifest "
+          "FILE` makes; `faultline gameday run` shows any to nobody but the facilitator");
     const std::string beside =
         " is not here: `faultline gameday manifest FILE` prints the day with what its files say";
-    if (step.experiment && !step.experiment->spec)
+    if (step.experiment && !step.experiment->file.empty())
       add(at + ".experiment.file", "the file " + step.experiment->file + beside);
     if (step.task && step.task->runbook && !step.task->runbook->file.empty() &&
         step.task->runbook->text.empty())

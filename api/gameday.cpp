@@ -238,7 +238,8 @@ Result<std::string> with_files(
 std::vector<std::string> missing_files(const GameDay& day) {
   std::vector<std::string> missing;
   for_each_step(day, [&](const Step& step, const std::string&) {
-    if (step.experiment && !step.experiment->spec) missing.push_back(step.experiment->file);
+    if (step.experiment && !step.experiment->spec && step.experiment->secret.empty())
+      missing.push_back(step.experiment->file);
     if (step.task && step.task->runbook && !step.task->runbook->file.empty() &&
         step.task->runbook->text.empty())
       missing.push_back(step.task->runbook->file);

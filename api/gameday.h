@@ -55,12 +55,14 @@ struct Runbook {
 };
 BOOST_DESCRIBE_STRUCT(Runbook, (), (file, configMap, url, text))
 
-// Exactly one of spec and file; a file is an Experiment beside the document and becomes `spec`.
+// Exactly one of spec, file and secret. A file is an Experiment beside the document and becomes
+// `spec`; a secret is one that nobody else is to read, and becomes `spec` when the day is made.
 struct StepExperiment {
   std::optional<ExperimentSpec> spec;
   std::string file;
+  std::string secret;  // NAME/KEY in the day's namespace; only of a surprise
 };
-BOOST_DESCRIBE_STRUCT(StepExperiment, (), (spec, file))
+BOOST_DESCRIBE_STRUCT(StepExperiment, (), (spec, file, secret))
 
 // How a step ended. done: it had nothing to miss. partial: a fault acted, but not as asked.
 enum class StepOutcome { done, met, missed, partial, failed, skipped, aborted };
@@ -130,10 +132,13 @@ struct GameDaySpec {
   std::vector<PreCheck> preChecks{PreCheck::agents, PreCheck::targets, PreCheck::monitoring,
                                   PreCheck::alerts};
   std::vector<AbortCondition> abortWhen;  // while any step is under way
-  std::vector<Step> steps;                // one after the other
+  // In Kubernetes: how long the object is kept when the day is over; as of an Experiment.
+  std::string ttlAfterFinished;
+  std::vector<Step> steps;  // one after the other
 };
 BOOST_DESCRIBE_STRUCT(GameDaySpec, (),
-                      (title, hypothesis, owner, roles, window, preChecks, abortWhen, steps))
+                      (title, hypothesis, owner, roles, window, preChecks, abortWhen,
+                       ttlAfterFinished, steps))
 
 struct GameDay {
   std::string apiVersion;  // faultline.dev/v1alpha1
@@ -149,10 +154,12 @@ inline constexpr std::size_t kDeepestStep = 8;     // groups in groups
 inline constexpr std::int64_t kMostDayRounds =
     2000;  // steps with their repeats, and those of groups
 inline constexpr std::int64_t kMostRepeats = 100;
+inline constexpr std::size_t kMostDaySecrets = 16;  // that the steps of a day name
 // Of a step's Experiment: the day and the step that it is of.
 inline constexpr std::string_view kDayLabel = "faultline.dev/gameday";
 inline constexpr std::string_view kDayStepLabel = "faultline.dev/gameday-step";
-// Of an Experiment that is a surprise, "true": nobody writes events of it to its pods.
+// Of an Experiment that is a surprise, "true": nobody writes events of it to its pods, and agents
+// log and count nothing of it. The controller writes it, and takes it away where a person did.
 inline constexpr std::string_view kQuietNote = "faultline.dev/quiet";
 
 // Whether the document says `kind: GameDay`, whatever else is in it.
@@ -170,6 +177,19 @@ inline constexpr std::string_view kQuietNote = "faultline.dev/quiet";
     const std::function<Result<std::string>(const std::string& path)>& read);
 // The files that steps name and that with_files() has not put in.
 [[nodiscard]] std::vector<std::string> missing_files(const GameDay& day);
+
+// A step whose Experiment is in a Secret that was not read yet.
+struct SecretOfStep {
+  std::string step, at;   // "spec.steps[1].experiment.secret"
+  std::string name, key;  // of the Secret in the day's namespace
+};
+[[nodiscard]] std::vector<SecretOfStep> unread_secrets(const GameDay& day);
+// The day with what its Secrets say put into it, by the path of the step (SecretOfStep::at), as
+// with_files() does of files, within the same budgets. Nothing in an error is of these texts: they
+// are told apart from what everybody may read, and who may read them asks parse_experiment().
+// Errors: kInvalid, with the Secret that has no Experiment of the day, or that the whole is no day.
+[[nodiscard]] Result<GameDay> with_secrets(GameDay day,
+                                           const std::map<std::string, std::string>& texts);
 
 // All steps in the order of the document, groups before what is in them. `path` is
 // "spec.steps[1].serial[0]".

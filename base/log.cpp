@@ -35,7 +35,22 @@ class OneLine : public spdlog::formatter {
   spdlog::pattern_formatter pattern_;
 };
 
+thread_local bool unlogged = false;
+
+class OurLogger : public spdlog::logger {
+ public:
+  using spdlog::logger::logger;
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    if (!unlogged) spdlog::logger::sink_it_(message);
+  }
+};
+
 }  // namespace
+
+Unlogged::Unlogged(bool on) : before_(std::exchange(unlogged, on)) {}
+Unlogged::~Unlogged() { unlogged = before_; }
 
 Result<> init_logging(std::string_view program, std::string_view level) {
   using enum spdlog::level::level_enum;
@@ -49,7 +64,7 @@ Result<> init_logging(std::string_view program, std::string_view level) {
   for (const auto& [word, value] : kLevels) {
     if (word != level) continue;
     try {
-      auto logger = std::make_shared<spdlog::logger>(
+      auto logger = std::make_shared<OurLogger>(
           std::string(program), std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
       logger->set_formatter(std::make_unique<OneLine>());
       logger->set_level(value);

@@ -19,4 +19,18 @@ inline constexpr std::size_t kLongestLogMessage = 8192;
 // lines are lost, and the program goes on with its runs. Errors: kInvalid, a level that is none.
 Result<> init_logging(std::string_view program, std::string_view level);
 
+// While one lives that is `on`, nothing that its thread logs is written, at no level: what is being
+// done then is not for whoever reads the log. The innermost one counts. Only of a logger of
+// init_logging(). Not to be moved to another thread.
+class Unlogged {
+ public:
+  explicit Unlogged(bool on);
+  ~Unlogged();
+  Unlogged(const Unlogged&) = delete;
+  Unlogged& operator=(const Unlogged&) = delete;
+
+ private:
+  bool before_;
+};
+
 }  // namespace faultline

@@ -297,6 +297,11 @@ class Controller {
           return cluster_->access().config_map(std::move(who), std::move(ns), std::move(name),
                                                std::move(key));
         });
+    service_->secrets(
+        [this](http::Identity who, std::string ns, std::string name, std::string key) {
+          return cluster_->access().secret(std::move(who), std::move(ns), std::move(name),
+                                           std::move(key));
+        });
     if (options_.journaled) journal();
     service_->readiness([this] { return cluster_->not_ready(); });
     service_->add_routes(*server_);

@@ -280,9 +280,10 @@ std::string Agent::not_ready() const {
 std::string Agent::metrics_text() const {
   AgentFigures figures;
   figures.link = link_->counts();
-  figures.counts = reconciler_.counts();
-  figures.runs = reconciler_.size();
-  figures.armed = reconciler_.armed();
+  const Reconciler::Shown shown = reconciler_.shown();
+  figures.counts = shown.counts;
+  figures.runs = shown.runs;
+  figures.armed = shown.armed;
   figures.pods = source_.pods().size();
   figures.windows_dropped = link_->conversation().outbox().dropped_windows();
   figures.batches_waiting = link_->conversation().outbox().size();

@@ -36,7 +36,8 @@ Reconciler::Reconciler(Deps deps)
                 },
                 [this](const std::string& pod, const std::string& id) {
                   for (const auto& run : runs_)
-                    if (run->id() != id && run->targets(pod)) return run->id();
+                    if (run->id() != id && run->targets(pod))
+                      return run->quiet() ? std::string("another run") : run->id();
                   return std::string();
                 }},
       last_heard_(deps_.clock.utc()) {}
@@ -66,9 +67,9 @@ void Reconciler::answer(const std::vector<api::DesiredRun>& runs, SteadyTime sen
     Run* run = find(desired.run);
     if (run == nullptr && refuse_again(desired.run)) continue;
     if (run == nullptr) {
-      spdlog::info("{}: begins here, {} pods", desired.run, desired.pods.size());
       runs_.push_back(std::make_unique<Run>(run_deps_, desired, last_heard_));
       run = runs_.back().get();
+      if (!run->quiet()) spdlog::info("{}: begins here, {} pods", desired.run, desired.pods.size());
     } else {
       run->desire(desired);
     }
@@ -86,7 +87,7 @@ bool Reconciler::refuse_again(const std::string& run) {
   const SteadyTime now = deps_.clock.steady();
   if (now < known->told + kSayAgain) return true;
   known->told = now;
-  spdlog::warn("{}: was taken down here and does not begin again", run);
+  if (!known->quiet) spdlog::warn("{}: was taken down here and does not begin again", run);
   api::RunBatch words;
   words.run = run;
   words.phase = api::RunPhase::recovery;
@@ -112,8 +113,8 @@ void Reconciler::pass() {
   for (const auto& run : runs_) run->tick();
   std::erase_if(runs_, [&](const std::unique_ptr<Run>& run) {
     if (!run->over()) return false;
-    spdlog::info("{}: is over here", run->id());
-    ended_.push_back({run->id(), {}});
+    if (!run->quiet()) spdlog::info("{}: is over here", run->id());
+    ended_.push_back({run->id(), run->quiet(), {}});
     if (ended_.size() > kRemembered) ended_.pop_front();
     if (auto batch = run->drain()) last_words_.push_back(std::move(*batch));
     return true;
@@ -152,20 +153,17 @@ bool Reconciler::wants_answer() const {
   return std::any_of(runs_.begin(), runs_.end(), [](const auto& r) { return r->wants_answer(); });
 }
 
-std::size_t Reconciler::armed() const {
-  std::size_t n = 0;
-  for (const auto& run : runs_) n += run->armed();
-  return n;
-}
-
-AgentCounts Reconciler::counts() const {
-  AgentCounts counts = counts_;
+Reconciler::Shown Reconciler::shown() const {
+  Shown shown{.counts = counts_};
   for (const auto& run : runs_) {
+    if (run->quiet()) continue;
+    ++shown.runs;
+    shown.armed += run->armed();
     const FaultCounters total = run->totals();
-    counts.helper_errors += total.errors;
-    counts.lost += total.lost;
+    shown.counts.helper_errors += total.errors;
+    shown.counts.lost += total.lost;
   }
-  return counts;
+  return shown;
 }
 
 }  // namespace faultline::agent

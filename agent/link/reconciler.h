@@ -54,9 +54,14 @@ class Reconciler {
   // The shortest lease of all runs.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> lease() const;
   [[nodiscard]] bool wants_answer() const;
-  [[nodiscard]] std::size_t armed() const;
   [[nodiscard]] std::size_t size() const { return runs_.size(); }
-  [[nodiscard]] AgentCounts counts() const;  // with those of the runs that are up
+  // For /metrics, which more people read than may know of a quiet run: without these until they are
+  // over.
+  struct Shown {
+    std::size_t runs = 0, armed = 0;  // runs that are up, and their faults that act
+    AgentCounts counts;               // with those of the runs that are up
+  };
+  [[nodiscard]] Shown shown() const;
   [[nodiscard]] ResidueLedger& ledger() { return ledger_; }
 
  private:
@@ -76,6 +81,7 @@ class Reconciler {
   // does not know it yet, or whose clock is wrong.
   struct Ended {
     std::string run;
+    bool quiet = false;
     SteadyTime told;  // when that was last said
   };
   std::deque<Ended> ended_;

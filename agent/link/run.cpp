@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "agent/link/limits.h"
+#include "api/gameday.h"
+#include "base/log.h"
 
 namespace faultline::agent {
 namespace {
@@ -34,8 +36,24 @@ bool same_attachments(const Pod& a, const Pod& b) {
                     });
 }
 
+AgentCounts& AgentCounts::operator+=(const AgentCounts& more) {
+  leases_expired += more.leases_expired;
+  gaps += more.gaps;
+  blocked += more.blocked;
+  pod_restarts += more.pod_restarts;
+  residue += more.residue;
+  helper_errors += more.helper_errors;
+  lost += more.lost;
+  return *this;
+}
+
 Run::Run(const RunDeps& deps, api::DesiredRun desired, UtcTime unseen_since)
-    : deps_(deps), desired_(std::move(desired)), phase_(desired_.phase) {
+    : deps_(deps),
+      desired_(std::move(desired)),
+      quiet_(desired_.experiment.metadata.annotations.contains(std::string(api::kQuietNote))),
+      counts_(quiet_ ? held_back_ : deps_.counts),
+      phase_(desired_.phase) {
+  const Unlogged hush(quiet_);
   const SteadyTime now = deps_.clock.steady();
   last_answer_ = next_cut_ = now + kWindow;
   slept_ = deps_.slept();
@@ -51,8 +69,14 @@ Run::Run(const RunDeps& deps, api::DesiredRun desired, UtcTime unseen_since)
   adopt_pods();
 }
 
+Run::~Run() {
+  const Unlogged hush(quiet_);
+  places_.clear();
+}
+
 void Run::desire(api::DesiredRun desired) {
   if (closing_) return;
+  const Unlogged hush(quiet_);
   desired_ = std::move(desired);
   peers_given_ = peers_given_ || !desired_.peers.empty();
   if (desired_.phase != phase_) {
@@ -108,11 +132,13 @@ void Run::adopt_pods() {
 
 void Run::reconcile(const PodMap& pods) {
   if (closing_ || suspended_) return;
+  const Unlogged hush(quiet_);
   for (auto& [id, place] : places_) settle(place, pods);
   work(pods);
 }
 
 void Run::go_on(const PodMap& pods) {
+  const Unlogged hush(quiet_);
   if (busy()) work(pods);
 }
 
@@ -207,7 +233,7 @@ void Run::settle(Place& place, const PodMap& pods) {
   std::string text = "the pod is here anew and is measured again";
   if (may_arm() && arm_place(place, pods)) text += ", its faults are armed again";
   event(api::RunEventKind::pod_restarted, pod, std::move(text));
-  ++deps_.counts.pod_restarts;
+  ++counts_.pod_restarts;
 }
 
 void Run::measure(Place& place) {
@@ -238,6 +264,7 @@ void Run::stop_measuring(Place& place) {
 }
 
 void Run::tick() {
+  const Unlogged hush(quiet_);
   const SteadyTime now = deps_.clock.steady();
   if (closing_) {
     if (!over_) check_residue();
@@ -262,6 +289,7 @@ void Run::suspend() {
 
 void Run::close(bool tell) {
   if (closing_) return;
+  const Unlogged hush(quiet_);
   const bool was_armed = armed() > 0;
   disarm_all(tell ? "" : "the agent was ended");
   faults_over_ = faults_over_ || was_armed;
@@ -291,12 +319,18 @@ void Run::check_residue() {
   auto left = deps_.ledger.left_of(id());
   if (!left.empty() && deps_.clock.steady() - closing_since_ < kResidueTime) return;
   over_ = true;
-  deps_.counts.residue += left.size();
+  counts_.residue += left.size();
+  if (quiet_ && !left.empty()) {
+    // Whoever cares for the node has to know; which ones, the controller does.
+    const Unlogged aloud(false);
+    spdlog::error("{} of a run that is over still in the kernel", counted(left.size(), "object"));
+  }
   for (const std::string& what : left) spdlog::error("{}: still in the kernel: {}", id(), what);
   deps_.ledger.forget(id());
   const FaultCounters total = totals();
-  deps_.counts.helper_errors += total.errors;
-  deps_.counts.lost += total.lost;
+  counts_.helper_errors += total.errors;
+  counts_.lost += total.lost;
+  if (quiet_) deps_.counts += held_back_;
   if (!tell_) return;
   event(api::RunEventKind::closed, "",
         left.empty() ? "nothing of it is left" : counted(left.size(), "object") + " left");

@@ -43,6 +43,7 @@ using PodMap = std::map<std::string, Pod>;  // by namespace/name
 struct AgentCounts {
   std::uint64_t leases_expired = 0, gaps = 0, blocked = 0, pod_restarts = 0, residue = 0;
   std::uint64_t helper_errors = 0, lost = 0;  // of runs that are over
+  AgentCounts& operator+=(const AgentCounts& more);
 };
 
 // References outlive the run.
@@ -69,6 +70,9 @@ class Run {
   // `unseen_since`: where the run is already in its fault phase, it may have lacked its faults
   // since then.
   Run(const RunDeps& deps, api::DesiredRun desired, UtcTime unseen_since);
+  ~Run();
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
 
   // The newest words of the controller. A change of phase takes effect here as far as things end:
   // faults go before anything else is done.
@@ -92,6 +96,9 @@ class Run {
   // What happened since the last call; nothing: empty.
   [[nodiscard]] std::optional<api::RunBatch> drain();
 
+  // It is a surprise of a game day: nothing of it is logged, and its counts are those of the agent
+  // when it is over. What it tells the controller is not less.
+  [[nodiscard]] bool quiet() const { return quiet_; }
   void faults_changed(const std::string& pod);
   [[nodiscard]] const std::string& id() const { return desired_.run; }
   [[nodiscard]] std::size_t armed() const;
@@ -193,6 +200,9 @@ class Run {
 
   const RunDeps& deps_;
   api::DesiredRun desired_;
+  const bool quiet_;
+  AgentCounts held_back_;  // of a quiet run that is not over
+  AgentCounts& counts_;
   api::RunPhase phase_;
   // The fault phase is wanted, and its faults do not act yet: the open windows are of this one.
   std::optional<api::RunPhase> before_;

@@ -8,6 +8,7 @@
 
 #include "agent/link/limits.h"
 #include "agent/link/run.h"
+#include "base/log.h"
 
 namespace faultline::agent {
 namespace {
@@ -58,6 +59,7 @@ std::string container_words(const std::vector<Container>& containers) {
 
 void Run::renew(SteadyTime sent) {
   if (closing_) return;
+  const Unlogged hush(quiet_);
   last_answer_ = deps_.clock.steady();
   suspended_ = false;
   lease_.renew(sent, desired_.leaseSeconds);
@@ -82,6 +84,7 @@ void Run::renew_all() {
 }
 
 void Run::check_lease() {
+  const Unlogged hush(quiet_);
   count_sleep();
   if (closing_ || armed() == 0) return;
   const SteadyTime now = deps_.clock.steady();
@@ -99,7 +102,7 @@ void Run::check_lease() {
            ": the kernel ended " + counted(n, "fault");
   spdlog::warn("{}: {}", id(), e.text);
   out_.events.push_back(std::move(e));
-  ++deps_.counts.leases_expired;
+  ++counts_.leases_expired;
   idle_since_ = at;
   idle_reason_ = "the lease ran out: nothing was injected from then on";
 }
@@ -298,7 +301,7 @@ void Run::block(const Place& place, Injection& injection, std::string reason, bo
                injection.reason());
   event(api::RunEventKind::blocked, place.pod.pod.id(),
         injection.fault() + ": " + injection.reason());
-  ++deps_.counts.blocked;
+  ++counts_.blocked;
 }
 
 // The kernel's own end, if that was before us: what happened after it was not under the fault. The

@@ -5,6 +5,7 @@
 
 #include "agent/link/run.h"
 #include "api/gap.h"
+#include "base/log.h"
 
 namespace faultline::agent {
 
@@ -24,7 +25,7 @@ void Run::event(api::RunEventKind kind, std::string pod, std::string text) {
 
 void Run::add_gap(api::Gap gap) {
   if (gap.from >= gap.to) return;
-  ++deps_.counts.gaps;
+  ++counts_.gaps;
   out_.gaps.push_back(std::move(gap));
 }
 
@@ -154,6 +155,7 @@ void Run::faults_changed(const std::string& pod) {
 }
 
 std::optional<api::RunBatch> Run::drain() {
+  const Unlogged hush(quiet_);
   for (auto& [id, place] : places_)
     for (const auto& injection : place.injections) {
       injection->refresh();

@@ -19,6 +19,9 @@ inline constexpr std::string_view kGameDayKinds[] = {kGameDayKind};
 inline constexpr std::size_t kMostDayText = 4096;  // of what a person says or reads in a step
 inline constexpr std::size_t kMostUserName = 253;
 inline constexpr std::string_view kRelativePath = "^[^/].*$";
+// A key of a ConfigMap or a Secret.
+inline constexpr std::string_view kNameAndKey =
+    "^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?/[-._a-zA-Z0-9]{1,253}$";
 inline constexpr std::string_view kDate = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
 
 constexpr FieldRule people_rule(std::string_view key, std::string_view help) {
@@ -71,6 +74,14 @@ struct Rules<GameDaySpec> {
       {.key = "abortWhen",
        .help = "Conditions that end the whole day while a step is under way.",
        .max_items = 32},
+      {.key = "ttlAfterFinished",
+       .help =
+           "In Kubernetes: how long the object is kept when the day is over, or never to keep it "
+           "until somebody deletes it. Left out: as the policy says.",
+       .max_length = 16,
+       .pattern = kTtl,
+       .pattern_words = kTtlWords,
+       .example = "\"7d\""},
       {.key = "steps",
        .help = "What is done, one after the other.",
        .required = true,
@@ -168,16 +179,26 @@ struct Rules<StepWhen> {
 template <>
 struct Rules<StepExperiment> {
   static constexpr std::string_view help =
-      "An experiment: its spec, or the file of an Experiment beside the game day.";
-  static constexpr FieldRule fields[] = {{.key = "spec", .help = "The experiment's spec."},
-                                         {.key = "file",
-                                          .help = "A file with an Experiment.",
-                                          .max_length = kMostPath,
-                                          .pattern = kRelativePath,
-                                          .pattern_words = "a path that is relative to this file",
-                                          .example = "\"slow-payments.yaml\""}};
+      "An experiment: its spec, the file of an Experiment beside the game day, or, of a surprise, "
+      "a Secret that holds one.";
+  static constexpr FieldRule fields[] = {
+      {.key = "spec", .help = "The experiment's spec."},
+      {.key = "file",
+       .help = "A file with an Experiment.",
+       .max_length = kMostPath,
+       .pattern = kRelativePath,
+       .pattern_words = "a path that is relative to this file",
+       .example = "\"slow-payments.yaml\""},
+      {.key = "secret",
+       .help =
+           "NAME/KEY of a Secret in the day's namespace that holds an Experiment; of a surprise "
+           "only.",
+       .max_length = 512,
+       .pattern = kNameAndKey,
+       .pattern_words = "NAME/KEY like \"payments-surprise/slow.yaml\"",
+       .example = "\"payments-surprise/slow.yaml\""}};
   static constexpr std::string_view schema =
-      R"({"oneOf": [{"required": ["spec"]}, {"required": ["file"]}]})";
+      R"({"oneOf": [{"required": ["spec"]}, {"required": ["file"]}, {"required": ["secret"]}]})";
 };
 
 template <>
@@ -210,7 +231,7 @@ struct Rules<Runbook> {
       {.key = "configMap",
        .help = "NAME/KEY of a ConfigMap in the day's namespace.",
        .max_length = 512,
-       .pattern = "^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?/[-._a-zA-Z0-9]{1,253}$",
+       .pattern = kNameAndKey,
        .pattern_words = "NAME/KEY like \"runbooks/slow-payments.md\""},
       {.key = "url",
        .help = "Where people find it.",

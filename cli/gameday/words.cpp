@@ -86,6 +86,8 @@ std::string wait_words(const api::StepWait& wait) {
 }
 
 std::string what_words(const api::GameDay& day, const api::Step& step) {
+  if (step.experiment && !step.experiment->secret.empty())
+    return "experiment of the Secret " + step.experiment->secret;
   if (step.experiment && !step.experiment->spec) return "experiment of " + step.experiment->file;
   if (step.experiment) return "experiment: " + faults_words(step);
   if (step.sweep)

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "controller/engine/node.h"
+#include "controller/gameday/words.h"
 
 namespace faultline::controller {
 namespace {
@@ -177,8 +178,11 @@ std::vector<FaultDelta> Engine::apply(const std::string& node, const std::string
     if (WriteGuard* guard = guard_of(batch.run, now)) guard->charge(node, batch);
     const auto entry = runs_.find(batch.run);
     if (entry == runs_.end() || !entry->second.run) continue;
-    for (FaultDelta& delta : entry->second.run->batch(node, instance, batch, now))
+    const bool quiet = gameday::is_quiet(entry->second.run->head());
+    for (FaultDelta& delta : entry->second.run->batch(node, instance, batch, now)) {
+      if (quiet) delta.fault = kHiddenFault;
       deltas.push_back(std::move(delta));
+    }
     settle(entry->second);
   }
   return deltas;

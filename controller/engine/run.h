@@ -58,7 +58,9 @@ enum class RunStep {
   kOver
 };
 
-// Events of one fault since the batch before, for /metrics.
+// Events of one fault since the batch before, for /metrics. Those of surprises of game days have no
+// other name than kHiddenFault, also when they are over.
+inline constexpr const char* kHiddenFault = "hidden";
 struct FaultDelta {
   std::string fault;
   std::uint64_t matched = 0, injected = 0;

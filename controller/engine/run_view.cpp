@@ -2,7 +2,9 @@
 // What a run tells about itself.
 #include <algorithm>
 
+#include "api/gameday.h"
 #include "controller/engine/run.h"
+#include "controller/gameday/words.h"
 #include "report/format.h"
 
 namespace faultline::controller {
@@ -22,6 +24,9 @@ std::optional<api::DesiredRun> Run::desired(const std::string& node, const std::
                           .matching = head_.matching,
                           .leaseSeconds = seconds(times_.lease),
                           .peers = peers_};
+  // Agents say nothing of a surprise. Nobody else's experiment is hushed up by writing that there.
+  if (!gameday::is_quiet(head_))
+    desired.experiment.metadata.annotations.erase(std::string(api::kQuietNote));
   if (in(RunStep::kArming, RunStep::kFault)) {
     desired.phase = api::RunPhase::fault;
     // While some node is still arming, the phase itself has not begun.

@@ -8,6 +8,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "api/codec.h"
+#include "kube/base64.h"
 #include "kube/json.h"
 
 namespace faultline::controller {
@@ -187,43 +188,74 @@ awaitable<Result<>> Access::may_run(http::Identity who, Scope scope) {
   co_return queries;
 }
 
-awaitable<Result<std::string>> Access::config_map(http::Identity who, std::string ns,
-                                                  std::string name, std::string key) {
-  const std::string what = "the ConfigMap " + ns + "/" + name;
+const Access::Holder Access::kConfigMap{
+    "ConfigMap", "configmaps", "bind the ClusterRole faultline-runbooks to it in the namespace ",
+    false};
+const Access::Holder Access::kSecret{
+    "Secret", "secrets", "bind a Role to it that may get this Secret in the namespace ", true};
+
+awaitable<Result<>> Access::may_get(http::Identity who, const Holder& holder, std::string ns,
+                                    std::string name) {
   kube::AccessQuestion question;
   question.user = who.user;
   question.uid = who.uid;
   question.groups = who.groups;
   question.extra = who.extra;
   question.verb = "get";
-  question.resource = "configmaps";
+  question.resource = holder.plural;
   question.ns = ns;
   question.name = name;
   const auto answer = co_await reviews_.authorize(std::move(question));
   if (!answer)
     co_return fail(Errc::kUnavailable, "cannot ask what you may do: " + answer.error().message);
-  if (!answer->allowed)
-    co_return fail(Errc::kDenied, who.user + " may not get " + what + ": needs a Role for that");
-  auto ref = kube::config_maps().in(ns).named(name);
+  if (answer->allowed) co_return Result<>{};
+  co_return fail(Errc::kDenied, who.user + " may not get the " + holder.kind + " " + ns + "/" +
+                                    name + ": needs a Role for that");
+}
+
+awaitable<Result<std::string>> Access::text_of(http::Identity who, const Holder& holder,
+                                               std::string ns, std::string name, std::string key) {
+  const std::string what = std::string("the ") + holder.kind + " " + ns + "/" + name;
+  auto allowed = co_await may_get(std::move(who), holder, ns, name);
+  if (!allowed) co_return fail(allowed.error());
+  auto ref = kube::ResourceRef{.version = "v1", .plural = holder.plural}.in(ns).named(name);
   const auto object = co_await client_.get(std::move(ref));
   if (!object && object.error().reason == kube::Reason::kForbidden)
-    co_return fail(Errc::kDenied, "the controller may not read " + what +
-                                      ": bind the ClusterRole faultline-runbooks to it in the "
-                                      "namespace " +
-                                      ns + " (docs/gameday.md)");
+    co_return fail(Errc::kDenied, "the controller may not read " + what + ": " + holder.how + ns +
+                                      " (docs/gameday.md)");
   if (!object && object.error().reason == kube::Reason::kNotFound)
     co_return fail(Errc::kNotFound, "there is no " + what.substr(4));
   if (!object)
     co_return fail(Errc::kUnavailable, "cannot read " + what + ": " + object.error().message);
   const auto* data = kube::object_at(*object, "data");
   const auto* text = data == nullptr ? nullptr : data->if_contains(key);
-  if (text != nullptr && text->is_string()) co_return std::string(text->get_string());
+  if (text != nullptr && text->is_string()) {
+    if (!holder.encoded) co_return std::string(text->get_string());
+    if (auto decoded = kube::base64_decode(text->get_string())) co_return std::move(*decoded);
+  }
   std::vector<std::string_view> keys;
-  if (data != nullptr)
+  // What else is in a Secret is not for everybody who reads the error.
+  if (data != nullptr && !holder.encoded)
     for (const auto& entry : *data) keys.push_back(entry.key());
   const std::string near = api::nearest_word(key, keys);
   co_return fail(Errc::kInvalid, what + " has no text \"" + key + "\"" +
                                      (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+}
+
+awaitable<Result<std::string>> Access::config_map(http::Identity who, std::string ns,
+                                                  std::string name, std::string key) {
+  co_return co_await text_of(std::move(who), kConfigMap, std::move(ns), std::move(name),
+                             std::move(key));
+}
+
+awaitable<Result<std::string>> Access::secret(http::Identity who, std::string ns, std::string name,
+                                              std::string key) {
+  co_return co_await text_of(std::move(who), kSecret, std::move(ns), std::move(name),
+                             std::move(key));
+}
+
+awaitable<Result<>> Access::may_get_secret(http::Identity who, std::string ns, std::string name) {
+  co_return co_await may_get(std::move(who), kSecret, std::move(ns), std::move(name));
 }
 
 }  // namespace faultline::controller

@@ -62,8 +62,27 @@ class Access {
   // kInvalid, no text; kUnavailable.
   boost::asio::awaitable<Result<std::string>> config_map(http::Identity who, std::string ns,
                                                          std::string name, std::string key);
+  // The same of a Secret: of those whose namespace binds a Role with that name to us. What it says
+  // is in no error.
+  boost::asio::awaitable<Result<std::string>> secret(http::Identity who, std::string ns,
+                                                     std::string name, std::string key);
+  // May `who` get this Secret? kDenied, kUnavailable.
+  boost::asio::awaitable<Result<>> may_get_secret(http::Identity who, std::string ns,
+                                                  std::string name);
 
  private:
+  // What holds texts by keys: a ConfigMap, a Secret.
+  struct Holder {
+    const char *kind, *plural;
+    const char* how;  // we get the right to read it
+    bool encoded;     // its texts are base64
+  };
+  static const Holder kConfigMap, kSecret;
+  boost::asio::awaitable<Result<>> may_get(http::Identity who, const Holder& holder, std::string ns,
+                                           std::string name);
+  boost::asio::awaitable<Result<std::string>> text_of(http::Identity who, const Holder& holder,
+                                                      std::string ns, std::string name,
+                                                      std::string key);
   struct AgentPod {
     std::string uid, node;
     SteadyTime until;

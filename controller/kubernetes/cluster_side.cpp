@@ -235,6 +235,7 @@ awaitable<void> ClusterSide::lead() {
   operator_ = std::make_unique<Operator>(executor_, client_, clock_, *runs_, std::move(options));
   operator_->start();
   DayOperatorOptions of_days;
+  of_days.kept_for = options_.kept_for;
   of_days.admitted = [this](boost::json::object object, api::GameDay day) {
     return day_admitted(std::move(object), std::move(day));
   };

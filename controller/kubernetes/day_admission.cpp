@@ -3,6 +3,7 @@
 
 #include <boost/json/serialize.hpp>
 #include <optional>
+#include <set>
 
 #include "api/gameday_status.h"
 #include "api/plan.h"
@@ -277,7 +278,20 @@ awaitable<Result<>> DayAdmission::judge_created(Object request, api::GameDay day
         co_return fail(allowed.error().with_context("step " + step));
   Scope scope = all_of(day);
   http::Identity who = review::who_asks(request);
-  co_return co_await access_.may_run(std::move(who), std::move(scope));
+  http::Identity asks = who;
+  auto allowed = co_await access_.may_run(std::move(asks), std::move(scope));
+  if (!allowed) co_return allowed;
+  // What is in it is read when the day is made, by the same person's rights: not here, where
+  // anybody may ask in anybody's name.
+  std::set<std::string> asked;
+  for (const api::SecretOfStep& secret : api::unread_secrets(day)) {
+    if (!asked.insert(secret.name).second) continue;
+    asks = who;
+    std::string ns = day.metadata.namespace_, name = secret.name;
+    auto may = co_await access_.may_get_secret(std::move(asks), std::move(ns), std::move(name));
+    if (!may) co_return fail(may.error().with_context(secret.at));
+  }
+  co_return Result<>{};
 }
 
 }  // namespace faultline::controller

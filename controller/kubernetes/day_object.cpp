@@ -79,7 +79,7 @@ void keep_needed_of_day(Object& gameday) {
   }
   Object* spec = member(gameday, "spec");
   if (is_final(day_status_of(gameday).status.phase)) {
-    if (spec != nullptr) spec->clear();
+    if (spec != nullptr) keep_only(*spec, {"ttlAfterFinished"});
     if (Object* status = member(gameday, "status")) status->erase("steps");
     return;
   }
@@ -102,6 +102,13 @@ SeenDayStatus day_status_of(const Object& gameday) {
 bool is_final(const std::optional<GameDayPhase>& phase) {
   return phase == GameDayPhase::completed || phase == GameDayPhase::aborted ||
          phase == GameDayPhase::failed;
+}
+
+std::optional<UtcTime> day_finished_at(const Object& gameday) {
+  const SeenDayStatus seen = day_status_of(gameday);
+  if (!seen.problem.empty() || !is_final(seen.status.phase) || !seen.status.completedAt.set())
+    return std::nullopt;
+  return seen.status.completedAt.value;
 }
 
 std::optional<std::string> word_key(const Object& gameday) {

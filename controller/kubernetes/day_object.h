@@ -17,7 +17,7 @@ namespace faultline::controller {
 [[nodiscard]] std::string day_id(const boost::json::object& gameday);
 
 // Takes away what nobody needs before the object is kept, as keep_what_is_needed() of an
-// Experiment: of a day that is over also its spec.
+// Experiment: of a day that is over also its spec but for how long it is kept.
 void keep_needed_of_day(boost::json::object& gameday);
 
 struct SeenDayStatus {
@@ -27,6 +27,8 @@ struct SeenDayStatus {
 };
 [[nodiscard]] SeenDayStatus day_status_of(const boost::json::object& gameday);
 [[nodiscard]] bool is_final(const std::optional<api::GameDayPhase>& phase);
+// When it was over; nothing: it is not, or its status does not say when.
+[[nodiscard]] std::optional<UtcTime> day_finished_at(const boost::json::object& gameday);
 
 // The annotation; empty: there is none.
 [[nodiscard]] std::string note_on(const boost::json::object& object, const char* key);

@@ -4,8 +4,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
 #include <map>
 #include <optional>
 #include <set>
@@ -18,10 +16,8 @@
 #include "controller/kubernetes/experiment_object.h"
 #include "controller/kubernetes/experiment_writer.h"
 #include "controller/kubernetes/experiments.h"
+#include "controller/kubernetes/object_loops.h"
 #include "controller/kubernetes/review.h"
-#include "controller/kubernetes/work_queue.h"
-#include "controller/routes/signal.h"
-#include "kube/informer.h"
 #include "kube/json.h"
 #include "kube/times.h"
 
@@ -31,11 +27,6 @@ namespace {
 using api::GameDayPhase;
 using boost::asio::awaitable;
 using Object = boost::json::object;
-
-constexpr std::chrono::seconds kLookAgain{1};
-constexpr int kPage = 25;
-
-std::string uid_of(const Object& object) { return std::string(kube::meta(object, "uid")); }
 
 bool same(const api::GameDayStatus& a, const api::GameDayStatus& b) {
   return api::to_json(a) == api::to_json(b);
@@ -53,7 +44,7 @@ api::GameDay document_of(api::GameDay day, const std::string& uid) {
 
 }  // namespace
 
-struct DayOperator::Impl : std::enable_shared_from_this<DayOperator::Impl> {
+struct DayOperator::Impl : ObjectLoops {
   // Beside the object, by its uid; forgotten when the day is over.
   struct Entry {
     kube::ObjectKey key;
@@ -65,84 +56,67 @@ struct DayOperator::Impl : std::enable_shared_from_this<DayOperator::Impl> {
 
   Impl(boost::asio::any_io_executor ex, kube::Client& api_client, const Clock& time,
        DayControl& control, DayOperatorOptions given)
-      : executor(ex),
-        client(api_client),
-        clock(time),
+      : ObjectLoops(std::move(ex), api_client, time,
+                    {.kind = {gamedays(), "game day", day_finished_at},
+                     .trim = keep_needed_of_day,
+                     .kept_for = given.kept_for}),
         days(control),
         options(std::move(given)),
-        woken(ex),
-        writer(api_client, time, gamedays(), "GameDay"),
-        informer(ex, api_client, time,
-                 {.collection = gamedays(), .page = kPage, .trim = keep_needed_of_day},
-                 {.added = [this](const Object& now) { changed(now); },
-                  .modified = [this](const Object&, const Object& now) { changed(now); },
-                  .deleted = [this](const Object& last) { gone(last); },
-                  .synced = [this] { end_orphans(); }}) {}
+        writer(api_client, time, gamedays(), "GameDay") {}
 
-  void changed(const Object& object) {
+  void changed(const Object& object) override {
     queue.add(kube::key_of(object), clock.steady());
     woken.notify();
   }
-  void gone(const Object& last) {
+  void gone(const Object& last) override {
     days.end_day(day_id(last), "the GameDay " + name_of(last) + " was deleted");
     entries.erase(uid_of(last));
     queue.remove(kube::key_of(last));
+    finished.forget(kube::key_of(last));
   }
   // Days whose object was deleted while nobody looked.
-  void end_orphans() {
+  void synced() override {
     std::set<std::string> there;
     for (const auto& [key, object] : informer.objects()) there.insert(uid_of(object));
     for (const auto& [uid, day] : days.days_of_objects())
       if (!there.contains(uid)) days.end_day(day, "its GameDay was deleted");
   }
-  // Deleted, or replaced by another one of this name, while something was waited for.
-  [[nodiscard]] bool is_gone(const Object& object) const {
-    const kube::ObjectKey key = kube::key_of(object);
-    const Object* now = informer.find(key.ns, key.name);
-    return now == nullptr || uid_of(*now) != uid_of(object);
+  [[nodiscard]] bool follows(const std::string& uid) const override {
+    return entries.contains(uid);
   }
-
-  awaitable<void> loop() {
-    while (!stopped) {
-      const auto key = queue.take(clock.steady());
-      if (!key) {
-        co_await woken.wait(queue.next());
-        continue;
-      }
-      co_await reconcile(*key);
-      const Object* object = informer.find(key->ns, key->name);
-      if (object != nullptr && entries.contains(uid_of(*object)))
-        queue.add(*key, clock.steady() + kLookAgain);
-      // Requests and agents have their turn, however many wait here.
-      co_await boost::asio::post(executor, boost::asio::use_awaitable);
-    }
+  // The object is over, whoever wrote that, and no day of it goes on.
+  [[nodiscard]] bool is_over(const Object& object, const SeenDayStatus& seen) const {
+    return seen.problem.empty() && is_final(seen.status.phase) &&
+           !days.days_of_objects().contains(uid_of(object));
   }
-
-  // Changes of days come in bursts: one look for all of them.
-  awaitable<void> watch_days() {
-    while (!stopped) {
-      const std::uint64_t seen = days.day_changes();
-      co_await days.wait_for_day_change(seen, clock.steady() + kLookAgain);
-      if (stopped || days.day_changes() == seen) continue;
-      const SteadyTime now = clock.steady();
-      for (const auto& [uid, entry] : entries)
-        queue.add(entry.key, std::max(now, entry.next_write));
-      woken.notify();
-    }
+  // Not before its last word was answered.
+  awaitable<bool> may_go(Object object) override {
+    const SeenDayStatus seen = day_status_of(object);
+    const bool may = is_over(object, seen) && is_answered(object, seen.status.word);
+    if (!may) queue.add(kube::key_of(object), clock.steady());
+    co_return may;
+  }
+  [[nodiscard]] std::uint64_t changes() const override { return days.day_changes(); }
+  awaitable<void> wait_for_change(std::uint64_t seen, SteadyTime until) override {
+    return days.wait_for_day_change(seen, until);
+  }
+  void followed_changed(SteadyTime now) override {
+    for (const auto& [uid, entry] : entries) queue.add(entry.key, std::max(now, entry.next_write));
   }
 
   // ---- one GameDay
 
-  awaitable<void> reconcile(kube::ObjectKey key) {
+  awaitable<void> reconcile(kube::ObjectKey key) override {
     const Object* found = informer.find(key.ns, key.name);
     if (found == nullptr) co_return;
     const Object object = *found;  // the informer goes on while we write
     const std::string uid = uid_of(object);
     if (uid.empty()) co_return;
     const SeenDayStatus seen = day_status_of(object);
-    const bool over = seen.problem.empty() && is_final(seen.status.phase);
+    const bool over = is_over(object, seen);
     if (over && is_answered(object, seen.status.word)) {
       entries.erase(uid);
+      finished.keep(object);
       co_return;
     }
     // Somebody else's finalizer holds it: for us it is gone.
@@ -230,6 +204,7 @@ struct DayOperator::Impl : std::enable_shared_from_this<DayOperator::Impl> {
     const bool unattended = note_on(object, kUnattended) == "true";
     std::string id = day_id(object);
     http::Identity who = review::person_of(asker);
+    const bool has_secrets = !api::unread_secrets(read->day).empty();
     api::GameDay document = document_of(std::move(read->day), uid);
     const auto made =
         co_await days.make_day(std::move(id), std::move(document), std::move(who), unattended);
@@ -242,8 +217,11 @@ struct DayOperator::Impl : std::enable_shared_from_this<DayOperator::Impl> {
       queue.add(kube::key_of(object), clock.steady());
       co_return;
     }
-    const bool early = made.error().code == Errc::kUnavailable &&
-                       clock.steady() - entries[uid].first_seen < options.patience;
+    const auto age = clock.steady() - entries[uid].first_seen;
+    const Errc code = made.error().code;
+    const bool beside = has_secrets && (code == Errc::kDenied || code == Errc::kNotFound);
+    const bool early = (code == Errc::kUnavailable && age < options.patience) ||
+                       (beside && age < options.applied_beside);
     if (!early) co_return co_await refuse(object, uid, before, made.error());
   }
 
@@ -400,17 +378,10 @@ struct DayOperator::Impl : std::enable_shared_from_this<DayOperator::Impl> {
     co_return written;
   }
 
-  boost::asio::any_io_executor executor;
-  kube::Client& client;
-  const Clock& clock;
   DayControl& days;
   DayOperatorOptions options;
-  Signal woken;
   ObjectWriter writer;
   std::map<std::string, Entry> entries;  // by uid
-  WorkQueue queue;                       // what may have something to do
-  kube::Informer informer;
-  bool stopped = false;
 };
 
 DayOperator::DayOperator(boost::asio::any_io_executor executor, kube::Client& client,
@@ -419,32 +390,16 @@ DayOperator::DayOperator(boost::asio::any_io_executor executor, kube::Client& cl
 
 DayOperator::~DayOperator() { stop(); }
 
-void DayOperator::start() {
-  impl_->informer.start();
-  const auto spawn = [this](awaitable<void> work) {
-    boost::asio::co_spawn(impl_->executor, std::move(work),
-                          [self = impl_](const std::exception_ptr& error) {
-                            if (!error || self->stopped) return;
-                            spdlog::critical("the loop of game days failed");
-                            std::rethrow_exception(error);
-                          });
-  };
-  spawn(impl_->loop());
-  spawn(impl_->watch_days());
-}
-
-void DayOperator::stop() {
-  impl_->stopped = true;
-  impl_->informer.stop();
-  impl_->woken.notify();
-}
+void DayOperator::start() { impl_->begin_loops(); }
+void DayOperator::stop() { impl_->end_loops(); }
 
 DayOperatorState DayOperator::state() const {
-  const kube::InformerState& seen = impl_->informer.state();
+  const kube::InformerState& seen = impl_->seen();
   return {.synced = seen.synced,
           .last_error = seen.out_of_touch_since ? seen.last_error : impl_->writer.last_error(),
           .status_writes = impl_->writer.writes(),
-          .followed = impl_->entries.size()};
+          .followed = impl_->entries.size(),
+          .deleted = impl_->deleted()};
 }
 
 }  // namespace faultline::controller

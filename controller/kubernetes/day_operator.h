@@ -2,7 +2,8 @@
 // Makes GameDays of the cluster into game days, says there what people write into the annotation
 // faultline.dev/gameday-do, and tells the cluster what became of the days. Level-triggered, as the
 // operator of Experiments (operator.h): a GameDay without a status is begun, one with a day is kept
-// up to date, one that is deleted has its day aborted. There is no finalizer.
+// up to date, one that is deleted has its day aborted, one that is over is deleted when its time is
+// over. There is no finalizer.
 //
 // At most once: a day has the id of its object, and a store keeps one day of an id; and where the
 // store may be lost with the controller, a status that says `starting` is not begun again.
@@ -17,6 +18,7 @@
 #include <boost/json/object.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "base/clock.h"
 #include "controller/kubernetes/day_control.h"
@@ -30,6 +32,9 @@ struct DayOperatorOptions {
   std::chrono::milliseconds status_every{1000};
   // How long a day waits that could not be made as something is not there yet.
   std::chrono::seconds patience{30};
+  // How long one waits whose Secret is not there, or may not be read: both are applied with it, and
+  // the API server may know the right a moment later.
+  std::chrono::seconds applied_beside{3};
   // A GameDay that has not begun so long after its creation never does.
   std::chrono::seconds latest_begin{3600};
   // Who created it, if the webhook was asked about it; empty: nobody checks, and nobody is asked
@@ -37,6 +42,9 @@ struct DayOperatorOptions {
   std::function<boost::asio::awaitable<Result<Asker>>(boost::json::object, api::GameDay)> admitted;
   // Who wrote the word of the object. Errors as of `admitted`, which refuse the word.
   std::function<boost::asio::awaitable<Result<Proofs::Said>>(boost::json::object)> said;
+  // How long GameDays are kept that are over and do not say it; nothing: without end. Empty: the
+  // same.
+  std::function<std::optional<std::chrono::seconds>()> kept_for;
 };
 
 struct DayOperatorState {
@@ -44,6 +52,7 @@ struct DayOperatorState {
   std::string last_error;
   std::uint64_t status_writes = 0;
   std::size_t followed = 0;
+  std::uint64_t deleted = 0;  // finished ones, as their time was over
 };
 
 class DayOperator {

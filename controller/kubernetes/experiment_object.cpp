@@ -16,19 +16,19 @@ using Object = boost::json::object;
 constexpr const char* kThrownAway = "thrownAway";
 constexpr const char* kKubectlsCopy = "kubectl.kubernetes.io/last-applied-configuration";
 
-void keep_only(Object& object, std::initializer_list<std::string_view> keys) {
-  Object kept;
-  for (const std::string_view key : keys)
-    if (auto* value = object.if_contains(key)) kept.emplace(key, std::move(*value));
-  object = std::move(kept);
-}
-
 Object* member(Object& object, std::string_view key) {
   auto* value = object.if_contains(key);
   return value == nullptr ? nullptr : value->if_object();
 }
 
 }  // namespace
+
+void keep_only(Object& object, std::initializer_list<std::string_view> keys) {
+  Object kept;
+  for (const std::string_view key : keys)
+    if (auto* value = object.if_contains(key)) kept.emplace(key, std::move(*value));
+  object = std::move(kept);
+}
 
 std::string name_of(const Object& experiment) {
   return std::string(kube::meta(experiment, "namespace")) + "/" +
@@ -109,17 +109,11 @@ bool is_finished(const Object& experiment) {
   return seen.problem.empty() && is_final(seen.status.phase);
 }
 
-std::optional<UtcTime> kept_until(const Object& experiment,
-                                  std::optional<std::chrono::seconds> by_policy) {
+std::optional<UtcTime> finished_at(const Object& experiment) {
   const SeenStatus seen = status_of(experiment);
   if (!seen.problem.empty() || !is_final(seen.status.phase) || !seen.status.completedAt.set())
     return std::nullopt;
-  std::optional<std::chrono::seconds> ttl = by_policy;
-  if (const Object* spec = kube::object_at(experiment, "spec"))
-    if (const auto said = kube::text_at(*spec, "ttlAfterFinished"); !said.empty())
-      ttl = api::read_ttl(said);
-  if (!ttl) return std::nullopt;
-  return seen.status.completedAt.value + *ttl;
+  return seen.status.completedAt.value;
 }
 
 }  // namespace faultline::controller

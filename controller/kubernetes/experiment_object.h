@@ -4,9 +4,10 @@
 #pragma once
 
 #include <boost/json/object.hpp>
-#include <chrono>
+#include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "api/experiment_status.h"
 #include "base/clock.h"
@@ -34,6 +35,9 @@ void keep_what_is_needed(boost::json::object& experiment);
 // The last of these of any object with spec, labels and annotations.
 void drop_too_large(boost::json::object& object);
 
+// Takes away all members but these.
+void keep_only(boost::json::object& object, std::initializer_list<std::string_view> keys);
+
 struct SeenStatus {
   api::ExperimentStatus status;  // empty: there is none, or it cannot be read
   // Not empty: a status is there that this version cannot read, and why.
@@ -44,10 +48,7 @@ struct SeenStatus {
 
 // Its status can be read, and says that nothing happens any more.
 [[nodiscard]] bool is_finished(const boost::json::object& experiment);
-// Until when a finished Experiment is kept. `by_policy`: how long one that does not say it;
-// nothing: without end. Nothing: it is kept until somebody deletes it, or its status does not say
-// when it ended.
-[[nodiscard]] std::optional<UtcTime> kept_until(const boost::json::object& experiment,
-                                                std::optional<std::chrono::seconds> by_policy);
+// When it was; nothing: it is not, or its status does not say when.
+[[nodiscard]] std::optional<UtcTime> finished_at(const boost::json::object& experiment);
 
 }  // namespace faultline::controller

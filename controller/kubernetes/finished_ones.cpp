@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "api/experiment.h"
 #include "controller/kubernetes/experiment_object.h"
-#include "controller/kubernetes/experiments.h"
 #include "kube/json.h"
 
 namespace faultline::controller {
@@ -18,11 +18,20 @@ constexpr std::chrono::hours kLookAgain{1};
 
 }  // namespace
 
-FinishedOnes::FinishedOnes(kube::Client& client, const Clock& clock, KeptFor kept_for)
-    : client_(client), clock_(clock), kept_for_(std::move(kept_for)) {}
+FinishedOnes::FinishedOnes(kube::Client& client, const Clock& clock, FinishedKind kind,
+                           KeptFor kept_for)
+    : client_(client), clock_(clock), kind_(std::move(kind)), kept_for_(std::move(kept_for)) {}
 
+// What the object says itself goes before the policy. Nothing: without end.
 std::optional<UtcTime> FinishedOnes::until(const boost::json::object& object) const {
-  return kept_until(object, kept_for_ ? kept_for_() : std::nullopt);
+  const auto finished = kind_.finished_at(object);
+  if (!finished) return std::nullopt;
+  std::optional<std::chrono::seconds> ttl = kept_for_ ? kept_for_() : std::nullopt;
+  if (const auto* spec = kube::object_at(object, "spec"))
+    if (const auto said = kube::text_at(*spec, "ttlAfterFinished"); !said.empty())
+      ttl = api::read_ttl(said);
+  if (!ttl) return std::nullopt;
+  return *finished + *ttl;
 }
 
 void FinishedOnes::keep(const boost::json::object& object) {
@@ -44,11 +53,11 @@ boost::asio::awaitable<void> FinishedOnes::look(boost::json::object object) {
   kube::RemoveOptions how;
   how.uid = kube::meta(object, "uid");
   how.propagation = "Background";
-  auto ref = experiments().in(key.ns).named(key.name);
+  auto ref = kind_.collection.in(key.ns).named(key.name);
   const auto removed = co_await client_.remove(std::move(ref), std::move(how));
   if (removed) {
     ++deleted_;
-    spdlog::info("experiment {}: deleted, its ttlAfterFinished is over", name_of(object));
+    spdlog::info("{} {}: deleted, its ttlAfterFinished is over", kind_.what, name_of(object));
     co_return;
   }
   // Another one has its name by now, or none: the watch tells.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Deletes finished Experiments when their time is over (ttlAfterFinished). What it costs grows with
-// what is deleted, not with what is there. Not thread-safe.
+// Deletes finished Experiments and GameDays when their time is over (ttlAfterFinished). What it
+// costs grows with what is deleted, not with what is there. Not thread-safe.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -17,15 +17,22 @@
 
 namespace faultline::controller {
 
+// Objects of one kind, and when one of them was finished: nothing, it is not, or does not say it.
+struct FinishedKind {
+  kube::ResourceRef collection;
+  const char* what;  // "experiment"
+  std::optional<UtcTime> (*finished_at)(const boost::json::object& object);
+};
+
 class FinishedOnes {
  public:
   // How long those are kept that do not say it; nothing: without end. Empty: the same.
   using KeptFor = std::function<std::optional<std::chrono::seconds>()>;
 
   // References outlive it.
-  FinishedOnes(kube::Client& client, const Clock& clock, KeptFor kept_for);
+  FinishedOnes(kube::Client& client, const Clock& clock, FinishedKind kind, KeptFor kept_for);
 
-  // `object` is_finished(): it is to be looked at when its time is over.
+  // `object` is finished: it is to be looked at when its time is over.
   void keep(const boost::json::object& object);
   void forget(const kube::ObjectKey& key) { queue_.remove(key); }
   std::optional<kube::ObjectKey> take(SteadyTime now) { return queue_.take(now); }
@@ -40,6 +47,7 @@ class FinishedOnes {
 
   kube::Client& client_;
   const Clock& clock_;
+  FinishedKind kind_;
   KeptFor kept_for_;
   WorkQueue queue_;
   std::uint64_t deleted_ = 0;

@@ -4,8 +4,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
 #include <map>
 #include <optional>
 #include <set>
@@ -15,12 +13,9 @@
 #include "controller/kubernetes/experiment_object.h"
 #include "controller/kubernetes/experiment_writer.h"
 #include "controller/kubernetes/experiments.h"
-#include "controller/kubernetes/finished_ones.h"
+#include "controller/kubernetes/object_loops.h"
 #include "controller/kubernetes/proof.h"
 #include "controller/kubernetes/status.h"
-#include "controller/kubernetes/work_queue.h"
-#include "controller/routes/signal.h"
-#include "kube/informer.h"
 #include "kube/json.h"
 #include "kube/times.h"
 
@@ -33,8 +28,6 @@ using Object = boost::json::object;
 constexpr std::chrono::seconds kLookAgain{1};
 // An answer with our final status comes by the watch within that.
 constexpr std::chrono::seconds kEcho{5};
-// Of Experiments: what a page may have, times the largest object of etcd, fits into our memory.
-constexpr int kPage = 25;
 
 bool same(const api::ExperimentStatus& a, const api::ExperimentStatus& b) {
   return api::to_json(a) == api::to_json(b);
@@ -44,11 +37,9 @@ std::string state_word(const api::ExperimentStatus& status) {
   return std::string(api::to_json(status).as_object().at("phase").as_string());
 }
 
-std::string uid_of(const Object& object) { return std::string(kube::meta(object, "uid")); }
-
 }  // namespace
 
-struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
+struct Operator::Impl : ObjectLoops {
   // What is known of one Experiment beside the object, by its uid; forgotten when it is finished.
   struct Entry {
     kube::ObjectKey key;
@@ -62,22 +53,16 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
 
   Impl(boost::asio::any_io_executor ex, kube::Client& api_client, const Clock& time,
        RunControl& control, OperatorOptions given)
-      : executor(ex),
-        client(api_client),
-        clock(time),
+      : ObjectLoops(std::move(ex), api_client, time,
+                    {.kind = {experiments(), "experiment", finished_at},
+                     .trim = keep_what_is_needed,
+                     .kept_for = given.kept_for}),
         runs(control),
         options(std::move(given)),
         began(time.steady()),
-        woken(ex),
-        writer(api_client, time),
-        finished(api_client, time, options.kept_for),
-        informer(ex, api_client, time,
-                 {.collection = experiments(), .page = kPage, .trim = keep_what_is_needed},
-                 {.added = [this](const Object& now) { changed(now); },
-                  .modified = [this](const Object&, const Object& now) { changed(now); },
-                  .deleted = [this](const Object& last) { gone(last); }}) {}
+        writer(api_client, time) {}
 
-  void changed(const Object& object) {
+  void changed(const Object& object) override {
     const std::string uid = uid_of(object);
     // A status that says so while the run goes on is somebody else's.
     const bool over =
@@ -90,7 +75,7 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
   }
 
   // At once, and without waiting for anything that is being written.
-  void gone(const Object& last) {
+  void gone(const Object& last) override {
     const std::string uid = uid_of(last);
     const auto known = entries.find(uid);
     const std::string run = known != entries.end() && !known->second.run.empty()
@@ -102,60 +87,23 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
     if (known == entries.end()) return;
     entries.erase(known);
   }
-  // Deleted, or replaced by another one of this name, while something was waited for.
-  [[nodiscard]] bool is_gone(const Object& object) const {
-    const kube::ObjectKey key = kube::key_of(object);
-    const Object* now = informer.find(key.ns, key.name);
-    return now == nullptr || uid_of(*now) != uid_of(object);
-  }
 
-  awaitable<void> loop() {
-    while (!stopped) {
-      const SteadyTime now = clock.steady();
-      if (const auto key = queue.take(now)) {
-        ++looks;
-        co_await reconcile(*key);
-        look_again(*key);
-      } else if (const auto old = finished.take(now)) {
-        co_await expire(*old);
-      } else {
-        co_await woken.wait(std::min(queue.next(), finished.next()));
-        continue;
-      }
-      // Requests and agents have their turn, however many wait here.
-      co_await boost::asio::post(executor, boost::asio::use_awaitable);
-    }
+  [[nodiscard]] bool follows(const std::string& uid) const override {
+    return entries.contains(uid);
   }
-
-  awaitable<void> expire(kube::ObjectKey key) {
-    const Object* found = informer.find(key.ns, key.name);
-    if (found == nullptr || !is_finished(*found)) co_return;
-    const Object object = *found;
-    co_await finished.look(object);
+  awaitable<bool> may_go(Object object) override { co_return is_finished(object); }
+  [[nodiscard]] std::uint64_t changes() const override { return runs.changes(); }
+  awaitable<void> wait_for_change(std::uint64_t seen, SteadyTime until) override {
+    return runs.wait_for_change(seen, until);
   }
-
-  void look_again(const kube::ObjectKey& key) {
-    const Object* object = informer.find(key.ns, key.name);
-    if (object == nullptr || !entries.contains(uid_of(*object))) return;
-    queue.add(key, clock.steady() + kLookAgain);
-  }
-
-  // Changes of runs come in bursts: one look for all of them.
-  awaitable<void> watch_runs() {
-    while (!stopped) {
-      const std::uint64_t seen = runs.changes();
-      co_await runs.wait_for_change(seen, clock.steady() + kLookAgain);
-      if (stopped || runs.changes() == seen) continue;
-      const SteadyTime now = clock.steady();
-      for (const auto& [uid, entry] : entries)
-        if (!entry.run.empty()) queue.add(entry.key, std::max(now, entry.next_write));
-      woken.notify();
-    }
+  void followed_changed(SteadyTime now) override {
+    for (const auto& [uid, entry] : entries)
+      if (!entry.run.empty()) queue.add(entry.key, std::max(now, entry.next_write));
   }
 
   // ---- one Experiment
 
-  awaitable<void> reconcile(kube::ObjectKey key) {
+  awaitable<void> reconcile(kube::ObjectKey key) override {
     const Object* found = informer.find(key.ns, key.name);
     if (found == nullptr) co_return;
     const Object object = *found;  // the informer goes on while we write
@@ -427,21 +375,12 @@ struct Operator::Impl : std::enable_shared_from_this<Operator::Impl> {
 
   static constexpr std::size_t kMostTold = 10'000;
 
-  boost::asio::any_io_executor executor;
-  kube::Client& client;
-  const Clock& clock;
   RunControl& runs;
   OperatorOptions options;
   SteadyTime began;
-  Signal woken;
   ExperimentWriter writer;
-  FinishedOnes finished;
   std::map<std::string, Entry> entries;  // by uid
-  WorkQueue queue;                       // what may have something to do
   std::set<std::string> unreadable;      // uids, told already
-  kube::Informer informer;
-  std::uint64_t looks = 0;  // at single objects
-  bool stopped = false;
 };
 
 Operator::Operator(boost::asio::any_io_executor executor, kube::Client& client, const Clock& clock,
@@ -450,36 +389,19 @@ Operator::Operator(boost::asio::any_io_executor executor, kube::Client& client, 
 
 Operator::~Operator() { stop(); }
 
-void Operator::start() {
-  impl_->informer.start();
-  const auto spawn = [this](awaitable<void> work) {
-    boost::asio::co_spawn(impl_->executor, std::move(work),
-                          [self = impl_](const std::exception_ptr& error) {
-                            if (!error || self->stopped) return;
-                            spdlog::critical("the loop of experiments failed");
-                            std::rethrow_exception(error);
-                          });
-  };
-  spawn(impl_->loop());
-  spawn(impl_->watch_runs());
-}
-
-void Operator::stop() {
-  impl_->stopped = true;
-  impl_->informer.stop();
-  impl_->woken.notify();
-}
+void Operator::start() { impl_->begin_loops(); }
+void Operator::stop() { impl_->end_loops(); }
 
 OperatorState Operator::state() const {
-  const kube::InformerState& seen = impl_->informer.state();
+  const kube::InformerState& seen = impl_->seen();
   return {.synced = seen.synced,
           .out_of_touch_since = seen.out_of_touch_since,
           .last_error = seen.out_of_touch_since ? seen.last_error : impl_->writer.last_error(),
           .status_writes = impl_->writer.writes(),
           .status_errors = impl_->writer.errors(),
-          .looks = impl_->looks,
+          .looks = impl_->looks(),
           .followed = impl_->entries.size(),
-          .deleted = impl_->finished.deleted()};
+          .deleted = impl_->deleted()};
 }
 
 }  // namespace faultline::controller

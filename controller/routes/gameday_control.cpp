@@ -137,7 +137,8 @@ boost::asio::awaitable<void> Service::GameDays::wait_for_day_change(std::uint64_
 }
 
 boost::asio::awaitable<Result<>> Service::fetch_runbooks(http::Identity who, api::GameDay& day) {
-  if (!fetch_text_) co_return Result<>{};
+  auto surprises = co_await fetch_surprises(who, day);
+  if (!surprises || !fetch_text_) co_return surprises;
   std::vector<std::pair<api::Runbook*, std::string>> books;
   api::for_each_step(day, [&](api::Step& step, const std::string& at) {
     if (step.task && step.task->runbook && !step.task->runbook->configMap.empty() &&

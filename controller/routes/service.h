@@ -83,6 +83,8 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   using FetchText = std::function<boost::asio::awaitable<Result<std::string>>(
       http::Identity who, std::string ns, std::string name, std::string key)>;
   void config_maps(FetchText fetch) { fetch_text_ = std::move(fetch); }
+  // The same of a surprise that is in a Secret. Without it a day that has one is refused.
+  void secrets(FetchText fetch) { fetch_secret_ = std::move(fetch); }
   // Empty: in order; else why the controller is not ready.
   void readiness(std::function<std::string()> not_ready) { not_ready_ = std::move(not_ready); }
   // What holds for experiments from now on.
@@ -223,6 +225,10 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
                                     const api::DayWord& word);
   // Puts in what runbooks say that are in ConfigMaps.
   awaitable<Result<>> fetch_runbooks(http::Identity who, api::GameDay& day);
+  // Puts in what the Secrets of its steps say, once and for all (gameday_secrets.cpp). Call when
+  // the rights of `who` were asked in what the day names: nothing else may be in a Secret. Nothing
+  // in an error is of what they say.
+  awaitable<Result<>> fetch_surprises(http::Identity who, api::GameDay& day);
   awaitable<Result<>> copy_days();
   awaitable<Result<api::GameDay>> parse_day(http::Request& request);
   awaitable<Result<>> allow_day(http::Identity who, std::string verb,
@@ -349,7 +355,7 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   std::unique_ptr<Store> store_, reader_;
   std::unique_ptr<Journal> journal_;  // or none
   std::unique_ptr<DayJournal> day_journal_;
-  FetchText fetch_text_;
+  FetchText fetch_text_, fetch_secret_;
   bool taken_over_ = false;          // the store has what an earlier controller left
   bool complete_ = true;             // also the runs that were over
   std::set<std::string> to_finish_;  // runs that are over, in the journal

@@ -80,7 +80,7 @@ TEST(RunLease, WithoutAnAnswerTheFaultsEndOnTimeAndItIsTold) {
   EXPECT_THAT(node.events(), ElementsAre("measuring", "armed", "lease_expired"));
   EXPECT_EQ(node.told.events.back().at.value, armed + 3s);
   EXPECT_EQ(node.status().state, api::InjectionState::disarmed);
-  EXPECT_EQ(node.reconciler->counts().leases_expired, 1u);
+  EXPECT_EQ(node.reconciler->shown().counts.leases_expired, 1u);
 }
 
 // Whoever leads then: its clock may be wrong, and its words may be of long ago.

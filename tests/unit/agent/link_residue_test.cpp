@@ -184,11 +184,11 @@ TEST_F(Residue, WhatACollectorMakesWhenFaultsChangeBelongsToItsOwnRun) {
   node.pass(1100ms, {kept, later});
   node.answer({kept});
   node.pass(1100ms, {kept});
-  EXPECT_EQ(node.reconciler->counts().residue, 0u);
+  EXPECT_EQ(node.reconciler->shown().counts.residue, 0u);
   node.answer({});
   node.pass(1100ms);
   EXPECT_FALSE(node.reconciler->active());
-  EXPECT_EQ(node.reconciler->counts().residue, 0u);
+  EXPECT_EQ(node.reconciler->shown().counts.residue, 0u);
 }
 
 TEST_F(Residue, IsToldWithTheEndOfTheRunWhenItStays) {
@@ -202,7 +202,7 @@ TEST_F(Residue, IsToldWithTheEndOfTheRunWhenItStays) {
   EXPECT_FALSE(node.reconciler->active());
   ASSERT_THAT(node.told.events.back().residue, SizeIs(1));
   EXPECT_EQ(node.told.events.back().residue[0], "object 5");
-  EXPECT_EQ(node.reconciler->counts().residue, 1u);
+  EXPECT_EQ(node.reconciler->shown().counts.residue, 1u);
 }
 
 }  // namespace

@@ -253,8 +253,9 @@ TEST(GameDay, ExperimentsAndSweepsInItAreCheckedWhereTheyStand) {
                         "what varies"));
   EXPECT_THAT(refusal("severities: [1%, 20%]", "severities: [20%, 1%]"),
               HasSubstr("spec.steps[2].parallel[1].sweep.faults[0].severities[1]"));
-  EXPECT_THAT(refusal_of(with_steps("  - {name: a, experiment: {}}\n")),
-              HasSubstr("spec.steps[0].experiment: needs exactly one of spec and file, got none"));
+  EXPECT_THAT(
+      refusal_of(with_steps("  - {name: a, experiment: {}}\n")),
+      HasSubstr("spec.steps[0].experiment: needs exactly one of spec, file and secret, got none"));
   // One that is no sweep at all does not shift the others.
   EXPECT_THAT(refusal("  - name: briefing", "  - {name: z, sweep: null}\n  - name: briefing"),
               Not(HasSubstr("parallel")));

@@ -134,5 +134,61 @@ TEST(Tokens, WhoIsKnownStaysKnownWhileTheApiServerHangsAndNobodyElseIs) {
   EXPECT_TRUE(answered);
 }
 
+TEST(Secrets, AreReadByWhoMayAndNothingOfThemIsInAnError) {
+  namespace json = boost::json;
+  bool allowed = false;
+  int status = 200;
+  std::vector<std::string> asked;
+  kube::FakeApi api([&](const std::string& request, int) {
+    asked.push_back(request.substr(0, request.find(" HTTP")));
+    if (request.find("subjectaccessreviews") != request.npos) {
+      json::value review = json::parse(request.substr(request.find("\r\n\r\n") + 4));
+      asked.back() += json::serialize(review.at_pointer("/spec/resourceAttributes"));
+      review.as_object()["status"] = {{"allowed", allowed}};
+      return kube::FakeApi::answer(201, json::serialize(review));
+    }
+    if (status == 403)
+      return kube::FakeApi::answer(
+          403, R"({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no"})");
+    // {"slow.yaml": "payroll", "broken": "payroll", not encoded}
+    return kube::FakeApi::answer(200, R"({"kind": "Secret", "data": {
+        "slow.yaml": "cGF5cm9sbA==", "broken": "payroll!"}})");
+  });
+  boost::asio::io_context io{1};
+  const SystemClock clock;
+  kube::Client client(io.get_executor(), api.config());
+  Access access(client, clock);
+  const auto read = [&](const std::string& user, const std::string& key) {
+    return kube::run(io, access.secret({.user = user}, "shop", "pay-surprise", key));
+  };
+  const auto denied = read("mallory", "slow.yaml");
+  ASSERT_FALSE(denied);
+  EXPECT_EQ(denied.error().code, Errc::kDenied);
+  EXPECT_EQ(denied.error().message,
+            "mallory may not get the Secret shop/pay-surprise: needs a Role for that");
+  ASSERT_THAT(asked, testing::SizeIs(1)) << "it is not even looked for";
+  for (const char* word : {R"("verb":"get")", R"("resource":"secrets")", R"("namespace":"shop")",
+                           R"("name":"pay-surprise")"})
+    EXPECT_THAT(asked[0], testing::HasSubstr(word));
+  allowed = true;
+  const auto good = read("jane", "slow.yaml");
+  ASSERT_TRUE(good) << good.error().message;
+  EXPECT_EQ(*good, "payroll");
+  for (const char* key : {"broken", "slow.yml"}) {
+    const auto wrong = read("jane", key);
+    ASSERT_FALSE(wrong);
+    EXPECT_EQ(wrong.error().code, Errc::kInvalid);
+    EXPECT_THAT(wrong.error().message, testing::Not(testing::HasSubstr("payroll")));
+    EXPECT_THAT(wrong.error().message, testing::Not(testing::HasSubstr("did you mean")))
+        << "no name of another key either";
+  }
+  status = 403;
+  const auto ours = read("jane", "slow.yaml");
+  ASSERT_FALSE(ours);
+  EXPECT_THAT(ours.error().message,
+              testing::HasSubstr("the controller may not read the Secret shop/pay-surprise: bind a "
+                                 "Role to it that may get this Secret in the namespace shop"));
+}
+
 }  // namespace
 }  // namespace faultline::controller

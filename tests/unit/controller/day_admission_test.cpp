@@ -51,8 +51,17 @@ class DayAdmissionTest : public testing::Test {
     const std::string body = request.substr(request.find("\r\n\r\n") + 4);
     if (request.find("subjectaccessreviews") != request.npos) {
       json::value review = json::parse(body);
-      const std::string ns(review.at_pointer("/spec/resourceAttributes/namespace").as_string());
-      review.as_object()["status"] = {{"allowed", !forbidden_.contains(ns)}};
+      const json::object& about = review.at_pointer("/spec/resourceAttributes").as_object();
+      const std::string ns(about.at("namespace").as_string());
+      bool allowed = !forbidden_.contains(ns);
+      if (about.at("resource") == "secrets") {
+        const std::string asked = std::string(review.at_pointer("/spec/user").as_string()) + " " +
+                                  std::string(about.at("verb").as_string()) + " " + ns + "/" +
+                                  std::string(about.at("name").as_string());
+        asked_secrets_.push_back(asked);
+        allowed = readable_.contains(asked);
+      }
+      review.as_object()["status"] = {{"allowed", allowed}};
       return kube::FakeApi::answer(201, json::serialize(review));
     }
     if (request.find("mutatingwebhookconfigurations/faultline") != request.npos)
@@ -166,6 +175,8 @@ class DayAdmissionTest : public testing::Test {
   SystemClock clock_;
   std::string secret_, webhook_ = kWebhook;
   std::set<std::string> forbidden_;
+  std::set<std::string> readable_;          // "jane get shop/pay-surprise"
+  std::vector<std::string> asked_secrets_;  // likewise
   std::vector<AuditEntry> decisions_;
   boost::asio::io_context io_{1};
   kube::FakeApi api_;
@@ -191,9 +202,38 @@ TEST_F(DayAdmissionTest, OneStepOfAForeignNamespaceIsEnoughToBeRefused) {
   EXPECT_EQ(decisions_.back().allowed, false);
 }
 
+constexpr const char* kHidden =
+    R"({"name": "a", "surprise": true, "experiment": {"secret": "pay-surprise/slow.yaml"}},
+       {"name": "b", "surprise": true, "experiment": {"secret": "pay-surprise/other.yaml"}})";
+
+TEST_F(DayAdmissionTest, WhoMayNotReadTheSecretOfASurpriseIsRefusedByName) {
+  for (const auto& answer :
+       {mutate(review(day(kHidden), "mallory")), validate(review(day(kHidden), "mallory"))}) {
+    EXPECT_THAT(why(answer), HasSubstr("spec.steps[0].experiment.secret: mallory may not get the "
+                                       "Secret shop/pay-surprise"));
+    EXPECT_FALSE(answer.contains("patch")) << "no proof either";
+  }
+  EXPECT_EQ(decisions_.back().allowed, false);
+  for (const std::string& asked : asked_secrets_)
+    EXPECT_EQ(asked, "mallory get shop/pay-surprise") << "that one, of the day's own namespace";
+}
+
+TEST_F(DayAdmissionTest, WhoMayReadTheSecretIsAdmittedAndTheWebhookReadsItNot) {
+  readable_ = {"jane get shop/pay-surprise"};
+  const json::object kept = created(day(kHidden));
+  EXPECT_TRUE(begins(kept));
+  for (const std::string& request : api_.requests())
+    EXPECT_EQ(request.find("secrets/pay-surprise"), request.npos) << request;
+  // The proof is of this Secret: another one in its place is another day.
+  json::object other = kept;
+  other["spec"] = day(R"({"name": "a", "surprise": true,
+                          "experiment": {"secret": "faultline-admission/key"}})")["spec"];
+  EXPECT_FALSE(begins(other));
+}
+
 TEST_F(DayAdmissionTest, WhatAnObjectCannotKeepIsRefusedWithTheWordsOfTheFile) {
-  EXPECT_THAT(why(validate(review(day(R"({"name": "a", "pause": "1s", "surprise": true})"), "j"))),
-              HasSubstr("spec.steps[0].surprise: whoever may read this object"));
+  EXPECT_THAT(why(validate(review(day(R"({"name": "a", "note": "x", "surprise": true})"), "j"))),
+              HasSubstr("spec.steps[0].note: whoever may read this object"));
   EXPECT_THAT(why(validate(review(day(R"({"name": "a", "puse": "1s"})"), "j"))),
               HasSubstr("did you mean \"pause\""));
   EXPECT_THAT(why(validate(review(with_note(day(), kDayWord, "start"), "j"))),

@@ -43,6 +43,10 @@ class FakeDays final : public DayControl {
                                bool unattended) override {
     asked.push_back(who.user + " " + id);
     if (refused) co_return fail(*refused);
+    if (auto whole = api::with_secrets(document, secrets))
+      document = std::move(*whole);
+    else
+      co_return fail(whole.error());
     api::GameDayRecord record =
         gameday::Day::create(std::move(document), id, who.name(), unattended, clock_.utc());
     record.asker = {.user = who.user, .groups = who.groups};
@@ -66,7 +70,7 @@ class FakeDays final : public DayControl {
   [[nodiscard]] std::map<std::string, std::string> days_of_objects() const override {
     std::map<std::string, std::string> days;
     for (const auto& [id, day] : all)
-      days[day->record().document.metadata.annotations.at(kDayUid)] = id;
+      if (!day->over()) days[day->record().document.metadata.annotations.at(kDayUid)] = id;
     return days;
   }
   [[nodiscard]] bool outlives_controller() const override { return durable; }
@@ -98,6 +102,7 @@ class FakeDays final : public DayControl {
   std::map<std::string, std::shared_ptr<gameday::Day>> all;
   std::vector<std::string> asked, ended;
   std::set<std::string> denied;
+  std::map<std::string, std::string> secrets;  // what they say, by the path of the step
   std::optional<Error> refused;
   bool away = false, busy = false, durable = false;
 
@@ -307,6 +312,135 @@ TEST_F(DayOperatorTest, SurprisesAndFilesPastTheWebhookAreRefused) {
   put(object);
   ASSERT_TRUE(until([&] { return said("phase") == "failed"; }));
   EXPECT_THAT(said("reason"), HasSubstr("would see the surprise"));
+}
+
+class HiddenDayTest : public DayOperatorTest {
+ protected:
+  static constexpr const char* kAt = "spec.steps[2].experiment.secret";
+  json::object hidden() const {
+    json::object object = gameday("u1", R"({"facilitator": ["jane"]})");
+    object["spec"].as_object()["steps"].as_array().push_back(
+        {{"name", "boom"},
+         {"surprise", true},
+         {"experiment", {{"secret", "pay-surprise/slow.yaml"}}}});
+    return object;
+  }
+  static std::string experiment() {
+    return "apiVersion: faultline.dev/v1alpha1\nkind: Experiment\nmetadata: {name: x}\nspec: "
+           "{purpose: payroll waits, target: {selector: {labelSelectors: {app: payroll}}}, faults: "
+           "[{networkLatency: {latency: 50ms}}]}\n";
+  }
+  // All that the API server was told.
+  std::string told() const {
+    std::string all = json::serialize(cluster_.get("gamedays", "shop", "pay"));
+    for (const json::object& event : cluster_.all("events")) all += json::serialize(event);
+    return all;
+  }
+  void tells_nothing() const {
+    for (const char* word : {"payroll", "networkLatency", "50ms"})
+      EXPECT_THAT(told(), testing::Not(HasSubstr(word)));
+  }
+};
+
+TEST_F(HiddenDayTest, NothingOfTheSecretIsInStatusOrEventsWhileTheStepRuns) {
+  days_.secrets = {{kAt, experiment()}};
+  lead();
+  put(hidden());
+  ASSERT_TRUE(until([&] { return said("phase") == "running"; })) << json::value(status());
+  const auto& document = days_.all.at("pay-u1")->record().document;
+  ASSERT_TRUE(document.spec.steps[2].experiment->spec);
+  days_.add("pay-u1", api::EntryKind::step_begun, "", "boom");
+  days_.add("pay-u1", api::EntryKind::run_begun, "", "boom");
+  days_.add("pay-u1", api::EntryKind::held, "", "boom");
+  ASSERT_TRUE(until([&] { return said("phase") == "held"; }));
+  write("note what is this", "joe");
+  ASSERT_TRUE(until([&] { return !answer().empty(); }));
+  EXPECT_FALSE(cluster_.all("events").empty());
+  tells_nothing();
+  EXPECT_EQ(said("step"), "");
+}
+
+TEST_F(HiddenDayTest, WhatIsAppliedWithItIsWaitedForAndNotForLong) {
+  days_.refused = Error{Errc::kDenied, "the controller may not read the Secret", 0};
+  days_.secrets = {{kAt, experiment()}};
+  options_.applied_beside = 10s;
+  lead();
+  put(hidden());
+  ASSERT_TRUE(until([&] { return days_.asked.size() > 1; }));
+  EXPECT_EQ(said("phase"), "starting");
+  days_.refused.reset();
+  EXPECT_TRUE(until([&] { return said("phase") == "running"; }));
+}
+
+TEST_F(HiddenDayTest, ARightThatDoesNotComeRefusesTheDay) {
+  days_.refused = Error{Errc::kNotFound, "there is no Secret shop/pay-surprise", 0};
+  options_.applied_beside = 1s;
+  lead();
+  put(hidden());
+  ASSERT_TRUE(until([&] { return said("phase") == "failed"; }));
+  EXPECT_EQ(said("reason"), "there is no Secret shop/pay-surprise");
+}
+
+TEST_F(HiddenDayTest, AWrongSecretIsRefusedWithoutItsContent) {
+  days_.secrets = {{kAt, "apiVersion: payroll\nkind: networkLatency\n"}};
+  lead();
+  put(hidden());
+  ASSERT_TRUE(until([&] { return said("phase") == "failed"; }));
+  EXPECT_THAT(said("reason"), HasSubstr("the key slow.yaml of the Secret pay-surprise holds no"));
+  ASSERT_TRUE(until([&] { return !cluster_.all("events").empty(); }));
+  tells_nothing();
+}
+
+TEST_F(DayOperatorTest, DaysThatAreOverAreDeletedWhenTheirTimeIsOver) {
+  options_.kept_for = [] { return std::optional<std::chrono::seconds>(1h); };
+  const auto over = [&](const char* name, const char* uid, std::chrono::seconds ago,
+                        const char* ttl = nullptr) {
+    json::object object = gameday(uid);
+    object["metadata"].as_object()["name"] = name;
+    object["status"] = {{"phase", "completed"},
+                        {"day", std::string(name) + "-" + uid},
+                        {"completedAt", kube::format_time(clock_.utc() - ago)}};
+    if (ttl != nullptr) object["spec"].as_object()["ttlAfterFinished"] = ttl;
+    put(object);
+  };
+  over("by-policy", "u1", 2h);
+  over("fresh", "u2", 1min);
+  over("own", "u3", 2h, "90m");
+  over("longer", "u4", 2h, "3h");
+  over("always", "u5", 2h, "never");
+  // Its last word is answered first.
+  over("spoken", "u6", 2h);
+  cluster_.change("gamedays", "shop", "spoken", [](json::object& object) {
+    object["metadata"].as_object()["annotations"] = {{kDayWord, "note late"}};
+  });
+  lead();
+  ASSERT_TRUE(until([&] { return operator_->state().deleted == 3; }));
+  settle();
+  std::vector<std::string> left;
+  for (const json::object& object : cluster_.all("gamedays"))
+    left.emplace_back(object.at("metadata").at("name").as_string());
+  EXPECT_THAT(left, testing::ElementsAre("always", "fresh", "longer"));
+  bool answered = false;
+  for (const std::string& write : cluster_.writes())
+    answered = answered || write.find(
+                               "PATCH /apis/faultline.dev/v1alpha1/namespaces/shop/gamedays/"
+                               "spoken/status") != write.npos;
+  EXPECT_TRUE(answered);
+  EXPECT_THAT(days_.ended, IsEmpty());
+}
+
+TEST_F(DayOperatorTest, AStatusThatSaysOverWhileTheDayGoesOnIsWrittenOverAndDeletesNothing) {
+  options_.kept_for = [] { return std::optional<std::chrono::seconds>(0); };
+  begun();
+  cluster_.change("gamedays", "shop", "pay", [&](json::object& object) {
+    object["status"] = {{"phase", "completed"},
+                        {"verdict", "met"},
+                        {"completedAt", kube::format_time(clock_.utc() - 1h)}};
+  });
+  EXPECT_TRUE(until([&] { return said("phase") == "running"; })) << json::value(status());
+  settle();
+  EXPECT_EQ(said("phase"), "running");
+  EXPECT_THAT(days_.ended, IsEmpty());
 }
 
 TEST_F(DayOperatorTest, WhoMayNotAStepIsRefusedAndWhatIsNotThereYetIsWaitedFor) {
