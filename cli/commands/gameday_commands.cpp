@@ -64,19 +64,23 @@ Command plan_verb() {
 }
 
 Command manifest_verb() {
-  return {.name = "gameday manifest",
-          .arguments = "FILE",
-          .min_arguments = 1,
-          .max_arguments = 1,
-          .summary = "Print a day with what its files say, for kubectl apply",
-          .detail =
-              "An object of a cluster has no files beside it. A day with surprises is refused: "
-              "whoever may read the object would see them.",
-          .options = {output_option()},
-          .examples = {{"faultline gameday manifest day.yaml | kubectl apply -f -",
-                        "begins the day in a cluster"}},
-          .offer = Offer::kFile,
-          .run = run_gameday_manifest};
+  return {
+      .name = "gameday manifest",
+      .arguments = "FILE",
+      .min_arguments = 1,
+      .max_arguments = 1,
+      .summary = "Print a day with what its files say, for kubectl apply",
+      .detail =
+          "An object of a cluster has no files beside it. What surprises do goes into a Secret, "
+          "with the right for the controller to read it: apply them as somebody who may make "
+          "Roles there. Whoever may read the object sees that there are surprises, and their "
+          "names.",
+      .options = {{.name = "unattended", .help = "nobody is there: tasks take their defaults"},
+                  output_option()},
+      .examples = {{"faultline gameday manifest day.yaml | kubectl apply -f -",
+                    "begins the day in a cluster"}},
+      .offer = Offer::kFile,
+      .run = run_gameday_manifest};
 }
 
 Command run_verb() {

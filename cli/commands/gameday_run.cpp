@@ -6,7 +6,6 @@
 
 #include "api/codec.h"
 #include "api/gameday_report.h"
-#include "api/gameday_status.h"
 #include "base/printable.h"
 #include "cli/cluster/choice.h"
 #include "cli/commands/gameday.h"
@@ -15,6 +14,7 @@
 #include "cli/gameday/display.h"
 #include "cli/gameday/files.h"
 #include "cli/gameday/follow.h"
+#include "cli/gameday/objects.h"
 #include "cli/gameday/view.h"
 #include "cli/gameday/words.h"
 #include "cli/one_run.h"
@@ -248,12 +248,15 @@ Result<int> run_gameday_plan(Invocation& call, Console& console) {
 Result<int> run_gameday_manifest(Invocation& call, Console& console) {
   const auto document = load_gameday(call, console, call.arguments[0]);
   if (!document) return fail(document.error());
-  if (const std::string why = api::not_for_an_object(document->day); !why.empty())
-    return fail(Errc::kInvalid, why);
+  auto objects = day_objects(document->day);
+  if (!objects) return fail(objects.error());
+  if (call.has("unattended")) objects->day.metadata.annotations[kUnattendedNote] = "true";
   if (call.json())
-    print_json(console.out, api::to_json(document->day));
+    print_json(console.out, json_of(*objects));
   else
-    console.out << api::to_yaml(document->day);
+    console.out << yaml_of(*objects);
+  for (const std::string& remark : objects->remarks)
+    console.err << "faultline: " << printable(remark) << "\n";
   return kExitMet;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A game day by somebody with nothing but kubectl. The day is made like the first of
 // docs/examples/gamedays, with the pods of the shop and what they can be asked here: there is no
-// monitoring, and an object has no surprise.
+// monitoring.
 #include <algorithm>
 #include <boost/json.hpp>
 
@@ -140,16 +140,97 @@ TEST_F(FaultlineDay, AWordByAnnotationIsOfWhoWroteItAndDeletingEndsTheDay) {
   EXPECT_TRUE(comes_true([] { return left().empty(); }, 20s)) << left();
 }
 
-TEST_F(FaultlineDay, ASurpriseIsNotForAnObject) {
-  std::string text = day("hidden", "4s");
-  text.replace(text.find("        - name: slow\n"), std::string("        - name: slow\n").size(),
-               "        - name: slow\n          surprise: true\n");
-  text.replace(text.find("  owner: shop\n"), std::string("  owner: shop\n").size(),
-               "  owner: shop\n  roles: {facilitator: [kubernetes-admin]}\n");
-  const TemporaryFile file(text);
-  const auto said = shop.kubectl({"apply", "-f", file.path()});
-  EXPECT_NE(said.status, 0);
-  EXPECT_THAT(said.output, HasSubstr("whoever may read this object would see the surprise"));
+std::string surprise(const std::string& name, const std::string& experiment) {
+  return "apiVersion: faultline.dev/v1alpha1\nkind: GameDay\nmetadata:\n  name: " + name + R"(
+  annotations: {faultline.dev/gameday-unattended: "true"}
+spec:
+  title: Something happens
+  roles: {facilitator: [kubernetes-admin]}
+  preChecks: [agents, targets]
+  ttlAfterFinished: never
+  steps:
+    - {name: boom, surprise: true, experiment: )" +
+         experiment + "}\n";
+}
+
+constexpr const char* kHidden = R"(
+apiVersion: v1
+kind: Secret
+metadata: {name: hidden-surprise}
+stringData:
+  slow.yaml: |
+    apiVersion: faultline.dev/v1alpha1
+    kind: Experiment
+    metadata: {name: hidden-slow}
+    spec:
+      target: {selector: {labelSelectors: {app: web}}, mode: one}
+      faults: [{networkLatency: {latency: 301ms}}]
+      phases: {baseline: 2s, fault: 4s, recovery: 2s}
+)";
+
+constexpr const char* kMayRead = R"(
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: hidden-surprise}
+rules: [{apiGroups: [""], resources: [secrets], resourceNames: [hidden-surprise], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: hidden-surprise}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: hidden-surprise}
+subjects: [{kind: ServiceAccount, name: faultline-controller, namespace: faultline}]
+)";
+
+TEST_F(FaultlineDay, ASurpriseOfASecretRunsAndTheObjectTellsNothingOfIt) {
+  const TemporaryFile open(surprise("open", R"({spec: {target: {selector: {labelSelectors:
+          {app: web}}}}})"));
+  const auto refused = shop.kubectl({"apply", "-f", open.path()});
+  EXPECT_NE(refused.status, 0);
+  EXPECT_THAT(refused.output, HasSubstr("whoever may read this object would see the surprise"));
+
+  // Nobody gave the controller the right to read it.
+  shop.apply(kHidden);
+  const std::string secret = "{secret: hidden-surprise/slow.yaml}";
+  shop.apply(surprise("unread", secret));
+  ASSERT_TRUE(comes_true([] { return day_over("unread"); }, 30s)) << day_status("unread");
+  EXPECT_THAT(of("unread", "reason"), HasSubstr("the controller may not read the Secret"));
+
+  // In one file, the day last.
+  shop.apply(std::string(kMayRead) + "---\n" + surprise("hidden", secret));
+  std::string seen;
+  ASSERT_TRUE(comes_true(
+      [&] {
+        if (day_over("hidden")) return true;
+        seen += shop.must_kubectl({"get", "gameday", "hidden", "-o", "json"});
+        seen += shop.must_kubectl({"get", "events", "-o", "json"});
+        return false;
+      },
+      60s))
+      << day_status("hidden");
+  EXPECT_EQ(of("hidden", "verdict"), "met") << day_status("hidden");
+  EXPECT_EQ(outcome("hidden", "boom"), "met");
+  EXPECT_THAT(seen, testing::Not(HasSubstr("networkLatency")));
+  EXPECT_THAT(seen, testing::Not(HasSubstr("301ms")));
+  const auto logs = must_kubectl(
+      {"-n", "faultline", "logs", "-l", "app.kubernetes.io/name=faultline-agent", "--tail=-1"});
+  EXPECT_THAT(logs, testing::Not(HasSubstr("hidden-s")));
+  const TemporaryFile right(kMayRead), hidden(kHidden);
+  shop.must_kubectl({"delete", "-f", right.path()});
+  shop.must_kubectl({"delete", "-f", hidden.path()});
+}
+
+TEST_F(FaultlineDay, OneThatIsOverIsDeletedWhenItsTimeIs) {
+  shop.apply(
+      "apiVersion: faultline.dev/v1alpha1\nkind: GameDay\nmetadata:\n  name: brief\n  annotations: "
+      "{faultline.dev/gameday-unattended: \"true\"}\nspec:\n  title: Brief\n  preChecks: []\n"
+      "  ttlAfterFinished: 1s\n  steps: [{name: a, note: Hello}]\n");
+  EXPECT_TRUE(comes_true(
+      [] {
+        return shop.kubectl({"get", "gameday", "brief"}).output.find("NotFound") !=
+               std::string::npos;
+      },
+      30s))
+      << day_status("brief");
 }
 
 // Two controllers; the timeline is in etcd.

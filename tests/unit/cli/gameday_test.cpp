@@ -8,6 +8,8 @@
 #include <csignal>
 #include <fstream>
 
+#include "api/codec.h"
+#include "api/gameday_status.h"
 #include "cli/gameday/files.h"
 #include "cli/gameday/follow.h"
 #include "tests/unit/cli/gamedays.h"
@@ -47,17 +49,69 @@ class GameDays : public testing::Test {
   std::string file_;
 };
 
-TEST_F(GameDays, ManifestIsADayWithoutFilesAndNoneWithSurprises) {
-  EXPECT_EQ(run({"manifest", file_}), 3);
-  EXPECT_THAT(shell_.err.str(), HasSubstr("spec.steps[1].surprise: whoever may read this object"));
+// The documents of what was printed.
+std::vector<std::string> documents_of(const std::string& text) {
+  std::vector<std::string> all{""};
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);)
+    if (line == "---")
+      all.emplace_back();
+    else
+      all.back() += line + "\n";
+  return all;
+}
+
+TEST_F(GameDays, ManifestIsADayWithoutFiles) {
   std::string open = kGameDay;
   open.replace(open.find("    surprise: true\n"), std::string("    surprise: true\n").size(), "");
   const std::string whole = folder_.file("open.yaml", open);
   EXPECT_EQ(run({"manifest", whole}), 0) << shell_.err.str();
+  EXPECT_EQ(shell_.err.str(), "");
+  EXPECT_THAT(shell_.out.str(), Not(HasSubstr("unattended")));
   const auto day = api::parse_gameday(shell_.out.str(), "manifest");
   ASSERT_TRUE(day) << day.error().message;
   EXPECT_THAT(api::missing_files(*day), testing::IsEmpty());
   EXPECT_EQ(day->spec.steps[2].parallel[0].task->runbook->text, "# Mend\n1. look\n2. mend\n");
+}
+
+TEST_F(GameDays, ManifestPutsWhatASurpriseDoesIntoASecretAndTellsWhatIsLeftToSee) {
+  std::string titled = kGameDay;
+  titled.replace(titled.find("    surprise: true\n"), 0, "    title: payments loses packets\n");
+  const std::string file = folder_.file("titled.yaml", titled);
+  EXPECT_EQ(run({"manifest", file}), 0) << shell_.err.str();
+  const std::string printed = shell_.out.str();
+  const auto documents = documents_of(printed);
+  ASSERT_EQ(documents.size(), 4U) << printed;
+  EXPECT_THAT(documents[0], HasSubstr("kind: Secret"));
+  EXPECT_THAT(documents[0], HasSubstr("networkLatency"));
+  EXPECT_THAT(documents[1], HasSubstr("resourceNames:\n  - pay-surprises\n"));
+  EXPECT_THAT(documents[2], HasSubstr("kind: RoleBinding"));
+  EXPECT_THAT(documents[3], Not(HasSubstr("networkLatency")));
+  EXPECT_THAT(documents[3], Not(HasSubstr("loses packets")));
+  const auto day = api::parse_gameday(documents[3], "manifest");
+  ASSERT_TRUE(day) << day.error().message;
+  EXPECT_EQ(api::not_for_an_object(*day), "");
+  EXPECT_EQ(day->spec.steps[1].experiment->secret, "pay-surprises/slow.yaml");
+  EXPECT_THAT(shell_.err.str(), HasSubstr("step slow: its title is left out"));
+  EXPECT_THAT(shell_.err.str(), HasSubstr("sees its name, its place, and that it is a surprise"));
+  EXPECT_EQ(run({"manifest", file, "--unattended"}), 0);
+  EXPECT_THAT(shell_.out.str(), HasSubstr("faultline.dev/gameday-unattended: \"true\""));
+  // What is in the Secret is what the step does.
+  EXPECT_EQ(run({"manifest", file, "-o", "json"}), 0);
+  const boost::json::value list = shell_.json();
+  const auto text = list.at_pointer("/items/0/stringData/slow.yaml").as_string();
+  const auto whole = api::with_secrets(
+      *day, {{"spec.steps[1].experiment.secret", std::string(text.data(), text.size())}});
+  ASSERT_TRUE(whole) << whole.error().message;
+  const auto meant = api::parse_experiment(kExperiment, "slow.yaml");
+  EXPECT_EQ(api::to_json(*whole->spec.steps[1].experiment->spec), api::to_json(meant->spec));
+}
+
+TEST_F(GameDays, ManifestRefusesSurprisesThatCannotBeHidden) {
+  std::string sweep = kGameDay;
+  sweep.replace(sweep.find("experiment: {file: slow.yaml}"), 29, "note: payments is slow");
+  EXPECT_EQ(run({"manifest", folder_.file("note.yaml", sweep)}), 3);
+  EXPECT_THAT(shell_.err.str(), HasSubstr("spec.steps[1].note: whoever may read this object"));
 }
 
 TEST_F(GameDays, ValidateExplainAndRunKnowTheDocument) {

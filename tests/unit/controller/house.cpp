@@ -22,6 +22,7 @@ House::House(const HouseOptions& options) {
   service_ = *service;
   if (options.may) service_->authority(options.may, {});
   if (options.config_maps) service_->config_maps(options.config_maps);
+  if (options.secrets) service_->secrets(options.secrets);
   if (options.journal) options.journal(loop_.get_executor(), clock_, *service_);
   service_->destinations(options.events);
   if (!options.prometheus.empty()) {

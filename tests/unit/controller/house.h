@@ -27,9 +27,9 @@ struct HouseOptions {
   RunTimes times = {.lease = milliseconds(700),
                     .answer = milliseconds(2000),
                     .early_recovery = milliseconds(200)};
-  std::string audit_path;          // empty: none
-  Service::May may;                // who may what; empty: everybody everything
-  Service::FetchText config_maps;  // empty: none can be read
+  std::string audit_path;                   // empty: none
+  Service::May may;                         // who may what; empty: everybody everything
+  Service::FetchText config_maps, secrets;  // empty: none can be read
   // Gives it the journals that it goes on with; empty: it has only its store.
   std::function<void(boost::asio::any_io_executor, const Clock&, Service&)> journal;
   std::vector<api::EventDestination> events;  // who is told of runs
