@@ -33,6 +33,16 @@ std::uint64_t number_or(const http::Request& request, const char* name, std::uin
                                                                                    : otherwise;
 }
 
+// Which namespace it is that keeps somebody out would tell where a hidden step acts: it is not
+// named.
+Error denied_day(const Error& error, const http::Identity& who, const std::string& verb,
+                 const std::string& day) {
+  if (error.code != Errc::kDenied) return error;
+  return {Errc::kDenied, who.name() + " may not " + verb + " the game day " + day +
+                             ": needs a Role with this verb on experiments.faultline.dev in each "
+                             "namespace that the day is about"};
+}
+
 }  // namespace
 
 // Who speaks: the cluster's word where it knows users, else what they say of themselves.
@@ -206,11 +216,11 @@ boost::asio::awaitable<Result<DayRef>> Service::choose_day(http::Identity who, s
     if (!verdict.see && verdict.see.error().code == Errc::kUnavailable)
       co_return fail(verdict.see.error());
     if (!verdict.see) {
-      denied = verdict.see.error();
+      denied = denied_day(verdict.see.error(), who, "get", day);
       refused.insert(ref.namespaces);
       continue;
     }
-    if (!verdict.act) co_return fail(verdict.act.error());
+    if (!verdict.act) co_return fail(denied_day(verdict.act.error(), who, verb, day));
     co_return std::move(ref);
   }
   if (denied) co_return fail(std::move(*denied));
@@ -272,8 +282,9 @@ boost::asio::awaitable<Result<DayRef>> Service::may_say(http::Identity asks, std
   const api::DayRole role = (*found)->role_of(who);
   if (role != api::DayRole::none && role != api::DayRole::observer) co_return ref;
   std::set<std::string> namespaces = ref->namespaces;
+  const http::Identity same = asks;
   const auto may = co_await allow_day(std::move(asks), "create", std::move(namespaces));
-  if (!may) co_return fail(may.error());
+  if (!may) co_return fail(denied_day(may.error(), same, "create", ref->summary.day));
   co_return ref;
 }
 

@@ -206,8 +206,11 @@ TEST_F(GameDayDoor, WhoHasNoRightsInTheNamespacesOfTheStepsSeesAndChangesNothing
   EXPECT_THAT(elsewhere.body, HasSubstr("bank"));
   for (const std::string& target :
        {"/api/v1/gamedays/" + view.day, "/api/v1/gamedays/" + view.day + "/report",
-        std::string("/api/v1/gamedays/pay")})
-    EXPECT_EQ(house_->call("GET", target).status, 403) << target;
+        std::string("/api/v1/gamedays/pay")}) {
+    const auto denied = house_->call("GET", target);
+    EXPECT_EQ(denied.status, 403) << target;
+    EXPECT_THAT(denied.body, testing::Not(HasSubstr("in shop"))) << "where a hidden step acts";
+  }
   EXPECT_EQ(boost::json::parse(house_->call("GET", "/api/v1/gamedays").body).as_array().size(), 0U);
   for (const EntryKind kind : {EntryKind::started, EntryKind::aborted, EntryKind::note}) {
     const auto said = say(view.day, {.kind = kind, .as = "jane", .text = "x"});
