@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Did anyone notice, in a cluster: Debian's Prometheus and Alertmanager as pods. They find the
-// shop's pods by a Service (Debian's Prometheus is built without discovery by the API server),
-// Faultline finds them by theirs. What they see of a fault is how long their own scrapes take.
+// Did anyone notice, in a cluster: Debian's Prometheus, Alertmanager and blackbox exporter as pods.
+// They find the shop's pods by a Service (Debian's Prometheus is built without discovery by the API
+// server), Faultline finds them by theirs. What they see of a fault is how long their own scrapes
+// take.
 #include <boost/json.hpp>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -28,11 +30,17 @@ data:
       - {alert: WebSlow, expr: 'scrape_duration_seconds{job="web"} > 0.25', for: 1s}
   prometheus.yml: |
     global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
-    rule_files: [/etc/monitoring/rules.yml]
+    rule_files: [/etc/monitoring/rules.yml, /etc/days/rules.yml]
     alerting: {alertmanagers: [{static_configs: [{targets: ['alertmanager:9093']}]}]}
     scrape_configs:
     - job_name: web
       dns_sd_configs: [{names: [web.shop.svc.cluster.local], type: A, port: 80, refresh_interval: 1s}]
+    - job_name: checkout
+      metrics_path: /probe
+      params: {module: [checkout], target: ['http://checkout.shop.svc.cluster.local:8080/']}
+      static_configs: [{targets: ['blackbox:9115']}]
+  blackbox.yml: |
+    modules: {checkout: {prober: http, timeout: 1s, http: {preferred_ip_protocol: ip4}}}
   alertmanager.yml: |
     route: {receiver: faultline, group_by: [alertname], group_wait: 1s, group_interval: 1s}
     receivers:
@@ -53,8 +61,21 @@ spec:
       image: localhost/monitoring:dev
       command: [/usr/bin/prometheus, --config.file=/etc/monitoring/prometheus.yml, --storage.tsdb.path=/tmp/tsdb, '--web.listen-address=:9090', --rules.alert.resend-delay=1s]
       readinessProbe: {httpGet: {path: /-/ready, port: 9090}, periodSeconds: 1}
-      volumeMounts: [{name: files, mountPath: /etc/monitoring}, {name: data, mountPath: /tmp}]
-  volumes: [{name: files, configMap: {name: files}}, {name: data, emptyDir: {}}]
+      volumeMounts: [{name: files, mountPath: /etc/monitoring}, {name: days, mountPath: /etc/days}, {name: data, mountPath: /tmp}]
+  volumes: [{name: files, configMap: {name: files}}, {name: days, configMap: {name: days}}, {name: data, emptyDir: {}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: blackbox, labels: {app: blackbox}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: blackbox
+      image: localhost/monitoring:dev
+      command: [/usr/bin/prometheus-blackbox-exporter, --config.file=/etc/monitoring/blackbox.yml, '--web.listen-address=:9115']
+      readinessProbe: {httpGet: {path: /-/healthy, port: 9115}, periodSeconds: 1}
+      volumeMounts: [{name: files, mountPath: /etc/monitoring}]
+  volumes: [{name: files, configMap: {name: files}}]
 ---
 apiVersion: v1
 kind: Pod
@@ -76,6 +97,11 @@ spec: {selector: {app: prometheus}, ports: [{port: 9090}]}
 ---
 apiVersion: v1
 kind: Service
+metadata: {name: blackbox}
+spec: {selector: {app: blackbox}, ports: [{port: 9115}]}
+---
+apiVersion: v1
+kind: Service
 metadata: {name: alertmanager}
 spec: {selector: {app: alertmanager}, ports: [{port: 9093}]}
 )";
@@ -87,6 +113,27 @@ kind: Service
 metadata: {name: web}
 spec: {clusterIP: None, selector: {app: web}, ports: [{port: 80}]}
 )";
+
+std::string example(const std::string& path) {
+  return (source_dir() / "docs/examples/gamedays" / path).string();
+}
+
+std::string content(const std::string& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// `kubectl faultline`, as a person has it.
+testbed::CommandResult kubectl_faultline(std::vector<std::string> words) {
+  const char* path = std::getenv("PATH");
+  std::vector<std::string> all{
+      "env",
+      "PATH=" + (build_dir() / "bin:").string() + programs() + ":" + (path == nullptr ? "" : path),
+      "KUBECONFIG=" + state("pki/admin.kubeconfig"), "kubectl", "faultline"};
+  all.insert(all.end(), std::make_move_iterator(words.begin()),
+             std::make_move_iterator(words.end()));
+  return testbed::command(all);
+}
 
 // How often the controller read where the monitoring is, by its audit log.
 std::size_t times_read() {
@@ -125,6 +172,8 @@ class FaultlineMonitoring : public Faultline {
     must_kubectl({"-n", "faultline", "create", "secret", "generic", "faultline-monitoring",
                   std::string("--from-literal=notifications.token=") + kToken});
     shop.apply(kAllPods);
+    monitoring.must_kubectl({"create", "configmap", "days",
+                             "--from-file=rules.yml=" + example("slow-dependency/rules.yml")});
     monitoring.apply(kPods);
     const std::size_t before = times_read();
     configure(
@@ -132,7 +181,7 @@ class FaultlineMonitoring : public Faultline {
         "- {name: prometheus, kind: prometheus, url: 'http://prometheus.monitoring.svc:9090'}\n"
         "- {name: alertmanager, kind: alertmanager, url: "
         "'http://alertmanager.monitoring.svc:9093'}\n");
-    for (const char* pod : {"prometheus", "alertmanager"}) {
+    for (const char* pod : {"prometheus", "alertmanager", "blackbox"}) {
       const auto ready =
           monitoring.kubectl({"wait", "--for=condition=Ready", "pod", pod, "--timeout=60s"});
       ASSERT_EQ(ready.status, 0) << ready.output << monitoring.kubectl({"logs", pod}).output;
@@ -168,16 +217,10 @@ TEST_F(FaultlineMonitoring, ASweepFindsWhichDelayIsNoticed) {
       "  rest: {most: 20s}\n");
   const TemporaryFile place("");
   const std::string folder = place.path() + ".sweep";
-  const char* path = std::getenv("PATH");
-  const auto swept = testbed::command(
-      {"env",
-       "PATH=" + (build_dir() / "bin:").string() + programs() + ":" + (path == nullptr ? "" : path),
-       "KUBECONFIG=" + state("pki/admin.kubeconfig"), "kubectl", "faultline", "sweep",
-       document.path(), "--directory", folder, "--yes"});
+  const auto swept = kubectl_faultline({"sweep", document.path(), "--directory", folder, "--yes"});
   std::cout << swept.output;
   EXPECT_EQ(swept.status, 1) << "one cell is missed";
-  std::ifstream in(folder + "/sweep.json");
-  const auto progress = boost::json::parse(std::string(std::istreambuf_iterator<char>(in), {}));
+  const auto progress = boost::json::parse(content(folder + "/sweep.json"));
   const auto& cells = progress.at("cells").as_array();
   ASSERT_EQ(cells.size(), 2U) << progress;
   EXPECT_EQ(cells[0].at("alerts").at(0).at("verdict"), "missed") << progress;
@@ -192,6 +235,56 @@ TEST_F(FaultlineMonitoring, ASweepFindsWhichDelayIsNoticed) {
   EXPECT_EQ(slow.at("verdict"), "detected") << strong;
   EXPECT_GE(slow.at("seconds").to_number<double>(), 0.5) << "for: 1s";
   std::filesystem::remove_all(folder);
+}
+
+// The pods of the examples, with the images that there are here.
+std::string shop_pods() {
+  std::string text = content(example("shop.yaml"));
+  for (const auto& [image, here] :
+       {std::pair("image: nginx\n", "image: localhost/nginx:dev\n"),
+        std::pair("image: curlimages/curl\n", "image: localhost/client:dev\n")})
+    for (std::size_t at = 0; (at = text.find(image, at)) != text.npos; at += std::strlen(here))
+      text.replace(at, std::strlen(image), here);
+  return text;
+}
+
+// As the README of the examples says it.
+TEST_F(FaultlineMonitoring, AnExampleDayRunsAsItIs) {
+  const TemporaryFile pods(shop_pods());
+  shop.must_kubectl({"apply", "-f", pods.path()});
+  for (const char* name : {"payments", "checkout", "catalog", "customers"})
+    shop.must_kubectl({"rollout", "status", std::string("deployment/") + name, "--timeout=60s"});
+  const auto made = kubectl_faultline(
+      {"gameday", "manifest", "--unattended", example("slow-dependency/day.yaml")});
+  ASSERT_EQ(made.status, 0) << made.output;
+  // What is said beside it stands on standard error, which is in the output, too.
+  shop.apply(made.output.substr(made.output.find("apiVersion:")));
+  const auto day = [] {
+    const auto said = shop.kubectl({"get", "gameday", "slow-dependency", "-o", "json"});
+    if (said.status != 0) return boost::json::value(boost::json::object{});
+    const auto object = boost::json::parse(said.output);
+    const auto* found = object.as_object().if_contains("status");
+    return found == nullptr ? boost::json::value(boost::json::object{}) : *found;
+  };
+  EXPECT_TRUE(comes_true(
+      [&] {
+        const std::string phase = text(day(), "phase");
+        return phase == "completed" || phase == "aborted" || phase == "failed";
+      },
+      150s))
+      << day();
+  const auto now = day();
+  EXPECT_EQ(text(now, "phase"), "completed") << now;
+  EXPECT_EQ(text(now, "verdict"), "met") << now;
+  std::map<std::string, std::string> outcomes;
+  for (const auto& step : now.at("steps").as_array())
+    outcomes[text(step, "name")] = text(step, "outcome");
+  EXPECT_EQ(outcomes["slow"], "met") << now;
+  EXPECT_EQ(outcomes["paged"], "met") << now;
+  EXPECT_EQ(outcomes["quiet"], "met") << now;
+  EXPECT_EQ(outcomes["unnoticed"], "skipped") << now;
+  shop.must_kubectl({"delete", "gamedays", "--all"});
+  shop.must_kubectl({"delete", "-f", pods.path()});
 }
 
 }  // namespace
