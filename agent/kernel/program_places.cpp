@@ -1,11 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/kernel/program_places.h"
 
+#include <bpf/bpf.h>
+#include <linux/bpf.h>
+
+#include <cerrno>
 #include <utility>
 
 #include "agent/kernel/counters.h"
 
 namespace faultline::agent {
+namespace {
+
+// Of the link of an fentry program: is no other, ours or another's, attached to its function that
+// runs before it? The kernel runs the newest first. Also false where that cannot be told.
+bool runs_first_now(int link_fd) {
+  bpf_link_info own{};
+  if (__u32 size = sizeof own; bpf_obj_get_info_by_fd(link_fd, &own, &size) != 0) return false;
+  std::uint32_t id = own.id;  // numbers only grow, until they have wrapped
+  while (bpf_link_get_next_id(id, &id) == 0) {
+    const Fd other(bpf_link_get_fd_by_id(id));
+    if (!other.valid()) {
+      if (errno == ENOENT) continue;  // gone meanwhile
+      return false;
+    }
+    bpf_link_info info{};
+    __u32 size = sizeof info;
+    if (bpf_obj_get_info_by_fd(other.get(), &info, &size) != 0) return false;
+    if (info.type == BPF_LINK_TYPE_TRACING && info.tracing.attach_type == BPF_TRACE_FENTRY &&
+        info.tracing.target_obj_id == own.tracing.target_obj_id &&
+        info.tracing.target_btf_id == own.tracing.target_btf_id)
+      return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 void ProgramPlaces::enter(const std::string& name, int program_fd) {
   Place& place = places_[name];
@@ -38,6 +68,16 @@ Result<> ProgramPlaces::attach(const std::string& name, Place& place) const {
   if (of_faults_) link->move_up();
   place.shared_link = SharedObject(SharedKind::kLink, link->fd());
   place.link = std::move(*link);
+  return {};
+}
+
+Result<> ProgramPlaces::run_first(const Names& names) {
+  for (const std::string& name : names) {
+    Place& place = places_.at(name);
+    if (place.link.attached() && runs_first_now(place.link.fd())) continue;
+    detach(place);
+    if (auto attached = attach(name, place); !attached) return attached;
+  }
   return {};
 }
 

@@ -34,6 +34,10 @@ class ProgramPlaces {
   Result<> join(const Names& names);
   // One user less.
   void leave(const Names& names);
+  // Of places on a function, which one has joined: programs of fentry run newest first, and where
+  // anybody attached one after ours, ours is detached and attached again. It misses the calls that
+  // begin meanwhile. Errors: with the name of what could not be attached again; it is detached.
+  Result<> run_first(const Names& names);
   // Calls that the kernel did not show to the programs at these places since those were loaded
   // (recursion_misses()).
   [[nodiscard]] std::uint64_t missed(const Names& names) const;

@@ -114,17 +114,6 @@ struct fl_call_fault {
 	__u8 _rest[1664];
 };
 
-/* ---- syscall_calls: what each call took and returned ---------------------------------------------------------------- */
-#define FL_CALL_ERRNOS 256u      /* include/uapi/asm-generic/errno.h ends at 133; 0: a number beyond. A power of two */
-#define FL_CALL_UNDER_WAY 16384u /* threads within a call at once that are remembered */
-
-/* .bss fl_call_effects[], by index of the call. Grows only. */
-struct fl_call_effect {
-	struct fl_hist latency; /* of all returns, failed ones too */
-	__u64 failed[FL_CALL_ERRNOS];
-};
-
-FL_STATIC_ASSERT(sizeof(struct fl_call_effect) == sizeof(struct fl_hist) + 8 * FL_CALL_ERRNOS, "fl_call_effect");
 FL_STATIC_ASSERT(sizeof(struct fl_path_filter) == 16 + 2 * FL_NAME_MAX, "fl_path_filter");
 FL_STATIC_ASSERT(offsetof(struct fl_call_config, comm) == 48, "fl_call_config.comm");
 FL_STATIC_ASSERT(offsetof(struct fl_call_config, path) == 64, "fl_call_config.path");

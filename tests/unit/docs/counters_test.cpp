@@ -33,6 +33,7 @@ const std::map<std::string, std::string> kOfTheKernelOnly = {
     {"fl_call_fault.asked", "number of the next throw of the dice"},
     {"fl_call_fault.hits", "number of the next hit, for `count`"},
     {"fl_call_fault.scope", "said by node_programs.h"},
+    {"fl_call_watch.scope", "said by node_programs.h"},
     {"fl_delay_flow.last_back_ns", "order of a flow"},
     {"fl_delay_flow.waiting", "order of a flow"},
     {"fl_delay_slot.due_ns", "what a waiting packet carries"},
