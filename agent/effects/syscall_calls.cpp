@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/effects/syscall_calls.h"
 
+#include <spdlog/spdlog.h>
+
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <memory>
 #include <utility>
 
+#include "agent/effects/calls_node.h"
 #include "agent/effects/cut.h"
-#include "agent/kernel/cgroup2.h"
-#include "agent/kernel/counters.h"
 #include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/kernel_btf.h"
-#include "agent/kernel/link.h"
-#include "agent/kernel/program_copy.h"
-#include "agent/kernel/skeleton.h"
-#include "agent/kernel/syscalls.h"
 #include "api/values.h"
-#include "syscall_calls.skel.h"
 
 namespace faultline::agent {
 namespace {
@@ -26,56 +23,47 @@ T load(T& shared) {
   return std::atomic_ref<T>(shared).load(std::memory_order_relaxed);
 }
 
-struct Watched {
-  const api::Syscall* call;
-  int function_id;
-};
+using CallsSeat = Seat<CallsNode>;
 
 class SyscallCalls final : public Collector {
  public:
-  SyscallCalls(Skeleton<syscall_calls_bpf> skeleton, std::vector<Watched> calls)
-      : skeleton_(std::move(skeleton)),
+  SyscallCalls(std::unique_ptr<CallsSeat> seat, std::vector<WatchedCall> calls, Fd map,
+               MappedArray<fl_call_effect> effects)
+      : seat_(std::move(seat)),
         calls_(std::move(calls)),
+        map_(std::move(map)),
+        effects_(std::move(effects)),
         before_(calls_.size()),
-        cut_(skeleton_->bss->fl_cut) {}
-
-  Result<> attach() {
-    const auto& programs = skeleton_->progs;
-    for (const Watched& watched : calls_) {
-      Call call;
-      // Ends before beginnings: no beginning waits for an end that is not seen.
-      for (const auto& [program, to] :
-           {std::pair{programs.fl_call_out, &call.out}, {programs.fl_call_in, &call.in}}) {
-        auto copy = load_copy(program, watched.function_id);
-        if (!copy) return fail(copy.error().with_context(std::string(watched.call->name)));
-        to->program = std::move(*copy);
-        auto link = attach_tracing(to->program.get());
-        if (!link) return fail(link.error().with_context(std::string(watched.call->name)));
-        to->link = std::move(*link);
-      }
-      attached_.push_back(std::move(call));
+        cut_(seat_->slot().cut) {}
+  SyscallCalls(const SyscallCalls&) = delete;
+  SyscallCalls& operator=(const SyscallCalls&) = delete;
+  ~SyscallCalls() override {
+    if (auto left = seat_->leave(); !left) spdlog::warn("{}", left.error().message);
+    // The slot may be another pod's afterwards, which must not count into this map.
+    if (auto done = seat_->node().count_no_more(seat_->slot_number()); !done) {
+      spdlog::warn("{}", done.error().message);
+      seat_->spoil();
     }
-    return {};
   }
 
-  // The programs on a function run newest first: one that makes the call wait must be behind ours.
-  Result<> faults_changed() override {
-    for (Call& call : attached_) {
-      call.in.link.detach();
-      auto link = attach_tracing(call.in.program.get());
-      if (!link) return fail(link.error());
-      call.in.link = std::move(*link);
-    }
-    return {};
+  Result<> begin(const Pod& pod) {
+    fl_call_watch& watch = seat_->slot();
+    watch.effects = seat_->slot_number();
+    std::memset(watch.index_of, FL_CALL_NONE, sizeof watch.index_of);
+    for (std::size_t i = 0; i < calls_.size(); ++i)
+      watch.index_of[syscall_number(*calls_[i].call)] = static_cast<std::uint8_t>(i);
+    if (auto given = seat_->node().count_into(watch.effects, map_.get()); !given) return given;
+    watch.since_ns = SystemClock().ktime().ns;
+    return seat_->show(pod.cgroup, pod.cgroup_path);
   }
+
+  // One that makes the call wait must come after ours.
+  Result<> faults_changed() override { return seat_->node().run_first(calls_); }
 
   void take(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) override {
     for (std::size_t i = 0; i < calls_.size(); ++i) take_call(i, samples);
-    tell_lost(load(skeleton_->bss->fl_call_full), full_,
-              "no room to remember calls under way: ", gaps);
-    tell_lost(load(skeleton_->bss->fl_call_missed), missed_,
-              "calls whose beginning was not seen: ", gaps);
-    tell_lost(recursion(), recursion_,
+    tell_lost(load(seat_->slot().missed), missed_, "calls whose beginning was not seen: ", gaps);
+    tell_lost(seat_->missed(), recursion_,
               "calls that the kernel did not show, because it was within one already: ", gaps);
     cut_.done();
   }
@@ -84,29 +72,15 @@ class SyscallCalls final : public Collector {
   void cut_has_come() override { cut_.come(); }
 
  private:
-  struct Attached {
-    Fd program;
-    Link link;
-  };
-  struct Call {
-    Attached out, in;
-  };
   struct Before {
     std::array<HistogramGrowth, FL_BANKS> latency;
     std::array<std::uint64_t, FL_CALL_ERRNOS> failed{}, failed_second{};
   };
 
-  [[nodiscard]] std::uint64_t recursion() const {
-    std::uint64_t sum = 0;
-    for (const Call& call : attached_)
-      sum += recursion_misses(call.in.program.get()) + recursion_misses(call.out.program.get());
-    return sum;
-  }
-
   void take_call(std::size_t index, std::vector<api::EffectSample>& samples) {
     const std::string name(calls_[index].call->name);
-    fl_call_effect& effect = skeleton_->bss->fl_call_effects[0][index];
-    fl_call_effect& second = skeleton_->bss->fl_call_effects[1][index];
+    fl_call_effect& effect = effects_[FL_BANKS * index];
+    fl_call_effect& second = effects_[FL_BANKS * index + 1];
     Before& before = before_[index];
     api::EffectSample latency;
     latency.metric = "syscall.latency";
@@ -149,11 +123,12 @@ class SyscallCalls final : public Collector {
     }
   }
 
-  Skeleton<syscall_calls_bpf> skeleton_;
-  std::vector<Watched> calls_;
-  std::vector<Call> attached_;
+  std::unique_ptr<CallsSeat> seat_;
+  std::vector<WatchedCall> calls_;
+  Fd map_;
+  MappedArray<fl_call_effect> effects_;
   std::vector<Before> before_;
-  std::uint64_t full_ = 0, missed_ = 0, recursion_ = 0;
+  std::uint64_t missed_ = 0, recursion_ = 0;
   CutSwitch cut_;
 };
 
@@ -166,27 +141,22 @@ Result<std::unique_ptr<Collector>> start(const Pod& pod, const CollectContext& c
   if (!wanted) return fail(wanted.error());
   const auto btf = KernelBtf::load();
   if (!btf) return fail(btf.error());
-  std::vector<Watched> calls;
+  std::vector<WatchedCall> calls;
   for (const api::Syscall* call : *wanted)
     if (const int id = btf->function(syscall_function(*call));
         syscall_number(*call) >= 0 && id >= 0 && calls.size() < FL_CALLS)
       calls.push_back({call, id});
   if (calls.empty()) return fail(Errc::kUnsupported, "this kernel has none of the calls");
 
-  auto skeleton = Skeleton<syscall_calls_bpf>::open("syscall_calls");
-  if (!skeleton) return fail(skeleton.error());
-  syscall_calls_bpf& object = **skeleton;
-  std::memset(const_cast<std::uint8_t*>(object.rodata->fl_index_of), FL_CALL_NONE, FL_CALL_NUMBERS);
-  for (std::size_t i = 0; i < calls.size(); ++i)
-    object.rodata->fl_index_of[syscall_number(*calls[i].call)] = static_cast<std::uint8_t>(i);
-  const std::string first = syscall_function(*calls.front().call);
-  for (bpf_program* program : {object.progs.fl_call_in, object.progs.fl_call_out})
-    bpf_program__set_attach_target(program, 0, first.c_str());
-  if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
-  if (auto put = put_cgroup(bpf_map__fd(object.maps.fl_pod), pod.cgroup_path); !put)
-    return fail(put.error());
-  auto collector = std::make_unique<SyscallCalls>(std::move(*skeleton), std::move(calls));
-  if (auto attached = collector->attach(); !attached) return fail(attached.error());
+  auto seat = CallsSeat::take([&](CallsNode& node) { return node.join(calls); });
+  if (!seat) return fail(seat.error());
+  auto map = make_effects(calls.size());
+  if (!map) return fail(map.error());
+  auto effects = MappedArray<fl_call_effect>::map(map->get(), FL_BANKS * calls.size());
+  if (!effects) return fail(effects.error());
+  auto collector = std::make_unique<SyscallCalls>(std::move(*seat), std::move(calls),
+                                                  std::move(*map), std::move(*effects));
+  if (auto begun = collector->begin(pod); !begun) return fail(begun.error());
   return collector;
 }
 

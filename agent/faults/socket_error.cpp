@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/faults/parts.h"
+#include "agent/faults/socket_error_hooks.h"
 #include "agent/faults/syscalls/attach.h"
 #include "agent/kernel/counters.h"
 #include "agent/kernel/dice.h"
@@ -16,7 +17,6 @@
 #include "agent/kernel/net_filter.h"
 #include "agent/kernel/skeleton.h"
 #include "socket_error.skel.h"
-#include "socket_error_lsm.skel.h"
 
 namespace faultline::agent {
 namespace {
@@ -76,28 +76,6 @@ std::vector<bpf_program*> programs_of(const socket_error_bpf& object, SocketOper
     case SocketOperation::listen:
     case SocketOperation::accept:
     case SocketOperation::recvmsg:
-      return {};
-  }
-  return {};
-}
-
-std::vector<bpf_program*> programs_of(const socket_error_lsm_bpf& object,
-                                      SocketOperation operation) {
-  const auto& p = object.progs;
-  switch (operation) {  // no default: a new operation must be thought about here
-    case SocketOperation::listen:
-      return {p.fl_socket_listen};
-    case SocketOperation::accept:
-      return {p.fl_socket_accept};
-    case SocketOperation::sendmsg:
-      return {p.fl_socket_sendmsg};
-    case SocketOperation::recvmsg:
-      return {p.fl_socket_recvmsg};
-    case SocketOperation::socket:
-    case SocketOperation::bind:
-    case SocketOperation::connect:
-    case SocketOperation::setsockopt:
-    case SocketOperation::getsockopt:
       return {};
   }
   return {};
@@ -166,12 +144,10 @@ Result<Plan> plan(const api::SocketError& spec, const FeatureProbe& features) {
   return plan;
 }
 
-// The programs of one rung.
-template <class Object>
-class ArmedSocketCalls final : public ArmedFault {
+class ArmedInCgroup final : public ArmedFault {
  public:
-  ArmedSocketCalls(Skeleton<Object> skeleton, FilterMaps addresses, std::vector<Link> links,
-                   std::string mechanism, std::string errno_name)
+  ArmedInCgroup(Skeleton<socket_error_bpf> skeleton, FilterMaps addresses, std::vector<Link> links,
+                std::string mechanism, std::string errno_name)
       : skeleton_(std::move(skeleton)),
         addresses_(std::move(addresses)),
         links_(std::move(links)),
@@ -197,31 +173,26 @@ class ArmedSocketCalls final : public ArmedFault {
   std::string mechanism() const override { return mechanism_; }
 
  private:
-  Skeleton<Object> skeleton_;
+  Skeleton<socket_error_bpf> skeleton_;
   FilterMaps addresses_;
   std::vector<Link> links_;
   std::string mechanism_, errno_name_;
 };
 
 Result<Link> attach(const bpf_program* program, const Pod& pod) {
-  const int fd = bpf_program__fd(program);
-  if (!hook_of(program).empty()) return attach_tracing(fd);
-  return attach_cgroup(fd, pod.cgroup_path,
+  return attach_cgroup(bpf_program__fd(program), pod.cgroup_path,
                        static_cast<std::uint32_t>(bpf_program__expected_attach_type(program)));
 }
 
-// `prepare` does between opening and loading what is of this rung, `place` after loading.
-template <class Object>
-Result<std::unique_ptr<ArmedFault>> arm_rung(const api::SocketError& spec,
-                                             const std::vector<SocketOperation>& operations,
-                                             const Pod& pod, const ArmContext& context,
-                                             const std::string& mechanism, auto prepare,
-                                             auto place) {
+Result<std::unique_ptr<ArmedFault>> arm_in_cgroup(const api::SocketError& spec,
+                                                  const std::vector<SocketOperation>& operations,
+                                                  const Pod& pod, const ArmContext& context,
+                                                  const std::string& mechanism) {
   const auto filter = make_filter(spec, context.peers);
   if (!filter) return fail(filter.error());
-  auto skeleton = Skeleton<Object>::open("socket_error");
+  auto skeleton = Skeleton<socket_error_bpf>::open("socket_error");
   if (!skeleton) return fail(skeleton.error());
-  Object& object = **skeleton;
+  socket_error_bpf& object = **skeleton;
   object.rodata->fl_config.error = static_cast<__u32>(spec.errno_.value);
   object.rodata->fl_config.probability = fl_threshold(spec.probability.value);
   object.rodata->fl_filter = filter->rules;
@@ -232,9 +203,7 @@ Result<std::unique_ptr<ArmedFault>> arm_rung(const api::SocketError& spec,
   for (const Operation& op : kOperations)
     for (bpf_program* program : programs_of(object, op.operation))
       bpf_program__set_autoload(program, std::ranges::find(wanted, program) != wanted.end());
-  prepare(object, wanted);
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
-  if (auto placed = place(object); !placed) return fail(placed.error());
   auto addresses = FilterMaps::fill(spec, *filter, bpf_map__fd(object.maps.fl_peers),
                                     bpf_map__fd(object.maps.fl_exceptions));
   if (!addresses) return fail(addresses.error());
@@ -247,37 +216,8 @@ Result<std::unique_ptr<ArmedFault>> arm_rung(const api::SocketError& spec,
     links.push_back(std::move(*link));
   }
   arm_lease(object.bss->fl_lease, context.deadline);
-  return std::make_unique<ArmedSocketCalls<Object>>(std::move(*skeleton), std::move(*addresses),
-                                                    std::move(links), mechanism,
-                                                    spec.errno_.format());
-}
-
-Result<std::unique_ptr<ArmedFault>> arm_cgroup(const api::SocketError& spec,
-                                               const std::vector<SocketOperation>& operations,
-                                               const Pod& pod, const ArmContext& context,
-                                               const std::string& mechanism) {
-  return arm_rung<socket_error_bpf>(
-      spec, operations, pod, context, mechanism,
-      [](socket_error_bpf&, const std::vector<bpf_program*>&) {},
-      [](socket_error_bpf&) { return Result<>{}; });
-}
-
-Result<std::unique_ptr<ArmedFault>> arm_security(const api::SocketError& spec,
-                                                 const std::vector<SocketOperation>& operations,
-                                                 const Pod& pod, const ArmContext& context,
-                                                 const std::string& mechanism) {
-  const bool lsm = context.features.has(KernelFeature::kLsm);
-  return arm_rung<socket_error_lsm_bpf>(
-      spec, operations, pod, context, mechanism,
-      [&](socket_error_lsm_bpf& object, const std::vector<bpf_program*>& wanted) {
-        object.rodata->fl_retval = -spec.errno_.value;
-        // Its dice are not those of the cgroup rung.
-        object.rodata->fl_seed = fl_splitmix64(context.seed);
-        for (bpf_program* program : wanted) choose_kind(program, lsm);
-      },
-      [&](socket_error_lsm_bpf& object) {
-        return put_cgroup(bpf_map__fd(object.maps.fl_pod), pod.cgroup_path);
-      });
+  return std::make_unique<ArmedInCgroup>(std::move(*skeleton), std::move(*addresses),
+                                         std::move(links), mechanism, spec.errno_.format());
 }
 
 // "cgroup" where there is no other rung, else "lsm on listen, accept".
@@ -297,15 +237,15 @@ Result<std::unique_ptr<ArmedFault>> arm_socket_error(const api::SocketError& spe
   const auto& [security, cgroup] = *planned;
   auto parts = std::make_unique<ArmedParts>();
   if (!cgroup.empty()) {
-    auto part =
-        arm_cgroup(spec, cgroup, pod, context, mechanism_of(kByCgroup, cgroup, security.empty()));
+    auto part = arm_in_cgroup(spec, cgroup, pod, context,
+                              mechanism_of(kByCgroup, cgroup, security.empty()));
     if (!part) return part;
     parts->add(kByCgroup, std::move(*part));
   }
   if (!security.empty()) {
     const std::string word = security_word(context.features);
-    auto part =
-        arm_security(spec, security, pod, context, mechanism_of(word, security, cgroup.empty()));
+    auto part = arm_at_socket_hooks(spec, security, pod, context,
+                                    mechanism_of(word, security, cgroup.empty()));
     if (!part) return part;
     parts->add(word, std::move(*part));
   }

@@ -27,63 +27,22 @@ RungReasons reasons_of(const FeatureProbe& features) {
   return reasons;
 }
 
-// A slot of the node's programs, and the places where they are attached for it. Gone: no task is
-// asked by it any more.
-class Seat {
- public:
-  static Result<std::unique_ptr<Seat>> take(const SyscallPlan& plan, const api::SyscallError& spec,
-                                            const Pod& pod, const ArmContext& context) {
-    const auto level = cgroup_level(pod.cgroup_path);
-    if (!level) return fail(level.error());
-    std::unique_ptr<Seat> seat(new Seat(SyscallErrorNode::get()));
-    auto places = seat->node_->join(plan.calls, context.features.has(KernelFeature::kLsm));
-    if (!places) return fail(places.error());
-    seat->places_ = std::move(*places);
-    seat->missed_before_ = seat->node_->missed(seat->places_);
-    const auto slot = seat->node_->take_slot();
-    if (!slot) return fail(slot.error());
-    seat->slot_ = *slot;
-    fl_call_fault& fault = seat->fault();
-    if (auto filled = fill_call_fault(fault, spec, spec.errno_.value, plan.calls, pod); !filled)
-      return fail(filled.error());
-    fault.seed = context.seed;
-    fault.cgroup = number(pod.cgroup);
-    fault.level = *level;
-    if (auto shown = seat->node_->show({*slot, pod.cgroup, pod.cgroup_path, *level}); !shown)
-      return fail(shown.error());
-    arm_lease(fault.lease, context.deadline);
-    return seat;
-  }
-  Seat(const Seat&) = delete;
-  Seat& operator=(const Seat&) = delete;
-  ~Seat() {
-    if (auto left = leave(); !left) spdlog::warn("syscallError: {}", left.error().message);
-    if (slot_) node_->give_back(*slot_);
-  }
-  // What it counted stays readable. Errors: what the kernel said; the lease is over all the same.
-  Result<> leave() {
-    Result<> hidden;
-    if (slot_) {
-      disarm_lease(fault().lease);
-      hidden = node_->hide(*slot_);
-    }
-    missed_ = missed();
-    node_->leave(std::exchange(places_, {}));
-    return hidden;
-  }
-  [[nodiscard]] fl_call_fault& fault() const { return node_->fault(*slot_); }
-  // Calls that the kernel did not show to its programs while this was there.
-  [[nodiscard]] std::uint64_t missed() const {
-    return places_.empty() ? missed_ : node_->missed(places_) - missed_before_;
-  }
+using ErrorSeat = Seat<SyscallErrorNode>;
 
- private:
-  explicit Seat(std::shared_ptr<SyscallErrorNode> node) : node_(std::move(node)) {}
-  std::shared_ptr<SyscallErrorNode> node_;
-  std::optional<std::uint32_t> slot_;  // always, once take() has returned
-  SyscallErrorNode::Places places_;    // empty: it has left them
-  std::uint64_t missed_before_ = 0, missed_ = 0;
-};
+Result<std::unique_ptr<ErrorSeat>> take_seat(const SyscallPlan& plan, const api::SyscallError& spec,
+                                             const Pod& pod, const ArmContext& context) {
+  auto seat = ErrorSeat::take([&](SyscallErrorNode& node) {
+    return node.join(plan.calls, context.features.has(KernelFeature::kLsm));
+  });
+  if (!seat) return fail(seat.error());
+  fl_call_fault& fault = (*seat)->slot();
+  if (auto filled = fill_call_fault(fault, spec, spec.errno_.value, plan.calls, pod); !filled)
+    return fail(filled.error());
+  fault.seed = context.seed;
+  if (auto shown = (*seat)->show(pod.cgroup, pod.cgroup_path); !shown) return fail(shown.error());
+  arm_lease(fault.lease, context.deadline);
+  return seat;
+}
 
 class ArmedSyscallError final : public ArmedFault {
  public:
@@ -92,19 +51,19 @@ class ArmedSyscallError final : public ArmedFault {
         mechanism_(std::move(mechanism)),
         errno_name_(std::move(errno_name)) {}
 
-  void add(std::unique_ptr<Seat> seat) { seat_ = std::move(seat); }
+  void add(std::unique_ptr<ErrorSeat> seat) { seat_ = std::move(seat); }
   void add(std::unique_ptr<ArmedFault> cgroup) { cgroup_ = std::move(cgroup); }
   [[nodiscard]] const SyscallPlan& plan() const { return plan_; }
 
   void renew(KtimeNs deadline) override {
-    if (seat_) renew_lease(seat_->fault().lease, deadline);
+    if (seat_) renew_lease(seat_->slot().lease, deadline);
     if (cgroup_) cgroup_->renew(deadline);
   }
 
   Result<FaultCounters> read() const override {
     FaultCounters sum;
     if (seat_) {
-      sum = read_call_counters(seat_->fault(), plan_.calls);
+      sum = read_call_counters(seat_->slot(), plan_.calls);
       sum.errors += seat_->missed();
     }
     if (cgroup_) {
@@ -126,7 +85,7 @@ class ArmedSyscallError final : public ArmedFault {
  private:
   SyscallPlan plan_;
   std::string mechanism_, errno_name_;
-  std::unique_ptr<Seat> seat_;  // nullptr: cgroup hooks do it all
+  std::unique_ptr<ErrorSeat> seat_;  // nullptr: cgroup hooks do it all
   std::unique_ptr<ArmedFault> cgroup_;
 };
 
@@ -165,7 +124,7 @@ Result<std::unique_ptr<ArmedFault>> arm_syscall_error(const api::SyscallError& s
   auto armed =
       std::make_unique<ArmedSyscallError>(std::move(*plan), mechanism, spec.errno_.format());
   if (programs) {
-    auto seat = Seat::take(armed->plan(), spec, pod, context);
+    auto seat = take_seat(armed->plan(), spec, pod, context);
     if (!seat) return fail(seat.error());
     armed->add(std::move(*seat));
   }

@@ -139,19 +139,34 @@ Keys without(const Keys& keys, const Keys& others) {
   return rest;
 }
 
-Result<> add(int map, const Keys& keys) {
+Keys united(const Keys& keys, const Keys& others) {
+  Keys all;
+  std::ranges::set_union(keys, others, std::back_inserter(all), before);
+  return all;
+}
+
+fl_address_key of_set(fl_address_key key, __u32 set) {
+  key.set = static_cast<__u16>(set);
+  return key;
+}
+
+Result<> add(int map, const Keys& keys, __u32 set) {
   constexpr __u32 kNothing = 0;
-  for (const fl_address_key& key : keys)
-    if (bpf_map_update_elem(map, &key, &kNothing, BPF_ANY) != 0)
+  for (const fl_address_key& each : keys)
+    if (const fl_address_key key = of_set(each, set);
+        bpf_map_update_elem(map, &key, &kNothing, BPF_ANY) != 0)
       return fail(from_errno(errno, "cannot add an address to a filter"));
   return {};
 }
 
-Result<> remove(int map, const Keys& keys) {
-  for (const fl_address_key& key : keys)
-    if (bpf_map_delete_elem(map, &key) != 0 && errno != ENOENT)
-      return fail(from_errno(errno, "cannot take an address out of a filter"));
-  return {};
+// Of all of them, whatever the kernel says of one.
+Result<> remove(int map, const Keys& keys, __u32 set) {
+  Result<> first;
+  for (const fl_address_key& each : keys)
+    if (const fl_address_key key = of_set(each, set);
+        bpf_map_delete_elem(map, &key) != 0 && errno != ENOENT && first)
+      first = fail(from_errno(errno, "cannot take an address out of a filter"));
+  return first;
 }
 
 }  // namespace
@@ -187,9 +202,19 @@ Result<FilterMaps> FilterMaps::fill(const api::NetworkFilter& filter, const NetF
   maps.now_ = made;
   maps.peers_ = peers;
   maps.exceptions_ = exceptions;
-  if (auto done = add(exceptions, made.exceptions); !done) return fail(done.error());
-  if (auto done = add(peers, made.peers); !done) return fail(done.error());
-  return maps;
+  const __u32 set = made.rules.address_set;
+  auto done = add(exceptions, made.exceptions, set);
+  if (done) done = add(peers, made.peers, set);
+  if (done) return maps;
+  (void)maps.clear();
+  return fail(done.error());
+}
+
+Result<> FilterMaps::clear() {
+  const NetFilter old = std::exchange(now_, {now_.rules, {}, {}});
+  auto peers = remove(peers_, old.peers, old.rules.address_set);
+  auto exceptions = remove(exceptions_, old.exceptions, old.rules.address_set);
+  return peers ? exceptions : peers;
 }
 
 Result<> FilterMaps::follow(const PeerSets& sets) {
@@ -201,11 +226,28 @@ Result<> FilterMaps::follow(const PeerSets& sets) {
     if (!found) return fail(found.error());
     exceptions = std::move(*found);
   }
-  const NetFilter old = std::exchange(now_, {now_.rules, std::move(*peers), std::move(exceptions)});
-  if (auto done = add(exceptions_, without(now_.exceptions, old.exceptions)); !done) return done;
-  if (auto done = add(peers_, without(now_.peers, old.peers)); !done) return done;
-  if (auto done = remove(peers_, without(old.peers, now_.peers)); !done) return done;
-  return remove(exceptions_, without(old.exceptions, now_.exceptions));
+  const NetFilter next{now_.rules, std::move(*peers), std::move(exceptions)};
+  const NetFilter old = std::exchange(
+      now_, {now_.rules, united(now_.peers, next.peers), united(now_.exceptions, next.exceptions)});
+  const __u32 set = next.rules.address_set;
+  const auto remove_old = [&]() -> Result<> {
+    if (auto done = remove(peers_, without(old.peers, next.peers), set); !done) return done;
+    return remove(exceptions_, without(old.exceptions, next.exceptions), set);
+  };
+  // After a change that failed nobody knows which of the old ones are there: those that are not
+  // wanted make room first, and all others are added.
+  const bool knows_old = std::exchange(sure_, false);
+  if (!knows_old)
+    if (auto done = remove_old(); !done) return done;
+  const auto added = [&](const Keys& keys, const Keys& before) {
+    return knows_old ? without(keys, before) : keys;
+  };
+  if (auto done = add(exceptions_, added(next.exceptions, old.exceptions), set); !done) return done;
+  if (auto done = add(peers_, added(next.peers, old.peers), set); !done) return done;
+  if (auto done = remove_old(); !done) return done;
+  now_ = next;
+  sure_ = true;
+  return {};
 }
 
 }  // namespace faultline::agent

@@ -3,13 +3,28 @@
  * kernel runs these programs only for sockets that were made in the cgroup (or below it), and only for IPv4 and IPv6.
  *
  * A call that failed already, by another program or in the kernel, keeps its own errno and is not counted. */
+#include "fault_guard.bpf.h"
+#include "net_filter.bpf.h"
 #include "socket_call.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
+const volatile struct fl_sock_config fl_config;
+
 #define ALLOW 1
 #define DENY 0 /* with the errno that bpf_set_retval() has put */
 #define SMALLEST_PAGE 4096
+
+/* Not NULL: act now, and count there what was done. `stream`: each operation has its own dice. */
+static __always_inline struct fl_counters *fl_call_hit(const struct fl_packet *call, __u32 stream)
+{
+	struct fl_counters *c;
+
+	if (!fl_filter_match(call, 1))
+		return NULL;
+	c = fl_matched_shared();
+	return c && fl_roll(stream, fl_config.probability) ? c : NULL;
+}
 
 /* Armed, and the call has not failed yet? */
 static __always_inline int fl_may_fail(__u64 *now)

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* socketError on security hooks: the socket calls that no cgroup hook sees, and sendmsg of any socket. User space loads each as LSM
- * program or as fmod_ret on security_<hook>. The scope is the task that calls; only IPv4 and IPv6 sockets that a program has made.
+/* socketError on security hooks: the socket calls that no cgroup hook sees, and sendmsg of any socket. One program a hook serves all
+ * faults of the node; user space loads those it needs, as LSM programs or as fmod_ret on security_<hook>. The scope is the task that
+ * calls; only IPv4 and IPv6 sockets that a program has made.
  *
- * A call that another program or module has refused already keeps its own errno and is not counted. */
+ * The faults on a task are asked in the order in which they were armed. The first that hits gives the call its errno, and those
+ * behind it do not see the call. A call that another program or module has refused already keeps its own errno and is not counted. */
 #include <stddef.h>
+#define FL_FILTER_IN_SLOTS
+#include "lease.bpf.h"
+#include "net_filter.bpf.h"
 #include "socket_call.bpf.h"
-#include "in_pod.bpf.h"
+#include "socket_error_abi.h"
+#include "task_slots.bpf.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license") = "GPL";
 
-enum { FL_AT_LISTEN, FL_AT_ACCEPT, FL_AT_SENDMSG, FL_AT_RECVMSG }; /* streams */
-
-const volatile __s32 fl_retval; /* -4095..-1. Negative here: the verifier loses track of a number that a program negates */
+FL_SLOT_ARRAY(struct fl_sock_fault);
 
 /* Kernel types, by CO-RE: only what is read. */
 struct sock_common {
@@ -60,43 +64,84 @@ static __always_inline void fl_named_peer(struct fl_packet *call, struct msghdr 
 		fl_map_v4(call->daddr, to.v4_or_flow);
 }
 
-static __always_inline int fl_at_hook(struct socket *sock, struct msghdr *sent, __u32 stream)
+/* What the faults of a task are asked, one after the other. */
+struct fl_question {
+	const struct fl_task_slots *slots;
+	const struct fl_packet *call;
+	__u32 hook;
+	__s64 retval; /* the answer: what the call returns; 0: none hits it */
+};
+
+/* Is it armed, after its filter was asked? When a fault ends, its lease ends before its exceptions go: whoever did not find one any
+ * more must see that. The atomic operation changes nothing and keeps the order of the two reads. */
+static __always_inline bool fl_is_armed_still(struct fl_lease *lease, __u64 *now)
+{
+	return __sync_fetch_and_add(&lease->armed, 0) && fl_lease_is_armed(lease, now);
+}
+
+/* Returns 1 when no further fault is to be asked. */
+static int fl_ask(__u32 n, struct fl_question *question)
+{
+	struct fl_sock_fault *fault = fl_slot_on_task(&fl_slots, question->slots, n);
+	__u64 now, number;
+	__u32 hook;
+
+	if (!fault || !(fault->hooks >> question->hook & 1) || !fl_lease_may_be_armed(&fault->lease))
+		return 0;
+	/* The filter before the deadline: reading the clock costs more than most filters. */
+	if (!fl_rules_match(&fault->rules, question->call, 1) || !fl_is_armed_still(&fault->lease, &now))
+		return 0;
+	__sync_fetch_and_add(&fault->counters.matched, 1);
+	hook = fl_bounded(question->hook, FL_SOCK_HOOKS);
+	number = __sync_fetch_and_add(&fault->asked[hook], 1);
+	if ((fl_random(fault->seed, hook, number) >> 32) >= fault->probability)
+		return 0;
+	fl_count_injected(&fault->counters, now);
+	question->retval = fault->retval;
+	return 1;
+}
+
+/* For a task that has faults: what it makes ready costs the others nothing. */
+static __always_inline __s64 fl_answer(const struct fl_task_slots *slots, struct socket *sock, struct msghdr *sent, __u32 hook)
 {
 	struct fl_packet call = {};
-	struct fl_counters *c;
-	__u64 now;
+	struct fl_question question = { .slots = slots, .call = &call, .hook = hook };
 
-	if (!fl_in_pod() || !fl_armed(&now) || !fl_describe_socket(&call, sock))
+	if (!fl_describe_socket(&call, sock))
 		return 0;
 	if (sent)
 		fl_named_peer(&call, sent);
-	c = fl_call_hit(&call, stream);
-	if (!c)
-		return 0;
-	fl_injected_shared(c, now);
-	return fl_retval;
+	bpf_loop(slots->count, fl_ask, &question, 0);
+	return fl_errno_of(&question.retval);
+}
+
+static __always_inline int fl_at_hook(struct socket *sock, struct msghdr *sent, __u32 hook)
+{
+	const struct fl_task_slots *slots = fl_slots_of_task();
+
+	return slots ? fl_answer(slots, sock, sent, hook) : 0;
 }
 
 SEC("lsm/socket_listen")
 int BPF_PROG(fl_socket_listen, struct socket *sock, int backlog, int ret)
 {
-	return ret ? ret : fl_at_hook(sock, NULL, FL_AT_LISTEN);
+	return ret ? ret : fl_at_hook(sock, NULL, FL_SOCK_AT_LISTEN);
 }
 
 SEC("lsm/socket_accept")
 int BPF_PROG(fl_socket_accept, struct socket *sock, struct socket *accepted, int ret)
 {
-	return ret ? ret : fl_at_hook(sock, NULL, FL_AT_ACCEPT);
+	return ret ? ret : fl_at_hook(sock, NULL, FL_SOCK_AT_ACCEPT);
 }
 
 SEC("lsm/socket_sendmsg")
 int BPF_PROG(fl_socket_sendmsg, struct socket *sock, struct msghdr *message, int size, int ret)
 {
-	return ret ? ret : fl_at_hook(sock, message, FL_AT_SENDMSG);
+	return ret ? ret : fl_at_hook(sock, message, FL_SOCK_AT_SENDMSG);
 }
 
 SEC("lsm/socket_recvmsg")
 int BPF_PROG(fl_socket_recvmsg, struct socket *sock, struct msghdr *message, int size, int flags, int ret)
 {
-	return ret ? ret : fl_at_hook(sock, NULL, FL_AT_RECVMSG);
+	return ret ? ret : fl_at_hook(sock, NULL, FL_SOCK_AT_RECVMSG);
 }

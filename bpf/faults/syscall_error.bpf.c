@@ -7,13 +7,15 @@
  * The faults on a task are asked in the order in which they were armed. The first that hits gives the call its errno, and those
  * behind it do not see the call. A call that another program or module has refused already keeps its own errno and is not counted. */
 #include "syscall.bpf.h"
-#include "call_faults.bpf.h"
+#include "task_slots.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
+FL_SLOT_ARRAY(struct fl_call_fault);
+
 /* What the faults of a task are asked, one after the other. */
 struct fl_question {
-	const struct fl_task_faults *faults;
+	const struct fl_task_slots *slots;
 	struct pt_regs *regs;           /* on the call */
 	const struct fl_object *object; /* at a hook */
 	__u64 number;
@@ -24,7 +26,7 @@ struct fl_question {
 /* Both return 1 when no further fault is to be asked. */
 static int fl_ask_on_call(__u32 n, struct fl_question *question)
 {
-	struct fl_call_fault *fault = fl_fault_on_task(question->faults, n);
+	struct fl_call_fault *fault = fl_slot_on_task(&fl_slots, question->slots, n);
 	__u32 index;
 	__u64 now;
 
@@ -42,7 +44,7 @@ static int fl_ask_on_call(__u32 n, struct fl_question *question)
 
 static int fl_ask_at_hook(__u32 n, struct fl_question *question)
 {
-	struct fl_call_fault *fault = fl_fault_on_task(question->faults, n);
+	struct fl_call_fault *fault = fl_slot_on_task(&fl_slots, question->slots, n);
 	const struct fl_object *object = question->object;
 	__u32 index;
 	__u64 now;
@@ -57,48 +59,40 @@ static int fl_ask_at_hook(__u32 n, struct fl_question *question)
 	return 1;
 }
 
-/* The verifier wants to see that a hook returns an errno or 0. */
-static __always_inline __s64 fl_errno_of(const struct fl_question *question)
-{
-	__s64 retval = *(volatile __s64 *)&question->retval;
-
-	return retval >= -4095 && retval < 0 ? retval : 0;
-}
-
 /* Both are for a task that has faults: what they make ready costs the others nothing. */
-static __always_inline __s64 fl_answer_on_call(const struct fl_task_faults *faults, struct pt_regs *regs)
+static __always_inline __s64 fl_answer_on_call(const struct fl_task_slots *slots, struct pt_regs *regs)
 {
-	struct fl_question question = { .faults = faults, .regs = regs, .number = fl_number(regs) };
+	struct fl_question question = { .slots = slots, .regs = regs, .number = fl_number(regs) };
 
-	bpf_loop(faults->count, fl_ask_on_call, &question, 0);
-	return fl_errno_of(&question);
+	bpf_loop(slots->count, fl_ask_on_call, &question, 0);
+	return fl_errno_of(&question.retval);
 }
 
-static __always_inline __s64 fl_answer_at_hook(const struct fl_task_faults *faults, __u32 hook, const struct fl_object *object)
+static __always_inline __s64 fl_answer_at_hook(const struct fl_task_slots *slots, __u32 hook, const struct fl_object *object)
 {
-	struct fl_question question = { .faults = faults, .object = object, .number = fl_number_of_task(), .hook = hook };
+	struct fl_question question = { .slots = slots, .object = object, .number = fl_number_of_task(), .hook = hook };
 
-	bpf_loop(faults->count, fl_ask_at_hook, &question, 0);
-	return fl_errno_of(&question);
+	bpf_loop(slots->count, fl_ask_at_hook, &question, 0);
+	return fl_errno_of(&question.retval);
 }
 
 /* long, as the calls are: the upper half of the register counts. */
 SEC("fmod_ret")
 long BPF_PROG(fl_call, struct pt_regs *regs, int ret)
 {
-	const struct fl_task_faults *faults;
+	const struct fl_task_slots *slots;
 
 	if (ret)
 		return ret;
-	faults = fl_faults_of_task();
-	return faults ? fl_answer_on_call(faults, regs) : 0;
+	slots = fl_slots_of_task();
+	return slots ? fl_answer_on_call(slots, regs) : 0;
 }
 
 static __always_inline int fl_hook(__u32 hook, const struct fl_object *object)
 {
-	const struct fl_task_faults *faults = fl_faults_of_task();
+	const struct fl_task_slots *slots = fl_slots_of_task();
 
-	return faults ? fl_answer_at_hook(faults, hook, object) : 0;
+	return slots ? fl_answer_at_hook(slots, hook, object) : 0;
 }
 
 #define FL_LSM "lsm/"

@@ -15,6 +15,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include "fault_abi.h"
+#include "lease.bpf.h"
 
 struct fl_lease fl_lease;            /* .bss, mmapped: user space renews with a store */
 const volatile __u64 fl_seed;        /* rodata */
@@ -27,19 +28,15 @@ struct {
 	__type(value, struct fl_counters);
 } fl_counters SEC(".maps");
 
-/* Is the lease armed, whether or not its deadline has passed? For programs that ask their filter before they read the clock.
- * volatile: user space writes it, so a value may not be kept from an earlier read. */
+/* As fl_lease_may_be_armed() and fl_lease_is_armed(). */
 static __always_inline int fl_may_be_armed(void)
 {
-	return *(volatile __u32 *)&fl_lease.armed != 0;
+	return fl_lease_may_be_armed(&fl_lease);
 }
 
 static __always_inline int fl_armed(__u64 *now)
 {
-	if (!fl_may_be_armed())
-		return 0;
-	*now = bpf_ktime_get_ns();
-	return *now < *(volatile __u64 *)&fl_lease.deadline_ns;
+	return fl_lease_is_armed(&fl_lease, now);
 }
 
 /* Counts the event. NULL cannot happen for a one-entry array; the verifier wants it checked. */

@@ -14,6 +14,8 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include <stdbool.h>
+#include "bounded.bpf.h"
+#include "lease.bpf.h"
 #include "syscall_abi.h"
 #include "syscall_regs.bpf.h"
 
@@ -63,15 +65,6 @@ struct task_struct {
 	struct files_struct *files;
 } __attribute__((preserve_access_index));
 #define FL_NR_IO_URING_ENTER 426
-
-
-/* Returns `value`, which is below `bound`, a power of two, in a way that the verifier follows. It does not everywhere remember what
- * a number was compared with, and the compiler drops a mask that it knows to change nothing. */
-static __always_inline __u64 fl_bounded(__u64 value, __u64 bound)
-{
-	asm volatile("" : "+r"(value));
-	return value & (bound - 1);
-}
 
 /* ---- which call ----------------------------------------------------------------------------------------------------- */
 
@@ -329,15 +322,6 @@ static __always_inline bool fl_process_fits(const struct fl_call_fault *fault)
 
 /* ---- hit? ----------------------------------------------------------------------------------------------------------- */
 
-/* volatile: user space writes the lease, so a value may not be kept from an earlier read. */
-static __always_inline bool fl_call_armed(struct fl_call_fault *fault, __u64 *now)
-{
-	if (!*(volatile __u32 *)&fault->lease.armed)
-		return false;
-	*now = bpf_ktime_get_ns();
-	return *now < *(volatile __u64 *)&fault->lease.deadline_ns;
-}
-
 static __always_inline bool fl_is_due(struct fl_call_fault *fault)
 {
 	const struct fl_call_config *config = &fault->config;
@@ -356,7 +340,7 @@ static __always_inline bool fl_is_due(struct fl_call_fault *fault)
  * by another of their kind on the same CPU: the counters are atomic. */
 static __always_inline bool fl_call_hit(struct fl_call_fault *fault, __u32 index, const struct fl_object *object, __u64 *now)
 {
-	if (index >= FL_CALLS || !fl_call_armed(fault, now) || !fl_process_fits(fault) || !fl_object_fits(fault, object))
+	if (index >= FL_CALLS || !fl_lease_is_armed(&fault->lease, now) || !fl_process_fits(fault) || !fl_object_fits(fault, object))
 		return false;
 	__sync_fetch_and_add(&fault->counters.matched, 1);
 	__sync_fetch_and_add(&fault->calls[fl_bounded(index, FL_CALLS)].matched, 1);
@@ -365,13 +349,7 @@ static __always_inline bool fl_call_hit(struct fl_call_fault *fault, __u32 index
 
 static __always_inline void fl_call_done(struct fl_call_fault *fault, __u32 index, __u64 now)
 {
-	struct fl_counters *counters = &fault->counters;
-
-	__sync_fetch_and_add(&counters->injected, 1);
-	if (!counters->first_ns)
-		__sync_val_compare_and_swap(&counters->first_ns, 0, now);
-	if (counters->last_ns < now)
-		counters->last_ns = now;
+	fl_count_injected(&fault->counters, now);
 	__sync_fetch_and_add(&fault->calls[fl_bounded(index, FL_CALLS)].injected, 1);
 }
 

@@ -3,7 +3,7 @@
 #ifndef FAULTLINE_SYSCALL_ABI_H
 #define FAULTLINE_SYSCALL_ABI_H
 
-#include "fault_abi.h"
+#include "slots_abi.h"
 
 #define FL_CALL_NUMBERS 512 /* system call numbers that are looked at; today's are below 470 */
 #define FL_CALLS 64         /* calls of one fault; a power of two */
@@ -98,19 +98,12 @@ struct fl_call_counters {
 	__u64 injected;
 };
 
-#define FL_CALL_FAULTS 1024u    /* system-call faults of one kind that are armed at once on a node */
-#define FL_FAULTS_OF_TASK 32u   /* of these, on one task: on its cgroup and those above it; a power of two */
-#define FL_LEVELS 8u            /* depths of the cgroup tree at which faults are, at once */
-#define FL_CGROUP_WORDS 64u     /* of bits by which most cgroups are told to have no fault; a power of two */
-
-/* mmapped array fl_faults: one armed fault, by slot. User space fills it while no entry of fl_cgroups names the slot, and from
+/* mmapped array fl_slots: one armed fault, by slot. User space fills it while no entry of fl_cgroups names the slot, and from
  * then on writes the lease only. All counters are shared by the CPUs and are added to atomically: an event that matches takes its
  * number from a shared counter anyway. */
 struct fl_call_fault {
+	struct fl_scope scope;
 	struct fl_lease lease;
-	__u64 cgroup;  /* id; the fault is on the tasks in it and below it */
-	__u32 level;   /* of that cgroup, the root's is 0 */
-	__u32 _pad;
 	__u64 seed;
 	__u64 asked;   /* events that matched so far, by which the dice are thrown */
 	__u64 hits;    /* events that the dice chose so far, where config.count bounds them */
@@ -121,25 +114,6 @@ struct fl_call_fault {
 	__u8 _rest[1664];
 };
 
-/* hash fl_cgroups, by id of a cgroup that faults are on: the slots of the faults on its tasks, those of the cgroups above it
- * among them, in the order in which they were armed. */
-struct fl_task_faults {
-	__u32 count;
-	__u32 _pad;
-	__u16 slot[FL_FAULTS_OF_TASK];
-};
-
-/* ---- syscall_calls: what each call took and returned ---------------------------------------------------------------- */
-#define FL_CALL_ERRNOS 256u      /* include/uapi/asm-generic/errno.h ends at 133; 0: a number beyond. A power of two */
-#define FL_CALL_UNDER_WAY 16384u /* threads within a call at once that are remembered */
-
-/* .bss fl_call_effects[], by index of the call. Grows only. */
-struct fl_call_effect {
-	struct fl_hist latency; /* of all returns, failed ones too */
-	__u64 failed[FL_CALL_ERRNOS];
-};
-
-FL_STATIC_ASSERT(sizeof(struct fl_call_effect) == sizeof(struct fl_hist) + 8 * FL_CALL_ERRNOS, "fl_call_effect");
 FL_STATIC_ASSERT(sizeof(struct fl_path_filter) == 16 + 2 * FL_NAME_MAX, "fl_path_filter");
 FL_STATIC_ASSERT(offsetof(struct fl_call_config, comm) == 48, "fl_call_config.comm");
 FL_STATIC_ASSERT(offsetof(struct fl_call_config, path) == 64, "fl_call_config.path");
@@ -156,6 +130,5 @@ FL_STATIC_ASSERT(offsetof(struct fl_call_fault, counters) == 56, "fl_call_fault.
 FL_STATIC_ASSERT(offsetof(struct fl_call_fault, calls) == 104, "fl_call_fault.calls");
 FL_STATIC_ASSERT(offsetof(struct fl_call_fault, config) == 104 + 16 * FL_CALLS + 16 * FL_HOOKS, "fl_call_fault.config");
 FL_STATIC_ASSERT(sizeof(struct fl_call_fault) == 4096, "fl_call_fault: a page, so that no two faults share a cache line");
-FL_STATIC_ASSERT(sizeof(struct fl_task_faults) == 8 + 2 * FL_FAULTS_OF_TASK, "fl_task_faults");
 
 #endif

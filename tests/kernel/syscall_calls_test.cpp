@@ -2,6 +2,7 @@
 // The effects of system calls against what the calling process counted, and against strace.
 #include "agent/effects/syscall_calls.h"
 
+#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,6 +18,10 @@
 #include <sstream>
 #include <thread>
 
+#include "agent/kernel/fd.h"
+#include "agent/kernel/kernel_btf.h"
+#include "agent/kernel/link.h"
+#include "agent/kernel/syscalls.h"
 #include "testbed/arm.h"
 #include "testbed/child.h"
 #include "testbed/emulated.h"
@@ -83,7 +88,37 @@ TEST_F(SyscallCalls, CountsAndErrnosAreThoseThatTheProgramSawAndOnlyThePods) {
   EXPECT_EQ(value(samples, "syscall.failures", {{"call", "pread64"}, {"errno", "EBADF"}}), 20);
 }
 
+// Somebody's program at the beginning of a call, which does nothing. Newer ones run first.
+class OthersProgram {
+ public:
+  explicit OthersProgram(const std::string& function) {
+    const auto btf = agent::KernelBtf::load();
+    if (!btf) throw std::runtime_error(btf.error().message);
+    const std::array<bpf_insn, 2> code{
+        bpf_insn{
+            .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+        bpf_insn{.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+    LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY,
+                .attach_btf_id = static_cast<std::uint32_t>(btf->function(function)));
+    program_ = agent::Fd(
+        bpf_prog_load(BPF_PROG_TYPE_TRACING, "others", "GPL", code.data(), code.size(), &opts));
+    if (!program_.valid()) throw std::runtime_error("cannot load a program");
+  }
+  // Now, as the newest.
+  void attach() {
+    link_.detach();
+    auto link = agent::attach_tracing(program_.get());
+    if (!link) throw std::runtime_error(link.error().message);
+    link_ = std::move(*link);
+  }
+
+ private:
+  agent::Fd program_;
+  agent::Link link_;
+};
+
 TEST_F(SyscallCalls, CallsWhoseBeginningWasNotSeenAreAGapWithTheirNumber) {
+  OthersProgram others(agent::syscall_function(*api::find_syscall("pread64")));
   Shared<std::atomic<bool>> go, stop;
   Shared<std::atomic<int>> calls;
   // Forked before there are links: it would keep those that it inherits.
@@ -95,7 +130,10 @@ TEST_F(SyscallCalls, CallsWhoseBeginningWasNotSeenAreAGapWithTheirNumber) {
   });
   const auto collector = watch({"pread64"});
   *go = true;
-  for (int i = 0; i < 50; ++i) ASSERT_TRUE(collector->faults_changed());
+  for (int i = 0; i < 50; ++i) {
+    others.attach();
+    ASSERT_TRUE(collector->faults_changed());
+  }
   *stop = true;
   caller.wait();
   std::vector<api::EffectSample> samples;
@@ -107,6 +145,24 @@ TEST_F(SyscallCalls, CallsWhoseBeginningWasNotSeenAreAGapWithTheirNumber) {
   EXPECT_EQ(value(samples, "syscall.rate", {{"call", "pread64"}}) +
                 std::stod(gaps[0].reason.substr(reason.size())),
             *calls);
+}
+
+// Nothing was attached before ours: nothing is detached, and no call is missed.
+TEST_F(SyscallCalls, WhoIsFirstAlreadyStaysWhereItIs) {
+  Shared<std::atomic<bool>> go, stop;
+  Shared<std::atomic<int>> calls;
+  Child caller = pod_.start([&] {
+    char byte = 0;
+    while (!*go) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (; !*stop; ++*calls) (void)!::pread(-1, &byte, 1, 0);
+    return 0;
+  });
+  const auto collector = watch({"pread64"});
+  *go = true;
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(collector->faults_changed());
+  *stop = true;
+  caller.wait();
+  EXPECT_EQ(value(take(*collector), "syscall.rate", {{"call", "pread64"}}), *calls);
 }
 
 TEST_F(SyscallCalls, LatencyIsWhatTheCallerWaits) {

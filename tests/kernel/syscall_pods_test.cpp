@@ -359,7 +359,7 @@ TEST(CgroupLevel, TheKernelTellsHowDeepWeAre) {
 
 // More than there are slots: they are used again, and who has one never sees what was in it.
 TEST_F(SyscallPods, ManyCyclesUseTheSlotsAgain) {
-  constexpr int kCycles = 2 * static_cast<int>(FL_CALL_FAULTS) + 100;
+  constexpr int kCycles = 2 * static_cast<int>(FL_SLOTS) + 100;
   make_pods(2);
   const auto stays = arm(error(ENOSPC), pods_[1]->pod());
   const agent::Pod pod = pods_[0]->pod();

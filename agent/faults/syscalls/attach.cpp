@@ -22,6 +22,8 @@ bool serves(const bpf_program* program, const std::vector<PlannedCall>& calls) {
   });
 }
 
+__u64 load(__u64& shared) { return std::atomic_ref(shared).load(std::memory_order_relaxed); }
+
 auto first_on_call(const std::vector<PlannedCall>& calls) {
   return std::ranges::find(calls, SyscallRung::kSystemCall, &PlannedCall::rung);
 }
@@ -44,11 +46,15 @@ std::string security_reason(const FeatureProbe& features) {
   return features.reason(KernelFeature::kLsm);
 }
 
+std::string place_of_hook(std::string_view hook, bool lsm) {
+  return (lsm ? "" : "security_") + std::string(hook);
+}
+
 void choose_kind(bpf_program* program, bool lsm) {
   if (lsm) return;
   bpf_program__set_type(program, BPF_PROG_TYPE_TRACING);
   bpf_program__set_expected_attach_type(program, BPF_MODIFY_RETURN);
-  bpf_program__set_attach_target(program, 0, ("security_" + std::string(hook_of(program))).c_str());
+  bpf_program__set_attach_target(program, 0, place_of_hook(hook_of(program), false).c_str());
 }
 
 void choose_programs(bpf_object* object, bpf_program* on_call,
@@ -104,16 +110,17 @@ std::uint64_t missed_calls(const std::vector<Link>& links) {
   return missed;
 }
 
+FaultCounters counted_in_slot(fl_counters& counters) {
+  return counted_by({.matched = load(counters.matched),
+                     .injected = load(counters.injected),
+                     .errors = load(counters.errors),
+                     .lost_events = load(counters.lost_events),
+                     .first_ns = load(counters.first_ns),
+                     .last_ns = load(counters.last_ns)});
+}
+
 FaultCounters read_call_counters(fl_call_fault& fault, const std::vector<PlannedCall>& calls) {
-  const auto load = [](__u64& shared) {
-    return std::atomic_ref(shared).load(std::memory_order_relaxed);
-  };
-  FaultCounters out;
-  out.matched = load(fault.counters.matched);
-  out.injected = load(fault.counters.injected);
-  out.errors = load(fault.counters.errors);
-  out.first_injected = {load(fault.counters.first_ns)};
-  out.last_injected = {load(fault.counters.last_ns)};
+  FaultCounters out = counted_in_slot(fault.counters);
   for (std::size_t i = 0; i < calls.size(); ++i) {
     if (calls[i].rung == SyscallRung::kCgroup) continue;
     api::EventCount& sum = out.by_call[std::string(calls[i].call->name)];

@@ -25,6 +25,9 @@ namespace faultline::agent {
 [[nodiscard]] const char* security_word(const FeatureProbe& features);
 [[nodiscard]] std::string security_reason(const FeatureProbe& features);
 
+// Where such a program is attached: "file_open" as LSM program, else "security_file_open".
+[[nodiscard]] std::string place_of_hook(std::string_view hook, bool lsm);
+
 // Before load, of a program on a hook: it stays an LSM program, or becomes fmod_ret on
 // security_<hook>.
 void choose_kind(bpf_program* program, bool lsm);
@@ -41,6 +44,9 @@ Result<std::vector<Link>> attach_programs(bpf_object* object, const bpf_program*
 // Calls that the kernel did not show to the programs of these links (recursion_misses()): they went
 // on unchanged, and no counter of ours has them.
 std::uint64_t missed_calls(const std::vector<Link>& links);
+
+// What programs count in a slot, while they do.
+FaultCounters counted_in_slot(fl_counters& counters);
 
 // What the programs counted for this fault, with by_call by name.
 FaultCounters read_call_counters(fl_call_fault& fault, const std::vector<PlannedCall>& calls);
