@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/link/residue.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace faultline::agent {
@@ -22,15 +23,21 @@ void ResidueLedger::claim(const std::string& owner, bool has_faults) {
   const auto it = owners_.find(owner);
   if (it == owners_.end()) return;
   it->second.owned.merge(fresh);
+  it->second.shares |= has_faults;
 }
 
 std::vector<std::string> ResidueLedger::left_of(const std::string& owner) const {
   const auto it = owners_.find(owner);
   if (it == owners_.end()) return {};
   ObjectSet left = it->second.owned;
+  // A link that all share may have been attached anew for one of them: who claimed it says nothing.
+  const bool others_share = std::ranges::any_of(
+      owners_, [&](const auto& other) { return other.first != owner && other.second.shares; });
   for (const ObjectKey& key : kernel_.shared_here())
-    for (const auto& [name, other] : owners_)
-      if (name != owner && other.owned.contains(key)) left.erase(key);
+    if (others_share)
+      left.erase(key);
+    else if (it->second.shares)
+      left.insert(key);
 
   ObjectSet orphans;
   for (const ObjectKey& key : kernel_.named_ours())

@@ -5,8 +5,8 @@
 // (claim()). Its residue is what it owned and still exists, and what is named like ours, was not
 // there when the run began, and is held by no process at all. A process of ours inside a pod is
 // held by its parent. What other agents, or other runs of
-// this one, hold is never blamed. What faults of several runs share belongs to each of them, and
-// is blamed on the last. Not thread-safe.
+// this one, hold is never blamed. What several runs share belongs to each run that has faults,
+// whoever of them made it, and is blamed on the last. Not thread-safe.
 #pragma once
 
 #include <compare>
@@ -52,8 +52,8 @@ class ResidueLedger {
 
   // `owner` is a run, or any other word for what holds objects.
   void begin(const std::string& owner);
-  // What this process holds now and nobody has claimed belongs to `owner`, and what faults share
-  // belongs to it, too, if it `has_faults`.
+  // What this process holds now and nobody has claimed belongs to `owner`. From now on what runs
+  // share belongs to it, too, if it `has_faults`.
   void claim(const std::string& owner, bool has_faults = true);
   // After the objects of `owner` were destroyed. The kernel frees some of them a moment later, so a
   // non-empty answer is asked for again before it is believed.
@@ -64,6 +64,7 @@ class ResidueLedger {
   struct Owner {
     ObjectSet before;  // named like ours when it began
     ObjectSet owned;
+    bool shares = false;  // what runs share belongs to it
   };
   const KernelObjects& kernel_;
   std::map<std::string, Owner> owners_;

@@ -76,6 +76,25 @@ TEST_F(Residue, WhatFaultsOfTwoRunsShareIsBlamedOnTheLastOfThem) {
   EXPECT_THAT(ledger.left_of("second"), IsEmpty());
 }
 
+// As a link of a collector that all measured pods have, attached again since a fault of one run
+// came.
+TEST_F(Residue, WhatIsSharedBelongsToEachRunWhoeverMadeIt) {
+  ledger.begin("first");
+  make(1);
+  kernel.shared.insert(program(1));
+  ledger.claim("first");
+  ledger.begin("second");
+  ledger.claim("second");
+  drop(1);
+  kernel.shared.erase(program(1));
+  make(2);
+  kernel.shared.insert(program(2));
+  ledger.claim("first");
+  EXPECT_THAT(ledger.left_of("first"), IsEmpty()) << "the second has it still";
+  ledger.forget("first");
+  EXPECT_THAT(ledger.left_of("second"), ElementsAre("object 2"));
+}
+
 TEST_F(Residue, AnotherRunOfThisAgentIsNotBlamed) {
   ledger.begin("first");
   make(1);
