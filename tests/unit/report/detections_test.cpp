@@ -201,8 +201,10 @@ TEST(Detections, ARuleThatWasChangedMeanwhileExplainsNothing) {
   EXPECT_EQ(found.verdict, DetectionVerdict::detected);
   EXPECT_EQ(found.reason, "the rule was changed during the run: for is 30s, was 3s");
   EXPECT_FALSE(found.floor.has_value());
-  for (const auto& step : found.steps)
-    if (step.name == "for") EXPECT_EQ(step.cause, "");
+  for (const auto& step : found.steps) {
+    if (step.name != "for") continue;
+    EXPECT_EQ(step.cause, "");
+  }
 
   Made silent;
   silent.record.rules[0].changed = "it was removed";
