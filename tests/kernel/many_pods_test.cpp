@@ -94,7 +94,7 @@ TEST_F(ManyPods, TheLinkIsServedBetweenPodsThatAreBegun) {
     std::cout << what << " " << many << " pods took " << took.all << " ms in " << took.calls
               << " calls, the longest " << took.longest << " ms\n";
   EXPECT_THAT(told_, testing::ElementsAre(api::RunEventKind::measuring, api::RunEventKind::armed));
-  EXPECT_EQ(reconciler_.armed(), static_cast<std::size_t>(many));
+  EXPECT_EQ(reconciler_.shown().armed, static_cast<std::size_t>(many));
   // One call begins a pod, or what fits into a step.
   EXPECT_LT(measured.longest, std::max(measured.all / 2, 1000.0));
   reconciler_.answer({}, clock_.steady());

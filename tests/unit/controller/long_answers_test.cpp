@@ -33,7 +33,9 @@ TEST(LongAnswers, AreTheSameAndAsBrokenAsShortOnes) {
     observe::Source source(
         io.get_executor(),
         {.name = "main", .url = server.client_options().base_url, .reader = worker}, clock);
-    return http::run(io, source.get(std::move(target)));
+    std::function<Result<observe::Answer>(const observe::Answer&)> all =
+        [](const observe::Answer& answer) -> Result<observe::Answer> { return answer; };
+    return http::run(io, source.get(std::move(target), std::move(all)));
   };
   for (Worker* worker : {&reader, static_cast<Worker*>(nullptr)}) {
     const auto good = ask("/good", worker);
