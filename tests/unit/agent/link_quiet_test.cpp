@@ -51,6 +51,7 @@ void live_through(Node& node, bool quiet) {
     auto wanted = Node::run(phase, with_note(quiet), "pay-s3-1");
     wanted.pods[1].role = api::PodRole::target;
     wanted.targets = 2;
+    wanted.matching = 4;  // half of which may be hit
     return wanted;
   };
   node.give();

@@ -218,7 +218,11 @@ TEST_F(GameDayFailover, AnAbortEndsTheRunsAlsoWhileTheJournalHangs) {
   house_->until(run, api::RunState::Injecting);
   cluster_.mood(FakeCluster::Mood::kHangs);
   const std::string word = R"({"kind": "aborted", "key": "0123456789", "text": "enough"})";
-  std::thread says([&] { house_->call("POST", "/api/v1/gamedays/" + day + "/entries", word); });
+  // Whoever says it waits as long as the journal hangs.
+  std::thread says([&] {
+    (void)http::request_blocking(house_->client(""), "POST", "/api/v1/gamedays/" + day + "/entries",
+                                 word, std::chrono::seconds(60));
+  });
   for (int i = 0; i < 400 && agent_->told_at(api::RunPhase::recovery) == SteadyTime{}; ++i)
     std::this_thread::sleep_for(milliseconds(10));
   EXPECT_NE(agent_->told_at(api::RunPhase::recovery), SteadyTime{});
