@@ -215,6 +215,7 @@ TEST_F(GameDayHang, OneDayThatCannotBeReadFailsAndTheOthersGoOn) {
   const std::string bad = create(
       day_text("bad", "  - {name: one, experiment: " + experiment("payments", "40s") + "}\n"));
   const std::string good = create(day_text("good", "  - {name: w, pause: 600s}\n"));
+  until(good, DayState::waiting);
   EXPECT_EQ(say(bad, EntryKind::started).status, 201);
   const std::string run = run_of(bad, "one");
   house_->until(run, api::RunState::Injecting);
