@@ -218,15 +218,19 @@ TEST_F(GameDayFailover, AnAbortEndsTheRunsAlsoWhileTheJournalHangs) {
   house_->until(run, api::RunState::Injecting);
   cluster_.mood(FakeCluster::Mood::kHangs);
   const std::string word = R"({"kind": "aborted", "key": "0123456789", "text": "enough"})";
-  // Whoever says it waits as long as the journal hangs.
+  // Whoever says it waits until the controller has no more patience with the journal.
+  Result<http::ClientResponse> answer;
   std::thread says([&] {
-    (void)http::request_blocking(house_->client(""), "POST", "/api/v1/gamedays/" + day + "/entries",
-                                 word, std::chrono::seconds(60));
+    answer = http::request_blocking(house_->client("person-token"), "POST",
+                                    "/api/v1/gamedays/" + day + "/entries", word,
+                                    std::chrono::seconds(60));
   });
   for (int i = 0; i < 400 && agent_->told_at(api::RunPhase::recovery) == SteadyTime{}; ++i)
     std::this_thread::sleep_for(milliseconds(10));
   EXPECT_NE(agent_->told_at(api::RunPhase::recovery), SteadyTime{});
   says.join();
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(answer->status, 503) << answer->body;
   cluster_.mood(FakeCluster::Mood::kAnswers);
   ASSERT_TRUE(until(day, DayState::aborted)) << look(day).next;
   EXPECT_TRUE(look(day).steps.at(1).runs.empty()) << "nothing began meanwhile";
