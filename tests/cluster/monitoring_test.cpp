@@ -253,7 +253,8 @@ TEST_F(FaultlineMonitoring, AnExampleDayRunsAsItIs) {
   const TemporaryFile pods(shop_pods());
   shop.must_kubectl({"apply", "-f", pods.path()});
   for (const char* name : {"payments", "checkout", "catalog", "customers"})
-    shop.must_kubectl({"rollout", "status", std::string("deployment/") + name, "--timeout=60s"});
+    shop.must_kubectl(
+        {"wait", "--for=condition=Ready", std::string("pod/") + name + "-0", "--timeout=60s"});
   // Without what is said beside it.
   const auto made = testbed::command(
       {"sh", "-c", "exec \"$0\" gameday manifest --unattended \"$1\" 2>/dev/null",
