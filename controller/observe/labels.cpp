@@ -58,7 +58,8 @@ void NotTaken::add(const boost::json::object& labels, std::string why) {
 void NotTaken::add(const NotTaken& other) {
   if (count_ == 0) first_ = other.first_;
   count_ += other.count_;
-  names_.insert(other.names_.begin(), other.names_.end());
+  for (const std::string& name : other.names_)
+    names_.insert(names_.size() < kMostNames ? name : std::string());
 }
 
 bool NotTaken::may_be(const std::string& alert) const {

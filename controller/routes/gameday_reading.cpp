@@ -83,9 +83,15 @@ boost::asio::awaitable<Result<std::shared_ptr<void>>> Service::GameDays::room_fo
 boost::asio::awaitable<Result<Service::GameDays::Shared>> Service::GameDays::active_of(
     std::string day) {
   if (const auto found = days_.find(day); found != days_.end()) co_return found->second;
+  // Its maker drives it as soon as it is stored: the copy that is here already is not to be driven
+  // by somebody else.
+  const auto being_made = [this, &day] { return made_now_.contains(day); };
+  const Error not_yet{Errc::kUnavailable, "the game day " + day + " is being made; ask again"};
+  if (being_made()) co_return fail(not_yet);
   auto load = [day](Store& store) { return store.load_day(day); };
   auto record = co_await looks_.read(std::move(load));
   if (!record) co_return fail(record.error());
+  if (being_made()) co_return fail(not_yet);
   // Another one may have read it meanwhile.
   if (const auto found = days_.find(day); found != days_.end()) co_return found->second;
   if (read_ && read_->record().day == day) read_.reset();

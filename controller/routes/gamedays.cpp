@@ -276,6 +276,8 @@ boost::asio::awaitable<void> Service::GameDays::hear(Active& active) {
     if (entry && entry->number > active.day.record().entries.size()) {
       const std::vector<api::DayEntry> one{*entry};
       const Result<> stored = co_await write(active, one);
+      // A disk that refuses at once ends what injects as well as one that hangs.
+      if (!stored && said->word.kind == api::EntryKind::aborted) end_before_stored(active, *said);
       if (!stored && stored.error().code != Errc::kUnavailable)
         entry = fail(stored.error());  // saying it again changes nothing
       else if (!stored)

@@ -227,7 +227,7 @@ TEST_F(GameDayHang, OneDayThatCannotBeReadFailsAndTheOthersGoOn) {
     EXPECT_EQ(row.exec(), 1);
   }
   open();
-  EXPECT_EQ(look(good).state, DayState::waiting);
+  until(good, DayState::waiting);
   const auto ended = house_->until(run, api::RunState::Aborted);
   EXPECT_THAT(ended.stateReason, HasSubstr("cannot be read"));
   const auto days = house_->get("/api/v1/gamedays");
