@@ -49,17 +49,21 @@ void NotTaken::add(const boost::json::object& labels, std::string why) {
   const boost::json::value* name = labels.if_contains("alertname");
   const boost::json::string* text = name != nullptr ? name->if_string() : nullptr;
   const bool readable = text != nullptr && text->size() <= kLongestLabel;
-  if (!readable || names_.size() >= kMostNames)
-    names_.emplace();
-  else
-    names_.emplace(text->data(), text->size());
+  add_name(readable ? std::string(text->data(), text->size()) : std::string());
 }
 
 void NotTaken::add(const NotTaken& other) {
   if (count_ == 0) first_ = other.first_;
   count_ += other.count_;
-  for (const std::string& name : other.names_)
-    names_.insert(names_.size() < kMostNames ? name : std::string());
+  for (const std::string& name : other.names_) add_name(name);
+}
+
+// Where there is no room for a name, any may be among them.
+void NotTaken::add_name(const std::string& name) {
+  if (names_.size() < kMostNames || names_.contains(name))
+    names_.insert(name);
+  else
+    names_.emplace();
 }
 
 bool NotTaken::may_be(const std::string& alert) const {

@@ -38,9 +38,11 @@ class NotTaken {
   [[nodiscard]] std::string words() const;
 
  private:
+  void add_name(const std::string& name);
+
   std::size_t count_ = 0;
   std::string first_;
-  std::set<std::string> names_;  // the empty one stands for any
+  std::set<std::string> names_;  // the empty one stands for any; a bounded number
 };
 
 // "28 MB", "5 kB", "700 bytes"

@@ -11,76 +11,22 @@
 #include "controller/observe/group_times.h"
 #include "controller/observe/room.h"
 #include "report/detections.h"
-#include "tests/unit/observe/monitor.h"
+#include "tests/unit/observe/watching.h"
 
 namespace faultline::controller::observe {
 namespace {
 
 using std::chrono::milliseconds;
+using test::expecting;
 using test::Monitor;
+using test::sleep;
+using test::Watching;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 namespace asio = boost::asio;
-
-asio::awaitable<void> sleep(milliseconds time) {
-  asio::steady_timer timer(co_await asio::this_coro::executor, time);
-  co_await timer.async_wait(asio::use_awaitable);
-}
-
-api::Experiment expecting(const std::vector<std::string>& alerts) {
-  api::Experiment out;
-  for (const std::string& one : alerts) out.spec.expect.alerts.push_back({.name = one});
-  return out;
-}
-
-// One watcher, driven by the test.
-class Watching {
- public:
-  Watching(MonitoringSources sources, api::Experiment experiment)
-      : watcher_(std::make_unique<Watcher>(io_.get_executor(), std::move(sources),
-                                           std::move(experiment), clock_)) {}
-
-  void begin() {
-    begun_ = clock_.utc();
-    run([](Watcher& watcher) { return watcher.begin(); });
-  }
-  void poll() {
-    run([](Watcher& watcher) { return watcher.poll(); });
-  }
-  void follow(milliseconds time) {
-    run([time](Watcher& watcher) { return watcher.follow([time] { return sleep(time); }); });
-  }
-  void finish() {
-    const WatchTimes times{
-        begun_, {begun_}, {begun_ + milliseconds(1)}, clock_.utc() + milliseconds(1)};
-    run([times](Watcher& watcher) { return watcher.finish(times, {}); });
-  }
-  [[nodiscard]] Watcher& watcher() { return *watcher_; }
-  [[nodiscard]] const api::MonitoringRecord& record() const { return watcher_->record(); }
-  [[nodiscard]] std::vector<std::string> gaps() const {
-    std::vector<std::string> out;
-    for (const api::MonitoringGap& gap : record().gaps)
-      out.push_back(gap.source + ": " + gap.reason);
-    return out;
-  }
-  asio::io_context& io() { return io_; }
-  void end() { watcher_.reset(); }
-
- private:
-  void run(const std::function<asio::awaitable<void>(Watcher&)>& what) {
-    http::run(io_, [](const auto& does, Watcher& watcher) -> asio::awaitable<int> {
-      co_await does(watcher);
-      co_return 0;
-    }(what, *watcher_));
-  }
-  const SystemClock clock_;
-  asio::io_context io_;
-  std::unique_ptr<Watcher> watcher_;
-  UtcTime begun_;
-};
 
 // How many numbers there are of each query that aborts, and of the signal.
 std::vector<std::size_t> numbers(const api::MonitoringRecord& record) {
