@@ -54,23 +54,22 @@ double interval_of(const Labels& labels, const std::vector<api::AlertRule>& rule
 
 }  // namespace
 
-std::vector<api::AlertChange> changes_of(const std::vector<Series>& alerts,
-                                         const std::vector<api::AlertRule>& rules,
-                                         const std::string& source, const Offset& offset,
-                                         double end) {
+bool changes_of(const std::vector<Series>& alerts, const std::vector<api::AlertRule>& rules,
+                const std::string& source, const Offset& offset, double end,
+                const std::function<bool(const Labels&)>& wanted,
+                const Take<api::AlertChange>& take) {
   std::map<Labels, Samples> instances;
   for (const Series& series : alerts) {
     Labels labels = series.labels;
     labels.erase("__name__");
     const auto state = labels.extract("alertstate");
-    if (state.empty() || !labels.contains("alertname")) continue;
-    Samples& samples = instances[labels];
+    if (state.empty() || !labels.contains("alertname") || !wanted(labels)) continue;
+    Samples& samples = instances[std::move(labels)];
     for (const Point& point : series.points)
       if (point.value == 1 && point.at <= end)
         samples.at.emplace_back(point.at, state.mapped() == "firing" ? api::AlertState::firing
                                                                      : api::AlertState::pending);
   }
-  std::vector<api::AlertChange> out;
   for (auto& [labels, samples] : instances) {
     if (samples.at.empty()) continue;
     std::ranges::sort(samples.at);
@@ -80,19 +79,22 @@ std::vector<api::AlertChange> changes_of(const std::vector<Series>& alerts,
     const auto tell = [&](api::AlertState state, double at) {
       change.state = state;
       change.at = to_ours(at, offset);
-      out.push_back(change);
+      return take(change);
     };
     const double longest = (1 + kSlack) * samples.interval;
     for (std::size_t i = 0; i < samples.at.size(); ++i) {
       const auto& [at, state] = samples.at[i];
       const bool gone = i > 0 && at - samples.at[i - 1].first > longest;
-      if (gone) tell(api::AlertState::inactive, samples.at[i - 1].first + samples.interval);
-      if (i == 0 || gone || state != samples.at[i - 1].second) tell(state, at);
+      if (gone && !tell(api::AlertState::inactive, samples.at[i - 1].first + samples.interval))
+        return false;
+      const bool begins = i == 0 || gone || state != samples.at[i - 1].second;
+      if (begins && !tell(state, at)) return false;
     }
-    if (end - samples.at.back().first > longest + kStored)
-      tell(api::AlertState::inactive, samples.at.back().first + samples.interval);
+    if (end - samples.at.back().first > longest + kStored &&
+        !tell(api::AlertState::inactive, samples.at.back().first + samples.interval))
+      return false;
   }
-  return out;
+  return true;
 }
 
 std::optional<double> grid_of(const std::vector<Series>& alerts,
@@ -156,9 +158,8 @@ void only_changes(std::vector<api::AlertEvaluation>& evaluations) {
   evaluations = std::move(out);
 }
 
-std::vector<api::ScrapeSample> scrapes_of(const std::vector<Series>& up, const std::string& source,
-                                          const Offset& offset) {
-  std::vector<api::ScrapeSample> out;
+bool scrapes_of(const std::vector<Series>& up, const std::string& source, const Offset& offset,
+                const Take<api::ScrapeSample>& take) {
   for (const Series& series : up) {
     const auto label = [&](const char* name) {
       const auto found = series.labels.find(name);
@@ -170,10 +171,10 @@ std::vector<api::ScrapeSample> scrapes_of(const std::vector<Series>& up, const s
     for (const Point& point : series.points) {
       sample.at = to_ours(point.at, offset);
       sample.up = point.value == 1;
-      out.push_back(sample);
+      if (!take(sample)) return false;
     }
   }
-  return out;
+  return true;
 }
 
 std::optional<QuantileQuery> quantile_query(std::string_view promql) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,13 +18,19 @@
 
 namespace faultline::controller::observe {
 
-// The changes of each instance of an alert, from the raw samples of ALERTS up to `end`. An instance
-// whose samples stop is inactive from the evaluation that gave none. `rules` tell the intervals; of
-// an alert without a rule the shortest distance of its samples is taken.
-[[nodiscard]] std::vector<api::AlertChange> changes_of(const std::vector<Series>& alerts,
-                                                       const std::vector<api::AlertRule>& rules,
-                                                       const std::string& source,
-                                                       const Offset& offset, double end);
+// Is given one value after the other, of which it may keep a copy. False: it wants no more.
+template <class T>
+using Take = std::function<bool(const T&)>;
+
+// The changes of each instance of an alert that is `wanted` (its labels with alertname), from the
+// raw samples of ALERTS up to `end`. An instance whose samples stop is inactive from the evaluation
+// that gave none. `rules` tell the intervals; of an alert without a rule the shortest distance of
+// its samples is taken. However many there are, only one is in memory at a time. False: `take` did
+// not want all of them.
+bool changes_of(const std::vector<Series>& alerts, const std::vector<api::AlertRule>& rules,
+                const std::string& source, const Offset& offset, double end,
+                const std::function<bool(const Labels&)>& wanted,
+                const Take<api::AlertChange>& take);
 
 // A time at which the rules of this group were evaluated, from the same samples: exact where
 // AlertRule::lastEvaluation is some milliseconds late. Empty: no alert of the group had a sample.
@@ -45,10 +52,9 @@ namespace faultline::controller::observe {
 // Leaves the first of each run of equal answers.
 void only_changes(std::vector<api::AlertEvaluation>& evaluations);
 
-// The scrapes that raw samples of `up` tell of.
-[[nodiscard]] std::vector<api::ScrapeSample> scrapes_of(const std::vector<Series>& up,
-                                                        const std::string& source,
-                                                        const Offset& offset);
+// The scrapes that raw samples of `up` tell of, one at a time as of changes_of().
+bool scrapes_of(const std::vector<Series>& up, const std::string& source, const Offset& offset,
+                const Take<api::ScrapeSample>& take);
 
 // `histogram_quantile(0.99, INNER)`, taken apart; empty: it is something else.
 struct QuantileQuery {

@@ -100,7 +100,7 @@ awaitable<bool> Watcher::Impl::finish_alerts(PrometheusSide& side, const WatchTi
     for (const api::AlertRule& before : record.rules)
       if (before.source == name && !before.changed.empty() && is_rule(before, rule))
         rule.evaluationInterval = std::max(rule.evaluationInterval, before.evaluationInterval);
-  keep_changes(side, changes_of(alerts->series, rules, name, side.offset, end), times);
+  keep_changes(side, alerts->series, rules, times);
   for (const api::AlertRule& rule : record.rules)
     if (rule.source == name && expected(rule.alert) && !grids.contains(group_key(rule)))
       if (const auto grid = grid_of(alerts->series, rules, rule)) grids[group_key(rule)] = *grid;
@@ -159,7 +159,7 @@ awaitable<void> Watcher::Impl::finish_scrapes(PrometheusSide& side, const WatchT
     std::erase_if(all, [&](const Series& one) { return of_others(one.labels, namespaces); });
   }
   const std::string& name = side.client.options().name;
-  if (append(record.scrapes, scrapes_of(all, name, side.offset), kMostScrapes, rooms.scrapes) > 0)
+  if (!scrapes_of(all, name, side.offset, into(record.scrapes, kMostScrapes, rooms.scrapes)))
     tell({name +
           ": the pods were scraped more often than a run can keep: not all scrapes are told"});
 }
@@ -237,21 +237,20 @@ void Watcher::Impl::route_instances(const WatchTimes& times) {
 }
 
 // Those that were expected come first, so that a flood of others hides none of them.
-void Watcher::Impl::keep_changes(const PrometheusSide& side, std::vector<api::AlertChange> changes,
+void Watcher::Impl::keep_changes(const PrometheusSide& side, const std::vector<Series>& alerts,
+                                 const std::vector<api::AlertRule>& rules,
                                  const WatchTimes& times) {
-  std::erase_if(changes, [&](const api::AlertChange& one) {
-    return !expected(one.alert) && of_others(one.labels, namespaces);
-  });
-  const auto others = std::ranges::stable_partition(
-      changes, [&](const api::AlertChange& one) { return expected(one.alert); });
-  const std::size_t wanted = changes.size() - others.size();
-  const std::size_t before = changes.size();
-  const std::size_t dropped =
-      append(record.changes, std::move(changes), kMostChanges, rooms.changes);
-  if (before - dropped < wanted)
-    grow_gap(side.client.options().name, "changes", times.begin, times.end,
+  const std::string& name = side.client.options().name;
+  const double end = to_theirs(times.end, side.offset);
+  const Take<api::AlertChange> keep = into(record.changes, kMostChanges, rooms.changes);
+  const auto wanted = [&](const Labels& labels) { return expected(labels.at("alertname")); };
+  const auto others = [&](const Labels& labels) {
+    return !wanted(labels) && !of_others(labels, namespaces);
+  };
+  if (!changes_of(alerts, rules, name, side.offset, end, wanted, keep))
+    grow_gap(name, "changes", times.begin, times.end,
              "the expected alerts changed more often than a run can keep");
-  else if (dropped > 0)
+  if (!changes_of(alerts, rules, name, side.offset, end, others, keep))
     tell({"other alerts changed more often than a run can keep: not all are told"});
 }
 

@@ -43,6 +43,16 @@ inline constexpr std::size_t kMostRules = 2'000;  // of a run
 // Of one alert and group; several may be.
 [[nodiscard]] bool is_rule(const api::AlertRule& one, const api::AlertRule& other);
 
+// Takes what a list has room for, by number and bytes, and copies nothing else. It refers to both.
+template <class T>
+Take<T> into(std::vector<T>& to, std::size_t most, Room& room) {
+  return [&to, most, &room](const T& one) {
+    if (to.size() >= most || !room.take(bytes_of(one))) return false;
+    to.push_back(one);
+    return true;
+  };
+}
+
 // What a list did not take, because of its number or bytes: how many.
 template <class T>
 std::size_t append(std::vector<T>& to, std::vector<T> from, std::size_t most, Room& room) {
@@ -157,8 +167,8 @@ struct Watcher::Impl {
                             std::vector<api::PodRef> pods);
   Task<void> finish_signals(PrometheusSide& side, const WatchTimes& times);
   void route_instances(const WatchTimes& times);
-  void keep_changes(const PrometheusSide& side, std::vector<api::AlertChange> changes,
-                    const WatchTimes& times);
+  void keep_changes(const PrometheusSide& side, const std::vector<Series>& alerts,
+                    const std::vector<api::AlertRule>& rules, const WatchTimes& times);
   void leave_out_others();
   void sort_by_source();
   void close_gaps(UtcTime end);

@@ -47,9 +47,14 @@ void answer(std::string_view text) {
     for (const auto& [name, value] : one.labels)
       must(name.size() <= kLongestLabel && value.size() <= kLongestLabel, "labels have an end");
   static_cast<void>(bucket_of(*series, 0.99));
-  static_cast<void>(scrapes_of(*series, "main", {}));
+  scrapes_of(*series, "main", {}, [](const api::ScrapeSample&) { return true; });
   api::MonitoringRecord record;
-  record.changes = changes_of(*series, rules.alerts, "main", {}, kEnd);
+  changes_of(
+      *series, rules.alerts, "main", {}, kEnd, [](const Labels&) { return true; },
+      [&](const api::AlertChange& one) {
+        record.changes.push_back(one);
+        return true;
+      });
   api::Expect expect;
   if (!record.changes.empty()) expect.alerts.push_back({.name = record.changes.front().alert});
   const api::Timestamp begin = to_ours(kEnd - 60, {}), end = to_ours(kEnd, {});

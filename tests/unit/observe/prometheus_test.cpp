@@ -112,8 +112,14 @@ TEST(Prometheus, ActiveAlerts) {
 
 TEST(Prometheus, TheAlertsSeriesTellEveryChangeOnTheRulesOwnGrid) {
   const Rules known = rules();
-  auto changes = changes_of(series("alerts_range"), known.alerts, "main", {}, test::kAsked);
-  std::erase_if(changes, [](const api::AlertChange& one) { return one.alert != "PaymentsSlow"; });
+  std::vector<api::AlertChange> changes;
+  const auto slow = [](const Labels& labels) { return labels.at("alertname") == "PaymentsSlow"; };
+  const auto keep = [&](const api::AlertChange& one) {
+    changes.push_back(one);
+    return true;
+  };
+  EXPECT_TRUE(
+      changes_of(series("alerts_range"), known.alerts, "main", {}, test::kAsked, slow, keep));
   ASSERT_EQ(changes.size(), 3U);
   EXPECT_EQ(changes[0].state, AlertState::pending);
   EXPECT_EQ(changes[1].state, AlertState::firing);
@@ -133,7 +139,11 @@ TEST(Prometheus, TheAlertsSeriesTellEveryChangeOnTheRulesOwnGrid) {
 }
 
 TEST(Prometheus, ScrapesHaveTheirOwnTimes) {
-  const auto scrapes = scrapes_of(series("up_range"), "main", {});
+  std::vector<api::ScrapeSample> scrapes;
+  EXPECT_TRUE(scrapes_of(series("up_range"), "main", {}, [&](const api::ScrapeSample& one) {
+    scrapes.push_back(one);
+    return true;
+  }));
   ASSERT_GE(scrapes.size(), 55U);
   EXPECT_EQ(scrapes[0].job, "payments");
   EXPECT_EQ(scrapes[0].pod, "shop/payments-0");

@@ -27,11 +27,68 @@ TEST(NotTakenBounds, NamesOfManyNotificationsAreBoundedAndMayThenBeAny) {
     NotTaken one;
     one.add(boost::json::object{{"alertname", "A" + std::to_string(i)}}, "65 labels");
     all.add(one);
-    if (i < 60) EXPECT_FALSE(all.may_be("B")) << i;
+    if (i < 60) {
+      EXPECT_FALSE(all.may_be("B")) << i;
+    }
   }
   EXPECT_TRUE(all.may_be("A0"));
   EXPECT_TRUE(all.may_be("B")) << "there was no room for all names";
   EXPECT_EQ(all.words(), "1000 alerts were not taken, one with 65 labels");
+}
+
+TEST(SampleBounds, WhatIsNotTakenIsNotMade) {
+  // 2400 samples that are pending and firing by turns, of one alert with 60 labels of 4000 bytes:
+  // as a list of changes they were half a gigabyte.
+  std::vector<Series> alerts(2), up(1);
+  for (Series& one : alerts) {
+    one.labels = {{"alertname", "Slow"}};
+    for (int i = 0; i < 60; ++i) one.labels["l" + std::to_string(i)] = std::string(4'000, 'x');
+  }
+  alerts[0].labels["alertstate"] = "pending";
+  alerts[1].labels["alertstate"] = "firing";
+  for (int i = 0; i < 2'400; ++i) {
+    alerts[static_cast<std::size_t>(i % 2)].points.push_back({1'000.0 + i, 1});
+    up[0].points.push_back({1'000.0 + i, 1});
+  }
+  std::size_t made = 0;
+  const auto any = [](const Labels&) { return true; };
+  const auto twice = [&](const auto&) { return ++made < 3; };
+  EXPECT_FALSE(changes_of(alerts, {}, "main", {}, 9'000, any, twice));
+  EXPECT_EQ(made, 3U) << "the third was refused";
+  made = 0;
+  EXPECT_FALSE(scrapes_of(up, "main", {}, twice));
+  EXPECT_EQ(made, 3U);
+  made = 0;
+  EXPECT_TRUE(changes_of(alerts, {}, "main", {}, 9'000, any,
+                         [&](const api::AlertChange&) { return ++made > 0; }));
+  EXPECT_EQ(made, 2'401U) << "each sample, and that they ended";
+  made = 0;
+  EXPECT_TRUE(changes_of(
+      alerts, {}, "main", {}, 9'000, [](const Labels& labels) { return labels.contains("b"); },
+      twice));
+  EXPECT_EQ(made, 0U);
+}
+
+TEST(SampleBounds, AFloodOfOthersHidesNoExpectedAlert) {
+  const auto series = [](const std::string& alert, int samples) {
+    std::string values;
+    for (int i = 0; i < samples; ++i)
+      values += (i > 0 ? "," : "") + ("[" + std::to_string(1'000 + 10 * i)) + ",\"1\"]";
+    return R"({"metric":{"alertname":")" + alert + R"(","alertstate":"firing","l":")" +
+           std::string(4'000, 'x') + R"("},"values":[)" + values + "]}";
+  };
+  const Monitor main(test::prometheus(
+      R"({"name":"Aaa","query":"x","type":"alerting"},{"name":"Slow","query":"x","type":"alerting"})",
+      series("Aaa", 4'000) + "," + series("Slow", 3)));
+  Watching run({{main.options("main")}, {}, {}}, expecting({"Slow"}));
+  run.begin();
+  run.finish();
+  ASSERT_GT(run.record().changes.size(), 1'000U);
+  EXPECT_LE(bytes_of(run.record().changes), std::size_t{8} << 20);
+  EXPECT_EQ(std::ranges::count(run.record().changes, "Slow", &api::AlertChange::alert), 6);
+  EXPECT_THAT(run.record().notes,
+              Contains("other alerts changed more often than a run can keep: not all are told"));
+  EXPECT_THAT(run.gaps(), IsEmpty());
 }
 
 }  // namespace
