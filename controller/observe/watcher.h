@@ -6,6 +6,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -35,6 +36,7 @@ struct WatchTimes {
   api::Timestamp first_injected;  // t2; not set: nothing was
   api::Timestamp last_injected;   // t9
   UtcTime end;
+  std::chrono::milliseconds patience{8'000};  // how long finish() may take
 };
 
 // One run. Not thread-safe: runs on its executor, one call at a time, but for notified(),
@@ -65,7 +67,8 @@ class Watcher {
   // unless it is told, any alert may be of the run.
   void own_pods(std::vector<api::PodRef> pods);
   // Asks for what Prometheus stored meanwhile: the ALERTS series, the rules' expressions on their
-  // own evaluation times, the scrapes of `pods`. Once, at the end.
+  // own evaluation times, the scrapes of `pods`. Once, at the end. A source that has not answered
+  // all of it within WatchTimes::patience has a problem and a gap; what the others told is kept.
   [[nodiscard]] boost::asio::awaitable<void> finish(WatchTimes times,
                                                     std::vector<api::PodRef> pods);
   // A notification of an expected alert that arrived. Of the same again nothing is kept. What goes

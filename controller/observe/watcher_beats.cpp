@@ -22,6 +22,12 @@ constexpr std::size_t kMostSignals = 50'000;
 // An awaitable in a coroutine of its own: what the function holds lives until it has ended.
 awaitable<void> call(Watcher::Impl::Beat beat) { co_await beat(); }
 
+awaitable<void> wait_for(SteadyTime at) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  timer.expires_at(at);
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
 }  // namespace
 
 awaitable<void> together(std::vector<Watcher::Impl::Beat> all, bool first) {
@@ -45,6 +51,13 @@ awaitable<void> together(std::vector<Watcher::Impl::Beat> all, bool first) {
   }
   for (const std::exception_ptr& error : errors)
     if (error) std::rethrow_exception(error);
+}
+
+awaitable<void> together_until(std::vector<Watcher::Impl::Beat> all, SteadyTime until) {
+  std::vector<Watcher::Impl::Beat> either;
+  either.emplace_back([all = std::move(all)] { return together(all, false); });
+  either.emplace_back([until] { return wait_for(until); });
+  co_await together(std::move(either), true);
 }
 
 std::vector<Watcher::Impl::Beat> Watcher::Impl::looks() {

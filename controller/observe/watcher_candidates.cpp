@@ -340,7 +340,8 @@ awaitable<void> Watcher::Impl::find_candidates(PrometheusSide& side, const Watch
   }
 }
 
-awaitable<void> Watcher::Impl::conclude(const WatchTimes& times, std::vector<api::PodRef> pods) {
+awaitable<void> Watcher::Impl::conclude(const WatchTimes& times, std::vector<api::PodRef> pods,
+                                        SteadyTime until) {
   const std::vector<api::DetectionReport> found =
       report::detections_of(record, experiment.spec.expect,
                             {.first_injected = times.first_injected,
@@ -354,11 +355,18 @@ awaitable<void> Watcher::Impl::conclude(const WatchTimes& times, std::vector<api
     unnoticed = unnoticed || (one.within && report::wants_hints(one.verdict));
   }
   if (!unnoticed || !times.first_injected.set()) co_return;
-  const SteadyTime until = clock.steady() + kLongest;
-  for (const auto& side : prometheus) {
-    std::vector<api::PodRef> of = pods;
-    co_await find_candidates(*side, times, std::move(of), until);
-  }
+  const SteadyTime enough = std::min(until, clock.steady() + kLongest);
+  bool all = false;
+  std::vector<Beat> search;
+  search.emplace_back([&]() -> awaitable<void> {
+    for (const auto& side : prometheus) {
+      std::vector<api::PodRef> of = pods;
+      co_await find_candidates(*side, times, std::move(of), enough);
+    }
+    all = true;
+  });
+  co_await together_until(std::move(search), until);
+  if (!all) tell({"not all rules that would have noticed were looked for: there was no time left"});
 }
 
 }  // namespace faultline::controller::observe

@@ -5,6 +5,7 @@
 
 #include "controller/observe/others.h"
 #include "controller/observe/watcher_impl.h"
+#include "report/format.h"
 #include "report/promql.h"
 
 namespace faultline::controller::observe {
@@ -289,18 +290,32 @@ awaitable<void> Watcher::finish(WatchTimes times, std::vector<api::PodRef> pods)
   Impl& impl = *impl_;
   if (!impl.namespaces.empty())
     for (const api::PodRef& pod : pods) impl.namespaces.insert(pod.namespace_);
+  const SteadyTime until = impl.clock.steady() + times.patience;
   std::vector<Impl::Beat> all;
   for (const auto& side : impl.prometheus)
-    all.emplace_back(
-        [&impl, &times, &pods, of = side.get()] { return impl.finish(*of, times, pods); });
+    all.emplace_back([&impl, &times, &pods, of = side.get()]() -> awaitable<void> {
+      co_await impl.finish(*of, times, pods);
+      of->finished = true;
+    });
   for (const auto& side : impl.alertmanager)
-    all.emplace_back([&impl, of = side.get()] { return impl.poll(*of); });
-  co_await together(std::move(all), false);
+    all.emplace_back([&impl, of = side.get()]() -> awaitable<void> {
+      co_await impl.poll(*of);
+      of->finished = true;
+    });
+  co_await together_until(std::move(all), until);
+  const double patience = std::chrono::duration<double>(times.patience).count();
+  const Error late{Errc::kUnavailable,
+                   "it had not answered all that is asked at the end of a run within " +
+                       report::exact_seconds_words(patience)};
+  for (const auto& side : impl.prometheus)
+    if (!side->finished) impl.missed(*side, late);
+  for (const auto& side : impl.alertmanager)
+    if (!side->finished) impl.missed(*side, late);
   impl.sort_by_source();
   impl.leave_out_others();
   impl.route_instances(times);
   impl.close_gaps(times.end);
-  co_await impl.conclude(times, std::move(pods));
+  co_await impl.conclude(times, std::move(pods), until);
 }
 
 }  // namespace faultline::controller::observe

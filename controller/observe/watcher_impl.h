@@ -73,6 +73,7 @@ struct Watcher::Impl {
     std::size_t index = 0;
     Offset offset;
     std::optional<UtcTime> away_since;
+    bool finished = false;  // all was asked at the end of the run, whatever was answered
   };
   struct PrometheusSide : Reached {
     explicit PrometheusSide(boost::asio::any_io_executor executor, SourceOptions options,
@@ -184,7 +185,7 @@ struct Watcher::Impl {
 
   // watcher_candidates.cpp
   // What became of each alert, and for those that did not notice: the rules that would have.
-  Task<void> conclude(const WatchTimes& times, std::vector<api::PodRef> pods);
+  Task<void> conclude(const WatchTimes& times, std::vector<api::PodRef> pods, SteadyTime until);
   Task<void> find_candidates(PrometheusSide& side, const WatchTimes& times,
                              std::vector<api::PodRef> pods, SteadyTime until);
   class CandidateSearch;
@@ -218,5 +219,8 @@ struct Watcher::Impl {
 // cancelled. What one throws is thrown when all have ended, and the others are cancelled for it.
 [[nodiscard]] boost::asio::awaitable<void> together(std::vector<Watcher::Impl::Beat> all,
                                                     bool first);
+// Runs all at once until all are done or that time has come; then the others were cancelled.
+[[nodiscard]] boost::asio::awaitable<void> together_until(std::vector<Watcher::Impl::Beat> all,
+                                                          SteadyTime until);
 
 }  // namespace faultline::controller::observe

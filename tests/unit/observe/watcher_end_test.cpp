@@ -91,5 +91,63 @@ TEST(SampleBounds, AFloodOfOthersHidesNoExpectedAlert) {
   EXPECT_THAT(run.gaps(), IsEmpty());
 }
 
+// ---- the end of a run
+
+constexpr const char* kSlow = R"({"name":"Slow","query":"up","type":"alerting"})";
+constexpr const char* kNever = R"({"name":"Never","query":"up","type":"alerting"})";
+
+// Answers as `paths`, until `hangs`.
+std::map<std::string, test::Says> until(std::map<std::string, test::Says> paths,
+                                        const std::atomic<bool>& hangs) {
+  for (auto& [path, says] : paths)
+    says = [says = says, &hangs](const auto& query) { return hangs ? std::string() : says(query); };
+  return paths;
+}
+
+SourceOptions patient(SourceOptions options) {
+  options.timeout = std::chrono::seconds(20);
+  return options;
+}
+
+TEST(WatcherEnd, ASourceThatHangsAtTheEndLosesNothingOfTheOthersAndIsNotHeldForSilent) {
+  std::atomic<bool> hangs = false;
+  std::string alerts;
+  auto paths = test::prometheus(kSlow);
+  paths["/api/v1/query"] = [&alerts, says = paths["/api/v1/query"]](const auto& query) {
+    return query.at("query").starts_with("ALERTS") ? test::matrix_of(alerts) : says(query);
+  };
+  const Monitor main(paths);
+  const Monitor other(until(test::prometheus(kNever), hangs));
+  const Monitor manager(until(test::alertmanager(), hangs));
+  Watching run({{main.options("main"), patient(other.options("other"))},
+                {patient(manager.options("am"))},
+                {}},
+               expecting({"Slow", "Never"}));
+  run.begin();
+  alerts =
+      R"({"metric":{"alertname":"Slow","alertstate":"firing"},"values":[[)" +
+      std::to_string(std::chrono::duration<double>(SystemClock().utc().time_since_epoch()).count() +
+                     0.1) +
+      R"(,"1"]]})";
+  run.watcher().notified({.receiver = "pager", .alert = "Slow"});
+  run.follow(milliseconds(1'000));
+  hangs = true;
+  const auto begin = std::chrono::steady_clock::now();
+  run.finish(milliseconds(700));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3));
+  const api::MonitoringRecord& seen = run.record();
+  ASSERT_EQ(seen.sources.size(), 3U);
+  EXPECT_EQ(seen.sources[0].problem, "");
+  for (const std::size_t i : {1U, 2U})
+    EXPECT_THAT(seen.sources[i].problem, HasSubstr("had not answered all that is asked")) << i;
+  EXPECT_THAT(run.gaps(), Contains(HasSubstr("other: it had not answered")));
+  EXPECT_EQ(seen.notifications.size(), 1U);
+  EXPECT_FALSE(seen.changes.empty()) << "what the other one told";
+  ASSERT_EQ(seen.outcomes.size(), 2U) << "it was concluded";
+  const auto found = run.detections(expecting({"Slow", "Never"}).spec.expect);
+  EXPECT_TRUE(found[0].firingAt.set());
+  EXPECT_EQ(found[1].verdict, api::DetectionVerdict::unknown) << found[1].reason;
+}
+
 }  // namespace
 }  // namespace faultline::controller::observe

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "controller/observe/watcher.h"
+#include "report/detections.h"
 #include "tests/unit/observe/monitor.h"
 
 namespace faultline::controller::observe::test {
@@ -39,12 +40,21 @@ class Watching {
   void follow(std::chrono::milliseconds time) {
     run([time](Watcher& watcher) { return watcher.follow([time] { return sleep(time); }); });
   }
-  void finish() {
+  void finish(std::chrono::milliseconds patience = std::chrono::seconds(8)) {
     const WatchTimes times{begun_,
                            {begun_},
                            {begun_ + std::chrono::milliseconds(1)},
-                           clock_.utc() + std::chrono::milliseconds(1)};
+                           clock_.utc() + std::chrono::milliseconds(1),
+                           patience};
     run([times](Watcher& watcher) { return watcher.finish(times, {}); });
+  }
+  // What became of each alert; false alarms come last.
+  [[nodiscard]] std::vector<api::DetectionReport> detections(const api::Expect& expect) const {
+    return report::detections_of(record(), expect,
+                                 {.first_injected = {begun_},
+                                  .last_injected = {begun_ + std::chrono::milliseconds(1)},
+                                  .end = {clock_.utc()},
+                                  .begin = {begun_}});
   }
   [[nodiscard]] Watcher& watcher() { return *watcher_; }
   [[nodiscard]] const api::MonitoringRecord& record() const { return watcher_->record(); }
