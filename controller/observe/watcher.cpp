@@ -79,6 +79,7 @@ void Watcher::Impl::reached(Reached& side) {
   api::MonitoringSource& source = source_of(side);
   if (side.away_since) add_gap({source.name, {*side.away_since}, {clock.utc()}, source.problem});
   side.away_since.reset();
+  side.answered = clock.utc();
   source.problem.clear();
 }
 
@@ -87,7 +88,17 @@ void Watcher::Impl::missed(Reached& side, const Error& error) {
   std::string words = error.message;
   if (words.starts_with(source.name + ": ")) words.erase(0, source.name.size() + 2);
   source.problem = printable(words, 400);
-  if (!side.away_since) side.away_since = clock.utc();
+  away(side);
+}
+
+void Watcher::Impl::away(Reached& side) const {
+  if (!side.away_since) side.away_since = side.answered.value_or(clock.utc());
+}
+
+void Watcher::Impl::note_waiting(Reached& side) {
+  if (!side.looking || clock.steady() - *side.looking < kBeat) return;
+  source_of(side).problem = "it had not answered a question when the run ended";
+  away(side);
 }
 
 void Watcher::Impl::tell(const std::vector<std::string>& words) {

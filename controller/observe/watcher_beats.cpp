@@ -16,7 +16,6 @@ namespace {
 namespace asio = boost::asio;
 using asio::awaitable;
 
-constexpr std::chrono::seconds kBeat{1};
 constexpr std::size_t kMostSignals = 50'000;
 
 // An awaitable in a coroutine of its own: what the function holds lives until it has ended.
@@ -64,10 +63,15 @@ std::vector<Watcher::Impl::Beat> Watcher::Impl::looks() {
   std::vector<Beat> all;
   for (const auto& query : abort_queries)
     all.emplace_back([this, of = query.get()] { return poll_abort(*of); });
-  for (const auto& side : prometheus)
-    all.emplace_back([this, of = side.get()] { return poll(*of); });
-  for (const auto& side : alertmanager)
-    all.emplace_back([this, of = side.get()] { return poll(*of); });
+  const auto add = [&](auto& side) {
+    all.emplace_back([this, &side]() -> awaitable<void> {
+      side.looking = clock.steady();
+      co_await poll(side);
+      side.looking.reset();
+    });
+  };
+  for (const auto& side : prometheus) add(*side);
+  for (const auto& side : alertmanager) add(*side);
   return all;
 }
 

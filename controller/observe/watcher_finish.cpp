@@ -291,6 +291,8 @@ awaitable<void> Watcher::finish(WatchTimes times, std::vector<api::PodRef> pods)
   if (!impl.namespaces.empty())
     for (const api::PodRef& pod : pods) impl.namespaces.insert(pod.namespace_);
   const SteadyTime until = impl.clock.steady() + times.patience;
+  for (const auto& side : impl.prometheus) impl.note_waiting(*side);
+  for (const auto& side : impl.alertmanager) impl.note_waiting(*side);
   std::vector<Impl::Beat> all;
   for (const auto& side : impl.prometheus)
     all.emplace_back([&impl, &times, &pods, of = side.get()]() -> awaitable<void> {

@@ -34,6 +34,7 @@ struct Rooms {
 };
 
 inline constexpr std::size_t kMostRules = 2'000;  // of a run
+inline constexpr std::chrono::seconds kBeat{1};   // from one look at a source to the next
 
 // Rules that an expected alert could be of: those whose own labels do not say otherwise.
 [[nodiscard]] WantedRules expected_rules(std::vector<api::ExpectAlert> alerts);
@@ -73,6 +74,8 @@ struct Watcher::Impl {
     std::size_t index = 0;
     Offset offset;
     std::optional<UtcTime> away_since;
+    std::optional<UtcTime> answered;    // last; nothing is known of what it did since
+    std::optional<SteadyTime> looking;  // since when the look is under way that is not done yet
     bool finished = false;  // all was asked at the end of the run, whatever was answered
   };
   struct PrometheusSide : Reached {
@@ -112,10 +115,14 @@ struct Watcher::Impl {
   Impl(boost::asio::any_io_executor executor, MonitoringSources from, api::Experiment of,
        const Clock& its_clock);
 
-  // The source answered, or not: its problem, and the gap that ends.
+  // The source answered, or not: its problem, and the gap that ends. A gap begins with the last
+  // answer, not when the question after it failed.
   void reached(Reached& source);
   void missed(Reached& source, const Error& error);
   void tell(const std::vector<std::string>& words);
+  void away(Reached& source) const;
+  // A look that has no answer for longer than a beat when no more looks are made: a gap begins.
+  void note_waiting(Reached& source);
   void add_gap(api::MonitoringGap gap);
   // Of one source and kind there is one gap, which grows: its end and words are the newest.
   void grow_gap(const std::string& source, const std::string& kind, UtcTime from, UtcTime to,

@@ -149,5 +149,49 @@ TEST(WatcherEnd, ASourceThatHangsAtTheEndLosesNothingOfTheOthersAndIsNotHeldForS
   EXPECT_EQ(found[1].verdict, api::DetectionVerdict::unknown) << found[1].reason;
 }
 
+// ---- gaps
+
+TEST(WatcherGaps, AGapBeginsWithTheLastAnswer) {
+  std::atomic<bool> hangs = false;
+  const Monitor main(until(test::prometheus(kNever), hangs));
+  SourceOptions options = main.options("main");
+  options.timeout = milliseconds(600);
+  Watching run({{options}, {}, {}}, expecting({"Never"}));
+  run.begin();
+  run.poll();
+  const UtcTime answered = SystemClock().utc();
+  hangs = true;
+  run.poll();
+  run.poll();
+  hangs = false;
+  run.poll();
+  const UtcTime again = SystemClock().utc();
+  ASSERT_EQ(run.record().gaps.size(), 1U);
+  const api::MonitoringGap& gap = run.record().gaps[0];
+  EXPECT_LE(gap.from.value, answered);
+  EXPECT_GE(gap.from.value, answered - milliseconds(300));
+  EXPECT_LE(gap.to.value, again);
+  EXPECT_GE(gap.to.value, answered + milliseconds(1'200)) << "two questions failed";
+}
+
+TEST(WatcherGaps, AQuestionWithoutAnAnswerWhenTheRunEndsIsAGap) {
+  std::atomic<bool> hangs = false;
+  const Monitor main(until(test::prometheus(kNever), hangs));
+  Watching run({{patient(main.options("main"))}, {}, {}}, expecting({"Never"}));
+  run.begin();
+  run.follow(milliseconds(200));
+  hangs = true;
+  run.follow(milliseconds(1'500));
+  EXPECT_THAT(run.gaps(), IsEmpty()) << "not yet: nobody gave it up";
+  hangs = false;
+  run.finish();
+  EXPECT_EQ(run.record().sources[0].problem, "") << "it answered at the end";
+  EXPECT_THAT(run.gaps(), ElementsAre("main: it had not answered a question when the run ended"));
+  ASSERT_EQ(run.record().gaps.size(), 1U);
+  EXPECT_GE(run.record().gaps[0].to.value - run.record().gaps[0].from.value, milliseconds(1'400));
+  const auto found = run.detections(expecting({"Never"}).spec.expect);
+  EXPECT_EQ(found[0].verdict, api::DetectionVerdict::unknown) << found[0].reason;
+}
+
 }  // namespace
 }  // namespace faultline::controller::observe
