@@ -352,6 +352,7 @@ const std::vector<api::SignalSample>& Watcher::abort_answers() const {
 const api::MonitoringRecord& Watcher::record() const { return impl_->record; }
 api::MonitoringRecord Watcher::take() {
   impl_->leave_out_others();
+  impl_->tell_left_off();  // also what came after finish(), or without it
   return std::move(impl_->record);
 }
 

@@ -74,8 +74,8 @@ class Watcher {
   // A notification of an expected alert that arrived. Of the same again nothing is kept. What goes
   // beyond kMostNotifications, or the bytes for them, is a gap of "receiver NAME".
   void notified(api::AlertNotification notification);
-  // Alertmanager left `alerts` off a notification that arrived at `at`: a gap of "receiver NAME",
-  // unless no expected alert leads to it.
+  // Alertmanager left `alerts` off a notification that arrived at `at`: when the run is over, and
+  // it is known where its alerts led, a gap of "receiver NAME" if an expected one leads to it.
   void left_off(const std::string& receiver, UtcTime at, std::uint64_t alerts);
   // Alerts of a notification that were not taken: the same, where an expected one may be of them.
   void not_taken(const std::string& receiver, UtcTime at, const NotTaken& alerts);

@@ -316,6 +316,7 @@ awaitable<void> Watcher::finish(WatchTimes times, std::vector<api::PodRef> pods)
   impl.sort_by_source();
   impl.leave_out_others();
   impl.route_instances(times);
+  impl.tell_left_off();
   impl.close_gaps(times.end);
   co_await impl.conclude(times, std::move(pods), until);
 }

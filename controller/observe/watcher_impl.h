@@ -163,6 +163,9 @@ struct Watcher::Impl {
   void index_notifications();
   // Whether an expected alert may lead to this receiver.
   [[nodiscard]] bool may_tell(const std::string& receiver) const;
+  // What was left off becomes gaps of the receivers that an expected alert may lead to. By the
+  // routes of the record, so that it is of use when those of the alerts that fired are known.
+  void tell_left_off();
   // A gap of the receiver, whose words `count` gives.
   void lose(const std::string& receiver, UtcTime at, const std::string& kind,
             const std::function<std::string(Lost&)>& count);
@@ -215,10 +218,18 @@ struct Watcher::Impl {
 
   // What of a receiver's notifications is not in the record.
   struct Lost {
-    std::uint64_t left_off = 0, truncated = 0, beyond = 0;
+    std::uint64_t beyond = 0;
     NotTaken not_taken;
   };
-  std::map<std::string, Lost> lost;                                 // by receiver
+  // Notifications of a receiver that were not whole: from the first to the last, and how many
+  // alerts they did not have.
+  struct LeftOff {
+    UtcTime from, to;
+    std::uint64_t alerts = 0, notifications = 0;
+    void add(const LeftOff& other);
+  };
+  std::map<std::string, LeftOff> left_off;  // by receiver; the empty one is of all others
+  std::map<std::string, Lost> lost;         // by receiver
   std::unordered_multimap<std::size_t, std::size_t> notifications;  // by hash, in the record
 };
 

@@ -9,6 +9,7 @@ namespace faultline::controller::observe {
 namespace {
 
 constexpr std::size_t kMostLosing = 20;                // receivers with a gap of their own
+constexpr std::size_t kMostLeavingOff = 200;           // receivers that are counted by name
 constexpr std::uint64_t kMostLeftOff = 1'000'000'000;  // alerts of one notification
 
 std::size_t hash_of(const api::AlertNotification& one) {
@@ -63,13 +64,41 @@ void Watcher::notified(api::AlertNotification notification) {
 }
 
 void Watcher::left_off(const std::string& receiver, UtcTime at, std::uint64_t alerts) {
-  if (alerts == 0 || !impl_->may_tell(receiver)) return;
-  impl_->lose(receiver, at, "truncated", [&](Impl::Lost& lost) {
-    lost.left_off += std::min(alerts, kMostLeftOff);  // it may be any number
-    ++lost.truncated;
-    return "Alertmanager left off " + plural(lost.left_off, "1 alert", "alerts") + " of " +
-           plural(lost.truncated, "this notification", "notifications") + ": max_alerts";
-  });
+  if (alerts == 0) return;
+  auto& all = impl_->left_off;
+  const bool own = all.contains(receiver) || all.size() < kMostLeavingOff;
+  // Their number may be any.
+  all[own ? receiver : std::string()].add({at, at, std::min(alerts, kMostLeftOff), 1});
+}
+
+void Watcher::Impl::LeftOff::add(const LeftOff& other) {
+  from = notifications == 0 ? other.from : std::min(from, other.from);
+  to = std::max(to, other.to);
+  alerts += other.alerts;
+  notifications += other.notifications;
+}
+
+void Watcher::Impl::tell_left_off() {
+  const auto tell_of = [&](const std::string& receiver, const LeftOff& of) {
+    const auto words = [&](Lost&) {
+      return "Alertmanager left off " + plural(of.alerts, "1 alert", "alerts") + " of " +
+             plural(of.notifications, "this notification", "notifications") + ": max_alerts";
+    };
+    lose(receiver, of.from, "truncated", words);
+    lose(receiver, of.to, "truncated", words);
+  };
+  LeftOff others;
+  for (const auto& [receiver, of] : left_off) {
+    if (receiver.empty())
+      others.add(of);
+    else if (!may_tell(receiver))
+      continue;
+    else if (lost.contains(receiver) || lost.size() < kMostLosing)
+      tell_of(receiver, of);
+    else
+      others.add(of);
+  }
+  if (others.notifications > 0) tell_of("", others);
 }
 
 void Watcher::not_taken(const std::string& receiver, UtcTime at, const NotTaken& alerts) {
@@ -84,7 +113,7 @@ void Watcher::not_taken(const std::string& receiver, UtcTime at, const NotTaken&
   });
 }
 
-// By the routes of the expected alerts, as far as they are known.
+// By the routes of the expected alerts; one whose routes are not known may lead anywhere.
 bool Watcher::Impl::may_tell(const std::string& receiver) const {
   return std::ranges::any_of(experiment.spec.expect.alerts, [&](const api::ExpectAlert& alert) {
     bool known = false;
@@ -100,7 +129,7 @@ bool Watcher::Impl::may_tell(const std::string& receiver) const {
 
 void Watcher::Impl::lose(const std::string& receiver, UtcTime at, const std::string& kind,
                          const std::function<std::string(Lost&)>& count) {
-  const bool own = lost.contains(receiver) || lost.size() < kMostLosing;
+  const bool own = !receiver.empty() && (lost.contains(receiver) || lost.size() < kMostLosing);
   const std::string source = own ? api::gap_of_receiver(receiver) : api::kGapOfAnyReceiver;
   Lost& of = lost[own ? receiver : std::string()];
   grow_gap(source, kind, at, at, count(of));

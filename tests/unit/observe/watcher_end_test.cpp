@@ -149,6 +149,41 @@ TEST(WatcherEnd, ASourceThatHangsAtTheEndLosesNothingOfTheOthersAndIsNotHeldForS
   EXPECT_EQ(found[1].verdict, api::DetectionVerdict::unknown) << found[1].reason;
 }
 
+// ---- notifications that were not whole
+
+TEST(WatcherLeftOff, IsOfTheReceiverThatTheAlertTurnsOutToLeadTo) {
+  // Only the alert itself has the label by which it is routed to the team.
+  auto manager_says = test::alertmanager();
+  manager_says["/api/v2/status"] = [](const auto&) {
+    return std::string(
+        R"({"config":{"original":"route: {receiver: pager, routes: [{receiver: team, )"
+        R"(matchers: ['team=shop']}]}\nreceivers: [{name: pager, webhook_configs: [{url: x}]}, )"
+        R"({name: team, webhook_configs: [{url: x}]}]\n"},"versionInfo":{"version":"0.25"}})");
+  };
+  std::string alerts;
+  auto paths = test::prometheus(kSlow);
+  paths["/api/v1/query"] = [&alerts, says = paths["/api/v1/query"]](const auto& query) {
+    return query.at("query").starts_with("ALERTS") ? test::matrix_of(alerts) : says(query);
+  };
+  const Monitor main(paths), manager(manager_says);
+  Watching run({{main.options("main")}, {manager.options("am")}, {}}, expecting({"Slow"}));
+  run.begin();
+  ASSERT_EQ(run.record().rules.size(), 1U);
+  ASSERT_EQ(run.record().rules[0].routes.size(), 1U);
+  EXPECT_EQ(run.record().rules[0].routes[0].receiver, "pager");
+  const UtcTime at = SystemClock().utc();
+  alerts = R"({"metric":{"alertname":"Slow","alertstate":"firing","team":"shop"},"values":[[)" +
+           std::to_string(std::chrono::duration<double>(at.time_since_epoch()).count() + 0.05) +
+           R"(,"1"]]})";
+  run.watcher().left_off("team", at, 3);
+  run.watcher().left_off("chat", at, 5);
+  run.follow(milliseconds(300));
+  run.finish();
+  EXPECT_EQ(run.record().rules[0].routes[0].receiver, "team");
+  EXPECT_THAT(run.gaps(), ElementsAre("receiver team: Alertmanager left off 3 alerts of this "
+                                      "notification: max_alerts"));
+}
+
 // ---- gaps
 
 TEST(WatcherGaps, AGapBeginsWithTheLastAnswer) {

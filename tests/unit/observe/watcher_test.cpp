@@ -270,11 +270,14 @@ TEST(WatcherNotified, WhatAlertmanagerLeftOffIsAGapOfTheReceiver) {
   const UtcTime at(std::chrono::seconds(1'795'929'484));
   run.watcher().left_off("pager", at, 0);
   run.watcher().left_off("chat", at, 5);
+  run.finish();
   EXPECT_THAT(run.gaps(), IsEmpty()) << "no expected alert leads to it";
   run.watcher().left_off("pager", at, 12);
+  run.finish();
   EXPECT_THAT(run.gaps(), ElementsAre("receiver pager: Alertmanager left off 12 alerts of this "
                                       "notification: max_alerts"));
   run.watcher().left_off("pager", at + milliseconds(1500), 1);
+  run.finish();
   EXPECT_THAT(run.gaps(), ElementsAre("receiver pager: Alertmanager left off 13 alerts of 2 "
                                       "notifications: max_alerts"));
   EXPECT_EQ(run.record().gaps[0].from.value, at);
@@ -292,6 +295,7 @@ TEST(WatcherNotified, AFloodOfReceiversIsAFewGaps) {
   Watching run({}, expecting({"Slow"}));
   for (int i = 0; i < 1'000; ++i)
     run.watcher().left_off("r" + std::to_string(i), UtcTime(std::chrono::seconds(1)), UINT64_MAX);
+  run.finish();
   EXPECT_EQ(run.record().gaps.size(), 21U);
   EXPECT_THAT(run.gaps().back(), HasSubstr("receiver of any name: Alertmanager left off"));
 }
