@@ -40,6 +40,15 @@ std::string AlertJudge::changed_words(const api::AlertRule& rule) {
   return "the rule was changed during the run: " + rule.changed;
 }
 
+std::string AlertJudge::doubt_words(const std::string& alert, const std::string& source) const {
+  for (const api::MonitoringSource& one : record.sources) {
+    if (one.kind != "prometheus" || (!source.empty() && one.name != source)) continue;
+    for (const api::MonitoringGap& gap : record.gaps)
+      if (gap.source == "rule " + alert + " of " + one.name) return gap.reason;
+  }
+  return {};
+}
+
 // ---- what did not fire ----
 
 std::string AlertJudge::asked_in_vain() const {
@@ -75,7 +84,12 @@ void AlertJudge::judge_missed(api::DetectionReport& out, const api::ExpectAlert&
   out.verdict = away.empty() ? DetectionVerdict::missed : DetectionVerdict::unknown;
   if (rule == record.rules.end()) {
     out.reason = away.empty() ? no_rule(expect) : away;
-    if (record.ruleNames.empty() && record.rules.empty() && away.empty()) {
+    if (!away.empty()) return;
+    if (const std::string doubt = doubt_words(expect.name, ""); !doubt.empty()) {
+      out.verdict = DetectionVerdict::unknown;
+      out.reason += "; " + doubt;
+    }
+    if (record.ruleNames.empty() && record.rules.empty()) {
       out.verdict = DetectionVerdict::unknown;
       out.reason = "no rules could be read";
     }
@@ -124,7 +138,10 @@ void AlertJudge::judge_missed(api::DetectionReport& out, const api::ExpectAlert&
   // Nothing was seen of it at all: that it did not fire is not known.
   if (seen.asked == 0 && seen.unknown > 0) {
     out.verdict = DetectionVerdict::unknown;
-    out.reason = rule->changed.empty() ? "its expression could not be asked" : changed_words(*rule);
+    const std::string doubt = doubt_words(rule->alert, rule->source);
+    out.reason = !rule->changed.empty() ? changed_words(*rule)
+                 : !doubt.empty()       ? doubt
+                                        : "its expression could not be asked";
   }
 }
 

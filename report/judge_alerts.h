@@ -62,6 +62,9 @@ struct AlertJudge {
   [[nodiscard]] std::string gap_words(const std::string& source, const api::Timestamp& until) const;
   [[nodiscard]] std::string restart_words(const std::string& source) const;
   [[nodiscard]] static std::string changed_words(const api::AlertRule& rule);
+  // Why the rules of an alert may be others than in the record, of one source or, if it is empty,
+  // of any; empty: they are those.
+  [[nodiscard]] std::string doubt_words(const std::string& alert, const std::string& source) const;
   [[nodiscard]] std::string began_anew(const Instance& instance, api::Timestamp before) const;
 };
 

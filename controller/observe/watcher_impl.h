@@ -88,6 +88,7 @@ struct Watcher::Impl {
     std::vector<std::string> names;     // of all alerts
     std::set<std::string> jobs;         // of the targets behind the expected alerts
     std::vector<std::vector<std::string>> behind_signals;  // metrics, by spec.expect.signals
+    std::set<std::string> doubtful;  // alerts whose rules may be others than in the record
   };
   // Has a connection of its own, so that no other question is waited for.
   struct AbortQuery {
@@ -186,7 +187,10 @@ struct Watcher::Impl {
 
   // watcher_rules.cpp
   // Marks the rules of the record that are others now.
-  void compare_rules(const PrometheusSide& side, const Rules& now, const WatchTimes& times);
+  void compare_rules(PrometheusSide& side, const Rules& now, const WatchTimes& times);
+  // Whether the rules of this alert changed is not known: a gap, and no floor is made of them.
+  void doubt_rules(PrometheusSide& side, const std::string& alert, const std::string& why,
+                   const WatchTimes& times);
   Task<void> finish_rules(PrometheusSide& side, const WatchTimes& times);
   Task<void> finish_rule(PrometheusSide& side, api::AlertRule rule, WatchTimes times);
   void keep_evaluations(const PrometheusSide& side, std::vector<api::AlertEvaluation> some,

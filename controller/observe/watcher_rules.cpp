@@ -31,8 +31,7 @@ bool is_rule(const api::AlertRule& one, const api::AlertRule& other) {
 }
 
 // A rule has no name but that of its alert and group: those of the same labels are the same.
-void Watcher::Impl::compare_rules(const PrometheusSide& side, const Rules& now,
-                                  const WatchTimes& times) {
+void Watcher::Impl::compare_rules(PrometheusSide& side, const Rules& now, const WatchTimes& times) {
   const std::string& name = side.client.options().name;
   const auto changed = [&](api::AlertRule& rule, std::string words) {
     rule.changed = printable(words, kLongestChange);
@@ -57,7 +56,11 @@ void Watcher::Impl::compare_rules(const PrometheusSide& side, const Rules& now,
       if (!labelled) words = differs;
       labelled = true;
     }
-    if (!same && !words.empty()) changed(rule, std::move(words));
+    if (same) continue;
+    if (words.empty())
+      doubt_rules(side, rule.alert, now.left_out.front(), times);
+    else
+      changed(rule, std::move(words));
   }
   std::vector<api::AlertRule> added;
   for (std::size_t i = 0; i < now.alerts.size(); ++i) {
@@ -75,6 +78,14 @@ void Watcher::Impl::compare_rules(const PrometheusSide& side, const Rules& now,
   }
 }
 
+void Watcher::Impl::doubt_rules(PrometheusSide& side, const std::string& alert,
+                                const std::string& why, const WatchTimes& times) {
+  side.doubtful.insert(alert);
+  grow_gap("rule " + alert + " of " + side.client.options().name, "", times.begin, times.end,
+           "whether rule " + alert +
+               " was changed during the run is not known: " + printable(why, kLongestChange));
+}
+
 awaitable<void> Watcher::Impl::finish_rules(PrometheusSide& side, const WatchTimes& times) {
   const std::string& name = side.client.options().name;
   const SteadyTime until = clock.steady() + kLongestRules;
@@ -82,7 +93,7 @@ awaitable<void> Watcher::Impl::finish_rules(PrometheusSide& side, const WatchTim
   std::size_t asked = 0, left = 0;
   for (const api::AlertRule& rule : rules) {
     if (rule.source != name || !expected(rule.alert)) continue;
-    if (!rule.changed.empty()) {
+    if (!rule.changed.empty() || side.doubtful.contains(rule.alert)) {
       not_asked(side, rule, times);
     } else if (++asked > kMostRulesAsked || clock.steady() >= until) {
       ++left;

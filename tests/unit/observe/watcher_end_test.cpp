@@ -149,6 +149,55 @@ TEST(WatcherEnd, ASourceThatHangsAtTheEndLosesNothingOfTheOthersAndIsNotHeldForS
   EXPECT_EQ(found[1].verdict, api::DetectionVerdict::unknown) << found[1].reason;
 }
 
+// ---- rules of which it is not known whether they changed
+
+TEST(WatcherDoubts, RulesThatCannotBeReadAtTheEndMayBeOthers) {
+  std::atomic<bool> broken = false;
+  auto paths = test::prometheus(kNever);
+  paths["/api/v1/rules"] = [&broken, says = paths["/api/v1/rules"]](const auto& query) {
+    return broken ? std::string("no JSON") : says(query);
+  };
+  const Monitor main(paths);
+  const api::Experiment experiment = expecting({"Never", "Added"});
+  Watching run({{main.options("main")}, {}, {}}, experiment);
+  run.begin();
+  broken = true;
+  run.finish();
+  EXPECT_EQ(run.record().sources[0].problem, "");
+  EXPECT_THAT(run.gaps(),
+              ElementsAre(HasSubstr("rule Never of main: whether rule Never was changed during the "
+                                    "run is not known: main: "),
+                          HasSubstr("rule Added of main: whether rule Added was changed")));
+  EXPECT_EQ(main.asked("/api/v1/query_range"), 0U) << "no floor is made of what may be another";
+  for (const api::DetectionReport& one : run.detections(experiment.spec.expect)) {
+    EXPECT_EQ(one.verdict, api::DetectionVerdict::unknown) << one.alert;
+    EXPECT_THAT(one.reason, HasSubstr("was changed during the run is not known"));
+  }
+}
+
+TEST(WatcherDoubts, ARuleThatAnotherOneMayHideIsNotHeldForTheSame) {
+  const std::string hides = R"({"name":"Never","query":"x","type":"alerting","labels":{"l":")" +
+                            std::string(5'000, 'z') + "\"}}";
+  std::atomic<bool> later = false;
+  auto paths = test::prometheus();
+  paths["/api/v1/rules"] = [&](const auto&) {
+    return test::success(R"({"groups":[{"name":"g","interval":1,"rules":[)" +
+                         (later ? hides : kNever + ("," + hides)) + "]}]}");
+  };
+  const Monitor main(paths);
+  const api::Experiment experiment = expecting({"Never"});
+  Watching run({{main.options("main")}, {}, {}}, experiment);
+  run.begin();
+  ASSERT_EQ(run.record().rules.size(), 1U);
+  later = true;
+  run.finish();
+  EXPECT_THAT(run.gaps(),
+              ElementsAre(HasSubstr("rule Never of main: whether rule Never was changed during the "
+                                    "run is not known: a rule of the alert \"Never\"")));
+  const auto found = run.detections(experiment.spec.expect);
+  EXPECT_EQ(found[0].verdict, api::DetectionVerdict::unknown) << found[0].reason;
+}
+
 // ---- notifications that were not whole
 
 TEST(WatcherLeftOff, IsOfTheReceiverThatTheAlertTurnsOutToLeadTo) {
