@@ -9,6 +9,19 @@ namespace faultline::controller {
 
 using api::RunState;
 
+namespace {
+
+// What was seen of a monitoring that was not asked to the end proves nothing of what it did not
+// see.
+void end_unasked(api::MonitoringRecord& record, UtcTime from, UtcTime to, const std::string& why) {
+  for (api::MonitoringSource& source : record.sources) {
+    if (source.problem.empty()) source.problem = why;
+    record.gaps.push_back({source.name, {from}, {to}, why});
+  }
+}
+
+}  // namespace
+
 void Run::advance(Instant now) {
   while (!over() && advance_once(now)) {
   }
@@ -81,6 +94,10 @@ bool Run::advance_once(Instant now) {
       if (awaits_monitoring_) {
         if (now.steady < step_since_ + times_.monitoring) return false;
         awaits_monitoring_ = false;
+        if (head_.monitoring)
+          end_unasked(
+              *head_.monitoring, std::min(head_.history.front().at.value, now.utc), now.utc,
+              "it had not answered " + span_words(times_.monitoring) + " after the end of the run");
         remark({.from = {now.utc},
                 .to = {now.utc},
                 .reason = "the monitoring had not answered " + span_words(times_.monitoring) +

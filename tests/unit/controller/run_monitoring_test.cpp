@@ -61,7 +61,13 @@ TEST_F(RunMonitoring, AMonitoringThatNeverAnswersIsAGapAndEndsNothing) {
   EXPECT_EQ(run_->head().state, RunState::Completed);
   ASSERT_EQ(run_->head().gaps.size(), 1U);
   EXPECT_THAT(run_->head().gaps[0].reason, HasSubstr("the monitoring had not answered 10 s"));
-  EXPECT_EQ(run_->head().monitoring->sources[0].version, "before");
+  const api::MonitoringRecord& kept = *run_->head().monitoring;
+  EXPECT_EQ(kept.sources[0].version, "before");
+  EXPECT_EQ(kept.sources[0].problem, "it had not answered 10 s after the end of the run");
+  ASSERT_EQ(kept.gaps.size(), 1U);
+  EXPECT_EQ(kept.gaps[0].source, kept.sources[0].name);
+  EXPECT_EQ(kept.gaps[0].from, run_->head().history.front().at);
+  EXPECT_EQ(kept.gaps[0].to, run_->head().history.back().at);
 }
 
 TEST_F(RunMonitoring, AnotherControllerThatGoesOnSaysThatItDoesNotFollowTheMonitoring) {
@@ -73,7 +79,8 @@ TEST_F(RunMonitoring, AnotherControllerThatGoesOnSaysThatItDoesNotFollowTheMonit
   OneRun next = OneRun::taken_over(full, std::nullopt, clock_.now().utc - seconds(1), RunTimes{},
                                    clock_.now(), "another controller leads");
   ASSERT_TRUE(next.head().monitoring);
-  EXPECT_THAT(next.head().monitoring->sources[0].problem, HasSubstr("nobody followed the monitoring"));
+  EXPECT_THAT(next.head().monitoring->sources[0].problem,
+              HasSubstr("nobody followed the monitoring"));
   EXPECT_THAT(next.head().gaps.back().reason, HasSubstr("another controller leads"));
 }
 
