@@ -221,7 +221,7 @@ api::Report build(const api::RunRecord& record) {
   const DetectionTimes times{
       .first_injected = {first.value_or(UtcTime{})},
       .last_injected = {last.value_or(UtcTime{})},
-      .end = record.history.empty() ? api::Timestamp{} : record.history.back().at,
+      .end = measured_until(record),
       .begin = record.history.empty() ? api::Timestamp{} : record.history.front().at};
   if (record.monitoring) {
     report.detections =

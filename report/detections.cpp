@@ -255,6 +255,16 @@ bool noticed(DetectionVerdict verdict) {
   return false;
 }
 
+api::Timestamp measured_until(const api::RunRecord& record) {
+  if (record.history.empty()) return {};
+  const api::PhaseMark& last = record.history.back();
+  const bool over = last.state == api::RunState::Completed ||
+                    last.state == api::RunState::Aborted || last.state == api::RunState::Failed;
+  if (!over || record.history.size() < 2) return last.at;
+  const api::Timestamp end = record.history[record.history.size() - 2].until;
+  return end.set() ? std::min(end, last.at) : last.at;
+}
+
 std::vector<api::DetectionReport> detections_of(const api::MonitoringRecord& record,
                                                 const api::Expect& expect,
                                                 const DetectionTimes& times, const RunPods& pods) {

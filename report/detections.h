@@ -17,9 +17,13 @@ namespace faultline::report {
 struct DetectionTimes {
   api::Timestamp first_injected;  // t2
   api::Timestamp last_injected;   // t9
-  api::Timestamp end;             // the record was closed
+  api::Timestamp end;             // up to here the monitoring was asked: measured_until()
   api::Timestamp begin{};         // the run was asked for
 };
+
+// The end of the last phase of a run that is over, whose agents and monitoring told of it for some
+// seconds more; of one that is not over, the begin of its phase. Not set: there is no history.
+[[nodiscard]] api::Timestamp measured_until(const api::RunRecord& record);
 
 // The targets and observed pods of a run; empty: not known.
 using RunPods = std::vector<api::PodRef>;

@@ -112,6 +112,9 @@ bool Run::advance_once(Instant now) {
 }
 
 void Run::enter(RunStep step, Instant now) {
+  // The last phase is over: up to here the monitoring is asked, and the report looks.
+  if (step == RunStep::kClosing && step_ != RunStep::kClosing)
+    head_.history.back().until = {now.utc};
   step_ = step;
   step_since_ = now.steady;
   ++desired_version_;

@@ -268,7 +268,7 @@ void Watcher::Impl::close_gaps(UtcTime end) {
   const auto close = [&](Reached& side) {
     if (!side.away_since) return;
     const api::MonitoringSource& source = source_of(side);
-    add_gap({source.name, {*side.away_since}, {end}, source.problem});
+    add_gap({source.name, {std::min(*side.away_since, end)}, {end}, source.problem});
     side.away_since.reset();
   };
   for (const auto& side : prometheus) close(*side);

@@ -135,10 +135,13 @@ boost::asio::awaitable<void> Service::watch(std::string run,
   if (found == nullptr || found->over()) co_return;
   const api::RunRecord recent = found->recent();
   const auto [first, last] = injected(recent);
+  // As the report does: report::measured_until().
+  const api::Timestamp closed = recent.history.back().until;
+  const UtcTime end = closed.set() ? std::min(closed.value, clock_.utc()) : clock_.utc();
   const observe::WatchTimes times{.begin = recent.history.front().at.value,
                                   .first_injected = first,
                                   .last_injected = last,
-                                  .end = clock_.utc()};
+                                  .end = end};
   using enum api::PodRole;
   watcher->own_pods(pods_of(recent, {target, observed}));
   // Where not all can be asked about, targets come first.

@@ -4,6 +4,7 @@
 
 #include "controller/kubernetes/run_log_fit.h"
 #include "controller/kubernetes/run_log_object.h"
+#include "report/detections.h"
 #include "run_fixture.h"
 
 namespace faultline::controller::test {
@@ -48,6 +49,23 @@ TEST_F(RunMonitoring, WhatComesBeforeTheNodesHaveClosedIsKept) {
   report_all(RunEventKind::closed);
   EXPECT_TRUE(run_->over());
   EXPECT_EQ(run_->head().monitoring->sources[0].version, "after");
+}
+
+TEST_F(RunMonitoring, WhenItIsAskedForIsInTheHistory) {
+  begin({"n1"});
+  run_->follow_monitoring(seen("before"));
+  until_fault();
+  wait(seconds(5));
+  run_->stop("enough", Recovery::kNone, clock_.now());
+  ASSERT_EQ(run_->step(), RunStep::kClosing);
+  const UtcTime closing = clock_.now().utc;
+  EXPECT_EQ(run_->head().history.back().until.value, closing) << "and not the end of the phase";
+  wait(seconds(4));
+  report_all(RunEventKind::closed);
+  run_->followed(seen("after"), clock_.now());
+  ASSERT_TRUE(run_->over());
+  EXPECT_EQ(report::measured_until(run_->head()).value, closing);
+  EXPECT_EQ(run_->head().history.back().at.value, clock_.now().utc);
 }
 
 TEST_F(RunMonitoring, AMonitoringThatNeverAnswersIsAGapAndEndsNothing) {

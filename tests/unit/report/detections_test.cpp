@@ -12,6 +12,7 @@
 #include "report/alert_episodes.h"
 #include "report/floor.h"
 #include "report/promql.h"
+#include "report/report.h"
 #include "tests/unit/report/synthetic.h"
 
 namespace faultline::report {
@@ -393,6 +394,33 @@ TEST(Detections, FlappingAndStillFiring) {
   EXPECT_THAT(still.first().reason, HasSubstr("still firing 20.0 s after the last"));
   still.times.end = at(42);
   EXPECT_EQ(still.first().verdict, DetectionVerdict::detected);
+}
+
+TEST(Detections, TheEndIsThatOfTheLastPhaseAndNotWhenTheRecordWasPutAway) {
+  using enum api::RunState;
+  Made still;
+  still.change(14.2, AlertState::firing);
+  still.notify(16.3);
+  api::RunRecord run = synthetic::slow_payments();  // first injected event at 10.2 s, last at 40.2
+  run.experiment.spec.expect = still.expect;
+  run.monitoring = still.record;
+  run.history = {{Pending, at(0), "", {}},
+                 {Injecting, at(10), "", at(40)},
+                 {Recovering, at(40), "", at(42)},
+                 {Completed, at(60), "", {}}};
+  EXPECT_EQ(measured_until(run), at(42));
+  const api::Report report = build(run);
+  ASSERT_EQ(report.detections.size(), 1U);
+  EXPECT_EQ(report.detections[0].verdict, DetectionVerdict::detected)
+      << report.detections[0].reason;
+  run.history[2].until = at(70);
+  EXPECT_EQ(measured_until(run), at(60)) << "the phase was cut short";
+  run.history[2].until = {};
+  EXPECT_EQ(measured_until(run), at(60));
+  run.history.pop_back();
+  EXPECT_EQ(measured_until(run), at(40)) << "it is not over";
+  run.history.clear();
+  EXPECT_FALSE(measured_until(run).set());
 }
 
 TEST(Detections, AReloadThatResolvesAndFiresAgainIsOneAlert) {
