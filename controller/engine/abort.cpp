@@ -83,8 +83,8 @@ std::vector<api::Gap> unmeasured_conditions(const api::RunRecord& recent, UtcTim
 }
 
 std::optional<std::string> query_abort_reason(const std::vector<api::AbortCondition>& conditions,
-                                              const std::vector<api::SignalSample>& samples,
-                                              UtcTime since, UtcTime now) {
+                                              const std::vector<observe::AbortAnswer>& answers,
+                                              SteadyTime since, SteadyTime now) {
   for (std::size_t i = 0; i < conditions.size(); ++i) {
     const api::AbortCondition& condition = conditions[i];
     if (condition.promql.empty()) continue;
@@ -93,18 +93,16 @@ std::optional<std::string> query_abort_reason(const std::vector<api::AbortCondit
     if (!bound) continue;  // refused at start
     const std::string what = "abortWhen " + condition.promql + (above ? " above " : " below ") +
                              (above ? condition.above : condition.below) + ": ";
-    const auto newest = std::find_if(samples.rbegin(), samples.rend(), [&](const auto& sample) {
-      return sample.abortWhen && sample.index == static_cast<std::int64_t>(i) && sample.value &&
-             std::isfinite(*sample.value);
-    });
-    const bool answered = newest != samples.rend();
-    const UtcTime last = answered ? std::max(since, newest->at.value) : since;
+    const auto newest =
+        std::ranges::find(answers, static_cast<std::int64_t>(i), &observe::AbortAnswer::index);
+    const bool answered = newest != answers.end() && std::isfinite(newest->value);
+    const SteadyTime last = answered ? std::max(since, newest->arrived) : since;
     if (now - last >= kUnasked)
       return what + "the monitoring had no answer to it for " + std::to_string(kUnasked.count()) +
              " s";
-    if (!answered || newest->at.value < since) continue;
-    if (above ? *newest->value >= *bound : *newest->value <= *bound)
-      return what + "it was " + report::number_words(*newest->value);
+    if (!answered || newest->asked < since) continue;
+    if (above ? newest->value >= *bound : newest->value <= *bound)
+      return what + "it was " + report::number_words(newest->value);
   }
   return std::nullopt;
 }

@@ -10,6 +10,7 @@
 
 #include "api/run_record.h"
 #include "base/clock.h"
+#include "controller/observe/abort_answer.h"
 
 namespace faultline::controller {
 
@@ -25,11 +26,11 @@ namespace faultline::controller {
 // Without an answer for so long, nobody knows whether a condition on a query holds.
 inline constexpr std::chrono::seconds kUnasked{5};
 
-// The first condition on a query of the monitoring that holds by the newest answer, or that has had
-// none with data for kUnasked, in words. `samples` are in the order of their times; `since` is when
-// the fault began: what came before does not count, nor does it have to be there.
+// The first condition on a query of the monitoring that holds by the newest answer, or of which
+// none arrived for kUnasked, in words. `answers` has the newest of each; `since` is when the fault
+// began: what was asked before it does not hold, nor does an answer have to be there.
 [[nodiscard]] std::optional<std::string> query_abort_reason(
     const std::vector<api::AbortCondition>& conditions,
-    const std::vector<api::SignalSample>& samples, UtcTime since, UtcTime now);
+    const std::vector<observe::AbortAnswer>& answers, SteadyTime since, SteadyTime now);
 
 }  // namespace faultline::controller

@@ -346,9 +346,7 @@ boost::asio::awaitable<void> Watcher::begin() {
   }
 }
 
-const std::vector<api::SignalSample>& Watcher::abort_answers() const {
-  return impl_->abort_answers;
-}
+const std::vector<AbortAnswer>& Watcher::abort_answers() const { return impl_->abort_answers; }
 const api::MonitoringRecord& Watcher::record() const { return impl_->record; }
 api::MonitoringRecord Watcher::take() {
   impl_->leave_out_others();

@@ -16,6 +16,7 @@
 #include "api/monitoring_record.h"
 #include "api/sync.h"
 #include "base/clock.h"
+#include "controller/observe/abort_answer.h"
 #include "controller/observe/labels.h"
 #include "controller/observe/room.h"
 #include "controller/observe/source.h"
@@ -81,7 +82,7 @@ class Watcher {
   void not_taken(const std::string& receiver, UtcTime at, const NotTaken& alerts);
 
   // Of each query of abortWhen the newest answer that is a number, however many came before it.
-  [[nodiscard]] const std::vector<api::SignalSample>& abort_answers() const;
+  [[nodiscard]] const std::vector<AbortAnswer>& abort_answers() const;
   // As far as it is known.
   [[nodiscard]] const api::MonitoringRecord& record() const;
   [[nodiscard]] api::MonitoringRecord take();

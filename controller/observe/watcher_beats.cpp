@@ -109,6 +109,7 @@ void Watcher::Impl::keep_signal(const api::SignalSample& sample) {
 // Whether the source is there is the business of poll(): one query that is slow is no source that
 // is away.
 awaitable<void> Watcher::Impl::poll_abort(AbortQuery& query) {
+  const SteadyTime asked = clock.steady();
   const UtcTime now = clock.utc();
   std::string promql = experiment.spec.abortWhen[static_cast<std::size_t>(query.index)].promql;
   const auto answer =
@@ -120,11 +121,12 @@ awaitable<void> Watcher::Impl::poll_abort(AbortQuery& query) {
     tell({answer.error().message});
   keep_signal(sample);
   if (!sample.value) co_return;
-  const auto known = std::ranges::find(abort_answers, query.index, &api::SignalSample::index);
+  const AbortAnswer newest{query.index, *sample.value, asked, clock.steady()};
+  const auto known = std::ranges::find(abort_answers, query.index, &AbortAnswer::index);
   if (known != abort_answers.end())
-    *known = sample;
+    *known = newest;
   else
-    abort_answers.push_back(sample);
+    abort_answers.push_back(newest);
 }
 
 awaitable<void> Watcher::Impl::poll(PrometheusSide& side) {

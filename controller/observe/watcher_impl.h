@@ -216,7 +216,7 @@ struct Watcher::Impl {
   std::vector<std::unique_ptr<AbortQuery>> abort_queries;
   Rooms rooms;
   api::MonitoringRecord record;
-  std::vector<api::SignalSample> abort_answers;
+  std::vector<AbortAnswer> abort_answers;
   std::map<std::pair<std::string, std::string>, std::size_t> growing;  // in record.gaps
   std::map<std::string, double> grids;  // by group_key(): a time of the group's evaluations
 

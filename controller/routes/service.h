@@ -167,6 +167,7 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
     std::shared_ptr<observe::Watcher> watcher;
     boost::asio::cancellation_signal cancel;
     std::vector<api::MonitoringGap> before;  // while nobody followed it, of a run taken over
+    std::optional<SteadyTime> fault_since;   // as far as it was watched
   };
   // Null: the experiment asks nothing of the monitoring. kInvalid: an alert that it expects could
   // not fire, and nobody said that it runs anyway.

@@ -207,13 +207,14 @@ void Service::check_queries() {
                              ": nobody could ask the monitoring since the controller was restarted",
                          Recovery::kShort, now());
   }
-  for (const auto& [id, watched] : watched_) {
+  for (auto& [id, watched] : watched_) {
     const Run* run = in_memory(id);
     if (run == nullptr || run->step() != RunStep::kFault) continue;
-    const api::RunRecord& head = run->head();
+    const SteadyTime steady = clock_.steady();
+    if (!watched.fault_since) watched.fault_since = steady;
     if (auto reason =
-            query_abort_reason(head.experiment.spec.abortWhen, watched.watcher->abort_answers(),
-                               head.history.back().at.value, clock_.utc()))
+            query_abort_reason(run->head().experiment.spec.abortWhen,
+                               watched.watcher->abort_answers(), *watched.fault_since, steady))
       (void)engine_.stop(id, *reason, Recovery::kShort, now());
   }
 }
