@@ -42,8 +42,9 @@ Result<observe::MonitoringSources> Monitoring::sources() {
         .push_back(std::move(*options));
   }
   out.room = room_;
-  out.observed_receivers.assign(receivers_.begin(), receivers_.end());
-  if (!receivers_.contains(kOwnReceiver)) out.observed_receivers.emplace_back(kOwnReceiver);
+  std::set<std::string> observed = receivers();
+  observed.insert(kOwnReceiver);
+  out.observed_receivers.assign(observed.begin(), observed.end());
   return out;
 }
 
@@ -147,7 +148,17 @@ boost::asio::awaitable<Monitoring::Answered> Monitoring::value(Standing query, s
 }
 
 void Monitoring::heard_of(const std::string& receiver) {
-  if (receivers_.size() < kMostReceivers) receivers_.insert(receiver);
+  const SteadyTime now = clock_.steady();
+  std::erase_if(receivers_, [&](const auto& one) { return now - one.second >= kHeard; });
+  if (receivers_.size() < kMostReceivers || receivers_.contains(receiver))
+    receivers_[receiver] = now;
+}
+
+std::set<std::string> Monitoring::receivers() const {
+  std::set<std::string> out;
+  for (const auto& [receiver, heard] : receivers_)
+    if (clock_.steady() - heard < kHeard) out.insert(receiver);
+  return out;
 }
 
 }  // namespace faultline::controller

@@ -4,7 +4,9 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -89,7 +91,9 @@ class Monitoring {
 
   // A notification of this receiver arrived here. Of a flood of names the first are kept.
   void heard_of(const std::string& receiver);
-  [[nodiscard]] const std::set<std::string>& receivers() const { return receivers_; }
+  // Those whose notifications come here: one arrived within kHeard.
+  [[nodiscard]] std::set<std::string> receivers() const;
+  static constexpr std::chrono::hours kHeard{24};  // what fires is told again after some hours
 
  private:
   static constexpr std::size_t kMostAsking = 2;
@@ -112,7 +116,7 @@ class Monitoring {
   std::vector<api::MonitoringEndpoint> endpoints_;
   Turns turns_, quick_, slow_, long_, tuning_;
   std::shared_ptr<observe::Room> room_ = std::make_shared<observe::Room>(kMostKept);
-  std::set<std::string> receivers_;  // whose notifications arrived here since the start
+  std::map<std::string, SteadyTime> receivers_;  // when a notification of it arrived last
 };
 
 }  // namespace faultline::controller

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many experiments that ask the monitoring at once. The Prometheus is a real HTTP server that takes
-// its time and knows nothing.
+// Many experiments that ask the monitoring at once, of a Prometheus that is a real HTTP server,
+// takes its time and knows nothing; and the receivers that it was heard of.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -53,6 +53,32 @@ TEST(MonitoringTurns, OnlyAFewAskAtATimeAndAllComeToTheirTurn) {
   io.run();
   EXPECT_EQ(answered, 12);
   EXPECT_EQ(most, 2);
+}
+
+struct MovedClock final : Clock {
+  [[nodiscard]] UtcTime utc() const override { return UtcTime(steady().time_since_epoch()); }
+  [[nodiscard]] SteadyTime steady() const override { return SteadyTime(since); }
+  std::chrono::hours since{100};
+};
+
+TEST(MonitoringReceivers, OneThatWasNotHeardOfForADayIsNotObservedAnyMore) {
+  MovedClock clock;
+  asio::io_context io;
+  Monitoring monitoring(io.get_executor(), clock, nullptr);
+  monitoring.heard_of("pager");
+  monitoring.heard_of("chat");
+  EXPECT_EQ(monitoring.receivers(), (std::set<std::string>{"chat", "pager"}));
+  clock.since += std::chrono::hours(23);
+  monitoring.heard_of("chat");
+  EXPECT_EQ(monitoring.receivers().size(), 2U);
+  clock.since += std::chrono::hours(1);
+  EXPECT_EQ(monitoring.receivers(), std::set<std::string>{"chat"});
+  for (int i = 0; i < 1'000; ++i) monitoring.heard_of("r" + std::to_string(i));
+  EXPECT_EQ(monitoring.receivers().size(), 200U) << "of a flood the first";
+  EXPECT_TRUE(monitoring.receivers().contains("chat"));
+  clock.since += std::chrono::hours(24);
+  monitoring.heard_of("pager");
+  EXPECT_EQ(monitoring.receivers(), std::set<std::string>{"pager"}) << "there is room again";
 }
 
 }  // namespace
