@@ -80,41 +80,13 @@ boost::asio::awaitable<Result<api::DayEntry>> Service::GameDays::say_on_day(std:
   if (!ref) entry.reason = ref.error().message;
   if (!ref && ref.error().code == Errc::kUnavailable) co_return fail(ref.error());
   if (!ref || gameday::is_control(word.kind))
-    if (auto written = service_.audit(entry); ref && !written)
+    if (auto written = service_.audit(entry);
+        ref && !written && word.kind != api::EntryKind::aborted)
       co_return fail(Errc::kUnavailable, "this cannot be done: " + written.error().message);
   if (!ref) co_return fail(ref.error());
   std::string name = who.user, via = "kubectl";
   auto said = co_await say(std::move(day), std::move(word), std::move(name), std::move(via));
   co_return said;
-}
-
-void Service::GameDays::end_day(const std::string& day, const std::string& why) {
-  const auto found = days_.find(day);
-  if (found == days_.end() || found->second->day.over()) return;
-  found->second->end = why;
-  found->second->signal.notify();
-}
-
-boost::asio::awaitable<void> Service::GameDays::end_if_asked(Active& active) {
-  if (active.end.empty() || active.day.over()) co_return;
-  // Not what a person says: nobody need have the right to say it, the object is gone.
-  const UtcTime now =
-      std::max(service_.clock_.utc(), active.day.record().entries.back().recordedAt.value);
-  bool aborting = active.day.record().state == api::DayState::aborting;
-  if (!aborting) {
-    api::DayEntry entry{.number = active.day.record().entries.size() + 1,
-                        .kind = api::EntryKind::aborted,
-                        .at = {now},
-                        .recordedAt = {now},
-                        .via = "kubectl",
-                        .text = active.end};
-    const std::vector<api::DayEntry> one{std::move(entry)};
-    const Result<> written = co_await write(active, one);
-    aborting = written.has_value();
-  }
-  if (!aborting) co_return;
-  active.end.clear();
-  end_unwanted(active);
 }
 
 std::map<std::string, std::string> Service::GameDays::days_of_objects() const {

@@ -300,7 +300,8 @@ boost::asio::awaitable<Response> Service::say_on_gameday(http::Request request, 
   entry.ns = ref->summary.namespace_;
   entry.experiment = ref->summary.name;
   // By the name, and by the token: of one token people may give themselves any number of names. An
-  // order to abort has a budget of its own, which no flood of words empties.
+  // order to abort has a budget of its own, which no flood of words empties; nor does it wait for
+  // the audit log to have room, as no end of a run does.
   const bool ends = word->kind == api::EntryKind::aborted;
   const std::string budget = ends ? "abort " + ref->summary.day + " " + who.name() : who.name();
   const bool fair = ends || day_callers_.take(request.who.name(), clock_.steady()).allowed;
@@ -308,7 +309,7 @@ boost::asio::awaitable<Response> Service::say_on_gameday(http::Request request, 
     co_return http::problem(429, "too many entries a second; say it again");
   entry.allowed = true;
   if (gameday::is_control(word->kind))
-    if (auto written = audit(entry); !written)
+    if (auto written = audit(entry); !written && !ends)
       co_return http::problem(503, "this cannot be done: " + written.error().message);
   std::string id = ref->summary.day, name = who.user, via = "http";
   const auto said =

@@ -96,7 +96,7 @@ void Service::GameDays::end_unwanted(Active& active) {
 Service::GameDays::Room Service::GameDays::room_for(const Active& active,
                                                     const WantedRun& run) const {
   const gameday::Day& day = active.day;
-  if (stopped_ || service_.closed_ || !active.end.empty()) return Room::kNone;
+  if (stopped_ || service_.closed_ || !active.ending.empty()) return Room::kNone;
   if (!day.wants(run)) return day.record().state == api::DayState::held ? Room::kHeld : Room::kNone;
   bool held = false;
   for (const auto& said : active.pending) {

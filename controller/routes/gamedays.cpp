@@ -162,17 +162,16 @@ boost::asio::awaitable<Result<api::DayEntry>> Service::GameDays::say(std::string
     return ends && other->word.kind != api::EntryKind::aborted;
   });
   active->pending.insert(behind, said);
+  if (ends) await_abort(active);
   active->signal.notify();
-  constexpr std::chrono::seconds kPatience{10}, kStored{1};
-  const SteadyTime begin = service_.clock_.steady(), until = begin + kPatience;
-  SteadyTime late = ends ? begin + kStored : until;
-  while (!said->answer && !stopped_ && service_.clock_.steady() < until) {
-    if (service_.clock_.steady() >= late) {
-      end_before_stored(*active, *said);
-      late = until;
-    }
-    co_await active->signal.wait(late);
-  }
+  constexpr std::chrono::seconds kPatience{10};
+  const SteadyTime until = service_.clock_.steady() + kPatience;
+  while (!said->answer && !stopped_ && service_.clock_.steady() < until)
+    co_await active->signal.wait(until);
+  if (!said->answer && ends && !stopped_)
+    co_return fail(Errc::kUnavailable,
+                   "this is not stored yet: it is kept and tried again, and the runs of the game "
+                   "day are ended");
   if (!said->answer)
     co_return fail(Errc::kUnavailable,
                    "it is not known whether this was stored; say it again with "
@@ -183,29 +182,6 @@ boost::asio::awaitable<Result<api::DayEntry>> Service::GameDays::say(std::string
   co_return *said->answer;
 }
 
-// What injects must not go on because the journal, or the disk, does not answer: of all that could
-// happen before something is stored, an end is the harmless thing. While the word is pending
-// nothing begins; if it is never stored, the day goes on with runs that somebody ended.
-void Service::GameDays::end_before_stored(Active& active, const Said& said) {
-  const auto entry = active.day.say(said.word, said.who, said.via, service_.clock_.utc());
-  if (!entry || entry->number <= active.day.record().entries.size()) return;
-  const std::string& id = active.day.record().day;
-  spdlog::warn("game day {}: it is aborted by {}, and that cannot be stored yet: its runs end now",
-               id, printable(said.who));
-  for (const std::string& run : runs_under_way(id))
-    if (active.stopped.insert(run).second)
-      service_.stop_run(run, "the game day was aborted, which could not be stored yet");
-}
-
-std::vector<std::string> Service::GameDays::runs_under_way(const std::string& day) const {
-  std::vector<std::string> runs;
-  for (const api::RunRecord* head : service_.engine_.active_heads())
-    if (head->experimentUid.starts_with(gameday::kRunKey) &&
-        gameday::day_of_key(head->experimentUid) == day)
-      runs.push_back(head->run);
-  return runs;
-}
-
 // One turn after the other: what people said, what is seen, what follows from both.
 boost::asio::awaitable<void> Service::GameDays::drive(Shared active) {
   while (!stopped_ && !service_.closed_) {
@@ -213,11 +189,15 @@ boost::asio::awaitable<void> Service::GameDays::drive(Shared active) {
     co_await end_if_asked(*active);
     if (active->day.over()) {
       // A while longer, so that whoever follows it sees the end, and late words find it.
-      if (!active->pending.empty()) continue;
+      if (has_to_hear(*active)) continue;
       const bool woken = co_await active->signal.wait(service_.clock_.steady() + kStays);
       if (woken || !active->pending.empty()) continue;
       days_.erase(active->day.record().day);
       co_return;
+    }
+    if (is_aborting(*active)) {  // nothing goes past an order to abort
+      if (!has_to_hear(*active)) co_await active->signal.wait(service_.clock_.steady() + kTurn);
+      continue;
     }
     if (active->day.record().state == api::DayState::checking && !active->checking) {
       active->checking = true;
@@ -241,16 +221,26 @@ boost::asio::awaitable<void> Service::GameDays::drive(Shared active) {
       while (active->looking && !stopped_ && !service_.closed_) {
         co_await hear(*active);
         co_await end_if_asked(*active);
-        if (active->looking && active->pending.empty())
+        if (active->looking && !has_to_hear(*active))
           co_await active->signal.wait(service_.clock_.steady() + kTurn);
       }
+      if (is_aborting(*active)) continue;
     }
     if (active->not_read.empty()) active->looked = true;
     const Seen seen = seen_now(*active);
     const std::vector<api::DayEntry> entries = active->day.advance(seen);
     if (!entries.empty()) {
       const bool started = active->day.asked().alerts;
-      const Result<> written = co_await write(*active, entries);
+      Result<> written;
+      if (std::ranges::find(entries, api::EntryKind::aborted, &api::DayEntry::kind) ==
+          entries.end()) {
+        written = co_await write(*active, entries);
+      } else {
+        active->ending = entries;
+        await_abort(active);
+        co_await end_if_asked(*active);
+        if (!active->ending.empty()) continue;
+      }
       if (!written) co_await active->signal.wait(service_.clock_.steady() + kAsk);
       if (written) {
         active->heard = started && seen.alerts.has_value();
@@ -267,17 +257,33 @@ boost::asio::awaitable<void> Service::GameDays::drive(Shared active) {
   active->signal.notify();
 }
 
+bool Service::GameDays::has_to_hear(const Active& active) const {
+  return !active.pending.empty() && (active.pending.back()->word.kind != api::EntryKind::aborted ||
+                                     service_.clock_.steady() >= active.next_abort);
+}
+
 // What is said by now, and nothing that comes meanwhile: the course of the day goes on, too. A word
-// is among those that are pending until it is stored, so that a run which comes up sees it.
+// is among those that are pending until it is stored, so that a run which comes up sees it. Orders
+// to abort are before the others, and stay there when they cannot be stored.
 boost::asio::awaitable<void> Service::GameDays::hear(Active& active) {
-  for (std::size_t left = active.pending.size(); left > 0 && !active.pending.empty(); --left) {
-    const auto said = active.pending.front();
+  std::size_t kept = 0;
+  for (std::size_t left = active.pending.size(); left > 0 && kept < active.pending.size(); --left) {
+    const auto said = active.pending[kept];
+    const bool ends = said->word.kind == api::EntryKind::aborted;
+    if (ends && service_.clock_.steady() < active.next_abort) {
+      ++kept;
+      continue;
+    }
     auto entry = active.day.say(said->word, said->who, said->via, service_.clock_.utc());
     if (entry && entry->number > active.day.record().entries.size()) {
       const std::vector<api::DayEntry> one{*entry};
-      const Result<> stored = co_await write(active, one);
-      // A disk that refuses at once ends what injects as well as one that hangs.
-      if (!stored && said->word.kind == api::EntryKind::aborted) end_before_stored(active, *said);
+      Result<> stored = fail(Errc::kUnavailable, "it is being aborted");
+      if (ends || !is_aborting(active)) stored = co_await write(active, one);
+      if (!stored && ends) {
+        abort_not_stored(active);
+        ++kept;
+        continue;
+      }
       if (!stored && stored.error().code != Errc::kUnavailable)
         entry = fail(stored.error());  // saying it again changes nothing
       else if (!stored)

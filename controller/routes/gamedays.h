@@ -125,7 +125,11 @@ class Service::GameDays final : public DayControl {
     std::map<api::PreCheck, gameday::SeenCheck> checks;
     std::set<std::string> quiet_names;  // of quiet runs that are stored and begun right now
     std::set<std::string> secret_runs;  // that rehearsed with the fault of a surprise
-    std::string end;  // why it has to end, as its GameDay is gone; empty: it has not
+    // What ends it and waits to be stored, but for words of people: an order to abort, with what
+    // the day decided before it in the same moment. Numbers and times are made when it is stored.
+    std::vector<api::DayEntry> ending;
+    bool awaiting_abort = false, abort_failed = false;  // end_unless_stored()
+    SteadyTime next_abort{};  // when storing an order to abort is tried again
     struct Value {
       double value = 0;
       SteadyTime at;  // of the newest answer that had one; before, since when it is asked
@@ -162,6 +166,7 @@ class Service::GameDays final : public DayControl {
   awaitable<Result<Shared>> active_of(std::string day);
   awaitable<void> drive(Shared active);
   awaitable<void> hear(Active& active);
+  [[nodiscard]] bool has_to_hear(const Active& active) const;
   awaitable<void> end_if_asked(Active& active);
   // Whether the day still wants the run to begin, with what is said and not heard yet.
   enum class Room { kYes, kHeld, kNone };
@@ -171,8 +176,15 @@ class Service::GameDays final : public DayControl {
   // An error: nothing is stored, and the day is as before. kUnavailable: that may change; else it
   // never will.
   awaitable<Result<>> write(Active& active, const std::vector<api::DayEntry>& entries);
-  // Of an order to abort that waits to be stored: ends the runs of the day, if it is taken at all.
-  void end_before_stored(Active& active, const Said& said);
+  // ---- orders to abort (gameday_abort.cpp)
+  // Whether one waits to be stored. Until it is, or the controller ends, the day stands still.
+  [[nodiscard]] bool is_aborting(const Active& active) const;
+  // Of every order to abort, by whatever way: sees to it that what injects ends when it is not
+  // stored within a second, or its store fails. Returns at once.
+  void await_abort(const Shared& active);
+  awaitable<void> end_unless_stored(Shared active);
+  // It failed: it is kept, and tried again.
+  void abort_not_stored(Active& active);
   [[nodiscard]] std::vector<std::string> runs_under_way(const std::string& day) const;
   // Those whose state is known at once; the others, which have to be read.
   std::vector<gameday::WantedRun> look_at_runs(Active& active) const;

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
 
 #include "api/gameday_record.h"
@@ -272,6 +273,52 @@ TEST_F(GameDayFailover, ADayOfAnObjectIsMadeOnceAndEndsWithIt) {
   ASSERT_TRUE(ask(end()));
   ASSERT_TRUE(until("pay-u1", DayState::aborted));
   EXPECT_EQ(look("pay-u1").stateReason, "the GameDay shop/pay was deleted");
+}
+
+
+// As kubectl delete says it, behind a word that hangs already; and as a step that missed says it.
+TEST_F(GameDayFailover, WhateverAbortsTheDayEndsWhatInjectsWhileTheJournalHangs) {
+  for (const bool deleted : {true, false}) {
+    open();
+    const std::string day =
+        create(std::string("  - name: g\n    parallel:\n    - {name: one, experiment: ") + kLong +
+               "}\n    - {name: sure, onMiss: " + (deleted ? "continue" : "abort") +
+               (deleted ? "" : ", deadline: 5s") + ", waitFor: {person: Well?}}\n");
+    std::string run;
+    for (int i = 0; i < 2000 && run.empty(); ++i) {
+      const auto view = look(day);
+      if (!view.steps.at(1).runs.empty()) run = view.steps.at(1).runs[0];
+      std::this_thread::sleep_for(milliseconds(5));
+    }
+    ASSERT_FALSE(run.empty());
+    house_->until(run, api::RunState::Injecting);
+    cluster_.mood(FakeCluster::Mood::kHangs);
+    std::thread says;
+    if (deleted) {
+      says = std::thread([&] {
+        (void)house_->call("POST", "/api/v1/gamedays/" + day + "/entries",
+                           R"({"kind": "note", "key": "0123456789", "text": "hi"})");
+      });
+      std::this_thread::sleep_for(milliseconds(200));
+      boost::asio::post(house_->loop(), [&] {
+        house_->service().days().end_day(day, "the GameDay shop/pay was deleted");
+      });
+    }
+    SteadyTime told{};
+    for (int i = 0; i < 900 && told == SteadyTime{}; ++i) {
+      std::this_thread::sleep_for(milliseconds(10));
+      told = agent_->told_at(api::RunPhase::recovery);
+    }
+    EXPECT_NE(told, SteadyTime{}) << (deleted ? "deleted" : "missed");
+    cluster_.mood(FakeCluster::Mood::kAnswers);
+    if (says.joinable()) says.join();
+    EXPECT_TRUE(until(day, DayState::aborted)) << look(day).next;
+    if (!deleted) {
+      EXPECT_EQ(look(day).steps.at(2).outcome, api::StepOutcome::missed);
+    }
+    house_.reset();
+    agent_.reset();
+  }
 }
 
 }  // namespace

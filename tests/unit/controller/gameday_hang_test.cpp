@@ -268,5 +268,42 @@ TEST_F(GameDayHang, AFloodOfWordsStopsNeitherTheDayNorAnAbort) {
   EXPECT_GT(too_many, 0);
 }
 
+// The store takes everything but the order to abort, as a disk that is nearly full.
+TEST_F(GameDayHang, AnAbortThatCannotBeStoredEndsWhatInjectsAndIsKeptUntilItIs) {
+  open();
+  const std::string day = create(day_text(
+      "disk",
+      "  - name: g\n    parallel:\n    - {name: one, experiment: " + experiment("payments", "60s") +
+          "}\n    - name: s\n      serial:\n      - {name: w, pause: 3s}\n      "
+          "- {name: two, experiment: " +
+          experiment("payments", "60s") + "}\n"));
+  EXPECT_EQ(say(day, EntryKind::started).status, 201);
+  const std::string run = run_of(day, "one");
+  house_->until(run, api::RunState::Injecting);
+  SQLite::Database db(dir_.file("store.db"), SQLite::OPEN_READWRITE);
+  db.exec(
+      "CREATE TRIGGER full BEFORE INSERT ON gameday_entries WHEN NEW.body LIKE '%\"aborted\"%' "
+      "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END");
+  Result<http::ClientResponse> answer;
+  std::thread says([&] {
+    answer = http::request_blocking(
+        house_->client("person-token"), "POST", "/api/v1/gamedays/" + day + "/entries",
+        R"({"kind": "aborted", "key": "0123456789", "text": "enough"})", seconds(60));
+  });
+  for (int i = 0; i < 100 && agent_->told_at(api::RunPhase::recovery) == SteadyTime{}; ++i)
+    std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_NE(agent_->told_at(api::RunPhase::recovery), SteadyTime{});
+  EXPECT_EQ(say(day, EntryKind::note, "what now").status, 503) << "nothing goes past it";
+  says.join();
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(answer->status, 503) << answer->body;
+  EXPECT_THAT(answer->body, HasSubstr("it is kept"));
+  std::this_thread::sleep_for(seconds(2));
+  for (const api::StepView& step : look(day).steps)
+    EXPECT_TRUE(step.name != "two" || step.runs.empty()) << "nothing begins after it";
+  db.exec("DROP TRIGGER full");
+  const auto over = until(day, DayState::aborted, milliseconds(8000));
+  EXPECT_EQ(over.stateReason, "enough") << "nobody said it again";
+}
 }  // namespace
 }  // namespace faultline::controller::test

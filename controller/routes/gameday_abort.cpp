@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Orders to abort a day that are not stored yet, whoever gave them: a person, the object of the day
+// that is gone, or the day itself. What injects must not go on because the journal, or the disk,
+// does not take them: of all that could happen before something is stored, an end is the harmless
+// thing.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "controller/routes/gamedays.h"
+
+namespace faultline::controller {
+
+using api::DayEntry;
+using api::EntryKind;
+
+bool Service::GameDays::is_aborting(const Active& active) const {
+  const gameday::Day& day = active.day;
+  if (day.over() || day.record().state == api::DayState::aborting) return false;
+  if (!active.ending.empty()) return true;
+  // What is refused, or was heard before, ends nothing.
+  return std::ranges::any_of(active.pending, [&](const auto& said) {
+    if (said->word.kind != EntryKind::aborted) return false;
+    const auto entry = day.say(said->word, said->who, said->via, service_.clock_.utc());
+    return entry && entry->number > day.record().entries.size();
+  });
+}
+
+void Service::GameDays::await_abort(const Shared& active) {
+  if (active->awaiting_abort || !is_aborting(*active)) return;
+  active->awaiting_abort = true;
+  active->abort_failed = false;
+  spawn(end_unless_stored(active));
+}
+
+boost::asio::awaitable<void> Service::GameDays::end_unless_stored(Shared active) {
+  constexpr std::chrono::seconds kStored{1};
+  const auto waits = [&] { return !stopped_ && !service_.closed_ && is_aborting(*active); };
+  const SteadyTime late = service_.clock_.steady() + kStored;
+  while (waits() && !active->abort_failed && service_.clock_.steady() < late)
+    co_await active->signal.wait(late);
+  const std::string& id = active->day.record().day;
+  if (waits())
+    spdlog::warn("game day {}: that it is aborted cannot be stored yet: its runs end now", id);
+  // Also what comes up meanwhile.
+  while (waits()) {
+    for (const std::string& run : runs_under_way(id))
+      if (active->stopped.insert(run).second)
+        service_.stop_run(run, "the game day was aborted, which could not be stored yet");
+    co_await active->signal.wait(service_.clock_.steady() + kTurn);
+  }
+  active->awaiting_abort = false;
+}
+
+void Service::GameDays::abort_not_stored(Active& active) {
+  active.abort_failed = true;
+  active.next_abort = service_.clock_.steady() + kAsk;
+  active.signal.notify();
+}
+
+std::vector<std::string> Service::GameDays::runs_under_way(const std::string& day) const {
+  std::vector<std::string> runs;
+  for (const api::RunRecord* head : service_.engine_.active_heads())
+    if (head->experimentUid.starts_with(gameday::kRunKey) &&
+        gameday::day_of_key(head->experimentUid) == day)
+      runs.push_back(head->run);
+  return runs;
+}
+
+void Service::GameDays::end_day(const std::string& day, const std::string& why) {
+  const auto found = days_.find(day);
+  if (found == days_.end() || found->second->day.over() || !found->second->ending.empty()) return;
+  // Not what a person says: nobody need have the right to say it, the object is gone.
+  DayEntry entry{.kind = EntryKind::aborted, .via = "kubectl", .text = why};
+  found->second->ending.push_back(std::move(entry));
+  await_abort(found->second);
+  found->second->signal.notify();
+}
+
+boost::asio::awaitable<void> Service::GameDays::end_if_asked(Active& active) {
+  if (active.ending.empty() || active.day.over()) co_return;
+  if (active.day.record().state != api::DayState::aborting) {
+    if (service_.clock_.steady() < active.next_abort) co_return;
+    const std::vector<DayEntry>& known = active.day.record().entries;
+    const api::Timestamp now = {std::max(service_.clock_.utc(), known.back().recordedAt.value)};
+    std::vector<DayEntry> entries = active.ending;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      entries[i].number = known.size() + 1 + i;
+      if (!entries[i].at.set()) entries[i].at = now;
+      entries[i].recordedAt = now;
+    }
+    const Result<> written = co_await write(active, entries);
+    if (!written) co_return abort_not_stored(active);
+  }
+  active.ending.clear();
+  end_unwanted(active);
+}
+
+}  // namespace faultline::controller
