@@ -86,6 +86,7 @@ boost::asio::awaitable<Result<std::string>> Service::GameDays::make(
   do {
     if (own_id) id = document.metadata.name + "-" + std::to_string(millis++);
   } while (own_id && (days_.contains(id) || made_now_.contains(id)));
+  if (days_.contains(id)) co_return fail(Errc::kConflict, "there is a game day " + id + " already");
   if (!made_now_.emplace(id, who.name()).second)
     co_return fail(Errc::kUnavailable, "the game day " + id + " is being made; ask again");
   struct Making {
@@ -123,7 +124,8 @@ boost::asio::awaitable<Result<std::string>> Service::GameDays::make(
     }
   }
   auto active = std::make_shared<Active>(std::move(record), service_.executor_);
-  days_[id] = active;
+  if (!days_.emplace(id, active).second)
+    co_return fail(Errc::kConflict, "there is a game day " + id + " already");
   spdlog::info("game day {}: created", id);
   spawn(drive(active));
   ask();

@@ -7,6 +7,14 @@ namespace faultline::controller {
 
 using gameday::Day;
 
+namespace {
+
+tl::unexpected<Error> no_day(const std::string& day) {
+  return fail(Errc::kNotFound, "there is no game day " + day);
+}
+
+}  // namespace
+
 const Day* Service::GameDays::in_memory(const std::string& day) const {
   const auto found = days_.find(day);
   return found == days_.end() ? nullptr : &found->second->day;
@@ -24,6 +32,13 @@ std::optional<DayRef> Service::GameDays::ref_in_memory(const std::string& day) c
                  .createdAt = {std::chrono::floor<std::chrono::microseconds>(
                      record.entries.front().at.value)}};
   return ref;
+}
+
+// Whoever makes a day has it in the store before the journal has taken it.
+bool Service::GameDays::is_there(const DayRef& ref) const {
+  const api::DayState state = ref.summary.state;
+  return state == api::DayState::completed || state == api::DayState::aborted ||
+         state == api::DayState::failed || days_.contains(ref.summary.day);
 }
 
 // Of those that are over only the last one is kept: whoever reads many must not fill the memory.
@@ -58,6 +73,7 @@ boost::asio::awaitable<Result<std::shared_ptr<const Day>>> Service::GameDays::fi
   };
   auto loaded = co_await looks_.read(std::move(load));
   if (auto found = under_way()) co_return found;  // somebody said something of it meanwhile
+  if (loaded && !(*loaded)->over()) co_return no_day(day);  // it is being made, or was in vain
   if (loaded) read_ = *loaded;
   co_return loaded;
 }
@@ -94,8 +110,10 @@ boost::asio::awaitable<Result<Service::GameDays::Shared>> Service::GameDays::act
   if (being_made()) co_return fail(not_yet);
   // Another one may have read it meanwhile.
   if (const auto found = days_.find(day); found != days_.end()) co_return found->second;
-  if (read_ && read_->record().day == day) read_.reset();
   auto active = std::make_shared<Active>(std::move(*record), service_.executor_);
+  // It is being made, or was in vain: it must not be driven twice, nor without its journal.
+  if (!active->day.over()) co_return no_day(day);
+  if (read_ && read_->record().day == day) read_.reset();
   days_[day] = active;
   spawn(drive(active));
   co_return active;

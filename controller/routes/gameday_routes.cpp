@@ -151,6 +151,7 @@ boost::asio::awaitable<Response> Service::list_gamedays(http::Request request) {
   std::map<std::set<std::string>, bool> known;
   for (DayRef& ref : *refs) {
     if (visible.size() >= most) break;
+    if (!gamedays_->is_there(ref)) continue;
     auto right = known.find(ref.namespaces);
     if (right == known.end()) {
       if (known.size() >= kMostAsked) break;
@@ -206,7 +207,7 @@ boost::asio::awaitable<Result<DayRef>> Service::choose_day(http::Identity who, s
   std::optional<Error> denied;
   std::set<std::set<std::string>> refused;  // namespaces that the caller may not see
   for (DayRef& ref : *refs) {
-    if (refused.contains(ref.namespaces)) continue;
+    if (refused.contains(ref.namespaces) || !gamedays_->is_there(ref)) continue;
     if (refused.size() >= kMostAsked) break;
     http::Identity same = who;
     std::string what = verb;

@@ -45,6 +45,9 @@ class Service::GameDays final : public DayControl {
   // be stored; else as Day::say().
   awaitable<Result<api::DayEntry>> say(std::string day, api::DayWord word, std::string who,
                                        std::string via);
+  // Whether there is such a day for anybody: one that is not over and not in memory is being made,
+  // or was made in vain.
+  [[nodiscard]] bool is_there(const DayRef& ref) const;
   // The day with this id, also one that is over. kNotFound.
   awaitable<Result<std::shared_ptr<const gameday::Day>>> find(std::string day);
   // Of a day in memory: all that are under way are. Good until the caller waits.

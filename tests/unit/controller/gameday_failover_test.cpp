@@ -4,6 +4,7 @@
 // and journals are the real ones, the agent is a double.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
@@ -275,6 +276,49 @@ TEST_F(GameDayFailover, ADayOfAnObjectIsMadeOnceAndEndsWithIt) {
   EXPECT_EQ(look("pay-u1").stateReason, "the GameDay shop/pay was deleted");
 }
 
+// Until the journal has it, a day is there for nobody but whoever makes it: nobody speaks on it.
+TEST_F(GameDayFailover, ADayThatIsBeingMadeIsThereForNobodyElseAndHasOneDriver) {
+  open();
+  auto document = api::parse_gameday(
+      "apiVersion: faultline.dev/v1alpha1\nkind: GameDay\nmetadata: {name: pay, namespace: shop, "
+      "annotations: {faultline.dev/gameday-uid: u1}}\n"
+      "spec: {title: T, preChecks: [], steps: [{name: sure, waitFor: {person: Well?}}]}\n",
+      "f");
+  ASSERT_TRUE(document) << document.error().message;
+  http::Identity jane;
+  jane.role = "person";
+  jane.user = "jane";
+  DayControl& days = house_->service().days();
+  const auto make = [&] {
+    return boost::asio::co_spawn(house_->loop(), days.make_day("pay-u1", *document, jane, false),
+                                 boost::asio::use_future);
+  };
+  const std::string word = R"({"kind": "note", "key": "0123456789", "text": "hi"})";
+  for (const bool refused : {true, false}) {
+    cluster_.mood(FakeCluster::Mood::kHangs);
+    auto made = make();
+    std::this_thread::sleep_for(milliseconds(300));
+    EXPECT_EQ(house_->call("POST", "/api/v1/gamedays/pay-u1/entries", word).status, 404);
+    EXPECT_EQ(house_->call("GET", "/api/v1/gamedays/pay-u1").status, 404);
+    EXPECT_TRUE(house_->get("/api/v1/gamedays").as_array().empty());
+    if (refused) {  // for good: another one has its place in the journal
+      RunLogObject other{.run = "pay-u1", .number = 1, .writer = "another"};
+      other.day = true;
+      other.data = pack_text("{}");
+      cluster_.put("runlogs", other.object("faultline"));
+    }
+    cluster_.mood(FakeCluster::Mood::kAnswers);
+    EXPECT_EQ(made.get().has_value(), !refused);
+    if (!refused) break;
+    EXPECT_EQ(house_->call("GET", "/api/v1/gamedays/pay-u1").status, 404);
+    EXPECT_EQ(house_->call("POST", "/api/v1/gamedays/pay-u1/entries", word).status, 404);
+    cluster_.remove("runlogs", "faultline", "gameday.pay-u1-000001");
+  }
+  EXPECT_EQ(house_->call("POST", "/api/v1/gamedays/pay-u1/entries", word).status, 201);
+  ASSERT_TRUE(until("pay-u1", DayState::waiting));
+  const auto view = look("pay-u1");
+  EXPECT_EQ(std::ranges::count(view.entries, EntryKind::note, &api::DayEntry::kind), 1);
+}
 
 // As kubectl delete says it, behind a word that hangs already; and as a step that missed says it.
 TEST_F(GameDayFailover, WhateverAbortsTheDayEndsWhatInjectsWhileTheJournalHangs) {
