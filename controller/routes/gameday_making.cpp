@@ -51,12 +51,17 @@ boost::asio::awaitable<Result<std::string>> Service::GameDays::made_before(std::
   const UtcTime since = service_.clock_.utc() - std::chrono::hours(1);
   auto find = [name = std::move(name), is_it, since](Store& store) -> Result<std::string> {
     constexpr std::int64_t kLookedAt = 20;
-    auto refs = store.day_refs(name, kLookedAt);
-    if (!refs) return fail(refs.error());
-    for (const DayRef& ref : *refs) {
-      if (ref.summary.createdAt.value < since) continue;
-      if (const auto record = store.load_day(ref.summary.day); record && is_it(*record))
-        return ref.summary.day;
+    // Those of its name first: where there are very many others, these matter more.
+    for (const std::string& called : {name, std::string()}) {
+      auto refs = store.day_refs(called, kLookedAt);
+      if (!refs) return fail(refs.error());
+      for (const DayRef& ref : *refs) {
+        if (ref.summary.createdAt.value < since) continue;
+        const auto record = store.load_day(ref.summary.day);
+        if (!record || !is_it(*record)) continue;
+        if (ref.summary.name == name) return ref.summary.day;
+        return fail(Errc::kConflict, "key: you have used it for the game day " + ref.summary.day);
+      }
     }
     return std::string();
   };

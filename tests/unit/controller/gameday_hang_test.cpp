@@ -305,5 +305,27 @@ TEST_F(GameDayHang, AnAbortThatCannotBeStoredEndsWhatInjectsAndIsKeptUntilItIs) 
   const auto over = until(day, DayState::aborted, milliseconds(8000));
   EXPECT_EQ(over.stateReason, "enough") << "nobody said it again";
 }
+
+TEST_F(GameDayHang, AKeyIsOfOneDayAlsoWhenThatIsOverAndNotInMemory) {
+  open();
+  const auto make = [&](const std::string& name) {
+    return house_->call("POST", "/api/v1/gamedays?namespace=shop&as=jane&key=mine",
+                        day_text(name, "  - {name: w, pause: 60s}\n"));
+  };
+  const auto first = make("first");
+  ASSERT_EQ(first.status, 201) << first.body;
+  const auto view = api::from_json_text<api::GameDayView>(first.body);
+  EXPECT_EQ(say(view->day, EntryKind::aborted, "enough").status, 201);
+  until(view->day, DayState::aborted);
+  house_->kill();
+  open();
+  const auto same = make("first");
+  EXPECT_EQ(same.status, 201) << same.body;
+  EXPECT_THAT(same.body, HasSubstr(view->day));
+  const auto other = make("second");
+  EXPECT_EQ(other.status, 409) << other.body;
+  EXPECT_EQ(house_->get("/api/v1/gamedays").as_array().size(), 1U);
+}
+
 }  // namespace
 }  // namespace faultline::controller::test
