@@ -329,13 +329,18 @@ bool Day::is_surprise(const std::string& step) const {
 }
 
 bool Day::hides(const std::string& run, std::string_view key) const {
-  if (over()) return false;
   if (hidden_runs_.contains(run)) return true;
   const int at = index_of(std::string(step_of_key(key)));
-  if (at < 0) return true;
+  if (at < 0) return !over();
   // It was shown once, and the step is done again.
   const std::vector<std::string>& known = steps_[static_cast<std::size_t>(at)].runs;
   return hidden(at) && std::ranges::find(known, run) == known.end();
+}
+
+bool Day::hides_any() const {
+  for (std::size_t i = 0; i < steps_.size(); ++i)
+    if (hidden(static_cast<int>(i))) return true;
+  return false;
 }
 
 void Day::find(int step) {

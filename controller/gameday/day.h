@@ -184,6 +184,8 @@ class Day {
   [[nodiscard]] std::string quiet_prefix() const;
   // Whether the step, or a group around it, is a surprise.
   [[nodiscard]] bool is_surprise(const std::string& step) const;
+  // Whether there is a step that only a facilitator may know of now.
+  [[nodiscard]] bool hides_any() const;
 
  private:
   struct Ended {

@@ -277,17 +277,21 @@ Result<DayEntry> Day::say(const api::DayWord& word, const std::string& who, cons
   return Hearing(*this, word, who, via, now).run();
 }
 
+// When the day is over everything is told, but for what never began of a day that failed: that one
+// can be mended and run again.
 bool Day::hidden(int step) const {
+  if (over() && record_.state != DayState::failed) return false;
   for (int i = step; i >= 0; i = steps_[static_cast<std::size_t>(i)].parent) {
     const StepState& state = steps_[static_cast<std::size_t>(i)];
-    if (state.step->surprise && !state.found && !state.is_over) return true;
+    if (!state.step->surprise || state.found || state.is_over) continue;
+    if (!over() || state.begun_at == UtcTime{}) return true;
   }
   return false;
 }
 
 // That the day is held or ended everybody sees, if not why.
 bool Day::may_see(const DayEntry& entry) const {
-  if (over() || entry.step.empty()) return true;
+  if (entry.step.empty()) return true;
   if (entry.kind == EntryKind::held || entry.kind == EntryKind::aborted) return true;
   const int at = index_of(entry.step);
   return at < 0 || !hidden(at);
@@ -296,7 +300,7 @@ bool Day::may_see(const DayEntry& entry) const {
 DayEntry Day::as_shown(const DayEntry& entry) const {
   DayEntry shown = entry;
   const int at = index_of(entry.step);
-  if (over() || at < 0 || !hidden(at)) return shown;
+  if (at < 0 || !hidden(at)) return shown;
   if (entry.kind != EntryKind::held && entry.kind != EntryKind::aborted) return shown;
   shown.step.clear();
   shown.text = kNotShown;
@@ -351,7 +355,7 @@ std::string Day::waiting_for(bool facilitator) const {
 
 std::string Day::reason_for(const std::string& user) const {
   const int at = index_of(reason_step_);
-  if (over() || at < 0 || !hidden(at) || leads(role_of(user))) return record_.stateReason;
+  if (at < 0 || !hidden(at) || leads(role_of(user))) return record_.stateReason;
   return kNotShown;
 }
 
@@ -368,7 +372,7 @@ api::GameDayView Day::view(const std::string& user, std::uint64_t after, Page pa
   view.next = waiting_for(facilitator);
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const StepState& state = steps_[i];
-    if (!over() && !facilitator && hidden(static_cast<int>(i))) continue;
+    if (!facilitator && hidden(static_cast<int>(i))) continue;
     api::StepView step;
     step.name = state.step->name;
     step.title = state.step->title;

@@ -69,6 +69,10 @@ boost::asio::awaitable<Response> Service::get_gameday_report(http::Request reque
     co_return http::problem(409,
                             "the game day is not over: until then its report is the "
                             "facilitator's, since it tells the surprises");
+  if ((*day)->hides_any() && !(*day)->may_lead(user))
+    co_return http::problem(409,
+                            "the game day failed before all of it began: its report is the "
+                            "facilitator's, since it tells what would have come");
   // A copy of the whole record, what is made of it, and its text.
   constexpr std::size_t kCopies = 6;
   const auto held = co_await gamedays_->room_for(kCopies * (*day)->record_bytes());

@@ -115,8 +115,10 @@ bool Service::GameDays::hidden(const std::string& run, const http::Identity& who
   }
   for (const auto& [id, active] : days_) {
     const Day& day = active->day;
-    if (day.over() || knows(*active)) continue;
-    if (day.hidden_runs().contains(run) || active->secret_runs.contains(run)) return true;
+    if (knows(*active)) continue;
+    if (day.hidden_runs().contains(run)) return true;
+    if (day.over()) continue;
+    if (active->secret_runs.contains(run)) return true;
     if (!active->looked && run.starts_with(day.quiet_prefix())) return true;
     if (std::ranges::any_of(active->quiet_names,
                             [&](const std::string& name) { return run.starts_with(name + "-"); }))

@@ -264,5 +264,27 @@ TEST_F(HiddenDoor, TheListGoesOnUntilThereAreEnoughThatOneMaySee) {
   EXPECT_EQ(look("pay", kJoe).day, "pay-1019");
 }
 
+// So that the day can be mended and run again.
+TEST_F(HiddenDoor, WhatNeverBeganOfADayThatFailedStaysHidden) {
+  open();
+  std::string nobody = kLong;
+  nobody.replace(nobody.find("app: payments"), 13, "app: nonesuch");
+  const std::string day =
+      create(day_text("  - {name: boom, surprise: true, experiment: " + nobody + "}\n", kRoles));
+  until(day, DayState::failed);
+  EXPECT_THAT(words_of(look(day, kJane)), HasSubstr("step boom: "));
+  EXPECT_THAT(words_of(look(day, kJoe)), Not(HasSubstr("boom")));
+  EXPECT_THAT(words_of(look(day, kJoe)), Not(HasSubstr("nonesuch")));
+  EXPECT_TRUE(look(day, kJoe).steps.empty());
+  const std::string report = "/api/v1/gamedays/" + day + "/report";
+  EXPECT_EQ(house_->call("GET", report, "", kJoe).status, 409);
+  EXPECT_EQ(house_->call("GET", report, "", kJane).status, 200);
+  const auto note = say(day, {.kind = EntryKind::note, .step = "boom", .text = "x"}, kJoe);
+  EXPECT_THAT(note.body, HasSubstr("there is no step"));
+  EXPECT_EQ(say(day, {.kind = EntryKind::found, .step = "boom", .text = "it"}, kJane).status, 201);
+  EXPECT_THAT(words_of(look(day, kJoe)), HasSubstr("step boom: "));
+  EXPECT_EQ(house_->call("GET", report, "", kJoe).status, 200);
+}
+
 }  // namespace
 }  // namespace faultline::controller::test
