@@ -104,9 +104,12 @@ class Day::Hearing {
                         " entries, 224 KiB in all, and then ticks, acks and what mitigated");
     if (full(day_.record_.entries.size(), kMostEntries, kKeptEntries) ||
         full(day_.bytes_, kMostBytes, kKeptBytes))
-      return fail(Errc::kConflict, "the timeline is full: it has " +
-                                       std::to_string(day_.record_.entries.size()) +
-                                       " entries; the last are for ticks, acks and what mitigated");
+      // How many it has would tell of those that are hidden.
+      return fail(Errc::kConflict, "the timeline is full: it has room for " +
+                                       std::to_string(kMostEntries) + " entries, " +
+                                       std::to_string(kMostBytes >> 20) +
+                                       " MiB in all; the last are for ticks, acks and what "
+                                       "mitigated");
     return {};
   }
 

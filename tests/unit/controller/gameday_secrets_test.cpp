@@ -252,5 +252,32 @@ TEST(GameDaySecrets, NobodyHoldsAndSkipsForEver) {
   EXPECT_TRUE(day.day().over());
 }
 
+TEST(GameDaySecrets, WhatIsShownWhenTheDayIsOverMayBeSpokenOf) {
+  Watched day(
+      "  - {name: sure, waitFor: {person: x}}\n  - {name: boo, surprise: true, waitFor: {person: "
+      "y}}\n");
+  ASSERT_TRUE(day.say({.kind = EntryKind::started}));
+  EXPECT_FALSE(day.say({.kind = EntryKind::note, .step = "boo", .text = "?"}, "joe"));
+  ASSERT_TRUE(day.say({.kind = EntryKind::aborted}));
+  ASSERT_TRUE(day.day().over());
+  ASSERT_THAT(day.day().view("joe", 0).steps, SizeIs(2));
+  EXPECT_TRUE(day.say({.kind = EntryKind::note, .step = "boo", .text = "so it was"}, "joe"));
+}
+
+TEST(GameDaySecrets, AFullTimelineDoesNotTellHowManyEntriesAreHidden) {
+  Watched day(
+      "  - {name: sure, waitFor: {person: x}}\n  - {name: boo, surprise: true, waitFor: {person: "
+      "y}}\n");
+  ASSERT_TRUE(day.say({.kind = EntryKind::started}));
+  for (int i = 0; i < 30; ++i)
+    while (day.say({.kind = EntryKind::note, .text = std::string(1000, 'x')},
+                   "eve" + std::to_string(i)))
+      continue;
+  const auto note = day.say({.kind = EntryKind::note, .text = "x"}, "joe");
+  ASSERT_FALSE(note);
+  EXPECT_THAT(note.error().message, HasSubstr("full"));
+  EXPECT_THAT(note.error().message,
+              Not(HasSubstr(std::to_string(day.day().record().entries.size()))));
+}
 }  // namespace
 }  // namespace faultline::controller::gameday
