@@ -145,6 +145,7 @@ void Day::apply_one(const DayEntry& entry) {
     ++spoken.entries;
     spoken.bytes += bytes_of(entry);
     bytes_ += bytes_of(entry);
+    if (over()) ++late_;
     if (entry.kind == EntryKind::skipped || (entry.kind == EntryKind::held && !entry.key.empty()))
       ++controls_;
   }

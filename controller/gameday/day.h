@@ -101,6 +101,8 @@ inline constexpr std::size_t kMostBytes = 4 << 20, kKeptBytes = 256 << 10;
 // Of one person, whoever leads the day; the last of them are kept likewise.
 inline constexpr std::size_t kMostOfOne = 2'000, kKeptOfOne = 200;
 inline constexpr std::size_t kMostBytesOfOne = 256 << 10;
+// What is said of a day that is over.
+inline constexpr std::size_t kMostLate = 1'000;
 // How often people hold the day and skip steps.
 inline constexpr std::size_t kMostControls = 1'000;
 
@@ -267,6 +269,7 @@ class Day {
   };
   std::map<std::string, Spoken> words_;  // by person
   std::size_t bytes_ = 0;                // of all of them
+  std::size_t late_ = 0;                 // entries that were said when the day was over
   std::size_t controls_ = 0;             // how often people held the day and skipped
   // The timeline of those who do not lead the day, by its place in that of the record, and of each
   // entry its number there, or 0; and the entries that they may not see yet.

@@ -110,6 +110,9 @@ class Day::Hearing {
                                        std::to_string(kMostBytes >> 20) +
                                        " MiB in all; the last are for ticks, acks and what "
                                        "mitigated");
+    if (day_.late_ >= kMostLate)
+      return fail(Errc::kConflict, "of a game day that is over people write at most " +
+                                       std::to_string(kMostLate) + " entries");
     return {};
   }
 

@@ -15,6 +15,7 @@ namespace {
 using boost::asio::awaitable;
 
 constexpr std::size_t kMostPacked = 1000 << 10;  // bytes of data that etcd takes in one object
+constexpr std::chrono::minutes kTogether{1};     // at most so often for late words
 
 }  // namespace
 
@@ -103,9 +104,8 @@ awaitable<Result<>> DayLogStore::create(api::GameDayRecord record) {
 awaitable<Result<>> DayLogStore::append(std::string day, std::vector<api::DayEntry> entries) {
   if (closed_) co_return fail(Errc::kUnavailable, "the controller is ending");
   if (!logs_.contains(day)) {
-    std::string late = day;
-    auto opened = co_await open_again(std::move(late));
-    if (!opened) co_return opened;
+    auto late = co_await append_late(std::move(day), std::move(entries));
+    co_return late;
   }
   const std::vector<std::string> texts = texts_of(entries);
   for (const std::string& text : texts) {
@@ -122,32 +122,75 @@ awaitable<Result<>> DayLogStore::append(std::string day, std::vector<api::DayEnt
     log.names.push_back(std::move(name));
   }
   Log& log = logs_.at(day);
+  const bool late = is_over(log.record);  // and it could not be put together before
   log.record.entries.insert(log.record.entries.end(), entries.begin(), entries.end());
-  if (is_over(log.record)) {
+  if (is_over(log.record) && (!late || clock_.steady() - log.together >= kTogether)) {
     co_await put_together(std::move(day));
     co_await delete_oldest();
   }
   co_return Result<>{};
 }
 
+awaitable<Result<>> DayLogStore::append_late(std::string day, std::vector<api::DayEntry> entries) {
+  const std::vector<std::string> texts = texts_of(entries);
+  for (const std::string& text : texts) {
+    const auto known = over_.find(day);
+    if (known == over_.end()) co_return fail(Errc::kNotFound, "the journal has no day " + day);
+    if (known->second.parts.empty())
+      co_return fail(Errc::kInternal, "the journal's day " + day + " cannot be read");
+    RunLogObject object{.run = day, .number = known->second.next, .writer = options_.writer};
+    object.day = true;
+    object.data = pack_text(text);
+    std::string name = object.name();
+    const auto written = co_await put(std::move(object));
+    if (!written && written.error().code == Errc::kConflict)
+      co_return fail(displaced("another controller writes the game day " + day));
+    if (!written) co_return written;
+    const auto now = over_.find(day);
+    if (now == over_.end()) {  // it was the oldest, and was deleted meanwhile
+      std::vector<std::string> left{std::move(name)};
+      co_await remove_all(std::move(left));
+      co_return fail(Errc::kNotFound, "the journal has no day " + day + " any more");
+    }
+    ++now->second.next;
+    now->second.late.push_back(std::move(name));
+  }
+  const auto now = over_.find(day);
+  if (now == over_.end() || clock_.steady() - now->second.together < kTogether)
+    co_return Result<>{};
+  now->second.together = clock_.steady();
+  std::string again = day;
+  const auto opened = co_await open_again(std::move(again));
+  if (opened)
+    co_await put_together(std::move(day));
+  else
+    spdlog::warn("game day {}: not put together: {}", day, opened.error().message);
+  co_return Result<>{};  // the word is written
+}
+
 awaitable<Result<>> DayLogStore::open_again(std::string day) {
   const auto known = over_.find(day);
   if (known == over_.end()) co_return fail(Errc::kNotFound, "the journal has no day " + day);
   Over over = known->second;
-  std::map<std::uint64_t, RunLogObject> parts;
-  for (const std::string& name : over.parts) {
-    auto ref = run_logs().in(options_.ns).named(name);
-    const auto there = co_await client_.get(std::move(ref));
-    if (!there) co_return fail(Errc::kUnavailable, there.error().message);
-    auto part = RunLogObject::of(*there);
-    if (!part) co_return fail(part.error());
-    const std::uint64_t number = part->number;
-    parts[number] = std::move(*part);
-  }
+  std::map<std::uint64_t, RunLogObject> parts, late;
+  const std::vector<std::string>* const both[] = {&over.parts, &over.late};
+  for (const auto* names : both)
+    for (const std::string& name : *names) {
+      auto ref = run_logs().in(options_.ns).named(name);
+      const auto there = co_await client_.get(std::move(ref));
+      if (!there) co_return fail(Errc::kUnavailable, there.error().message);
+      auto part = RunLogObject::of(*there);
+      if (!part) co_return fail(part.error());
+      const std::uint64_t number = part->number;
+      (names == &over.parts ? parts : late)[number] = std::move(*part);
+    }
   ReadDay read = is_whole(parts) ? read_day(day, parts) : ReadDay{};
   if (!read.record || !read.broken.empty())
     co_return fail(Errc::kInternal, "the journal's day " + day + " cannot be read");
-  if (logs_.contains(day)) co_return Result<>{};
+  for (const auto& [number, object] : late)
+    if (auto added = add_late(*read.record, object); !added) co_return fail(added.error());
+  if (logs_.contains(day) || !over_.contains(day)) co_return Result<>{};
+  over.parts.insert(over.parts.end(), over.late.begin(), over.late.end());
   over.parts.insert(over.parts.end(), over.others.begin(), over.others.end());
   logs_[day] = {.next = over.next,
                 .names = std::move(over.parts),
@@ -164,12 +207,14 @@ awaitable<void> DayLogStore::put_together(std::string day) {
   const auto known = logs_.find(day);
   if (known == logs_.end()) co_return;
   const std::uint64_t generation = ++known->second.generation;
+  known->second.together = clock_.steady();
   api::GameDayRecord head = known->second.record;
   const std::vector<api::DayEntry> rest(head.entries.begin() + 1, head.entries.end());
   head.entries.resize(1);
   std::vector<std::string> texts = texts_of(rest);
   texts.insert(texts.begin(), api::to_json_text(head));
   Over over{.created = head.entries.front().at, .generation = generation};
+  over.together = clock_.steady();
   for (std::size_t i = 0; i < texts.size(); ++i) {
     RunLogObject part{.run = day,
                       .number = i + 1,
@@ -205,7 +250,7 @@ awaitable<void> DayLogStore::delete_oldest() {
     const auto oldest = std::ranges::min_element(
         over_, [](const auto& a, const auto& b) { return a.second.created < b.second.created; });
     std::vector<std::string> names = std::move(oldest->second.parts);
-    for (auto* more : {&oldest->second.others, &oldest->second.fences})
+    for (auto* more : {&oldest->second.others, &oldest->second.late, &oldest->second.fences})
       names.insert(names.end(), more->begin(), more->end());
     over_.erase(oldest);
     co_await remove_all(std::move(names));

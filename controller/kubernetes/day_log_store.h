@@ -50,13 +50,16 @@ class DayLogStore final : public DayJournal {
     std::vector<std::string> names;  // of those that are there, without fences
     std::vector<std::string> fences;
     std::uint64_t generation = 0;  // of the newest that was put together, whole or not
+    SteadyTime together{};         // when that was tried
     api::GameDayRecord record;
   };
   struct Over {
     api::Timestamp created;
     std::vector<std::string> parts, others;  // names: what is read, and what goes with it
+    std::vector<std::string> late;           // of what was said behind that, by this controller
     std::vector<std::string> fences;
     std::uint64_t next = 2, generation = 0;  // as of Log
+    SteadyTime together{};                   // when it was put together, or taken over
   };
   // By day: the objects of the timeline by number, and of what was put together by generation.
   struct Found {
@@ -84,7 +87,10 @@ class DayLogStore final : public DayJournal {
   // False: somebody wrote in between.
   awaitable<Result<bool>> fence_all(AllFound& found);
   static Taken sort_out(const std::string& day, const Found& objects);
-  // Of a day that is over, to write what somebody says late.
+  // Of a day that is over. It is put together again at most once in a while: it may be large, and
+  // whoever takes over does it, too.
+  awaitable<Result<>> append_late(std::string day, std::vector<api::DayEntry> entries);
+  // Reads a day that is over, to put it together with what was said late.
   awaitable<Result<>> open_again(std::string day);
   awaitable<void> put_together(std::string day);
   awaitable<void> remove_all(std::vector<std::string> names);

@@ -172,6 +172,7 @@ awaitable<Result<>> DayLogStore::take_over(Give give) {
       // The one before may have ended when it had not yet taken the rest away.
       left.insert(left.end(), taken.open.begin(), taken.open.end());
       over.created = taken.record->entries.front().at;
+      over.together = clock_.steady();
       over_[day] = std::move(over);
       records.push_back(std::move(*taken.record));
       continue;

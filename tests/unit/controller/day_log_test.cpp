@@ -287,5 +287,29 @@ TEST_F(DayLogTest, LogsOfRunsAndOfDaysDoNotMeet) {
   EXPECT_FALSE(read(of_run)->day);
 }
 
+// A large day is not written again for each word that somebody says of it later.
+TEST_F(DayLogTest, ALateWordIsOneObjectAndTheDayIsPutTogetherByTheNextController) {
+  const auto first = store("one");
+  ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(2, "", EntryKind::over)})));
+  const std::size_t before = cluster_.writes().size();
+  for (std::uint64_t i = 3; i < 13; ++i)
+    ASSERT_TRUE(run(io_, first->append("pay-1", {entry(i, "late " + std::to_string(i))})));
+  EXPECT_EQ(cluster_.writes().size(), before + 10);
+  const auto second = store("two");
+  const auto days = taken_over(*second);
+  ASSERT_TRUE(days) << days.error().message;
+  ASSERT_EQ(days->front().entries.size(), 12U);
+  EXPECT_EQ(days->front().entries.back().text, "late 12");
+  EXPECT_LE(names().size(), 3U) << testing::PrintToString(names());
+  ASSERT_TRUE(run(io_, second->append("pay-1", {entry(13, "later still")})));
+  // What goes with the day goes whole.
+  for (const char* id : {"pay-2", "pay-3"}) {
+    ASSERT_TRUE(run(io_, second->create(day(id))));
+    ASSERT_TRUE(run(io_, second->append(id, {entry(2, "", EntryKind::over)})));
+  }
+  for (const std::string& name : names()) EXPECT_THAT(name, testing::Not(HasSubstr("pay-1-")));
+}
+
 }  // namespace
 }  // namespace faultline::controller

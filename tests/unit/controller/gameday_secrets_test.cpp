@@ -279,5 +279,21 @@ TEST(GameDaySecrets, AFullTimelineDoesNotTellHowManyEntriesAreHidden) {
   EXPECT_THAT(note.error().message,
               Not(HasSubstr(std::to_string(day.day().record().entries.size()))));
 }
+
+TEST(GameDaySecrets, LateWordsHaveABudget) {
+  Watched day("  - {name: sure, waitFor: {person: x}}\n", "[]", "{}");
+  ASSERT_TRUE(day.say({.kind = EntryKind::aborted}));
+  ASSERT_TRUE(day.day().over());
+  std::size_t late = 0;
+  while (late < 3000 &&
+         day.say({.kind = EntryKind::note, .text = "x"}, "eve" + std::to_string(late / 100)))
+    ++late;
+  EXPECT_EQ(late, 1000U);
+  const Day again(day.day().record());
+  EXPECT_FALSE(again.say({.kind = EntryKind::note, .key = "0123456789", .text = "x"}, "joe", "cli",
+                         day.seen.now))
+      << "also after a restart";
+}
+
 }  // namespace
 }  // namespace faultline::controller::gameday
