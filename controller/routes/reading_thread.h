@@ -42,7 +42,7 @@ class ReadingThread {
     }
     return store_.get();
   }
-  // Waits for what is under way; nothing more may be read.
+  // As Worker::join().
   void join() { worker_.join(); }
 
  private:

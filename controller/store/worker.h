@@ -28,6 +28,9 @@ class Worker {
   // never cancelled: who stores something learns whether it is stored, even when the client that
   // sent it is gone.
   //
+  // After join() nothing is run: whoever asks is not resumed, and does not keep the loop from
+  // ending.
+  //
   // Pass a named lambda: g++ 12 destroys a temporary with captures twice when it is written inside
   // a co_await expression (GCC bug 99576).
   template <class Work>
@@ -36,6 +39,8 @@ class Worker {
     namespace asio = boost::asio;
     const auto loop = co_await asio::this_coro::executor;
     auto initiate = [this, loop, work = std::move(work)](auto handler) mutable {
+      // The pool would keep the job, and with it the work guard of the loop.
+      if (joined_) return;
       auto done = std::make_shared<decltype(handler)>(std::move(handler));
       auto job = [done, work = std::move(work), guard = asio::make_work_guard(loop)]() mutable {
         auto out = std::make_shared<Out>(work());
@@ -48,10 +53,14 @@ class Worker {
         std::move(initiate), asio::use_awaitable);
   }
 
-  // Waits for what is under way; nothing more may be run.
-  void join() { pool_.join(); }
+  // Waits for what was asked before. From the event loop's thread, too.
+  void join() {
+    joined_ = true;
+    pool_.join();
+  }
 
  private:
+  bool joined_ = false;
   boost::asio::thread_pool pool_{1};
 };
 
