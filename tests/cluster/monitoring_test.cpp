@@ -205,8 +205,8 @@ class FaultlineMonitoring : public Faultline {
 
  private:
   void begin_prometheus(const std::string& day) {
-    monitoring.must_kubectl({"create", "configmap", "days",
-                             "--from-file=rules.yml=" + example(day + "/rules.yml")});
+    monitoring.must_kubectl(
+        {"create", "configmap", "days", "--from-file=rules.yml=" + example(day + "/rules.yml")});
     monitoring.apply(kPrometheus);
   }
   void await(const std::string& pod) {
@@ -269,9 +269,9 @@ std::string shop_pods() {
 // Runs an example as its README says, and gives the status of its object at the end.
 boost::json::value example_day(const std::string& name) {
   // Without what is said beside it.
-  const auto made = testbed::command(
-      {"sh", "-c", "exec \"$0\" gameday manifest --unattended \"$1\" 2>/dev/null",
-       (build_dir() / "bin/faultline").string(), example(name + "/day.yaml")});
+  const auto made =
+      testbed::command({"sh", "-c", "exec \"$0\" gameday manifest --unattended \"$1\" 2>/dev/null",
+                        (build_dir() / "bin/faultline").string(), example(name + "/day.yaml")});
   EXPECT_EQ(made.status, 0) << made.output;
   const ExistingNamespace shop("shop");
   shop.apply(made.output);
