@@ -39,7 +39,10 @@ class GameDayFailover : public testing::Test {
     };
     house_ = std::make_unique<House>(options);
     port_ = house_->port();
-    if (!agent_) agent_ = std::make_unique<AgentDouble>(house_->client("agent-token"), "n1");
+    // Another process has a name of its own: the journal knows what this one reported.
+    if (!agent_)
+      agent_ = std::make_unique<AgentDouble>(house_->client("agent-token"), "n1",
+                                             "a" + std::to_string(houses_));
   }
   api::GameDayView look(const std::string& day) {
     const auto answer = house_->call("GET", "/api/v1/gamedays/" + day);
