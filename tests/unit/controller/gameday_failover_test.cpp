@@ -330,7 +330,7 @@ TEST_F(GameDayFailover, WhateverAbortsTheDayEndsWhatInjectsWhileTheJournalHangs)
     const std::string day =
         create(std::string("  - name: g\n    parallel:\n    - {name: one, experiment: ") + kLong +
                "}\n    - {name: sure, onMiss: " + (deleted ? "continue" : "abort") +
-               (deleted ? "" : ", deadline: 5s") + ", waitFor: {person: Well?}}\n");
+               ", task: {text: Mend it, timeout: " + (deleted ? "60s" : "5s") + "}}\n");
     std::string run;
     for (int i = 0; i < 2000 && run.empty(); ++i) {
       const auto view = look(day);

@@ -85,6 +85,9 @@ void House::destinations(std::vector<api::EventDestination> events) {
 void House::kill() {
   loop_.stop();
   thread_.join();
+  // What its store was told to write before is written, and nothing of it is when the next one
+  // reads.
+  service_->close();
   service_.reset();
   server_.reset();
 }
