@@ -332,7 +332,7 @@ bool Day::is_surprise(const std::string& step) const {
 bool Day::hides(const std::string& run, std::string_view key) const {
   if (hidden_runs_.contains(run)) return true;
   const int at = index_of(std::string(step_of_key(key)));
-  if (at < 0) return !over();
+  if (at < 0) return !over() || hides_any();  // perhaps of one that is hidden
   // It was shown once, and the step is done again.
   const std::vector<std::string>& known = steps_[static_cast<std::size_t>(at)].runs;
   return hidden(at) && std::ranges::find(known, run) == known.end();

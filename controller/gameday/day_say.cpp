@@ -19,6 +19,8 @@ namespace {
 
 // A clock that is a little ahead of ours says nothing of the future.
 constexpr std::chrono::seconds kClocksApart{5};
+// What one person says of a day that is over, of the kMostLate of all.
+constexpr std::size_t kMostLateOfOne = 250;
 
 // Of a text like "2026-12-31", or empty.
 bool is_date(const std::string& text) {
@@ -110,10 +112,21 @@ class Day::Hearing {
                                        std::to_string(kMostBytes >> 20) +
                                        " MiB in all; the last are for ticks, acks and what "
                                        "mitigated");
-    if (day_.late_ >= kMostLate)
+    if (day_.late_ >= kMostLate || late_of_one() >= kMostLateOfOne)
       return fail(Errc::kConflict, "of a game day that is over people write at most " +
-                                       std::to_string(kMostLate) + " entries");
+                                       std::to_string(kMostLate) + " entries, one person " +
+                                       std::to_string(kMostLateOfOne));
     return {};
+  }
+
+  [[nodiscard]] std::size_t late_of_one() const {
+    if (!day_.over()) return 0;
+    const std::string speaker = speaker_of(entry_);
+    std::size_t late = 0;
+    for (auto entry = day_.record_.entries.rbegin();
+         entry != day_.record_.entries.rend() && entry->kind != EntryKind::over; ++entry)
+      late += speaker_of(*entry) == speaker ? 1 : 0;
+    return late;
   }
 
   Result<> by_kind() {

@@ -14,6 +14,12 @@ namespace faultline::controller {
 using api::DayEntry;
 using api::EntryKind;
 
+namespace {
+
+constexpr std::chrono::seconds kStored{1};  // so long an order to abort waits for the store
+
+}  // namespace
+
 bool Service::GameDays::is_aborting(const Active& active) const {
   const gameday::Day& day = active.day;
   if (day.over() || day.record().state == api::DayState::aborting) return false;
@@ -34,7 +40,6 @@ void Service::GameDays::await_abort(const Shared& active) {
 }
 
 boost::asio::awaitable<void> Service::GameDays::end_unless_stored(Shared active) {
-  constexpr std::chrono::seconds kStored{1};
   const auto waits = [&] { return !stopped_ && !service_.closed_ && is_aborting(*active); };
   const SteadyTime late = service_.clock_.steady() + kStored;
   while (waits() && !active->abort_failed && service_.clock_.steady() < late)
@@ -56,6 +61,31 @@ void Service::GameDays::abort_not_stored(Active& active) {
   active.abort_failed = true;
   active.next_abort = service_.clock_.steady() + kAsk;
   active.signal.notify();
+}
+
+boost::asio::awaitable<void> Service::GameDays::watch(Shared active) {
+  const auto goes_on = [&] { return !stopped_ && !service_.closed_ && !active->day.over(); };
+  while (goes_on()) {
+    co_await active->signal.wait(service_.clock_.steady() + kTurn);
+    if (!goes_on() || is_aborting(*active)) continue;
+    if (service_.clock_.steady() - active->turn_at < kStored) continue;
+    std::vector<DayEntry> entries = active->day.advance(seen_now(*active));
+    if (entries.empty() || entries.back().kind != EntryKind::aborted) continue;
+    const std::string step = entries.back().step;
+    // What is on its way to the store may be the answer that the step lacks.
+    if (!step.empty() && !active->pending.empty()) continue;
+    // The rest may be on its way already, and comes again if it is not.
+    std::erase_if(entries, [&step](const DayEntry& entry) {
+      const bool why = entry.kind == EntryKind::step_over && entry.step == step;
+      return !why && entry.kind != EntryKind::aborted && entry.kind != EntryKind::condition;
+    });
+    spdlog::warn("game day {}: it has to end, and its store does not answer",
+                 active->day.record().day);
+    active->ending = std::move(entries);
+    await_abort(active);
+    active->abort_failed = true;  // the turn has waited long enough
+    active->signal.notify();
+  }
 }
 
 std::vector<std::string> Service::GameDays::runs_under_way(const std::string& day) const {

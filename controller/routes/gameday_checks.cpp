@@ -201,7 +201,6 @@ boost::asio::awaitable<SeenCheck> Service::GameDays::rehearse(Active& active) {
   for (std::string left = service_.active_run_of(key);
        !left.empty() && service_.clock_.steady() < until && !stopped_;
        left = service_.active_run_of(key)) {
-    if (secret) active.secret_runs.insert(left);
     if (active.stopped.insert(left).second)
       service_.stop_run(left,
                         "the controller was restarted: the rehearsal of an abort begins again");
@@ -226,7 +225,6 @@ boost::asio::awaitable<SeenCheck> Service::GameDays::rehearse(Active& active) {
       active.beginning.erase(key);
     }
     const gameday::SeenRun seen = active.runs[key];
-    if (secret && !seen.run.empty()) active.secret_runs.insert(seen.run);
     if (active.day.record().state != api::DayState::checking) {  // somebody ended the day
       if (!seen.run.empty() && active.stopped.insert(seen.run).second)
         service_.stop_run(seen.run, "the game day was aborted");

@@ -13,6 +13,16 @@ namespace faultline::controller {
 
 using gameday::Day;
 
+namespace {
+
+constexpr std::chrono::hours kKeyHolds{1};
+
+tl::unexpected<Error> used_before(const std::string& day) {
+  return fail(Errc::kConflict, "key: you have used it for the game day " + day);
+}
+
+}  // namespace
+
 boost::asio::awaitable<Result<std::string>> Service::GameDays::create(
     api::GameDay document, http::Identity who, bool unattended, std::string key, std::string id) {
   if (key.empty()) {
@@ -30,9 +40,13 @@ boost::asio::awaitable<Result<std::string>> Service::GameDays::create(
   } making{making_, mine};
   std::string name = document.metadata.name, person = who.name(), same = key;
   auto made = co_await made_before(std::move(name), std::move(person), std::move(same));
-  if (made && made->empty())
-    made = co_await make(std::move(document), std::move(who), unattended, std::move(key),
-                         std::move(id));
+  if (!made || !made->empty()) co_return made;
+  std::string called = document.metadata.name;
+  made =
+      co_await make(std::move(document), std::move(who), unattended, std::move(key), std::move(id));
+  const SteadyTime now = service_.clock_.steady();
+  std::erase_if(made_, [now](const auto& one) { return now - one.second.at > kKeyHolds; });
+  if (made) made_[mine] = {*made, std::move(called), now};
   co_return made;
 }
 
@@ -45,10 +59,16 @@ boost::asio::awaitable<Result<std::string>> Service::GameDays::made_before(std::
   for (const auto& [id, active] : days_) {
     if (!is_it(active->day.record())) continue;
     if (active->day.record().document.metadata.name == name) co_return id;
-    co_return fail(Errc::kConflict, "key: you have used it for the game day " + id);
+    co_return used_before(id);
   }
   // Of one that was over before the answer came.
-  const UtcTime since = service_.clock_.utc() - std::chrono::hours(1);
+  const auto made = made_.find({who, key});
+  if (made != made_.end() && service_.clock_.steady() - made->second.at < kKeyHolds) {
+    if (made->second.name != name) co_return used_before(made->second.day);
+    co_return made->second.day;
+  }
+  // And of an earlier controller.
+  const UtcTime since = service_.clock_.utc() - kKeyHolds;
   auto find = [name = std::move(name), is_it, since](Store& store) -> Result<std::string> {
     constexpr std::int64_t kLookedAt = 20;
     // Those of its name first: where there are very many others, these matter more.
@@ -56,11 +76,12 @@ boost::asio::awaitable<Result<std::string>> Service::GameDays::made_before(std::
       auto refs = store.day_refs(called, kLookedAt);
       if (!refs) return fail(refs.error());
       for (const DayRef& ref : *refs) {
-        if (ref.summary.createdAt.value < since) continue;
+        // One that is not over is in memory, or was made in vain.
+        if (ref.summary.createdAt.value < since || !ref.summary.overAt.set()) continue;
         const auto record = store.load_day(ref.summary.day);
         if (!record || !is_it(*record)) continue;
         if (ref.summary.name == name) return ref.summary.day;
-        return fail(Errc::kConflict, "key: you have used it for the game day " + ref.summary.day);
+        return used_before(ref.summary.day);
       }
     }
     return std::string();

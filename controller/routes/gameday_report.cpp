@@ -94,8 +94,8 @@ boost::asio::awaitable<Response> Service::get_gameday_report(http::Request reque
     if (allowed) earlier.insert(earlier.begin(), other.summary.day);
   }
 
-  auto make = [this, record = std::move(record), earlier = std::move(earlier), format,
-               names]() -> Response {
+  auto make = [this, record = std::move(record), earlier = std::move(earlier), format, names,
+               user]() -> Response {
     try {
       auto reader = gamedays_->reports().store();
       if (!reader) return http::problem(reader.error());
@@ -128,6 +128,9 @@ boost::asio::awaitable<Response> Service::get_gameday_report(http::Request reque
       std::vector<api::GameDayReport> before;
       for (auto one = earlier.rbegin(); one != earlier.rend(); ++one)
         if (auto stored = (*reader)->load_day(*one)) {
+          // Of one that failed not everything is told to everybody.
+          const gameday::Day known(*stored);
+          if (known.hides_any() && !known.may_lead(user)) continue;
           const auto theirs = reports_of(*stored, room, false);
           before.insert(before.begin(),
                         report::gameday_report(*stored, theirs, {}, names, not_read));

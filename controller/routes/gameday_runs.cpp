@@ -86,9 +86,6 @@ void Service::GameDays::end_unwanted(Active& active) {
   if (active.day.record().state != api::DayState::aborting) return;
   const std::string rehearsal = service_.active_run_of(rehearsal_key(active.day));
   if (rehearsal.empty()) return;
-  if (const Run* known = service_.in_memory(rehearsal);
-      known != nullptr && gameday::is_quiet(known->head()))
-    active.secret_runs.insert(rehearsal);
   if (active.stopped.insert(rehearsal).second)
     service_.stop_run(rehearsal, "the game day was aborted");
 }
@@ -190,6 +187,7 @@ boost::asio::awaitable<void> Service::GameDays::begin(Active& active, WantedRun 
   }
   if (begun) {
     active.runs[key].run = *begun;
+    if (const Run* known = service_.in_memory(*begun)) note_run(known->head());
     active.refused_since.erase(key);
     // It came up after it was ended. One that is held is ended when the hold is written down.
     if (room_for(active, wanted) == Room::kNone && active.stopped.insert(*begun).second)

@@ -50,7 +50,7 @@ Result<> Service::GameDays::take_over() {
     spdlog::info("game day {}: the controller was restarted; it goes on", id);
     days_[id] = std::make_shared<Active>(std::move(*record), service_.executor_);
   }
-  return {};
+  return take_over_secrets();
 }
 
 void Service::GameDays::spawn(awaitable<void> work) {
@@ -99,38 +99,6 @@ void Service::GameDays::stop() {
   for (ReadingThread* thread : {&reports_, &course_, &looks_}) thread->join();
 }
 
-// A run that is under way says itself of which day and step it is, so that it is hidden before the
-// day knows that it began. Of one that is over the days know, as soon as they have looked.
-bool Service::GameDays::hidden(const std::string& run, const http::Identity& who) const {
-  const auto knows = [&](const Active& active) {
-    return active.day.role_of(who.user) == api::DayRole::facilitator;
-  };
-  if (const Run* known = service_.in_memory(run)) {
-    if (!gameday::is_quiet(known->head())) return false;
-    const std::string& key = known->head().experimentUid;
-    const auto day = days_.find(std::string(gameday::day_of_key(key)));
-    // Of a day that is not under way only what is over is shown.
-    if (day == days_.end()) return !known->over();
-    return !knows(*day->second) && day->second->day.hides(run, key);
-  }
-  for (const auto& [id, active] : days_) {
-    const Day& day = active->day;
-    if (knows(*active)) continue;
-    if (day.hidden_runs().contains(run)) return true;
-    if (day.over()) continue;
-    if (active->secret_runs.contains(run)) return true;
-    if (!active->looked && run.starts_with(day.quiet_prefix())) return true;
-    if (std::ranges::any_of(active->quiet_names,
-                            [&](const std::string& name) { return run.starts_with(name + "-"); }))
-      return true;
-    for (const auto& [key, seen] : active->runs)
-      if (seen.run == run && day.is_surprise(std::string(gameday::step_of_key(key))) &&
-          day.hides(run, key))
-        return true;
-  }
-  return false;
-}
-
 boost::asio::awaitable<void> Service::GameDays::wait_for_entry(std::string day, std::string user,
                                                                std::uint64_t after,
                                                                SteadyTime until) {
@@ -149,7 +117,7 @@ boost::asio::awaitable<Result<api::DayEntry>> Service::GameDays::say(std::string
                                                                      std::string via) {
   auto known = co_await active_of(std::move(day));
   if (!known) co_return fail(known.error());
-  if (stopped_) co_return fail(Errc::kUnavailable, "the controller is ending");
+  if (stopped_ || service_.closed_) co_return fail(Errc::kUnavailable, "the controller is ending");
   const Shared active = *known;
   const bool ends = word.kind == api::EntryKind::aborted;
   const std::string speaker = who;
@@ -193,8 +161,9 @@ boost::asio::awaitable<void> Service::GameDays::drive(Shared active) {
       // A while longer, so that whoever follows it sees the end, and late words find it.
       if (has_to_hear(*active)) continue;
       const bool woken = co_await active->signal.wait(service_.clock_.steady() + kStays);
-      if (woken || !active->pending.empty()) continue;
-      days_.erase(active->day.record().day);
+      // What the store has not got is in memory only.
+      if (woken || !active->pending.empty() || active->copy_lacks) continue;
+      forget(active->day.record().day);
       co_return;
     }
     if (is_aborting(*active)) {  // nothing goes past an order to abort
@@ -208,6 +177,10 @@ boost::asio::awaitable<void> Service::GameDays::drive(Shared active) {
     if (!active->asking && !active->day.asked().queries.empty()) {
       active->asking = true;
       spawn(ask_queries(active));
+    }
+    if (!active->watched) {
+      active->watched = true;
+      spawn(watch(active));
     }
     if (!active->measuring) {
       active->measuring = true;
@@ -353,6 +326,7 @@ boost::asio::awaitable<Result<>> Service::GameDays::write(
   if (!stored) spdlog::error("game day {}: {}", active.day.record().day, stored.error().message);
   // What is in the journal has happened, also where this controller's copy lacks it.
   if (!stored && !service_.day_journal_) co_return fail(Errc::kUnavailable, stored.error().message);
+  active.copy_lacks = active.copy_lacks || !stored;
   active.day.apply(entries);
   for (const api::DayEntry& entry : entries) {
     tell(active, entry);

@@ -60,8 +60,10 @@ class Service::GameDays final : public DayControl {
   // The newest day under way with this id or name, in the namespace if one is given; empty: none.
   [[nodiscard]] std::string open_day(const std::string& day,
                                      const std::optional<std::string>& ns) const;
-  // Whether the run is of a step that is a surprise for this person.
+  // Whether the run is of a step that is a surprise for this person (gameday_hidden.cpp).
   [[nodiscard]] bool hidden(const std::string& run, const http::Identity& who) const;
+  // There is this run in the store, or there will be; whatever it is of.
+  void note_run(const api::RunRecord& head);
 
   // The place of one report of a day that is being made for a caller, until it is let go; null: too
   // many are under way.
@@ -121,13 +123,14 @@ class Service::GameDays final : public DayControl {
     // Since when a step runs, by its name and the time of its begin; later by the time in which the
     // day was held.
     std::map<std::pair<std::string, UtcTime>, SteadyTime> running_since;
-    bool was_held = false;  // in the turn before, which was at turn_at
+    bool was_held = false;    // in the turn before, which was at turn_at
+    bool watched = false;     // watch() is under way
+    bool copy_lacks = false;  // the store has not all that the journal has
     SteadyTime turn_at{};
     std::set<std::string> stopped;              // runs that were told to end: once
     std::set<std::string> looked_up, not_read;  // keys that the store was asked for
     std::map<api::PreCheck, gameday::SeenCheck> checks;
     std::set<std::string> quiet_names;  // of quiet runs that are stored and begun right now
-    std::set<std::string> secret_runs;  // that rehearsed with the fault of a surprise
     // What ends it and waits to be stored, but for words of people: an order to abort, with what
     // the day decided before it in the same moment. Numbers and times are made when it is stored.
     std::vector<api::DayEntry> ending;
@@ -188,6 +191,9 @@ class Service::GameDays final : public DayControl {
   awaitable<void> end_unless_stored(Shared active);
   // It failed: it is kept, and tried again.
   void abort_not_stored(Active& active);
+  // Until the day is over: where a turn waits for longer than a second for what it stores or reads,
+  // this looks whether the day has to end.
+  awaitable<void> watch(Shared active);
   [[nodiscard]] std::vector<std::string> runs_under_way(const std::string& day) const;
   // Those whose state is known at once; the others, which have to be read.
   std::vector<gameday::WantedRun> look_at_runs(Active& active) const;
@@ -211,6 +217,10 @@ class Service::GameDays final : public DayControl {
   void tell(const Active& active, const api::DayEntry& entry) const;
   void spawn(awaitable<void> work);
   void end_strays();
+  // The day is not in memory any more.
+  void forget(const std::string& day);
+  void remember_secrets(const gameday::Day& day);
+  Result<> take_over_secrets();
   // Whoever waits for the event loop goes first: between pieces of what takes long in all.
   awaitable<void> let_others();
 
@@ -240,7 +250,10 @@ class Service::GameDays final : public DayControl {
 
   Service& service_;
   std::map<std::string, Shared> days_;
-  std::vector<std::string> unreadable_;       // ids of days that failed in take_over()
+  std::vector<std::string> unreadable_;            // ids of days that failed in take_over()
+  std::map<std::string, std::string> rehearsals_;  // that are quiet: run, day
+  // Days that failed before all of them began, and are not in memory: who knows of what they hide.
+  std::map<std::string, std::vector<std::string>> secrets_of_;
   std::shared_ptr<const gameday::Day> read_;  // the last one that was read: it is read in pages
   std::set<std::string> reading_;             // days that are being read
   std::size_t answering_ = 0;                 // bytes
@@ -248,7 +261,12 @@ class Service::GameDays final : public DayControl {
   bool asking_ = false, stopped_ = false;
   std::set<std::pair<std::string, std::string>> making_;  // person and key
   std::map<std::string, std::string> made_now_;           // ids of days being stored, and of whom
-  Signal changed_;                                        // of any day
+  struct Made {
+    std::string day, name;
+    SteadyTime at;
+  };
+  std::map<std::pair<std::string, std::string>, Made> made_;  // in the last hour, by person and key
+  Signal changed_;                                            // of any day
   std::uint64_t changes_ = 1;
   // What the monitoring said last: of all days the same.
   std::optional<std::vector<gameday::SeenAlert>> alerts_;

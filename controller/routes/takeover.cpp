@@ -70,7 +70,10 @@ boost::asio::awaitable<Result<>> Service::copy_journal() {
   if (!cleared) co_return cleared;
   std::map<std::string, bool> over;
   Journal::Give keep = [this, &over](api::RunLogEntry entry) {
-    if (entry.head) over[entry.head->run] = is_final(entry.head->state);
+    if (entry.head) {
+      over[entry.head->run] = is_final(entry.head->state);
+      gamedays_->note_run(*entry.head);
+    }
     return copy_entry(std::move(entry));
   };
   auto copied = co_await journal_->take_over(std::move(keep));
@@ -104,7 +107,10 @@ boost::asio::awaitable<Result<>> Service::copy_days() {
 
 boost::asio::awaitable<void> Service::copy_finished() {
   while (!closed_) {
-    Journal::Give keep = [this](api::RunLogEntry entry) { return copy_entry(std::move(entry)); };
+    Journal::Give keep = [this](api::RunLogEntry entry) {
+      if (entry.head) gamedays_->note_run(*entry.head);
+      return copy_entry(std::move(entry));
+    };
     const auto read = co_await journal_->finished(std::move(keep));
     if (read) {
       complete_ = true;

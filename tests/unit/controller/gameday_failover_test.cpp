@@ -1,83 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Game days whose timeline is in the cluster: another controller, with an empty store of its own,
-// goes on with them. The API server is a fake one that keeps objects (fake_cluster.h); controllers
-// and journals are the real ones, the agent is a double.
-#include <gmock/gmock.h>
+// goes on with them.
+#include "gameday_failover.h"
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
 
-#include "api/gameday_record.h"
 #include "controller/kubernetes/day_control.h"
-#include "controller/kubernetes/day_log_store.h"
-#include "controller/kubernetes/run_log_store.h"
-#include "fake_cluster.h"
-#include "house.h"
 
 namespace faultline::controller::test {
 namespace {
-
-using api::DayState;
-using api::EntryKind;
-
-class GameDayFailover : public testing::Test {
- protected:
-  // The next controller: nothing but the cluster tells it what there was.
-  void open() {
-    HouseOptions options{.store_path = dir_.file("store-" + std::to_string(++houses_) + ".db"),
-                         .port = port_};
-    options.journal = [this](boost::asio::any_io_executor executor, const Clock& clock,
-                             Service& service) {
-      const std::string writer = "controller-" + std::to_string(houses_);
-      service.journal(
-          std::make_unique<RunLogStore>(executor, cluster_.config(), clock,
-                                        RunLogOptions{.ns = "faultline", .writer = writer}),
-          std::make_unique<DayLogStore>(executor, cluster_.config(), clock,
-                                        DayLogOptions{.ns = "faultline", .writer = writer}));
-    };
-    house_ = std::make_unique<House>(options);
-    port_ = house_->port();
-    if (!agent_) agent_ = std::make_unique<AgentDouble>(house_->client("agent-token"), "n1");
-  }
-  api::GameDayView look(const std::string& day) {
-    const auto answer = house_->call("GET", "/api/v1/gamedays/" + day);
-    auto view = api::from_json_text<api::GameDayView>(answer.body);
-    if (view) return std::move(*view);
-    ADD_FAILURE() << answer.status << " " << answer.body;
-    return {};
-  }
-  bool until(const std::string& day, DayState state) {
-    for (int i = 0; i < 2000; ++i) {
-      if (look(day).state == state) return true;
-      std::this_thread::sleep_for(milliseconds(10));
-    }
-    return false;
-  }
-  std::string create(const std::string& steps) {
-    const std::string text =
-        "apiVersion: faultline.dev/v1alpha1\nkind: GameDay\nmetadata: {name: pay}\nspec:\n"
-        "  title: Payments is slow\n  steps:\n" +
-        steps;
-    for (int i = 0; i < 500; ++i) {
-      const auto plan = house_->call("POST", "/api/v1/gamedays?dryRun=true", text);
-      if (plan.status == 200 && plan.body.find("\"problem\":\"\"") != plan.body.npos) break;
-      std::this_thread::sleep_for(milliseconds(20));
-    }
-    const auto made = house_->call("POST", "/api/v1/gamedays?unattended=true", text);
-    EXPECT_EQ(made.status, 201) << made.body;
-    const auto view = api::from_json_text<api::GameDayView>(made.body);
-    return view ? view->day : "";
-  }
-
-  TempDir dir_;
-  FakeCluster cluster_;
-  int houses_ = 0;
-  std::uint16_t port_ = 0;
-  std::unique_ptr<House> house_;
-  std::unique_ptr<AgentDouble> agent_;
-};
 
 constexpr const char* kSlow =
     "{spec: {target: {selector: {namespaces: [shop], labelSelectors: {app: payments}}}, faults: "
@@ -128,11 +62,6 @@ TEST_F(GameDayFailover, KilledAgainAndAgainAnotherGoesOnAndBeginsNothingTwice) {
   EXPECT_EQ(look(day).entries.size(), again.entries.size()) << "the same word is one entry";
   EXPECT_EQ(house_->call("GET", "/api/v1/gamedays/pay/report").status, 200);
 }
-
-constexpr const char* kLong =
-    "{spec: {target: {selector: {namespaces: [shop], labelSelectors: {app: payments}}}, faults: "
-    "[{networkLatency: {latency: 50ms}}], phases: {baseline: 100ms, fault: 60s, recovery: "
-    "100ms}}}";
 
 // Its runs were adopted, and nobody else would end them.
 TEST_F(GameDayFailover, TheRunsOfADayThatTheJournalDoesNotHaveAnyMoreAreEnded) {
@@ -203,41 +132,6 @@ TEST_F(GameDayFailover, ADayWhoseMakerHeardNothingIsFoundByItsKey) {
       house_->call("POST", "/api/v1/gamedays?key=mine",
                    text.substr(0, text.find("pay")) + "other" + text.substr(text.find("pay") + 3));
   EXPECT_EQ(other.status, 409) << other.body;
-}
-
-// Whatever the journal is waiting for: what injects ends.
-TEST_F(GameDayFailover, AnAbortEndsTheRunsAlsoWhileTheJournalHangs) {
-  open();
-  const std::string day = create(std::string("  - {name: one, experiment: ") + kLong +
-                                 "}\n  - {name: two, experiment: " + kLong + "}\n");
-  std::string run;
-  for (int i = 0; i < 2000 && run.empty(); ++i) {
-    const auto view = look(day);
-    if (!view.steps.at(0).runs.empty()) run = view.steps.at(0).runs[0];
-    std::this_thread::sleep_for(milliseconds(5));
-  }
-  ASSERT_FALSE(run.empty());
-  house_->until(run, api::RunState::Injecting);
-  cluster_.mood(FakeCluster::Mood::kHangs);
-  const std::string word = R"({"kind": "aborted", "key": "0123456789", "text": "enough"})";
-  // Whoever says it waits until the controller has no more patience with the journal.
-  Result<http::ClientResponse> answer;
-  std::thread says([&] {
-    answer = http::request_blocking(house_->client("person-token"), "POST",
-                                    "/api/v1/gamedays/" + day + "/entries", word,
-                                    std::chrono::seconds(60));
-  });
-  for (int i = 0; i < 400 && agent_->told_at(api::RunPhase::recovery) == SteadyTime{}; ++i)
-    std::this_thread::sleep_for(milliseconds(10));
-  EXPECT_NE(agent_->told_at(api::RunPhase::recovery), SteadyTime{});
-  says.join();
-  ASSERT_TRUE(answer) << answer.error().message;
-  EXPECT_EQ(answer->status, 503) << answer->body;
-  cluster_.mood(FakeCluster::Mood::kAnswers);
-  ASSERT_TRUE(until(day, DayState::aborted)) << look(day).next;
-  EXPECT_TRUE(look(day).steps.at(1).runs.empty()) << "nothing began meanwhile";
-  const auto same = house_->call("POST", "/api/v1/gamedays/" + day + "/entries", word);
-  EXPECT_EQ(same.status, 201) << "the same word again: " << same.body;
 }
 
 TEST_F(GameDayFailover, ADayOfAnObjectIsMadeOnceAndEndsWithIt) {
@@ -318,51 +212,6 @@ TEST_F(GameDayFailover, ADayThatIsBeingMadeIsThereForNobodyElseAndHasOneDriver) 
   ASSERT_TRUE(until("pay-u1", DayState::waiting));
   const auto view = look("pay-u1");
   EXPECT_EQ(std::ranges::count(view.entries, EntryKind::note, &api::DayEntry::kind), 1);
-}
-
-// As kubectl delete says it, behind a word that hangs already; and as a step that missed says it.
-TEST_F(GameDayFailover, WhateverAbortsTheDayEndsWhatInjectsWhileTheJournalHangs) {
-  for (const bool deleted : {true, false}) {
-    open();
-    const std::string day =
-        create(std::string("  - name: g\n    parallel:\n    - {name: one, experiment: ") + kLong +
-               "}\n    - {name: sure, onMiss: " + (deleted ? "continue" : "abort") +
-               (deleted ? "" : ", deadline: 5s") + ", waitFor: {person: Well?}}\n");
-    std::string run;
-    for (int i = 0; i < 2000 && run.empty(); ++i) {
-      const auto view = look(day);
-      if (!view.steps.at(1).runs.empty()) run = view.steps.at(1).runs[0];
-      std::this_thread::sleep_for(milliseconds(5));
-    }
-    ASSERT_FALSE(run.empty());
-    house_->until(run, api::RunState::Injecting);
-    cluster_.mood(FakeCluster::Mood::kHangs);
-    std::thread says;
-    if (deleted) {
-      says = std::thread([&] {
-        (void)house_->call("POST", "/api/v1/gamedays/" + day + "/entries",
-                           R"({"kind": "note", "key": "0123456789", "text": "hi"})");
-      });
-      std::this_thread::sleep_for(milliseconds(200));
-      boost::asio::post(house_->loop(), [&] {
-        house_->service().days().end_day(day, "the GameDay shop/pay was deleted");
-      });
-    }
-    SteadyTime told{};
-    for (int i = 0; i < 900 && told == SteadyTime{}; ++i) {
-      std::this_thread::sleep_for(milliseconds(10));
-      told = agent_->told_at(api::RunPhase::recovery);
-    }
-    EXPECT_NE(told, SteadyTime{}) << (deleted ? "deleted" : "missed");
-    cluster_.mood(FakeCluster::Mood::kAnswers);
-    if (says.joinable()) says.join();
-    EXPECT_TRUE(until(day, DayState::aborted)) << look(day).next;
-    if (!deleted) {
-      EXPECT_EQ(look(day).steps.at(2).outcome, api::StepOutcome::missed);
-    }
-    house_.reset();
-    agent_.reset();
-  }
 }
 
 }  // namespace

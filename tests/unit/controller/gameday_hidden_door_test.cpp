@@ -286,5 +286,44 @@ TEST_F(HiddenDoor, WhatNeverBeganOfADayThatFailedStaysHidden) {
   EXPECT_EQ(house_->call("GET", report, "", kJoe).status, 200);
 }
 
+// Also when nobody has the day in memory any more.
+TEST_F(HiddenDoor, TheRehearsalOfADayThatFailedStaysHiddenWithTheNextController) {
+  open();
+  std::string expects = kLong;  // an alert, and there is no monitoring
+  expects.insert(expects.size() - 2, ", expect: {alerts: [{name: Slow, within: 5s}]}");
+  const std::string day =
+      create(day_text("  - {name: boom, surprise: true, experiment: " + expects + "}\n",
+                      std::string(kRoles) + "  preChecks: [abort, monitoring]\n"));
+  until(day, DayState::failed);
+  const auto list = [&](const char* token) {
+    return house_->call("GET", "/api/v1/experiments?namespace=shop", "", token).body;
+  };
+  const auto named = [&](const char* token) {
+    return house_->call("GET", "/api/v1/experiments/pay-rehearsal?namespace=shop", "", token)
+        .status;
+  };
+  EXPECT_THAT(list(kJane), HasSubstr("pay-rehearsal"));
+  EXPECT_THAT(list(kJoe), Not(HasSubstr("pay-rehearsal")));
+  EXPECT_EQ(named(kJoe), 404);
+  for (int i = 0; i < 2; ++i) {
+    house_->kill();
+    agent_.reset();
+    open();
+    EXPECT_THAT(list(kJane), HasSubstr("pay-rehearsal"));
+    EXPECT_THAT(list(kJoe), Not(HasSubstr("pay-rehearsal")));
+    EXPECT_EQ(named(kJoe), 404);
+    EXPECT_EQ(named(kJane), 200);
+  }
+  // A later day of this name does not tell what would have come.
+  const std::string second = create(day_text("  - {name: w, pause: 10ms}\n", kRoles));
+  until(second, DayState::waiting);
+  EXPECT_EQ(say(second, {.kind = EntryKind::started}, kJane).status, 201);
+  until(second, DayState::completed);
+  const std::string report = "/api/v1/gamedays/" + second + "/report";
+  EXPECT_THAT(house_->call("GET", report, "", kJoe).body, Not(HasSubstr("boom")));
+  EXPECT_EQ(say(day, {.kind = EntryKind::found, .step = "boom", .text = "it"}, kJane).status, 201);
+  EXPECT_THAT(list(kJoe), HasSubstr("pay-rehearsal"));
+}
+
 }  // namespace
 }  // namespace faultline::controller::test

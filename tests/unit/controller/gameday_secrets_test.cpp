@@ -280,6 +280,15 @@ TEST(GameDaySecrets, AFullTimelineDoesNotTellHowManyEntriesAreHidden) {
               Not(HasSubstr(std::to_string(day.day().record().entries.size()))));
 }
 
+TEST(GameDaySecrets, OnePersonDoesNotTakeTheRoomForLateWordsFromTheOthers) {
+  Watched day("  - {name: sure, waitFor: {person: x}}\n", "[]", "{}");
+  ASSERT_TRUE(day.say({.kind = EntryKind::aborted}));
+  std::size_t late = 0;
+  while (late < 3000 && day.say({.kind = EntryKind::note, .text = "x"}, "eve")) ++late;
+  EXPECT_EQ(late, 250U);
+  EXPECT_TRUE(day.say({.kind = EntryKind::note, .text = "what I learned"}, "joe"));
+}
+
 TEST(GameDaySecrets, LateWordsHaveABudget) {
   Watched day("  - {name: sure, waitFor: {person: x}}\n", "[]", "{}");
   ASSERT_TRUE(day.say({.kind = EntryKind::aborted}));

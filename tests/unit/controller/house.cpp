@@ -98,6 +98,9 @@ void House::monitoring(std::vector<api::MonitoringEndpoint> sources) {
 void House::kill() {
   loop_.stop();
   thread_.join();
+  // What its store was told to write before is written, and nothing of it is when the next one
+  // reads.
+  service_->close();
   service_.reset();
   server_.reset();
 }
