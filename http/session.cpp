@@ -391,7 +391,10 @@ class TcpSession final : public Session,
   }
 
   awaitable<bool> respond(Response response) {
-    to_.keep = to_.keep && !server_->stopping;
+    // A handler ends the connection by its answer: the next try may reach another server.
+    const auto said = response.headers.find("connection");
+    const bool ends = said != response.headers.end() && lower(said->second) == "close";
+    to_.keep = to_.keep && !server_->stopping && !ends;
     deadline_.start(kWriteTimeout);
     std::shared_ptr<void> sent;
     if (response.body.size() > kShortAnswer && !to_.head) {
