@@ -18,7 +18,8 @@ constexpr std::size_t kMostEvaluationsOfRun = 50'000;
 // Of the questions for the expected alerts' expressions: the run waits for them.
 constexpr std::size_t kMostRulesAsked = 200;
 constexpr std::chrono::seconds kLongestRules{5};
-constexpr std::size_t kLongestChange = 1'000;   // bytes of the words for it
+constexpr std::size_t kLongestChange = 1'000;  // bytes of the words for it
+constexpr double kFarthest = 1e8;  // seconds; a time that is farther away is no grid of a run
 constexpr double kFinest = 0.1, kCoarsest = 1;  // seconds between the evaluations that look closer
 
 }  // namespace
@@ -145,6 +146,7 @@ awaitable<void> Watcher::Impl::finish_rule(PrometheusSide& side, api::AlertRule 
   const double end = to_theirs(times.end, side.offset);
   std::optional<double> grid;
   if (const auto known = grids.find(group_key(rule)); known != grids.end()) grid = known->second;
+  if (grid && !(std::abs(*grid - begin) < kFarthest)) grid.reset();
   if (!grid && rule.lastEvaluation.set()) grid = to_theirs(rule.lastEvaluation.value, side.offset);
   // One evaluation before the fault tells that the expression was not true already.
   const double from = grid ? *grid - std::ceil((*grid - begin) / step + 1e-6) * step : begin;

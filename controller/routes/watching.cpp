@@ -49,6 +49,19 @@ void go_on_until(std::vector<api::MonitoringGap>& gaps, UtcTime now) {
       gap->to = std::max(gap->to, {now});
 }
 
+// Sources of a run that this controller does not have stay, since what they saw is not known any
+// more.
+void keep_gone(const std::vector<api::MonitoringSource>& before, api::MonitoringRecord& now) {
+  for (const api::MonitoringSource& source : before) {
+    if (std::ranges::any_of(now.sources, [&](const api::MonitoringSource& one) {
+          return one.kind == source.kind && one.name == source.name && one.url == source.url;
+        }))
+      continue;
+    now.sources.push_back(source);
+    now.sources.back().problem = "the controller that went on with the run does not have it";
+  }
+}
+
 // In the order of the roles.
 std::vector<api::PodRef> pods_of(const api::RunRecord& record,
                                  std::initializer_list<api::PodRole> roles) {
@@ -121,6 +134,7 @@ void Service::watch_again(const std::string& run) {
   go_on_until(before, clock_.utc());
   api::MonitoringRecord known = (*watcher)->record();
   known.gaps = before;
+  keep_gone(found->head().monitoring->sources, known);
   unwatched_.erase(run);
   engine_.follow_again(run, std::move(known));
   follow_monitoring(run, std::move(*watcher), false);
@@ -148,6 +162,7 @@ boost::asio::awaitable<void> Service::begin_again(std::string run,
   observe::leave_out_others(known, found->head().experiment.spec.expect,
                             observe::own_namespaces(found->head().experiment));
   known.gaps.insert(known.gaps.begin(), before.begin(), before.end());
+  keep_gone(found->head().monitoring->sources, known);
   engine_.follow_again(run, std::move(known));
   publish();
 }
@@ -204,6 +219,8 @@ void Service::watched_ended(const std::string& run, const std::exception_ptr& er
   if (closed_) return;
   api::MonitoringRecord seen = watcher->take();
   seen.gaps.insert(seen.gaps.begin(), before.begin(), before.end());
+  if (const Run* found = in_memory(run); found != nullptr && found->head().monitoring)
+    keep_gone(found->head().monitoring->sources, seen);
   if (error) {
     std::string why = "the controller was told to end";
     if (!ending_) {

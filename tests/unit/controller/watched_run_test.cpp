@@ -22,7 +22,7 @@ constexpr const char* kQuestion = "/api/v1/query errors";
 // A Prometheus of which the pages that are asked before a run never answer while `slow`, and the
 // query of abortWhen while `silent`.
 std::map<std::string, Says> pages(const std::atomic<bool>& slow, const std::atomic<bool>& silent) {
-  auto paths = observe::test::prometheus();
+  auto paths = observe::test::prometheus(R"({"name":"Slow","query":"up","type":"alerting"})");
   for (auto& [path, says] : paths)
     says = [says = says, &slow, &silent](const auto& query) {
       const auto asks = query.find("query");
@@ -51,10 +51,11 @@ class WatchedRun : public testing::Test {
     open(token_file);
   }
   // A run in its fault, which ends at more than 10.
-  std::string start() {
+  std::string start(const std::string& more = "") {
     const std::string text =
         api::to_yaml(experiment("  phases: {baseline: 0s, fault: 60s, recovery: 200ms}\n"
-                                "  abortWhen: [{promql: errors, above: \"10\"}]\n"));
+                                "  abortWhen: [{promql: errors, above: \"10\"}]\n" +
+                                more));
     http::ClientResponse made;
     for (int i = 0; i < 200 && made.status != 201; ++i) {
       made = house_->call("POST", "/api/v1/experiments", text);
@@ -131,6 +132,28 @@ TEST_F(WatchedRun, NobodyWhoCanAskEndsTheFault) {
   next(dir_.file("token"));
   const api::RunRecord record = house_->until(run, RunState::Aborted, seconds(15));
   EXPECT_THAT(record.stateReason, HasSubstr("nobody could ask the monitoring since"));
+}
+
+TEST_F(WatchedRun, ASourceThatTheNextControllerDoesNotHaveIsNotHeldForSilent) {
+  open();
+  const std::string run = start("  expect: {alerts: [{name: Slow}]}\n");
+  const Monitor other(pages(slow_, silent_));
+  house_->kill();
+  HouseOptions options{.store_path = dir_.file("store.db"), .port = port_};
+  options.times.lease = seconds(3);
+  options.monitoring = {endpoint("other", other.options("other").url)};
+  house_ = std::make_unique<House>(options);
+  wait_for_questions(other, 2);
+  house_->call("POST", "/api/v1/experiments/" + run + "/stop");
+  const api::RunRecord record = house_->until(run, RunState::Aborted);
+  ASSERT_TRUE(record.monitoring);
+  ASSERT_EQ(record.monitoring->sources.size(), 2U);
+  EXPECT_EQ(record.monitoring->sources[0].name, "other");
+  EXPECT_EQ(record.monitoring->sources[0].problem, "");
+  EXPECT_EQ(record.monitoring->sources[1].name, "main");
+  EXPECT_THAT(record.monitoring->sources[1].problem, HasSubstr("does not have it"));
+  const auto report = house_->get("/api/v1/reports/" + run);
+  EXPECT_EQ(report.at("detections").at(0).at("verdict"), "unknown") << report.at("detections");
 }
 
 TEST_F(WatchedRun, KeepsTheSourcesThatItBeganWith) {

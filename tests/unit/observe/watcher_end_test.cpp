@@ -181,6 +181,27 @@ TEST(WatcherEnd, ARunWithoutASourceIsFollowedUntilItsEnd) {
   EXPECT_GE(std::chrono::steady_clock::now() - begin, milliseconds(600));
 }
 
+TEST(WatcherEnd, TimesThatNoClockHasAreNoGrid) {
+  auto paths = test::prometheus(
+      kNever, R"({"metric":{"alertname":"Never","alertstate":"firing"},"values":[[1e308,"1"]]})");
+  std::vector<std::string> asked;
+  paths["/api/v1/query_range"] = [&asked](const auto& query) {
+    asked.push_back(query.at("start"));
+    return test::matrix_of(R"({"metric":{},"values":[[1,"1"]]})");
+  };
+  const Monitor main(paths);
+  const api::Experiment experiment = expecting({"Never"});
+  Watching run({{main.options("main")}, {}, {}}, experiment);
+  run.begin();
+  run.follow(milliseconds(100));
+  run.finish();
+  const double now = std::chrono::duration<double>(SystemClock().utc().time_since_epoch()).count();
+  ASSERT_FALSE(asked.empty());
+  EXPECT_NEAR(std::stod(asked.front()), now, 10);
+  const auto found = run.detections(experiment.spec.expect);
+  EXPECT_EQ(found[0].verdict, api::DetectionVerdict::unknown) << found[0].reason;
+}
+
 // ---- rules of which it is not known whether they changed
 
 TEST(WatcherDoubts, RulesThatCannotBeReadAtTheEndMayBeOthers) {
