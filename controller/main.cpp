@@ -4,15 +4,11 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/address.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
 #include <optional>
 #include <random>
@@ -26,11 +22,9 @@
 #include "controller/kubernetes/day_control.h"
 #include "controller/kubernetes/day_log_store.h"
 #include "controller/kubernetes/run_log_store.h"
-#include "controller/monitoring_file.h"
-#include "controller/notifier_token.h"
 #include "controller/options.h"
-#include "controller/policy_file.h"
 #include "controller/routes/service.h"
+#include "controller/settings.h"
 #include "controller/store/state_dir.h"
 #include "http/address_key.h"
 #include "http/token.h"
@@ -39,7 +33,7 @@ namespace faultline::controller {
 namespace {
 
 constexpr int kOk = 0, kBadInput = 3, kCouldNotRun = 5;
-constexpr std::chrono::seconds kEndRuns{5}, kPatience{60}, kLookAtFiles{2}, kHandOver{2};
+constexpr std::chrono::seconds kEndRuns{5}, kPatience{60}, kHandOver{2};
 constexpr std::chrono::milliseconds kEndRequests{300};
 
 std::string random_word() {
@@ -57,9 +51,7 @@ class Controller {
         options_(options),
         signals_(loop, SIGTERM, SIGINT),
         hang_up_(loop),
-        policy_file_(options.policy),
-        monitoring_file_(options.monitoring),
-        file_timer_(loop) {}
+        settings_(loop, options, [this](AuditEntry entry) { audit(std::move(entry)); }) {}
 
   Result<> open() {
     auto state = StateDir::open(options_.state_dir);
@@ -70,22 +62,20 @@ class Controller {
       if (!audit) return fail(std::move(audit.error()));
       audit_ = std::move(*audit);
     }
-    if (auto token = read_notifier(); !token) return token;
-    if (auto token = read_chat(); !token) return token;
-    auto service = Service::open(loop_.get_executor(), clock_,
-                                 {.store_path = state_->file("store.db"),
-                                  .max_store_pages = options_.max_store_pages,
-                                  .max_run_bytes = options_.max_run_bytes,
-                                  .retention = options_.retention,
-                                  .times = {.lease = options_.lease},
-                                  .journaled = options_.journaled,
-                                  .audit = audit_.get(),
-                                  .notifications_token_file = notifier_.file()});
+    if (auto read = settings_.read_tokens(state_->file("notifications.token")); !read) return read;
+    auto service =
+        Service::open(loop_.get_executor(), clock_,
+                      {.store_path = state_->file("store.db"),
+                       .max_store_pages = options_.max_store_pages,
+                       .max_run_bytes = options_.max_run_bytes,
+                       .retention = options_.retention,
+                       .times = {.lease = options_.lease},
+                       .journaled = options_.journaled,
+                       .audit = audit_.get(),
+                       .notifications_token_file = settings_.notifications_token_file()});
     if (!service) return fail(std::move(service.error()));
     service_ = std::move(*service);
-    if (auto ruled = read_policy(); !ruled) return ruled;
-    monitor(options_.endpoints);
-    if (auto found = read_monitoring(); !found) return found;
+    if (auto read = settings_.open(*service_); !read) return read;
     http::ServerOptions server{.address = options_.address, .port = options_.port};
     server.max_connections = options_.max_connections;
     if (!options_.tls_certificate.empty())
@@ -151,95 +141,6 @@ class Controller {
     if (webhook_lines_.take(entry, caller, clock_.steady())) audit(std::move(entry));
   }
 
-  // At start a policy that is wrong is an error: better none runs than under rules nobody wrote.
-  Result<> read_policy() {
-    if (options_.policy.empty()) return {};
-    auto policy = policy_file_.look();
-    if (!policy) return fail(std::move(policy.error()));
-    if (!*policy) return {};
-    rules_.policy = std::move(**policy);
-    rules_.origin = options_.kubernetes ? "ConfigMap " + options_.ns + "/faultline-policy"
-                                        : "the policy " + options_.policy;
-    service_->rules(rules_);
-    audit({.via = "policy", .verb = "load", .allowed = true, .reason = rules_.origin});
-    return {};
-  }
-  // Without --notifications-token there is a token of our own making where there is a monitoring
-  // and no cluster: nothing outside could be told of it in a cluster. There it is in a Secret.
-  Result<> read_notifier() {
-    const std::string& path = options_.notifications_token;
-    if (path.empty() &&
-        (options_.kubernetes || (options_.endpoints.empty() && options_.monitoring.empty())))
-      return {};
-    if (options_.kubernetes) {
-      notifier_ = NotifierToken::of_secret(path);
-      reload("notifications", notifier_.look());
-      return {};
-    }
-    auto token = path.empty() ? NotifierToken::own(state_->file("notifications.token"))
-                              : NotifierToken::of_file(path);
-    if (!token) return fail(std::move(token.error()));
-    notifier_ = std::move(*token);
-    return {};
-  }
-
-  // Closed unless somebody gave it a token.
-  Result<> read_chat() {
-    if (options_.chat_token.empty()) return {};
-    if (options_.kubernetes) {
-      chat_ = NotifierToken::of_secret(options_.chat_token, "the token of the chat");
-      reload("chat", chat_.look());
-      return {};
-    }
-    auto token = NotifierToken::of_file(options_.chat_token);
-    if (!token) return fail(std::move(token.error()));
-    chat_ = std::move(*token);
-    return {};
-  }
-  http::Authenticator with_webhooks(http::Authenticator others) {
-    return with_notifier(notifier_.token(), with_token("chat", chat_.token(), std::move(others)));
-  }
-
-  void monitor(std::vector<api::MonitoringEndpoint> endpoints) {
-    rules_.has_prometheus = std::ranges::any_of(endpoints, [](const auto& endpoint) {
-      return endpoint.kind == api::SourceKind::prometheus;
-    });
-    service_->rules(rules_);
-    service_->monitoring(std::move(endpoints));
-  }
-  // As read_policy(): a file that is wrong is an error at start, later the last good one holds.
-  Result<> read_monitoring() {
-    if (options_.monitoring.empty()) return {};
-    auto config = monitoring_file_.look();
-    if (!config) return fail(std::move(config.error()));
-    if (!*config) return {};
-    std::vector<api::MonitoringEndpoint> all = options_.endpoints;
-    all.insert(all.end(), (*config)->monitoring.begin(), (*config)->monitoring.end());
-    if (auto good = api::names_differ(all); !good) return good;
-    monitor(std::move(all));
-    service_->destinations(std::move((*config)->events));
-    audit({.via = "monitoring", .verb = "load", .allowed = true, .reason = options_.monitoring});
-    return {};
-  }
-  void reload(const char* what, Result<> read) {
-    if (read) return;
-    spdlog::error("the {} stays as it was: {}", what, read.error().message);
-    audit({.via = what, .verb = "load", .allowed = false, .reason = read.error().message});
-  }
-  awaitable<void> watch_files() {
-    while (!ending_) {
-      file_timer_.expires_after(kLookAtFiles);
-      boost::system::error_code error;
-      co_await file_timer_.async_wait(
-          boost::asio::redirect_error(boost::asio::use_awaitable, error));
-      if (error || ending_) co_return;
-      reload("policy", read_policy());
-      reload("monitoring", read_monitoring());
-      reload("notifications", notifier_.look());
-      reload("chat", chat_.look());
-    }
-  }
-
   Result<> with_tokens(http::ServerOptions options) {
     auto agent = http::load_or_create_token(state_->file("agent.token"));
     if (!agent) return fail(std::move(agent.error()));
@@ -247,7 +148,7 @@ class Controller {
     if (!person) return fail(std::move(person.error()));
     server_.emplace(loop_.get_executor(), std::move(options));
     server_->authenticator(
-        with_webhooks(token_authenticator(std::move(*agent), std::move(*person))));
+        settings_.with_webhooks(token_authenticator(std::move(*agent), std::move(*person))));
     service_->add_routes(*server_);
     return {};
   }
@@ -268,17 +169,17 @@ class Controller {
     cluster.admission.warnings = [this](const api::Experiment& experiment) {
       return service_->obstacles(experiment);
     };
-    cluster.kept_for = [this] { return api::read_ttl(rules_.policy.ttlAfterFinished); };
+    cluster.kept_for = [this] { return api::read_ttl(settings_.rules().policy.ttlAfterFinished); };
     cluster.audit = [this](AuditEntry entry) { audit(std::move(entry)); };
     cluster.admission.decided = [this](AuditEntry entry) { audit_webhook(std::move(entry)); };
     cluster.admission.questions = {.client_name = options_.webhook_client_name,
                                    .worker = &webhook_worker_};
-    rules_.in_cluster = true;
-    service_->rules(rules_);
+    settings_.rules([](Rules& rules) { rules.in_cluster = true; });
     cluster.namespaces = [this](const auto& namespaces) {
-      rules_.namespaces = namespaces;
-      rules_.knows_namespaces = true;
-      service_->rules(rules_);
+      settings_.rules([&](Rules& rules) {
+        rules.namespaces = namespaces;
+        rules.knows_namespaces = true;
+      });
     };
     cluster.services = [this](std::vector<KnownService> services) {
       service_->services(std::move(services));
@@ -286,7 +187,7 @@ class Controller {
     cluster_.emplace(loop_.get_executor(), std::move(*config), clock_, std::move(cluster));
     options.tls = cluster_->tls();
     server_.emplace(loop_.get_executor(), std::move(options));
-    server_->authenticator(with_webhooks(cluster_->authenticator()));
+    server_->authenticator(settings_.with_webhooks(cluster_->authenticator()));
     service_->authority(
         [this](http::Identity who, std::string verb, std::set<std::string> namespaces) {
           return cluster_->access().may(std::move(who), std::move(verb), std::move(namespaces));
@@ -329,8 +230,7 @@ class Controller {
     if (ending_) co_return;
     if (auto started = server_->start(); !started) co_return give_up(started.error());
     service_->start();
-    if (!options_.policy.empty() || !options_.monitoring.empty() || !options_.chat_token.empty())
-      spawn(watch_files());
+    spawn(settings_.watch());
     if (cluster_) {
       auto started = cluster_->start(*service_, service_->days(),
                                      [this](ClusterSide::End why) { leave(why); });
@@ -388,7 +288,7 @@ class Controller {
     if (cluster_) co_await cluster_->stop();
     co_await server_->stop(kEndRequests);
     service_->close();
-    file_timer_.cancel();
+    settings_.end();
     signals_.cancel();
     hang_up_.cancel();
   }
@@ -397,11 +297,7 @@ class Controller {
   const Options& options_;
   const SystemClock clock_;
   boost::asio::signal_set signals_, hang_up_;
-  PolicyFile policy_file_;
-  MonitoringFile monitoring_file_;
-  NotifierToken notifier_, chat_;
-  boost::asio::steady_timer file_timer_;
-  Rules rules_;
+  Settings settings_;
   AuditBudget webhook_lines_{{.burst = 100, .per_second = 5}, {.burst = 400, .per_second = 20}};
   Worker webhook_worker_{"fl-webhook"};
   std::unique_ptr<AuditLog> audit_;  // until all that writes to it is gone

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Of whom does an alert speak? Internal to report/detections. Pure and thread-safe.
+// Of whom does an alert speak? Internal to report/detections, and for whoever works
+// out what that judges. Pure and thread-safe.
 #pragma once
 
 #include <string>

@@ -20,11 +20,6 @@ double settling(const api::AlertRule* rule) {
          2 * rule->evaluationInterval;
 }
 
-// The settings of a rule that was another one meanwhile explain nothing.
-const api::AlertRule* unchanged(const api::AlertRule* rule) {
-  return rule != nullptr && rule->changed.empty() ? rule : nullptr;
-}
-
 // Whoever asked for it by pod or namespace means the instance that has these labels.
 bool names_its_scope(const api::ExpectAlert& expect) {
   return std::ranges::any_of(expect.labels, [](const auto& label) {
@@ -60,7 +55,7 @@ void AlertJudge::time_episode(api::DetectionReport& out, const Instance& instanc
   out.seconds = seconds_between(times.first_injected, episode.firing);
   Evaluated seen;
   if (instance.rule != nullptr) out.group = instance.rule->group;
-  const api::AlertRule* rule = unchanged(instance.rule);
+  const api::AlertRule* rule = settings_of(instance.rule);
   if (rule != nullptr) seen = evaluated(record, *rule, expected, times, out.firstScrapeAt);
   add_steps(out, rule, delivery.route, seen, times);
 }
@@ -96,6 +91,8 @@ void AlertJudge::judge_fired(api::DetectionReport& out, const Instance& instance
   std::vector<std::string> reasons;
   const std::size_t fired = firings(instance);
   const bool late = *out.seconds > *out.within;
+  // A part that did not answer may have seen it fire earlier.
+  const std::string part = part_words(instance.source, times.end);
   const std::string earlier = fired_for_nothing(instance);
   const Scope scope = names_its_scope(expect) ? Scope::run : scope_of(instance.labels, pods);
   if (scope != Scope::run) {
@@ -111,14 +108,15 @@ void AlertJudge::judge_fired(api::DetectionReport& out, const Instance& instance
   } else if (delivery.told == Told::not_told) {
     out.verdict = DetectionVerdict::not_notified;
   } else if (late) {
-    out.verdict = DetectionVerdict::late;
+    out.verdict = part.empty() ? DetectionVerdict::late : DetectionVerdict::unknown;
   } else if (delivery.told == Told::too_early || delivery.told == Told::ambiguous ||
              (delivery.told == Told::unmeasured && !expect.receiver.empty())) {
     out.verdict = DetectionVerdict::unknown;
   } else if (fired > 1) {
     out.verdict = DetectionVerdict::flapping;
   } else if (!episode.end.set() && times.last_injected.set() &&
-             seconds_between(times.last_injected, times.end) > settling(unchanged(instance.rule))) {
+             seconds_between(times.last_injected, times.end) >
+                 settling(settings_of(instance.rule))) {
     out.verdict = DetectionVerdict::still_firing;
     reasons.push_back("still firing " +
                       seconds_words(seconds_between(times.last_injected, times.end)) +
@@ -127,6 +125,7 @@ void AlertJudge::judge_fired(api::DetectionReport& out, const Instance& instance
     out.verdict = DetectionVerdict::detected;
   }
   if (!delivery.reason.empty()) reasons.push_back(delivery.reason);
+  if (!part.empty()) reasons.push_back(part);
   if (late) {
     const auto longest = std::ranges::max_element(out.steps, {}, [](const auto& step) {
       return step.name == "group" ? -1.0 : step.seconds.value_or(-1);
@@ -231,6 +230,8 @@ void AlertJudge::add_false_alarms(std::vector<api::DetectionReport>& out,
                    delivery_of(record, owners, instance, episode, {}, times), -1);
       report.verdict = DetectionVerdict::false_alarm;
       report.reason = "it fired, and was not expected";
+      if (const std::string part = part_words(instance.source, times.end); !part.empty())
+        report.reason += "; " + part;
       out.push_back(std::move(report));
       break;  // one report for each instance
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/codec.h"
+#include "api/gap_words.h"
 #include "base/quoted.h"
 #include "report/floor.h"
 #include "report/format.h"
@@ -40,6 +41,15 @@ std::string AlertJudge::changed_words(const api::AlertRule& rule) {
   return "the rule was changed during the run: " + rule.changed;
 }
 
+const api::AlertRule* AlertJudge::settings_of(const api::AlertRule* rule) const {
+  if (rule == nullptr || !rule->changed.empty()) return nullptr;
+  const std::string source = "rule " + rule->alert + " of " + rule->source;
+  const bool in_doubt = std::ranges::any_of(record.gaps, [&](const api::MonitoringGap& gap) {
+    return gap.source == source && api::is_doubt(gap);
+  });
+  return in_doubt ? nullptr : rule;
+}
+
 std::string AlertJudge::doubt_words(const std::string& alert, const std::string& source) const {
   for (const api::MonitoringSource& one : record.sources) {
     if (one.kind != "prometheus" || (!source.empty() && one.name != source)) continue;
@@ -62,16 +72,32 @@ std::string AlertJudge::asked_in_vain() const {
 std::string AlertJudge::gap_words(const std::string& source, const api::Timestamp& until) const {
   std::vector<std::string> words;
   for (const api::MonitoringGap& gap : record.gaps)
-    if (gap.source == source && times.first_injected < gap.to && gap.from < until)
+    if (gap.source == source && times.first_injected < gap.to && gap.from < until &&
+        !api::is_partial(gap))
       words.push_back(gap.source + " could not be asked from " + time_words(gap.from) + " to " +
                       time_words(gap.to) + ": " + gap.reason);
   if (words.size() > 3) words.resize(3);
   return join(words, "; ");
 }
 
+std::string AlertJudge::part_words(const std::string& source, const api::Timestamp& until) const {
+  for (const api::MonitoringGap& gap : record.gaps) {
+    if (!api::is_partial(gap) || !(times.first_injected < gap.to) || !(gap.from < until)) continue;
+    const bool meant = std::ranges::any_of(record.sources, [&](const api::MonitoringSource& one) {
+      return one.kind == "prometheus" && one.name == gap.source &&
+             (source.empty() || one.name == source);
+    });
+    if (meant) return gap.source + ": " + gap.reason;
+  }
+  return {};
+}
+
 void AlertJudge::judge_missed(api::DetectionReport& out, const api::ExpectAlert& expect,
                               std::int64_t index) const {
-  const std::string away = asked_in_vain();
+  // A source that is away may have the rule, or have seen it fire, and so may a store that did not
+  // answer.
+  std::string away = asked_in_vain();
+  if (away.empty()) away = part_words("", times.end);
   const auto is_rule = [&](const api::AlertRule& rule) {
     return rule.alert == expect.name && std::ranges::all_of(expect.labels, [&](const auto& label) {
              const auto found = rule.labels.find(label.first);
@@ -80,7 +106,6 @@ void AlertJudge::judge_missed(api::DetectionReport& out, const api::ExpectAlert&
            });
   };
   const auto rule = std::ranges::find_if(record.rules, is_rule);
-  // A source that is away may have the rule, or have seen it fire.
   out.verdict = away.empty() ? DetectionVerdict::missed : DetectionVerdict::unknown;
   if (rule == record.rules.end()) {
     out.reason = away.empty() ? no_rule(expect) : away;
@@ -115,7 +140,7 @@ void AlertJudge::judge_missed(api::DetectionReport& out, const api::ExpectAlert&
         out.pendingAt = episode.pending;
         if (!out.trueAt.set()) out.trueAt = episode.pending;
       }
-  add_steps(out, rule->changed.empty() ? &*rule : nullptr, nullptr, seen, times);
+  add_steps(out, settings_of(&*rule), nullptr, seen, times);
   if (!away.empty()) {
     out.reason = away;
     return;

@@ -60,11 +60,16 @@ struct AlertJudge {
   [[nodiscard]] std::string asked_in_vain() const;
   // The times from the first injected event to `until` in which a source was away, in words.
   [[nodiscard]] std::string gap_words(const std::string& source, const api::Timestamp& until) const;
+  // Where it answered in part only, in words; of any Prometheus, if `source` is empty.
+  [[nodiscard]] std::string part_words(const std::string& source,
+                                       const api::Timestamp& until) const;
   [[nodiscard]] std::string restart_words(const std::string& source) const;
   [[nodiscard]] static std::string changed_words(const api::AlertRule& rule);
   // Why the rules of an alert may be others than in the record, of one source or, if it is empty,
   // of any; empty: they are those.
   [[nodiscard]] std::string doubt_words(const std::string& alert, const std::string& source) const;
+  // The rule, if its settings explain what was seen: it was not changed, as far as is known.
+  [[nodiscard]] const api::AlertRule* settings_of(const api::AlertRule* rule) const;
   [[nodiscard]] std::string began_anew(const Instance& instance, api::Timestamp before) const;
 };
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "api/gap_words.h"
 #include "report/alert_episodes.h"
 #include "report/detections.h"
 #include "report/format.h"
@@ -45,6 +46,17 @@ double longest_scrape(const api::MonitoringRecord& record) {
   return longest;
 }
 
+// Why answers in the fault were not whole; empty: all were. Signals are asked of the first
+// Prometheus.
+std::string part_words(const api::MonitoringRecord& record, const DetectionTimes& times) {
+  const auto first = std::ranges::find(record.sources, "prometheus", &api::MonitoringSource::kind);
+  for (const api::MonitoringGap& gap : record.gaps)
+    if (first != record.sources.end() && gap.source == first->name && api::is_partial(gap) &&
+        times.first_injected < gap.to && gap.from < times.last_injected)
+      return "; " + gap.source + ": " + gap.reason;
+  return {};
+}
+
 api::SignalReport judge(const api::RunRecord& run, const api::ExpectSignal& expect,
                         std::int64_t index, const DetectionTimes& times) {
   api::SignalReport out{.promql = expect.promql, .metric = expect.equals};
@@ -69,7 +81,7 @@ api::SignalReport judge(const api::RunRecord& run, const api::ExpectSignal& expe
     }
   if (values.empty())
     return no_data("no data: none of " + plural(answers.size(), "answer", "answers") +
-                   " had a number");
+                   " had a number" + part_words(*run.monitoring, times));
   const api::Metric* metric = api::find_metric(expect.equals);
   const auto words = [&](double value) {
     return metric != nullptr ? value_words(*metric, value) : number_words(value);

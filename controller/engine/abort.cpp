@@ -98,8 +98,9 @@ std::optional<std::string> query_abort_reason(const std::vector<api::AbortCondit
     const bool answered = newest != answers.end() && std::isfinite(newest->value);
     const SteadyTime last = answered ? std::max(since, newest->arrived) : since;
     if (now - last >= kUnasked)
-      return what + "the monitoring had no answer to it for " + std::to_string(kUnasked.count()) +
-             " s";
+      return what + "the monitoring had no " +
+             (answered && newest->arrived < newest->asked ? "whole answer" : "answer") +
+             " to it for " + std::to_string(kUnasked.count()) + " s";
     if (!answered || newest->asked < since) continue;
     if (above ? newest->value >= *bound : newest->value <= *bound)
       return what + "it was " + report::number_words(newest->value);

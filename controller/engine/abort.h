@@ -26,9 +26,9 @@ namespace faultline::controller {
 // Without an answer for so long, nobody knows whether a condition on a query holds.
 inline constexpr std::chrono::seconds kUnasked{5};
 
-// The first condition on a query of the monitoring that holds by the newest answer, or of which
-// none arrived for kUnasked, in words. `answers` has the newest of each; `since` is when the fault
-// began: what was asked before it does not hold, nor does an answer have to be there.
+// The first condition on a query of the monitoring that holds by the newest answer, or of which no
+// whole one arrived for kUnasked, in words. `answers` has the newest of each; `since` is when the
+// fault began: what was asked before it does not hold, nor does an answer have to be there.
 [[nodiscard]] std::optional<std::string> query_abort_reason(
     const std::vector<api::AbortCondition>& conditions,
     const std::vector<observe::AbortAnswer>& answers, SteadyTime since, SteadyTime now);

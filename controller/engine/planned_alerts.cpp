@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "api/codec.h"
+#include "api/gap_words.h"
 #include "api/planned_notes.h"
 #include "report/floor.h"
 #include "report/format.h"
@@ -65,6 +66,11 @@ api::PlannedAlert planned(const api::ExpectAlert& expect, const api::Phases& pha
     for (const api::MonitoringSource& source : known.sources)
       if (source.kind == "prometheus" && !source.problem.empty()) {
         out.reason = "its rule is not known: " + source.problem;
+        return out;
+      }
+    for (const api::MonitoringGap& gap : known.gaps)
+      if (api::is_partial(gap)) {
+        out.reason = "its rule is not known: " + gap.source + ": " + gap.reason;
         return out;
       }
     out.possible = false;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "api/gap_words.h"
 #include "controller/engine/words.h"
 
 namespace faultline::controller {
@@ -88,7 +89,8 @@ void Run::follow_clock(Instant now) {
   if (ahead - utc_ahead_ < kClockStep && utc_ahead_ - ahead < kClockStep) return;
   const auto by = ahead - utc_ahead_;
   utc_ahead_ = ahead;
-  if (!head_.history.back().until.set()) return;
+  // What is over stays when it was.
+  if (!head_.history.back().until.set() || step_ == RunStep::kClosing) return;
   head_.history.back().until.value += by;
   ++head_version_;
 }
@@ -224,7 +226,7 @@ void Run::followed(api::MonitoringRecord seen, Instant now) {
 
 void Run::lose_monitoring(const std::string& successor, UtcTime since, Instant now) {
   if (!head_.monitoring) return;
-  const std::string why = successor + ": nobody followed the monitoring";
+  const std::string why = successor + std::string(api::kUnfollowed);
   for (api::MonitoringSource& source : head_.monitoring->sources) {
     source.problem = why;
     head_.monitoring->gaps.push_back(

@@ -110,7 +110,14 @@ Run Run::interrupted(api::RunRecord head, std::optional<RunState> ending, UtcTim
                             "the controller was not running"});
   run.lose_monitoring(successor, last_seen, now);
   for (const api::NodeRecord& node : run.head_.nodes) run.members_[node.node].closed = node.closed;
+  // Up to when it was seen last something is known of it; of one that was closing, up to when that
+  // began.
+  api::Timestamp until = {std::clamp(last_seen, run.head_.history.back().at.value,
+                                     std::max(now.utc, run.head_.history.back().at.value))};
+  if (ending && run.head_.history.back().until.set())
+    until = std::min(until, run.head_.history.back().until);
   run.enter(RunStep::kClosing, now);
+  run.head_.history.back().until = until;
   run.advance(now);
   return run;
 }

@@ -263,7 +263,13 @@ Prometheus::Task<std::optional<double>> Prometheus::number(std::string promql, d
   return data(query_target(promql, at), std::move(read));
 }
 
-Prometheus::Task<AlertSeries> Prometheus::query_alerts(std::string promql, double at) {
+Prometheus::Task<NumberInPart> Prometheus::number_in_part(std::string promql, double at) {
+  std::function<Result<std::optional<double>>(const json::value&)> read =
+      [at](const json::value& data) { return parse_number(data, at); };
+  return data_in_part(query_target(promql, at), std::move(read));
+}
+
+Prometheus::Task<InPart<AlertSeries>> Prometheus::query_alerts(std::string promql, double at) {
   std::function<Result<AlertSeries>(const json::value&)> read =
       [](const json::value& data) -> Result<AlertSeries> {
     AlertSeries out;
@@ -272,7 +278,7 @@ Prometheus::Task<AlertSeries> Prometheus::query_alerts(std::string promql, doubl
     out.series = std::move(*series);
     return out;
   };
-  return data(query_target(promql, at), std::move(read));
+  return data_in_part(query_target(promql, at), std::move(read));
 }
 
 Prometheus::Task<std::vector<Series>> Prometheus::query_range(std::string promql, double from,
@@ -306,10 +312,12 @@ Prometheus::Task<std::vector<std::string>> Prometheus::metric_names(std::string 
 Prometheus::Task<std::vector<Labels>> Prometheus::series(std::string selector, double from,
                                                          double to, int most) {
   std::function<Result<std::vector<Labels>>(const json::value&)> read = parse_label_sets;
-  return data("/api/v1/series?match%5B%5D=" + http::percent_encode(selector) +
-                  "&start=" + seconds_text(from) + "&end=" + seconds_text(to) +
-                  "&limit=" + std::to_string(most),
-              std::move(read));
+  std::string target = "/api/v1/series?match%5B%5D=" + http::percent_encode(selector) +
+                       "&start=" + seconds_text(from) + "&end=" + seconds_text(to) +
+                       "&limit=" + std::to_string(most);
+  auto some = co_await data_in_part(std::move(target), std::move(read));
+  if (!some) co_return fail(std::move(some.error()));
+  co_return std::move(some->value);
 }
 
 Prometheus::Task<std::vector<ActiveAlert>> Prometheus::alerts() {

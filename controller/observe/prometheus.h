@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "controller/observe/in_part.h"
 #include "controller/observe/source.h"
 
 namespace faultline::controller::observe {
@@ -75,6 +76,7 @@ struct AlertSeries {
   std::vector<Series> series;
   NotTaken left_out;
 };
+using NumberInPart = InPart<std::optional<double>>;
 
 // Not thread-safe; one question at a time. Errors as Source::get().
 class Prometheus {
@@ -85,7 +87,8 @@ class Prometheus {
   Prometheus(boost::asio::any_io_executor executor, SourceOptions options, const Clock& clock)
       : source_(std::move(executor), std::move(options), clock) {}
 
-  // What `read` makes of the `data` at `target`; it may run on another thread.
+  // What `read` makes of the `data` at `target`; it may run on another thread. An answer that is
+  // not whole is kUnavailable, here and below, but where InPart says it.
   template <class T>
   [[nodiscard]] Task<T> data(std::string target,
                              std::function<Result<T>(const boost::json::value&)> read) {
@@ -93,9 +96,24 @@ class Prometheus {
         [read = std::move(read)](const Answer& answer) -> Result<T> {
       const auto data = data_in(answer.body);
       if (!data) return fail(data.error());
+      if (std::string missing = missing_words(answer.body); !missing.empty())
+        return fail(Errc::kUnavailable, std::move(missing));
       return read(**data);
     };
     return source_.get<T>(std::move(target), std::move(of_answer));
+  }
+  template <class T>
+  [[nodiscard]] Task<InPart<T>> data_in_part(
+      std::string target, std::function<Result<T>(const boost::json::value&)> read) {
+    std::function<Result<InPart<T>>(const Answer&)> of_answer =
+        [read = std::move(read)](const Answer& answer) -> Result<InPart<T>> {
+      const auto data = data_in(answer.body);
+      if (!data) return fail(data.error());
+      Result<T> value = read(**data);
+      if (!value) return fail(std::move(value.error()));
+      return InPart<T>{std::move(*value), missing_words(answer.body)};
+    };
+    return source_.get<InPart<T>>(std::move(target), std::move(of_answer));
   }
 
   // `at`: seconds since the epoch by the source's clock. A range selector as `promql` ("up[5m]")
@@ -103,8 +121,9 @@ class Prometheus {
   [[nodiscard]] Task<std::vector<Series>> query(std::string promql, double at);
   // As parse_number().
   [[nodiscard]] Task<std::optional<double>> number(std::string promql, double at);
+  [[nodiscard]] Task<NumberInPart> number_in_part(std::string promql, double at);
   // As query(), of a selector of ALERTS.
-  [[nodiscard]] Task<AlertSeries> query_alerts(std::string promql, double at);
+  [[nodiscard]] Task<InPart<AlertSeries>> query_alerts(std::string promql, double at);
   // `step` is made longer where the range would have more than kMostPoints of them. kUnavailable
   // also: an answer with times that were not asked for.
   [[nodiscard]] Task<std::vector<Series>> query_range(std::string promql, double from, double to,
@@ -114,7 +133,8 @@ class Prometheus {
   // The names of the metrics whose series match `selector` ("{pod=\"x\"}") between the two times.
   [[nodiscard]] Task<std::vector<std::string>> metric_names(std::string selector, double from,
                                                             double to);
-  // The labels of the series that match; `most` is a wish, which old versions do not know.
+  // The labels of the series that match, also in part: `most` is a wish, which old versions do not
+  // know, and others warn that they kept to it.
   [[nodiscard]] Task<std::vector<Labels>> series(std::string selector, double from, double to,
                                                  int most);
 

@@ -254,7 +254,14 @@ boost::asio::awaitable<Result<Rules>> ask_rules(Prometheus& client, Offset offse
   std::function<Result<Rules>(const json::value&)> read =
       [source = client.options().name, offset, wanted = std::move(wanted)](
           const json::value& data) { return parse_rules(data, source, offset, wanted); };
-  return client.data("/api/v1/rules", std::move(read));
+  std::string target = "/api/v1/rules";
+  auto some = co_await client.data_in_part(std::move(target), std::move(read));
+  if (!some) co_return fail(std::move(some.error()));
+  if (!some->missing.empty())
+    some->value.left_out.insert(some->value.left_out.begin(),
+                                client.options().name + ": " + some->missing);
+  some->value.missing = std::move(some->missing);
+  co_return std::move(some->value);
 }
 
 std::string changed_words(const api::AlertRule& before, const api::AlertRule& now) {

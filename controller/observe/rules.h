@@ -33,8 +33,9 @@ struct Rules {
   std::vector<std::string> names;  // of all alert rules, each once, as they came
   std::vector<std::string> told;   // fields that are not known, each once; rules that make no sense
   // What was left out of what was wanted, each once: rules with labels or texts that are too long,
-  // and those beyond kMostRulesOfAlert of one alert.
+  // those beyond kMostRulesOfAlert of one alert, and, first, that the answer is not whole.
   std::vector<std::string> left_out;
+  std::string missing;  // as InPart::missing
 };
 
 // Which rules are read, by the alert's name and the rule's own labels; null: all.

@@ -61,9 +61,12 @@ class Watcher {
   [[nodiscard]] boost::asio::awaitable<void> poll();
   // The same again and again, each source and each query of abortWhen once a second in a beat of
   // its own, so that none waits for another that is slow; until `until()` is done, which is called
-  // once.
+  // once. `first`, if it is given, is what calls begin() of a run that goes on already: the queries
+  // of abortWhen are asked beside it, the sources when it is done. One that is cancelled before is
+  // begun by finish().
   [[nodiscard]] boost::asio::awaitable<void> follow(
-      std::function<boost::asio::awaitable<void>()> until);
+      std::function<boost::asio::awaitable<void>()> until,
+      std::function<boost::asio::awaitable<void>()> first = {});
   // The targets and observed pods of the run: of whom an alert has to speak. Before finish();
   // unless it is told, any alert may be of the run.
   void own_pods(std::vector<api::PodRef> pods);
@@ -81,7 +84,7 @@ class Watcher {
   // Alerts of a notification that were not taken: the same, where an expected one may be of them.
   void not_taken(const std::string& receiver, UtcTime at, const NotTaken& alerts);
 
-  // Of each query of abortWhen the newest answer that is a number, however many came before it.
+  // Of each query of abortWhen the newest answer, however many came before it.
   [[nodiscard]] const std::vector<AbortAnswer>& abort_answers() const;
   // As far as it is known.
   [[nodiscard]] const api::MonitoringRecord& record() const;

@@ -17,6 +17,7 @@ namespace asio = boost::asio;
 using asio::awaitable;
 
 constexpr std::size_t kMostSignals = 50'000;
+constexpr std::chrono::hours kForever{24 * 365};
 
 // An awaitable in a coroutine of its own: what the function holds lives until it has ended.
 awaitable<void> call(Watcher::Impl::Beat beat) { co_await beat(); }
@@ -59,10 +60,15 @@ awaitable<void> together_until(std::vector<Watcher::Impl::Beat> all, SteadyTime 
   co_await together(std::move(either), true);
 }
 
-std::vector<Watcher::Impl::Beat> Watcher::Impl::looks() {
+std::vector<Watcher::Impl::Beat> Watcher::Impl::abort_looks() {
   std::vector<Beat> all;
   for (const auto& query : abort_queries)
     all.emplace_back([this, of = query.get()] { return poll_abort(*of); });
+  return all;
+}
+
+std::vector<Watcher::Impl::Beat> Watcher::Impl::looks() {
+  std::vector<Beat> all;
   const auto add = [&](auto& side) {
     all.emplace_back([this, &side]() -> awaitable<void> {
       side.looking = clock.steady();
@@ -85,14 +91,29 @@ awaitable<void> Watcher::Impl::again(Beat look) {
   }
 }
 
-awaitable<void> Watcher::poll() { return together(impl_->looks(), false); }
+awaitable<void> Watcher::poll() {
+  std::vector<Impl::Beat> all = impl_->abort_looks();
+  for (Impl::Beat& look : impl_->looks()) all.push_back(std::move(look));
+  return together(std::move(all), false);
+}
 
-awaitable<void> Watcher::follow(std::function<awaitable<void>()> until) {
+awaitable<void> Watcher::follow(std::function<awaitable<void>()> until,
+                                std::function<awaitable<void>()> first) {
   Impl& impl = *impl_;
-  std::vector<Impl::Beat> all;
+  const auto again = [&impl](std::vector<Impl::Beat> looks) {
+    std::vector<Impl::Beat> out;
+    for (Impl::Beat& look : looks)
+      out.emplace_back([&impl, look = std::move(look)] { return impl.again(look); });
+    return out;
+  };
+  std::vector<Impl::Beat> all = again(impl.abort_looks());
   all.push_back(std::move(until));
-  for (Impl::Beat& look : impl.looks())
-    all.emplace_back([&impl, look = std::move(look)] { return impl.again(look); });
+  all.emplace_back([again, &impl, first = std::move(first)]() -> awaitable<void> {
+    if (first) co_await first();
+    std::vector<Impl::Beat> looks = again(impl.looks());
+    co_await together(std::move(looks), false);
+    co_await wait_for(impl.clock.steady() + kForever);  // no source ends nothing
+  });
   co_await together(std::move(all), true);
 }
 
@@ -112,17 +133,22 @@ awaitable<void> Watcher::Impl::poll_abort(AbortQuery& query) {
   const SteadyTime asked = clock.steady();
   const UtcTime now = clock.utc();
   std::string promql = experiment.spec.abortWhen[static_cast<std::size_t>(query.index)].promql;
-  const auto answer =
-      co_await query.client.number(std::move(promql), to_theirs(now, prometheus.front()->offset));
+  const auto answer = co_await query.client.number_in_part(
+      std::move(promql), to_theirs(now, prometheus.front()->offset));
+  const std::string& name = query.client.options().name;
+  const bool whole = answer && answer->missing.empty();
   api::SignalSample sample{.index = query.index, .abortWhen = true, .at = {now}};
-  if (answer)
-    sample.value = *answer;
-  else
-    tell({answer.error().message});
+  if (whole) sample.value = answer->value;
+  if (!answer) tell({answer.error().message});
+  if (answer && !whole) grow_gap("signals of " + name, "partial", now, now, answer->missing);
   keep_signal(sample);
-  if (!sample.value) co_return;
-  const AbortAnswer newest{query.index, *sample.value, asked, clock.steady()};
+  if (!answer || !answer->value) co_return;
+  AbortAnswer newest{query.index, *answer->value, asked, {}};
   const auto known = std::ranges::find(abort_answers, query.index, &AbortAnswer::index);
+  if (whole)
+    newest.arrived = clock.steady();
+  else if (known != abort_answers.end())
+    newest.arrived = known->arrived;
   if (known != abort_answers.end())
     *known = newest;
   else
@@ -132,13 +158,17 @@ awaitable<void> Watcher::Impl::poll_abort(AbortQuery& query) {
 awaitable<void> Watcher::Impl::poll(PrometheusSide& side) {
   const auto& signals = experiment.spec.expect.signals;
   const bool queries = &side == prometheus.front().get() && !signals.empty();
+  std::string missing;
   for (std::size_t i = 0; queries && i < signals.size(); ++i) {
     const UtcTime now = clock.utc();
     std::string promql = signals[i].promql;
-    const auto answer = co_await side.client.number(std::move(promql), to_theirs(now, side.offset));
+    const auto answer =
+        co_await side.client.number_in_part(std::move(promql), to_theirs(now, side.offset));
     api::SignalSample sample{.index = static_cast<std::int64_t>(i), .at = {now}};
-    if (answer) sample.value = *answer;
+    // What a part of the stores has is no value of the whole.
+    if (answer && answer->missing.empty()) sample.value = answer->value;
     keep_signal(sample);
+    if (answer && missing.empty()) missing = answer->missing;
     if (answer) continue;
     tell({answer.error().message});
     // A question that is refused, or whose answer is no value of now, is no source that is away.
@@ -154,7 +184,7 @@ awaitable<void> Watcher::Impl::poll(PrometheusSide& side) {
       co_return;
     }
   }
-  reached(side);
+  reached(side, missing);
 }
 
 }  // namespace faultline::controller::observe

@@ -2,9 +2,11 @@
 // What a Watcher asks when the run is over.
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "controller/observe/others.h"
 #include "controller/observe/watcher_impl.h"
+#include "report/alert_scope.h"
 #include "report/format.h"
 #include "report/promql.h"
 
@@ -34,11 +36,9 @@ std::string range_words(UtcTime from, UtcTime to) {
 awaitable<void> Watcher::Impl::finish(PrometheusSide& side, WatchTimes times,
                                       std::vector<api::PodRef> pods) {
   // Of a source that was away at the begin there are no rules: they are asked for now.
-  if (!side.began) {
-    co_await begin(side);
-    if (!side.began) co_return;
-    take_rules(side);
-  }
+  if (!side.began) co_await begin(side);
+  if (!side.began) co_return;
+  take_rules(side);
   const Result<BuildInfo> build = co_await side.client.build_info();
   if (!build && build.error().code != Errc::kNotFound) {
     missed(side, build.error());
@@ -61,23 +61,29 @@ awaitable<bool> Watcher::Impl::finish_alerts(PrometheusSide& side, const WatchTi
   const std::string& name = side.client.options().name;
   const UtcTime from = times.begin - std::chrono::seconds(static_cast<int>(kBefore));
   const double end = to_theirs(times.end, side.offset);
-  Result<AlertSeries> alerts =
+  Result<InPart<AlertSeries>> asked =
       co_await side.client.query_alerts("ALERTS" + range_words(from, times.end), end);
-  if (!alerts) {
+  if (!asked) {
     // Perhaps there are too many of them for one answer.
     std::vector<std::string> names;
     for (const api::ExpectAlert& one : experiment.spec.expect.alerts) names.push_back(one.name);
-    tell({alerts.error().message + "; only the expected alerts were asked for"});
-    alerts = co_await side.client.query_alerts(
+    tell({asked.error().message + "; only the expected alerts were asked for"});
+    asked = co_await side.client.query_alerts(
         "ALERTS{alertname=~" + any_of(names) + "}" + range_words(from, times.end), end);
   }
-  if (!alerts) {
-    missed(side, alerts.error());
+  if (!asked) {
+    missed(side, asked.error());
     co_return false;
   }
-  note_not_taken(name, alerts->left_out, times.begin, times.end);
+  // What fired is true; what is not there may have fired, too.
+  if (!asked->missing.empty()) {
+    grow_gap(name, "partial", times.begin, times.end, asked->missing);
+    tell({name + ": " + asked->missing});
+  }
+  const AlertSeries alerts = std::move(asked->value);
+  note_not_taken(name, alerts.left_out, times.begin, times.end);
   std::set<std::string> fired;
-  for (const Series& one : alerts->series)
+  for (const Series& one : alerts.series)
     if (const auto alert = one.labels.find("alertname"); alert != one.labels.end())
       fired.insert(alert->second);
   WantedRules wanted = [of_expected = expected_rules(experiment.spec.expect.alerts),
@@ -103,10 +109,10 @@ awaitable<bool> Watcher::Impl::finish_alerts(PrometheusSide& side, const WatchTi
     for (const api::AlertRule& before : record.rules)
       if (before.source == name && !before.changed.empty() && is_rule(before, rule))
         rule.evaluationInterval = std::max(rule.evaluationInterval, before.evaluationInterval);
-  keep_changes(side, alerts->series, rules, times);
+  keep_changes(side, alerts.series, rules, times);
   for (const api::AlertRule& rule : record.rules)
     if (rule.source == name && expected(rule.alert) && !grids.contains(group_key(rule)))
-      if (const auto grid = grid_of(alerts->series, rules, rule)) grids[group_key(rule)] = *grid;
+      if (const auto grid = grid_of(alerts.series, rules, rule)) grids[group_key(rule)] = *grid;
   // Rules of alerts that fired and were not expected: their settings explain how long it took.
   std::set<std::string> kept;
   for (const api::AlertChange& change : record.changes)
@@ -205,8 +211,18 @@ awaitable<void> Watcher::Impl::finish_signals(PrometheusSide& side, const WatchT
 }
 
 // An alert's own labels decide where it is routed, not only those of its rule: now they are known.
+// Of several instances that which is judged counts (report::AlertJudge::nearer()): another one may
+// lead elsewhere.
 void Watcher::Impl::route_instances(const WatchTimes& times) {
   if (alertmanager.empty()) return;
+  const auto place = [&](const api::AlertChange& change) {
+    const bool meant =
+        std::ranges::any_of(experiment.spec.expect.alerts, [&](const api::ExpectAlert& one) {
+          return one.name == change.alert && report::has_labels(change.labels, one.labels);
+        });
+    return std::tuple(!meant, report::scope_of(change.labels, own_pods),
+                      change.state != api::AlertState::firing, change.at);
+  };
   for (api::AlertRule& rule : record.rules) {
     const api::AlertChange* fired = nullptr;
     for (const api::AlertChange& change : record.changes)
@@ -217,9 +233,7 @@ void Watcher::Impl::route_instances(const WatchTimes& times) {
             return found != change.labels.end() &&
                    (found->second == label.second || label.second.find("{{") != std::string::npos);
           }))
-        if (fired == nullptr ||
-            (fired->state == api::AlertState::pending && change.state == api::AlertState::firing))
-          fired = &change;
+        if (fired == nullptr || place(change) < place(*fired)) fired = &change;
     if (fired == nullptr) continue;
     Labels labels = fired->labels;
     labels["alertname"] = rule.alert;
@@ -266,6 +280,7 @@ void Watcher::Impl::leave_out_others() {
 
 void Watcher::Impl::close_gaps(UtcTime end) {
   const auto close = [&](Reached& side) {
+    end_part(side, end);
     if (!side.away_since) return;
     const api::MonitoringSource& source = source_of(side);
     add_gap({source.name, {std::min(*side.away_since, end)}, {end}, source.problem});

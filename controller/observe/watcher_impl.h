@@ -74,6 +74,11 @@ struct Watcher::Impl {
     std::size_t index = 0;
     Offset offset;
     std::optional<UtcTime> away_since;
+    struct Part {
+      UtcTime from;
+      std::string missing;
+    };
+    std::optional<Part> part;           // since when its answers are not whole
     std::optional<UtcTime> answered;    // last; nothing is known of what it did since
     std::optional<SteadyTime> looking;  // since when the look is under way that is not done yet
     bool finished = false;  // all was asked at the end of the run, whatever was answered
@@ -84,6 +89,7 @@ struct Watcher::Impl {
         : client(std::move(executor), std::move(options), clock) {}
     Prometheus client;
     bool began = false;
+    bool rules_taken = false;           // into the record
     std::vector<api::AlertRule> rules;  // of the expected alerts, when the run began
     std::vector<std::string> names;     // of all alerts
     std::set<std::string> jobs;         // of the targets behind the expected alerts
@@ -117,8 +123,10 @@ struct Watcher::Impl {
        const Clock& its_clock);
 
   // The source answered, or not: its problem, and the gap that ends. A gap begins with the last
-  // answer, not when the question after it failed.
-  void reached(Reached& source);
+  // answer, not when the question after it failed. An answer that is not whole, `missing` says why,
+  // ends the gap of one that was away, and begins another that ends with the first whole answer.
+  void reached(Reached& source, const std::string& missing = {});
+  void end_part(Reached& source, UtcTime at);
   void missed(Reached& source, const Error& error);
   void tell(const std::vector<std::string>& words);
   void away(Reached& source) const;
@@ -136,18 +144,19 @@ struct Watcher::Impl {
   void note_not_taken(const std::string& source, const NotTaken& left_out, UtcTime from,
                       UtcTime to);
 
-  // watcher.cpp
+  // watcher_begin.cpp
   Task<void> begin(PrometheusSide& side);
   Task<void> begin(AlertmanagerSide& side);
   Task<void> find_intervals(PrometheusSide& side, const Rules& rules);
-  // Into the record; once for each time that begin() was done.
+  // Into the record, once.
   void take_rules(PrometheusSide& side);
   // The routes of each rule of the record, for the labels that are known of its alerts.
   void find_routes(AlertmanagerSide& side, api::AlertRule& rule, const Labels& labels, UtcTime at);
 
   // watcher_beats.cpp
-  // One look at each source and one question for each query of abortWhen; they do not wait for each
-  // other.
+  // One question for each query of abortWhen, and one look at each source; they do not wait for
+  // each other.
+  std::vector<Beat> abort_looks();
   std::vector<Beat> looks();
   Task<void> again(Beat look);
   Task<void> poll(PrometheusSide& side);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "api/gap_words.h"
 #include "base/printable.h"
 #include "base/quoted.h"
 #include "controller/observe/watcher_impl.h"
@@ -62,6 +63,11 @@ void Watcher::Impl::compare_rules(PrometheusSide& side, const Rules& now, const 
     else
       changed(rule, std::move(words));
   }
+  // An alert that has no rule may have one of those.
+  if (!now.left_out.empty())
+    for (const api::ExpectAlert& one : experiment.spec.expect.alerts)
+      if (std::ranges::find(record.rules, one.name, &api::AlertRule::alert) == record.rules.end())
+        doubt_rules(side, one.name, now.left_out.front(), times);
   std::vector<api::AlertRule> added;
   for (std::size_t i = 0; i < now.alerts.size(); ++i) {
     const api::AlertRule& rule = now.alerts[i];
@@ -82,7 +88,7 @@ void Watcher::Impl::doubt_rules(PrometheusSide& side, const std::string& alert,
                                 const std::string& why, const WatchTimes& times) {
   side.doubtful.insert(alert);
   grow_gap("rule " + alert + " of " + side.client.options().name, "", times.begin, times.end,
-           "whether rule " + alert +
+           std::string(api::kRuleInDoubt) + alert +
                " was changed during the run is not known: " + printable(why, kLongestChange));
 }
 

@@ -55,14 +55,26 @@ boost::asio::awaitable<Result<std::shared_ptr<void>>> Monitoring::turn(std::stri
 
 boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> Monitoring::begin(
     api::Experiment experiment, std::string caller) {
+  auto made = watcher(std::move(experiment));
+  if (!made) co_return fail(std::move(made.error()));
+  const auto begun = co_await begin(*made, std::move(caller));
+  if (!begun) co_return fail(begun.error());
+  co_return std::move(*made);
+}
+
+Result<std::shared_ptr<observe::Watcher>> Monitoring::watcher(api::Experiment experiment) {
   auto from = sources();
-  if (!from) co_return fail(std::move(from.error()));
+  if (!from) return fail(std::move(from.error()));
+  return std::make_shared<observe::Watcher>(executor_, std::move(*from), std::move(experiment),
+                                            clock_);
+}
+
+boost::asio::awaitable<Result<>> Monitoring::begin(std::shared_ptr<observe::Watcher> watcher,
+                                                   std::string caller) {
   const auto mine = co_await turn(std::move(caller));
   if (!mine) co_return fail(mine.error());
-  auto watcher = std::make_shared<observe::Watcher>(executor_, std::move(*from),
-                                                    std::move(experiment), clock_);
   co_await watcher->begin();
-  co_return watcher;
+  co_return Result<>{};
 }
 
 Result<observe::SourceOptions> Monitoring::prometheus(const std::string& name) {
@@ -137,13 +149,15 @@ boost::asio::awaitable<Monitoring::Answered> Monitoring::value(Standing query, s
   }
   observe::Prometheus client(executor_, std::move(from->prometheus.front()), clock_);
   const double now = std::chrono::duration<double>(clock_.utc().time_since_epoch()).count();
-  const auto value = co_await client.number(std::move(query.promql), now);
+  const auto value = co_await client.number_in_part(std::move(query.promql), now);
   if (!value)
     answer.value = fail(value.error());
-  else if (!*value)
+  else if (!value->missing.empty())
+    answer.value = fail(Errc::kInvalid, client.options().name + ": " + value->missing);
+  else if (!value->value)
     answer.value = fail(Errc::kNotFound, "the query has no value, or several, expected one");
   else
-    answer.value = **value;
+    answer.value = *value->value;
   co_return answer;
 }
 

@@ -59,6 +59,13 @@ class Monitoring {
   [[nodiscard]] boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> begin(
       api::Experiment experiment, std::string caller);
 
+  // The same in two steps, for a run that goes on already: the watcher, which has asked nothing
+  // yet, and its begin(). Errors of the first name the source and the file; kUnavailable of the
+  // second: its turn did not come.
+  [[nodiscard]] Result<std::shared_ptr<observe::Watcher>> watcher(api::Experiment experiment);
+  [[nodiscard]] boost::asio::awaitable<Result<>> begin(std::shared_ptr<observe::Watcher> watcher,
+                                                       std::string caller);
+
   // The raw samples, between two times of our clock, of all that an expression reads in one
   // Prometheus. kNotFound: there is none of this name any more; else as begin() and
   // observe::samples_of().
@@ -86,7 +93,7 @@ class Monitoring {
     std::optional<SteadyTime> sent;  // nothing: its turn did not come
   };
   // The value of a query that has one, of the first Prometheus. kNotFound: it has none, or several;
-  // else as observe::parse_number().
+  // kInvalid: it is of a part of the stores; else as observe::parse_number().
   [[nodiscard]] boost::asio::awaitable<Answered> value(Standing query, std::string caller);
 
   // A notification of this receiver arrived here. Of a flood of names the first are kept.

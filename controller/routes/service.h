@@ -166,8 +166,15 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   struct Watched {
     std::shared_ptr<observe::Watcher> watcher;
     boost::asio::cancellation_signal cancel;
+    bool begun = true;                       // what is asked before a run was asked
     std::vector<api::MonitoringGap> before;  // while nobody followed it, of a run taken over
     std::optional<SteadyTime> fault_since;   // as far as it was watched
+  };
+  // A run that was taken over with its monitoring, which cannot be asked: a file of its sources
+  // cannot be read. It is tried again and again.
+  struct Unwatched {
+    std::optional<SteadyTime> fault_since;  // as far as this controller has it
+    std::optional<SteadyTime> tried;
   };
   // Null: the experiment asks nothing of the monitoring. kInvalid: an alert that it expects could
   // not fire, and nobody said that it runs anyway.
@@ -175,11 +182,15 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
                                                                    std::string who);
   awaitable<Result<std::vector<api::PlannedAlert>>> plan_alerts(api::Experiment experiment,
                                                                 std::string who);
-  void follow_monitoring(const std::string& run, std::shared_ptr<observe::Watcher> watcher);
-  awaitable<void> watch(std::string run, std::shared_ptr<observe::Watcher> watcher);
+  // `begun`: the watcher has asked what is asked before a run; else it does that beside the queries
+  // of abortWhen.
+  void follow_monitoring(const std::string& run, std::shared_ptr<observe::Watcher> watcher,
+                         bool begun = true);
+  awaitable<void> watch(std::string run, std::shared_ptr<observe::Watcher> watcher, bool begun);
   // Of each run that was taken over with its monitoring: what happens from now on is seen again.
   void watch_again();
-  awaitable<void> watch_again(std::string run);
+  void watch_again(const std::string& run);
+  awaitable<void> begin_again(std::string run, std::shared_ptr<observe::Watcher> watcher);
   void watched_ended(const std::string& run, const std::exception_ptr& error);
   void stop_watching();
   void check_queries();
@@ -346,7 +357,7 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   announce::Announcer announcer_;
   std::map<std::string, Watched> watched_;  // by run
   // Runs that were taken over and are not watched again yet, and since when.
-  std::map<std::string, SteadyTime> unwatched_;
+  std::map<std::string, Unwatched> unwatched_;
   std::size_t notifications_parsing_ = 0;
   // Of an address. A flood comes as few large notifications; many small ones are not one.
   Rates notifiers_{{.burst = 40, .per_second = 20}};

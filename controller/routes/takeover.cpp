@@ -36,7 +36,7 @@ Result<> Service::take_over_stored(const std::string& successor) {
                    reason.empty() ? successor + " at its end" : reason);
     else
       spdlog::info("run {}: {}", taken.head().run, taken.head().history.back().reason);
-    if (!closing && taken.head().monitoring) unwatched_[taken.head().run] = clock_.steady();
+    if (!closing && taken.head().monitoring) unwatched_.try_emplace(taken.head().run);
     engine_.adopt(std::move(taken));
   }
   publish();

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "api/codec.h"
+#include "api/gap_words.h"
 #include "controller/engine/abort.h"
 #include "controller/engine/planned_alerts.h"
 #include "controller/observe/others.h"
@@ -24,7 +25,8 @@ namespace {
 using http::Response;
 
 constexpr std::chrono::seconds kLook{1};  // whether a run is over; its changes wake, too
-constexpr std::size_t kMostParsing = 2;   // notifications at a time
+constexpr std::chrono::seconds kTryAgain{1};
+constexpr std::size_t kMostParsing = 2;  // notifications at a time
 
 // Of all pods of the run: when the first event was injected, and when the last.
 std::pair<api::Timestamp, api::Timestamp> injected(const api::RunRecord& record) {
@@ -36,6 +38,15 @@ std::pair<api::Timestamp, api::Timestamp> injected(const api::RunRecord& record)
       if (status.lastInjectedAt.set() && status.lastInjectedAt > last) last = status.lastInjectedAt;
     }
   return {first, last};
+}
+
+// Of the gaps of a run that was taken over, the last of each source in which nobody followed it
+// goes on until now.
+void go_on_until(std::vector<api::MonitoringGap>& gaps, UtcTime now) {
+  std::set<std::string> done;
+  for (auto gap = gaps.rbegin(); gap != gaps.rend(); ++gap)
+    if (api::is_unfollowed(*gap) && done.insert(gap->source).second)
+      gap->to = std::max(gap->to, {now});
 }
 
 // In the order of the roles.
@@ -68,11 +79,13 @@ boost::asio::awaitable<Result<std::shared_ptr<observe::Watcher>>> Service::look_
   co_return std::move(*watcher);
 }
 
-void Service::follow_monitoring(const std::string& run, std::shared_ptr<observe::Watcher> watcher) {
+void Service::follow_monitoring(const std::string& run, std::shared_ptr<observe::Watcher> watcher,
+                                bool begun) {
   Watched& watched = watched_[run];
   watched.watcher = std::move(watcher);
+  watched.begun = begun;
   boost::asio::co_spawn(
-      executor_, watch(run, watched.watcher),
+      executor_, watch(run, watched.watcher, begun),
       boost::asio::bind_cancellation_slot(
           watched.cancel.slot(), [self = shared_from_this(), run](const std::exception_ptr& error) {
             self->watched_ended(run, error);
@@ -82,45 +95,65 @@ void Service::follow_monitoring(const std::string& run, std::shared_ptr<observe:
 void Service::watch_again() {
   std::vector<std::string> runs;
   for (const auto& [run, since] : unwatched_) runs.push_back(run);
-  for (const std::string& run : runs)
-    boost::asio::co_spawn(executor_, watch_again(run),
-                          [self = shared_from_this(), id = run](const std::exception_ptr& error) {
-                            if (error && !self->closed_)
-                              spdlog::error("run {}: its monitoring is not watched again", id);
-                          });
+  for (const std::string& run : runs) watch_again(run);
 }
 
-boost::asio::awaitable<void> Service::watch_again(std::string run) {
+// At once: a condition of abortWhen must not wait for rules and routes, which may take longer than
+// a fault goes on without an answer to it.
+void Service::watch_again(const std::string& run) {
+  Unwatched& unwatched = unwatched_.at(run);
   const Run* found = in_memory(run);
-  if (found == nullptr || found->over()) {
+  if (found == nullptr || found->over() || found->step() == RunStep::kClosing ||
+      !found->head().monitoring) {
     unwatched_.erase(run);
-    co_return;
+    return;
   }
-  api::Experiment experiment = found->head().experiment;
-  std::string who = found->head().requestedBy;
+  if (unwatched.tried && clock_.steady() - *unwatched.tried < kTryAgain) return;
+  auto watcher = monitoring_.watcher(found->head().experiment);
+  if (!watcher) {
+    if (!unwatched.tried)
+      spdlog::warn("run {}: its monitoring cannot be watched again: {}", run,
+                   watcher.error().message);
+    unwatched.tried = clock_.steady();
+    return;
+  }
   std::vector<api::MonitoringGap> before = found->head().monitoring->gaps;
-  auto watcher = co_await monitoring_.begin(std::move(experiment), std::move(who));
-  found = in_memory(run);
-  if (closed_ || found == nullptr || found->over() || found->step() == RunStep::kClosing) co_return;
-  if (!watcher) {  // it stays in unwatched_: see check_queries()
-    spdlog::warn("run {}: its monitoring cannot be watched again: {}", run,
-                 watcher.error().message);
-    co_return;
-  }
-  for (api::MonitoringGap& gap : before) gap.to = std::max(gap.to, {clock_.utc()});
+  go_on_until(before, clock_.utc());
   api::MonitoringRecord known = (*watcher)->record();
-  observe::leave_out_others(known, found->head().experiment.spec.expect,
-                            observe::own_namespaces(found->head().experiment));
-  known.gaps.insert(known.gaps.begin(), before.begin(), before.end());
+  known.gaps = before;
   unwatched_.erase(run);
   engine_.follow_again(run, std::move(known));
-  follow_monitoring(run, std::move(*watcher));
+  follow_monitoring(run, std::move(*watcher), false);
   watched_[run].before = std::move(before);
   publish();
 }
 
+boost::asio::awaitable<void> Service::begin_again(std::string run,
+                                                  std::shared_ptr<observe::Watcher> watcher) {
+  for (;;) {
+    const Run* found = in_memory(run);
+    if (closed_ || found == nullptr || found->over()) co_return;
+    std::string who = found->head().requestedBy;
+    const auto begun = co_await monitoring_.begin(watcher, std::move(who));
+    if (begun) break;
+    co_await event_signal_.wait(clock_.steady() + kTryAgain);
+  }
+  const Run* found = in_memory(run);
+  const auto watched = watched_.find(run);
+  if (closed_ || watched == watched_.end() || found == nullptr || found->over()) co_return;
+  watched->second.begun = true;
+  std::vector<api::MonitoringGap>& before = watched->second.before;
+  go_on_until(before, clock_.utc());
+  api::MonitoringRecord known = watcher->record();
+  observe::leave_out_others(known, found->head().experiment.spec.expect,
+                            observe::own_namespaces(found->head().experiment));
+  known.gaps.insert(known.gaps.begin(), before.begin(), before.end());
+  engine_.follow_again(run, std::move(known));
+  publish();
+}
+
 boost::asio::awaitable<void> Service::watch(std::string run,
-                                            std::shared_ptr<observe::Watcher> watcher) {
+                                            std::shared_ptr<observe::Watcher> watcher, bool begun) {
   // The questions go on beside this, each source's in a beat of its own.
   std::function<boost::asio::awaitable<void>()> until_closing =
       [this, run]() -> boost::asio::awaitable<void> {
@@ -130,9 +163,13 @@ boost::asio::awaitable<void> Service::watch(std::string run,
       co_await event_signal_.wait(clock_.steady() + kLook);
     }
   };
-  co_await watcher->follow(std::move(until_closing));
+  std::function<boost::asio::awaitable<void>()> begins;
+  if (!begun) begins = [this, run, watcher] { return begin_again(run, watcher); };
+  co_await watcher->follow(std::move(until_closing), std::move(begins));
   const Run* found = in_memory(run);
   if (found == nullptr || found->over()) co_return;
+  if (const auto watched = watched_.find(run); watched != watched_.end() && !watched->second.begun)
+    go_on_until(watched->second.before, clock_.utc());
   const api::RunRecord recent = found->recent();
   const auto [first, last] = injected(recent);
   // As the report does: report::measured_until().
@@ -147,7 +184,7 @@ boost::asio::awaitable<void> Service::watch(std::string run,
   // Where not all can be asked about, targets come first.
   std::vector<api::PodRef> pods = pods_of(recent, {target, observed, connected, control});
   // All of them; of an Experiment's namespace the record keeps only those that it needs.
-  metrics_.rules(watcher->record().ruleNames);
+  if (!watcher->record().ruleNames.empty()) metrics_.rules(watcher->record().ruleNames);
   co_await watcher->finish(times, std::move(pods));
   for (const api::AlertOutcome& outcome : watcher->record().outcomes) {
     if (!outcome.seconds) continue;
@@ -194,10 +231,12 @@ void Service::stop_watching() {
 
 // Beside the questions, which may hang: a condition that nobody can look at ends the fault, too.
 void Service::check_queries() {
-  for (const auto& [id, since] : unwatched_) {
+  watch_again();
+  for (auto& [id, unwatched] : unwatched_) {
     const Run* run = in_memory(id);
-    if (run == nullptr || run->step() != RunStep::kFault || clock_.steady() - since < kUnasked)
-      continue;
+    if (run == nullptr || run->step() != RunStep::kFault) continue;
+    if (!unwatched.fault_since) unwatched.fault_since = clock_.steady();
+    if (clock_.steady() - *unwatched.fault_since < kUnasked) continue;
     const auto& conditions = run->head().experiment.spec.abortWhen;
     const auto query = std::ranges::find_if(
         conditions, [](const api::AbortCondition& one) { return !one.promql.empty(); });
@@ -261,13 +300,16 @@ boost::asio::awaitable<Response> Service::get_monitoring(http::Request request) 
 
 boost::asio::awaitable<Response> Service::take_notification(http::Request request) {
   const UtcTime at = clock_.utc();
-  // Alertmanager tries again, on another connection, which may be one to the leader.
-  if (elsewhere(0)) {
-    Response again = http::problem(503, "another controller leads");
+  // Alertmanager repeats what was answered by 5xx, and gives up on 4xx: no 421 or 429 here. It
+  // tries on another connection, which may be one to the leader.
+  const auto not_here = [this]() -> std::optional<Response> {
+    if (!ending_ && !elsewhere(0)) return std::nullopt;
+    Response again =
+        http::problem(503, ending_ ? "this controller is ending" : "another controller leads");
     again.headers["connection"] = "close";
-    co_return again;
-  }
-  // Not 429: that is final for Alertmanager, which repeats what was answered by 5xx.
+    return again;
+  };
+  if (auto again = not_here()) co_return std::move(*again);
   if (!notifiers_.take(http::address_key(request.peer), clock_.steady()).allowed)
     co_return http::problem(503, "too many notifications a second of this address");
   if (notifications_parsing_ >= kMostParsing)
@@ -289,6 +331,7 @@ boost::asio::awaitable<Response> Service::take_notification(http::Request reques
   };
   auto told = co_await parse_worker_.run(std::move(parse));
   if (!told) co_return http::problem(told.error());
+  if (auto again = not_here()) co_return std::move(*again);  // meanwhile
   monitoring_.heard_of(told->receiver);
   // Of a flood a run keeps what it expects.
   for (const auto& [id, watched] : watched_) {

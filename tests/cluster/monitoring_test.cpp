@@ -195,6 +195,8 @@ class FaultlineMonitoring : public Faultline {
     shop.must_kubectl({"delete", "service", "web", "--ignore-not-found"});
   }
 
+  static boost::json::value example_day(const std::string& name);
+  static std::map<std::string, std::string> outcomes_of(const boost::json::value& status);
   // Another Prometheus, since the kubelet takes a minute to bring other rules to this one.
   void use_rules_of(const std::string& day) {
     monitoring.must_kubectl({"delete", "pod", "prometheus", "--wait"});
@@ -205,8 +207,8 @@ class FaultlineMonitoring : public Faultline {
 
  private:
   void begin_prometheus(const std::string& day) {
-    monitoring.must_kubectl({"create", "configmap", "days",
-                             "--from-file=rules.yml=" + example(day + "/rules.yml")});
+    monitoring.must_kubectl(
+        {"create", "configmap", "days", "--from-file=rules.yml=" + example(day + "/rules.yml")});
     monitoring.apply(kPrometheus);
   }
   void await(const std::string& pod) {
@@ -267,13 +269,12 @@ std::string shop_pods() {
 }
 
 // Runs an example as its README says, and gives the status of its object at the end.
-boost::json::value example_day(const std::string& name) {
+boost::json::value FaultlineMonitoring::example_day(const std::string& name) {
   // Without what is said beside it.
-  const auto made = testbed::command(
-      {"sh", "-c", "exec \"$0\" gameday manifest --unattended \"$1\" 2>/dev/null",
-       (build_dir() / "bin/faultline").string(), example(name + "/day.yaml")});
+  const auto made =
+      testbed::command({"sh", "-c", "exec \"$0\" gameday manifest --unattended \"$1\" 2>/dev/null",
+                        (build_dir() / "bin/faultline").string(), example(name + "/day.yaml")});
   EXPECT_EQ(made.status, 0) << made.output;
-  const ExistingNamespace shop("shop");
   shop.apply(made.output);
   const auto status = [&] {
     const auto said = shop.kubectl({"get", "gameday", name, "-o", "json"});
@@ -292,7 +293,8 @@ boost::json::value example_day(const std::string& name) {
   return last;
 }
 
-std::map<std::string, std::string> outcomes_of(const boost::json::value& status) {
+std::map<std::string, std::string> FaultlineMonitoring::outcomes_of(
+    const boost::json::value& status) {
   std::map<std::string, std::string> out;
   for (const auto& step : status.at("steps").as_array())
     out[text(step, "name")] = text(step, "outcome");

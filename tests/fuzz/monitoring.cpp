@@ -28,6 +28,7 @@ void answer(std::string_view text) {
   static_cast<void>(parse_groups(*body));
   static_cast<void>(parse_silences(*body));
   static_cast<void>(parse_held(*body));
+  must(missing_words(*body).size() < 1'000, "words for what is missing are bounded");
   const auto data = data_of(*body);
   if (!data) return;
   static_cast<void>(parse_alerts(*data));

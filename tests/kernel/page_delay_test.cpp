@@ -14,6 +14,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <thread>
 #include <vector>
 
@@ -64,6 +65,18 @@ double ms_of(F body) {
   const auto begin = Clock::now();
   body();
   return ms(Clock::now() - begin);
+}
+
+// Of all its threads so far.
+double cpu_seconds(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
+  std::string all(std::istreambuf_iterator<char>(in), {});
+  std::istringstream fields(all.substr(all.rfind(')') + 2));
+  std::string word;
+  double ticks = 0;
+  for (int i = 3; i <= 15 && fields >> word; ++i)
+    if (i >= 14) ticks += std::stod(word);
+  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 bool alive(pid_t pid) { return kill(pid, 0) == 0; }
@@ -268,9 +281,12 @@ TEST_F(PageDelay, StoppedServerFreesAllWhoWaitWithinTheLease) {
     std::getline(std::ifstream("/proc/" + std::to_string(helper) + "/stat"), stat);
     return stat.empty() || stat.find(") Z") != std::string::npos;
   })) << "its work is done";
-  // Goes on, and knows.
+  // Goes on, and knows; and does not ask a connection that is gone again and again.
   owner.signal(SIGCONT);
   EXPECT_TRUE(until([&] { return memory_->waits.helper == 0; }));
+  const double used = cpu_seconds(owner.pid());
+  std::this_thread::sleep_for(1s);
+  EXPECT_LT(cpu_seconds(owner.pid()) - used, 0.3);
 }
 
 TEST_F(PageDelay, SaysThatItsHelperHasEnded) {

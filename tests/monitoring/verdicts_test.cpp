@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <cmath>
 
 #include "controller/observe/prometheus.h"
@@ -39,6 +40,11 @@ groups:
   - {alert: Brief, expr: app_pulse > 0, labels: {severity: patient}}
   - {alert: Flap, expr: app_flap > 0, labels: {severity: page}}
   - {alert: Stuck, expr: app_stuck > 0, labels: {severity: page}}
+  - {record: "shop:errors:ratio6s", expr: "rate(app_errors_total[6s]) / rate(app_requests_total[6s])"}
+  - {record: "shop:errors:ratio3s", expr: "rate(app_errors_total[3s]) / rate(app_requests_total[3s])"}
+  - {alert: Burn, expr: "shop:errors:ratio6s > 0.1 and shop:errors:ratio3s > 0.1", labels: {severity: page}}
+  - {alert: Gone, expr: 'absent(app_beat{pod="payments-0"})', labels: {severity: page}}
+  - {alert: Kept, expr: app_slow > 0.5, keep_firing_for: 4s, labels: {severity: page, told: "{{ $labels.pod }} has {{ $value }}"}}
   - {alert: Surprise, expr: app_slow > 0.5, labels: {severity: page}}
 )yaml";
 constexpr const char* kRoutes = R"yaml(
@@ -59,6 +65,22 @@ receivers:
   webhook_configs: [{url: "HOOK"}]
 )yaml";
 
+// What a service counts while half of its requests fail, and a beat that stops then.
+class Counters {
+ public:
+  void fail(bool fails) { fails_ = fails; }
+  std::string text() {
+    requests_ += 10;
+    if (fails_) errors_ += 5;
+    return "app_requests_total " + std::to_string(requests_) + "\napp_errors_total " +
+           std::to_string(errors_) + "\n" + (fails_ ? "" : "app_beat 1\n");
+  }
+
+ private:
+  std::atomic<bool> fails_ = false;
+  int requests_ = 0, errors_ = 0;
+};
+
 constexpr std::array kGauges = {"app_slow", "app_pulse", "app_flap", "app_stuck"};
 
 api::ExpectAlert expect(const std::string& name, int within = 60) {
@@ -74,10 +96,12 @@ class Verdicts : public testing::Test {
   static void SetUpTestSuite() {
     ground_ = std::make_unique<test::Ground>(kRules, kRoutes);
     for (const char* name : kGauges) ground_->set(name, 0);
+    const auto counters = std::make_shared<Counters>();
+    ground_->text([counters] { return counters->text(); });
     ready_ = ground_->ready() && ground_->amtool("silence add team=quiet -c works -a anna -d 1h");
     if (!ready_) return;
     for (const char* name : {"Slow", "Smooth", "High", "TooSlow", "Lost", "Quiet", "Masked",
-                             "Always", "Brief", "Flap", "Stuck", "Slwo"})
+                             "Always", "Brief", "Flap", "Stuck", "Slwo", "Burn", "Gone", "Kept"})
       experiment_.spec.expect.alerts.push_back(expect(name));
     experiment_.spec.expect.alerts.push_back(expect("Late", 3));
     asio::io_context io;
@@ -102,6 +126,7 @@ class Verdicts : public testing::Test {
       };
       co_await look(20);
       for (const char* name : kGauges) ground_->set(name, 1);
+      counters->fail(true);
       times.first_injected = {clock.utc()};
       co_await look(40);
       ground_->set("app_pulse", 0);
@@ -110,6 +135,7 @@ class Verdicts : public testing::Test {
       ground_->set("app_flap", 1);
       co_await look(40);
       ground_->set("app_slow", 0);
+      counters->fail(false);
       ground_->set("app_flap", 0);
       times.last_injected = {clock.utc()};
       co_await look(100);
@@ -184,6 +210,26 @@ TEST_F(Verdicts, ByARangeBehindARecordingRule) {
   EXPECT_GE(*smooth.floor, 0.5);  // two of three samples must be above
   EXPECT_LE(*smooth.floor, *smooth.seconds);
   EXPECT_THAT(smooth.steps[1].cause, HasSubstr("range window 3s"));
+}
+
+TEST_F(Verdicts, ByTwoWindowsOfABurnRateAndByWhatIsAbsent) {
+  for (const char* name : {"Burn", "Gone"}) {
+    const auto& one = of(name);
+    EXPECT_EQ(one.verdict, DetectionVerdict::detected) << name << ": " << one.reason;
+    ASSERT_TRUE(one.seconds && one.floor) << name << ": " << one.reason;
+    EXPECT_LE(*one.floor, *one.seconds) << name;
+    EXPECT_LE(*one.seconds, *one.floor + 6) << name << ": grids of 1 s, on a machine that is busy";
+    EXPECT_TRUE(one.resolvedAt.set()) << name;
+  }
+  EXPECT_THAT(of("Burn").steps[1].cause, HasSubstr("range window"));
+}
+
+TEST_F(Verdicts, WhatKeepsFiringIsToldWithItsTemplatedLabels) {
+  const auto& kept = of("Kept");
+  EXPECT_EQ(kept.verdict, DetectionVerdict::detected) << kept.reason;
+  EXPECT_EQ(kept.labels.at("told"), "payments-0 has 1");
+  ASSERT_TRUE(kept.resolvedAt.set());
+  EXPECT_GE(kept.resolvedAt.value - times_.last_injected.value, std::chrono::seconds(4));
 }
 
 TEST_F(Verdicts, MissedAndWhy) {

@@ -168,6 +168,7 @@ void PageDelay::take_requests() {
         if (waiters_.contains(request->unique)) signalled_.insert(request->unique);
         break;
       case FuseChannel::What::kEnded:
+        ended_ = true;
         return fail_with(
             {Errc::kUnavailable,
              "the watchdog ended the delays, since the agent did not run for a while"});

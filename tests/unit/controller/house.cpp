@@ -8,6 +8,16 @@
 
 namespace faultline::controller::test {
 
+api::MonitoringEndpoint endpoint(const std::string& name, const std::string& url,
+                                 std::chrono::nanoseconds timeout) {
+  api::MonitoringEndpoint out;
+  out.name = name;
+  out.kind = api::SourceKind::prometheus;
+  out.url = url;
+  out.timeout.value = timeout;
+  return out;
+}
+
 House::House(const HouseOptions& options) {
   if (!options.audit_path.empty()) audit_ = *AuditLog::open(options.audit_path, clock_, "c1");
   auto service = Service::open(loop_.get_executor(), clock_,
@@ -20,19 +30,16 @@ House::House(const HouseOptions& options) {
     return;
   }
   service_ = *service;
-  if (options.may) service_->authority(options.may, {});
+  if (options.may || options.leadership) service_->authority(options.may, options.leadership);
   if (options.config_maps) service_->config_maps(options.config_maps);
   if (options.secrets) service_->secrets(options.secrets);
   if (options.journal) options.journal(loop_.get_executor(), clock_, *service_);
   service_->destinations(options.events);
-  if (!options.prometheus.empty()) {
-    api::MonitoringEndpoint endpoint;
-    endpoint.name = "main";
-    endpoint.kind = api::SourceKind::prometheus;
-    endpoint.url = options.prometheus;
-    endpoint.timeout.value = seconds(1);
+  std::vector<api::MonitoringEndpoint> sources = options.monitoring;
+  if (!options.prometheus.empty()) sources.push_back(endpoint("main", options.prometheus));
+  if (!sources.empty()) {
     service_->rules({.has_prometheus = true});
-    service_->monitoring({endpoint});
+    service_->monitoring(std::move(sources));
   }
   server_ = std::make_unique<http::Server>(
       loop_.get_executor(), http::ServerOptions{.port = options.port, .max_body = 16 << 20});
@@ -50,7 +57,6 @@ House::House(const HouseOptions& options) {
         }
         co_return who;
       });
-  if (options.may) service_->authority(options.may, {});
   service_->add_routes(*server_);
   const auto started = server_->start();
   EXPECT_TRUE(started);
@@ -82,9 +88,19 @@ void House::destinations(std::vector<api::EventDestination> events) {
       .wait();
 }
 
+void House::monitoring(std::vector<api::MonitoringEndpoint> sources) {
+  boost::asio::post(loop_, std::packaged_task<void()>([this, sources = std::move(sources)] {
+                      service_->monitoring(sources);
+                    }))
+      .wait();
+}
+
 void House::kill() {
   loop_.stop();
   thread_.join();
+  // What its store was told to write before is written, and nothing of it is when the next one
+  // reads.
+  service_->close();
   service_.reset();
   server_.reset();
 }

@@ -32,9 +32,15 @@ struct HouseOptions {
   Service::FetchText config_maps, secrets;  // empty: none can be read
   // Gives it the journals that it goes on with; empty: it has only its store.
   std::function<void(boost::asio::any_io_executor, const Clock&, Service&)> journal;
-  std::vector<api::EventDestination> events;  // who is told of runs
-  std::string prometheus;                     // its URL; empty: there is none
+  std::vector<api::EventDestination> events;             // who is told of runs
+  std::string prometheus;                                // its URL; empty: there is none
+  std::vector<api::MonitoringEndpoint> monitoring = {};  // sources beside it
+  std::function<Leadership()> leadership = {};           // empty: it leads
 };
+
+// A Prometheus that has so long for an answer.
+api::MonitoringEndpoint endpoint(const std::string& name, const std::string& url,
+                                 std::chrono::nanoseconds timeout = seconds(1));
 
 class House {
  public:
@@ -47,6 +53,7 @@ class House {
   std::chrono::nanoseconds end();
   // As when the configuration is read again.
   void destinations(std::vector<api::EventDestination> events);
+  void monitoring(std::vector<api::MonitoringEndpoint> sources);
   // As kill -9: nothing is ended, told or written.
   void kill();
 

@@ -2,6 +2,9 @@
 // The door of Alertmanager's webhook, over loopback.
 #include <gmock/gmock.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
+
 #include "house.h"
 
 namespace faultline::controller::test {
@@ -54,6 +57,27 @@ TEST_F(NotificationsDoor, AFloodIsTakenOrRefusedAndTheControllerGoesOn) {
   for (int i = 0; i < 80; ++i) refused += post(notification(1)) == 503 ? 1 : 0;
   EXPECT_GT(refused, 0) << "of one address 40 at once";
   EXPECT_EQ(house_.call("GET", "/healthz", "", "").status, 200);
+}
+
+TEST(NotificationsOfFollowers, AreRefusedSoThatAlertmanagerTriesTheLeader) {
+  const TempDir dir;
+  std::atomic<bool> leads = false;
+  HouseOptions options{.store_path = dir.file("store.db")};
+  options.leadership = [&leads] { return Leadership{.leads = leads, .term = 1, .leader = "c2"}; };
+  House house(options);
+  const auto refused = house.call("POST", kDoor, notification(1), "notifier-token");
+  EXPECT_EQ(refused.status, 503) << "421 is final for Alertmanager";
+  EXPECT_EQ(refused.headers.at("connection"), "close") << "the next try is on another connection";
+  EXPECT_EQ(house.call("GET", "/api/v1/nodes").status, 421) << "others are told where to go";
+  leads = true;
+  EXPECT_TRUE(house.get("/api/v1/monitoring").at("receivers").as_array().empty());
+  EXPECT_EQ(house.call("POST", kDoor, notification(1), "notifier-token").status, 200);
+  EXPECT_EQ(house.get("/api/v1/monitoring").at("receivers").as_array().size(), 1U);
+  boost::asio::co_spawn(house.loop(), house.service().hand_over(milliseconds(1)),
+                        boost::asio::use_future)
+      .get();
+  EXPECT_EQ(house.call("POST", kDoor, notification(1), "notifier-token").status, 503)
+      << "what one that ends is told nobody keeps";
 }
 
 }  // namespace

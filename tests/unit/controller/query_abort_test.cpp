@@ -56,6 +56,17 @@ TEST(QueryAbort, AnAnswerIsAsOldAsItsArrival) {
   EXPECT_THAT(*reason({answer(-2, 9, 4)}, 7), HasSubstr("no answer"));
 }
 
+TEST(QueryAbort, AnAnswerOfAPartEndsAFaultAndLetsNoneGoOn) {
+  const auto part = [](double asked, double value, SteadyTime whole = {}) {
+    return observe::AbortAnswer{1, value, after(asked), whole};
+  };
+  EXPECT_THAT(*reason({part(2, 6)}, 2.5), HasSubstr("errors above 5: it was 6"));
+  EXPECT_EQ(reason({part(4, 4)}, 4.9), std::nullopt);
+  EXPECT_THAT(*reason({part(4, 4)}, 5), HasSubstr("no whole answer to it for 5 s"));
+  EXPECT_EQ(reason({part(7, 4, after(3))}, 7.9), std::nullopt) << "one was whole";
+  EXPECT_THAT(*reason({part(7, 4, after(3))}, 8), HasSubstr("no whole answer to it for 5 s"));
+}
+
 TEST(QueryAbort, ABoundMayBeNegativeAndOneThatIsNoNumberNeverHolds) {
   EXPECT_THAT(*reason({answer(1, -2)}, 2, "-3"), HasSubstr("above -3: it was -2"));
   EXPECT_EQ(reason({answer(1, 100)}, 2, "many"), std::nullopt);

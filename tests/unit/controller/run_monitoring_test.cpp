@@ -18,6 +18,11 @@ api::MonitoringRecord seen(const std::string& version) {
 
 class RunMonitoring : public RunTest {
  protected:
+  void until_closing_again() {
+    begin({"n1"});
+    run_->follow_monitoring(seen("before"));
+    until_closing();
+  }
   void until_closing() {
     until_fault();
     wait(seconds(30));
@@ -66,6 +71,39 @@ TEST_F(RunMonitoring, WhenItIsAskedForIsInTheHistory) {
   ASSERT_TRUE(run_->over());
   EXPECT_EQ(report::measured_until(run_->head()).value, closing);
   EXPECT_EQ(run_->head().history.back().at.value, clock_.now().utc);
+}
+
+TEST_F(RunMonitoring, AClockThatIsSetMovesNoEndThatIsOver) {
+  for (const auto ahead : {std::chrono::hours(-1), std::chrono::hours(1)}) {
+    begin({"n1"});
+    run_->follow_monitoring(seen("before"));
+    until_closing();
+    const api::Timestamp end = run_->head().history.back().until;
+    clock_.set_wall(ahead);
+    wait(seconds(1));
+    EXPECT_EQ(run_->head().history.back().until, end) << "it was by the clock of then";
+    clock_.set_wall(-ahead);
+  }
+}
+
+TEST_F(RunMonitoring, WhatEndedWhileNobodyRanItEndsWhenItWasSeenLast) {
+  begin({"n1"});
+  run_->follow_monitoring(seen("before"));
+  until_fault();
+  wait(seconds(5));
+  const UtcTime last_seen = clock_.now().utc;
+  clock_.after(std::chrono::hours(1));
+  OneRun next = OneRun::taken_over(run_->recent(), std::nullopt, last_seen, RunTimes{},
+                                   clock_.now(), "the controller was restarted");
+  EXPECT_EQ(next.head().history.back().until.value, last_seen);
+  // One that was closing: when that began.
+  until_closing_again();
+  const api::Timestamp closed = run_->head().history.back().until;
+  const UtcTime later = clock_.now().utc + seconds(4);
+  clock_.after(std::chrono::hours(1));
+  OneRun over = OneRun::taken_over(run_->recent(), RunState::Completed, later, RunTimes{},
+                                   clock_.now(), "the controller was restarted");
+  EXPECT_EQ(over.head().history.back().until, closed);
 }
 
 TEST_F(RunMonitoring, AMonitoringThatNeverAnswersIsAGapAndEndsNothing) {

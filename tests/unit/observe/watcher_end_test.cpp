@@ -149,6 +149,38 @@ TEST(WatcherEnd, ASourceThatHangsAtTheEndLosesNothingOfTheOthersAndIsNotHeldForS
   EXPECT_EQ(found[1].verdict, api::DetectionVerdict::unknown) << found[1].reason;
 }
 
+TEST(WatcherEnd, ABeginThatTakesLongKeepsNoQueryThatAbortsWaitingAndIsMadeUpForAtTheEnd) {
+  std::atomic<bool> hangs = true;
+  auto paths = test::prometheus(kNever);
+  paths["/api/v1/rules"] = [&hangs, says = paths["/api/v1/rules"]](const auto& query) {
+    return hangs ? std::string() : says(query);
+  };
+  const Monitor main(paths);
+  api::Experiment experiment = expecting({"Never"});
+  experiment.spec.abortWhen.push_back({.promql = "errors", .above = "10"});
+  Watching run({{patient(main.options("main"))}, {}, {}}, experiment);
+  run.begin_beside(milliseconds(1'500));
+  EXPECT_EQ(main.asked("/api/v1/query errors"), 2U);
+  ASSERT_EQ(run.watcher().abort_answers().size(), 1U);
+  EXPECT_TRUE(run.record().rules.empty());
+  EXPECT_THAT(run.record().sources[0].problem, HasSubstr("not asked yet"));
+  hangs = false;
+  run.finish();
+  EXPECT_EQ(run.record().sources[0].problem, "");
+  ASSERT_EQ(run.record().rules.size(), 1U);
+  EXPECT_THAT(run.record().ruleNames, ElementsAre("Never"));
+  run.begin_beside(milliseconds(1'500));
+  EXPECT_EQ(run.record().rules.size(), 1U) << "they are taken once";
+}
+
+TEST(WatcherEnd, ARunWithoutASourceIsFollowedUntilItsEnd) {
+  Watching run({}, {});
+  const SteadyTime begin = std::chrono::steady_clock::now();
+  run.follow(milliseconds(300));
+  run.begin_beside(milliseconds(300));
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, milliseconds(600));
+}
+
 // ---- rules of which it is not known whether they changed
 
 TEST(WatcherDoubts, RulesThatCannotBeReadAtTheEndMayBeOthers) {
@@ -231,6 +263,36 @@ TEST(WatcherLeftOff, IsOfTheReceiverThatTheAlertTurnsOutToLeadTo) {
   EXPECT_EQ(run.record().rules[0].routes[0].receiver, "team");
   EXPECT_THAT(run.gaps(), ElementsAre("receiver team: Alertmanager left off 3 alerts of this "
                                       "notification: max_alerts"));
+}
+
+TEST(WatcherRoutes, AreThoseOfTheInstanceThatIsJudged) {
+  auto manager_says = test::alertmanager();
+  manager_says["/api/v2/status"] = [](const auto&) {
+    return std::string(
+        R"({"config":{"original":"route: {receiver: pager, routes: [{receiver: other, )"
+        R"(matchers: ['pod=a-1']}, {receiver: team, matchers: ['pod=b-1']}]}\nreceivers: )"
+        R"([{name: pager}, {name: other, webhook_configs: [{url: x}]}, )"
+        R"({name: team, webhook_configs: [{url: x}]}]\n"},"versionInfo":{"version":"0.25"}})");
+  };
+  std::string alerts;
+  auto paths = test::prometheus(kSlow);
+  paths["/api/v1/query"] = [&alerts, says = paths["/api/v1/query"]](const auto& query) {
+    return query.at("query").starts_with("ALERTS") ? test::matrix_of(alerts) : says(query);
+  };
+  const Monitor main(paths), manager(manager_says);
+  Watching run({{main.options("main")}, {manager.options("am")}, {}}, expecting({"Slow"}));
+  run.begin();
+  const double now = std::chrono::duration<double>(SystemClock().utc().time_since_epoch()).count();
+  for (const char* pod : {"a-1", "b-1"})
+    alerts += std::string(alerts.empty() ? "" : ",") +
+              R"({"metric":{"alertname":"Slow","alertstate":"firing","namespace":"shop","pod":")" +
+              pod + R"("},"values":[[)" + std::to_string(now + 0.05) + R"(,"1"]]})";
+  run.watcher().own_pods({{.namespace_ = "shop", .name = "b-1"}});
+  run.follow(milliseconds(300));
+  run.finish();
+  ASSERT_EQ(run.record().rules.size(), 1U);
+  ASSERT_EQ(run.record().rules[0].routes.size(), 1U);
+  EXPECT_EQ(run.record().rules[0].routes[0].receiver, "team");
 }
 
 // ---- gaps

@@ -40,6 +40,13 @@ class Watching {
   void follow(std::chrono::milliseconds time) {
     run([time](Watcher& watcher) { return watcher.follow([time] { return sleep(time); }); });
   }
+  // As of a run that goes on already: begin() beside the queries that abort.
+  void begin_beside(std::chrono::milliseconds time) {
+    begun_ = clock_.utc();
+    run([time](Watcher& watcher) {
+      return watcher.follow([time] { return sleep(time); }, [&watcher] { return watcher.begin(); });
+    });
+  }
   void finish(std::chrono::milliseconds patience = std::chrono::seconds(8)) {
     const WatchTimes times{begun_,
                            {begun_},

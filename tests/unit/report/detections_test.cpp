@@ -9,6 +9,7 @@
 #include <cmath>
 #include <functional>
 
+#include "api/gap_words.h"
 #include "report/alert_episodes.h"
 #include "report/floor.h"
 #include "report/promql.h"
@@ -482,6 +483,45 @@ TEST(Detections, AGapInMidRunMakesUnknownWhatDidNotFire) {
               HasSubstr("main could not be asked from 10:15:12.000 to 10:15:30.000: no answer"));
   made.fires();
   EXPECT_EQ(made.first().verdict, DetectionVerdict::detected);
+}
+
+TEST(Detections, AnAnswerInPartMakesUnknownWhatDidNotFireAndWhatFiredLate) {
+  const std::string part = std::string(api::kPartialAnswer) + "store 7: Unavailable";
+  Made made;
+  made.evaluate(9.2, 59.2, [](double) { return false; });
+  made.record.gaps.push_back({"main", at(2), at(5), part});
+  made.record.gaps.push_back({"signals of main", at(2), at(60), part});
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::missed) << "before the fault, and of others";
+  made.record.gaps.push_back({"main", at(0), at(60), part});
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::unknown);
+  EXPECT_EQ(made.first().reason, "main: " + part);
+  made.record.sources[0].startedAt = at(20);
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::unknown) << "a restart does not explain it";
+  made.expect.alerts[0].name = "Slwo";
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::unknown) << "the rule may be there";
+
+  Made fired;
+  fired.fires();
+  fired.record.gaps.push_back({"main", at(0), at(60), part});
+  EXPECT_EQ(fired.first().verdict, DetectionVerdict::detected) << "what fired did";
+  EXPECT_EQ(fired.first().reason, "main: " + part);
+  fired.expect.alerts[0].within.value = std::chrono::seconds(4);
+  EXPECT_EQ(fired.first().verdict, DetectionVerdict::unknown) << "perhaps it fired earlier";
+  fired.expect.alerts.clear();
+  ASSERT_EQ(fired.all().size(), 1U);
+  EXPECT_EQ(fired.first().verdict, DetectionVerdict::false_alarm);
+  EXPECT_THAT(fired.first().reason, HasSubstr(part));
+}
+
+TEST(Detections, ARuleInDoubtMakesNoFloor) {
+  Made made;
+  made.fires();
+  ASSERT_TRUE(made.first().floor);
+  made.record.gaps.push_back(
+      {"rule Slow of main", at(0), at(60), std::string(api::kRuleInDoubt) + "Slow was changed"});
+  const auto found = made.first();
+  EXPECT_EQ(found.verdict, DetectionVerdict::detected) << found.reason;
+  EXPECT_FALSE(found.floor);
 }
 
 TEST(Detections, ARuleThatIsNotThereAndTheNearest) {
