@@ -391,7 +391,8 @@ class TcpSession final : public Session,
   }
 
   awaitable<bool> respond(Response response) {
-    to_.keep = to_.keep && !server_->stopping;
+    // "Connection: close" of a handler: whoever asks again is to come by another connection.
+    to_.keep = to_.keep && !server_->stopping && !response.headers.contains("Connection");
     deadline_.start(kWriteTimeout);
     std::shared_ptr<void> sent;
     if (response.body.size() > kShortAnswer && !to_.head) {
