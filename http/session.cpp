@@ -391,10 +391,8 @@ class TcpSession final : public Session,
   }
 
   awaitable<bool> respond(Response response) {
-    // A handler ends the connection by its answer: the next try may reach another server.
-    const auto said = response.headers.find("connection");
-    const bool ends = said != response.headers.end() && lower(said->second) == "close";
-    to_.keep = to_.keep && !server_->stopping && !ends;
+    // "Connection: close" of a handler: whoever asks again is to come by another connection.
+    to_.keep = to_.keep && !server_->stopping && !response.headers.contains("Connection");
     deadline_.start(kWriteTimeout);
     std::shared_ptr<void> sent;
     if (response.body.size() > kShortAnswer && !to_.head) {

@@ -140,7 +140,7 @@ boost::asio::awaitable<Result<>> Service::fetch_runbooks(http::Identity who, api
 boost::asio::awaitable<Response> Service::take_chat_note(http::Request request) {
   if (elsewhere(0)) {
     Response again = http::problem(503, "another controller leads");
-    again.headers["connection"] = "close";
+    again.headers["Connection"] = "close";
     co_return again;
   }
   if (!chat_notes_.take(http::address_key(request.peer), clock_.steady()).allowed)

@@ -323,7 +323,7 @@ boost::asio::awaitable<Response> Service::take_notification(http::Request reques
     if (!ending_ && !elsewhere(0)) return std::nullopt;
     Response again =
         http::problem(503, ending_ ? "this controller is ending" : "another controller leads");
-    again.headers["connection"] = "close";
+    again.headers["Connection"] = "close";
     return again;
   };
   if (auto again = not_here()) co_return std::move(*again);

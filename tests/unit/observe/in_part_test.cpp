@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/json/parse.hpp>
+
 #include "api/gap_words.h"
 #include "controller/observe/prometheus.h"
 #include "report/detections.h"
