@@ -136,7 +136,7 @@ TEST_F(WatchedRun, NobodyWhoCanAskEndsTheFault) {
 
 TEST_F(WatchedRun, ASourceThatTheNextControllerDoesNotHaveIsNotHeldForSilent) {
   open();
-  const std::string run = start("  expect: {alerts: [{name: Slow}]}\n");
+  const std::string run = start("  expect: {alerts: [{name: Slow, within: 10s}]}\n");
   const Monitor other(pages(slow_, silent_));
   house_->kill();
   HouseOptions options{.store_path = dir_.file("store.db"), .port = port_};
