@@ -21,9 +21,9 @@
 #include <iostream>
 #include <memory>
 #include <random>
-#include <sstream>
 
 #include "http/client.h"
+#include "testbed/cpu_time.h"
 #include "testbed/program.h"
 #include "testbed/simulated_agent.h"
 #include "testbed/stats.h"
@@ -44,17 +44,6 @@ double resident_kib(pid_t pid) {
   for (std::string line; std::getline(in, line);)
     if (line.starts_with("VmRSS:")) return std::stod(line.substr(6));
   throw std::runtime_error("no VmRSS");
-}
-
-double cpu_seconds(pid_t pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
-  std::string all(std::istreambuf_iterator<char>(in), {});
-  std::istringstream fields(all.substr(all.rfind(')') + 2));
-  std::string word;
-  double ticks = 0;
-  for (int i = 3; i <= 15 && fields >> word; ++i)
-    if (i >= 14) ticks += std::stod(word);
-  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 // A controller with `agents` agents: what it takes.

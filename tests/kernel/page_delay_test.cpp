@@ -14,13 +14,13 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <thread>
 #include <vector>
 
 #include "agent/kernel/lease.h"
 #include "testbed/arm.h"
 #include "testbed/child.h"
+#include "testbed/cpu_time.h"
 #include "testbed/emulated.h"
 #include "testbed/needs.h"
 
@@ -65,18 +65,6 @@ double ms_of(F body) {
   const auto begin = Clock::now();
   body();
   return ms(Clock::now() - begin);
-}
-
-// Of all its threads so far.
-double cpu_seconds(pid_t pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
-  std::string all(std::istreambuf_iterator<char>(in), {});
-  std::istringstream fields(all.substr(all.rfind(')') + 2));
-  std::string word;
-  double ticks = 0;
-  for (int i = 3; i <= 15 && fields >> word; ++i)
-    if (i >= 14) ticks += std::stod(word);
-  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 bool alive(pid_t pid) { return kill(pid, 0) == 0; }
