@@ -101,6 +101,19 @@ awaitable<Result<>> DayLogStore::create(api::GameDayRecord record) {
   co_return Result<>{};
 }
 
+awaitable<Result<std::string>> DayLogStore::put_entry(std::string day, std::uint64_t number,
+                                                      std::string text) {
+  RunLogObject object{.run = day, .number = number, .writer = options_.writer};
+  object.day = true;
+  object.data = pack_text(text);
+  std::string name = object.name();
+  const auto written = co_await put(std::move(object));
+  if (!written && written.error().code == Errc::kConflict)
+    co_return fail(displaced("another controller writes the game day " + day));
+  if (!written) co_return fail(written.error());
+  co_return name;
+}
+
 awaitable<Result<>> DayLogStore::append(std::string day, std::vector<api::DayEntry> entries) {
   if (closed_) co_return fail(Errc::kUnavailable, "the controller is ending");
   if (!logs_.contains(day)) {
@@ -109,17 +122,12 @@ awaitable<Result<>> DayLogStore::append(std::string day, std::vector<api::DayEnt
   }
   const std::vector<std::string> texts = texts_of(entries);
   for (const std::string& text : texts) {
-    RunLogObject object{.run = day, .number = logs_.at(day).next, .writer = options_.writer};
-    object.day = true;
-    object.data = pack_text(text);
-    std::string name = object.name();
-    const auto written = co_await put(std::move(object));
-    if (!written && written.error().code == Errc::kConflict)
-      co_return fail(displaced("another controller writes the game day " + day));
-    if (!written) co_return written;
+    std::string of = day, body = text;
+    auto name = co_await put_entry(std::move(of), logs_.at(day).next, std::move(body));
+    if (!name) co_return fail(std::move(name.error()));
     Log& log = logs_.at(day);
     ++log.next;
-    log.names.push_back(std::move(name));
+    log.names.push_back(std::move(*name));
   }
   Log& log = logs_.at(day);
   const bool late = is_over(log.record);  // and it could not be put together before
@@ -138,22 +146,17 @@ awaitable<Result<>> DayLogStore::append_late(std::string day, std::vector<api::D
     if (known == over_.end()) co_return fail(Errc::kNotFound, "the journal has no day " + day);
     if (known->second.parts.empty())
       co_return fail(Errc::kInternal, "the journal's day " + day + " cannot be read");
-    RunLogObject object{.run = day, .number = known->second.next, .writer = options_.writer};
-    object.day = true;
-    object.data = pack_text(text);
-    std::string name = object.name();
-    const auto written = co_await put(std::move(object));
-    if (!written && written.error().code == Errc::kConflict)
-      co_return fail(displaced("another controller writes the game day " + day));
-    if (!written) co_return written;
+    std::string of = day, body = text;
+    auto name = co_await put_entry(std::move(of), known->second.next, std::move(body));
+    if (!name) co_return fail(std::move(name.error()));
     const auto now = over_.find(day);
     if (now == over_.end()) {  // it was the oldest, and was deleted meanwhile
-      std::vector<std::string> left{std::move(name)};
+      std::vector<std::string> left{std::move(*name)};
       co_await remove_all(std::move(left));
       co_return fail(Errc::kNotFound, "the journal has no day " + day + " any more");
     }
     ++now->second.next;
-    now->second.late.push_back(std::move(name));
+    now->second.late.push_back(std::move(*name));
   }
   const auto now = over_.find(day);
   if (now == over_.end() || clock_.steady() - now->second.together < kTogether)

@@ -84,6 +84,8 @@ class DayLogStore final : public DayJournal {
   // Until it is there. kConflict: another process has written one of this name; kInvalid: it can
   // never be written; kUnavailable: the controller is ending.
   awaitable<Result<>> put(RunLogObject object);
+  // Writes an entry of a day. The name of its object; kConflict: another controller has its place.
+  awaitable<Result<std::string>> put_entry(std::string day, std::uint64_t number, std::string text);
   // False: somebody wrote in between.
   awaitable<Result<bool>> fence_all(AllFound& found);
   static Taken sort_out(const std::string& day, const Found& objects);
