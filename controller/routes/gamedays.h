@@ -64,6 +64,8 @@ class Service::GameDays final : public DayControl {
   [[nodiscard]] bool hidden(const std::string& run, const http::Identity& who) const;
   // There is this run in the store, or there will be; whatever it is of.
   void note_run(const api::RunRecord& head);
+  // The store does not have it any more.
+  void run_deleted(const std::string& run) { rehearsals_.erase(run); }
 
   // The place of one report of a day that is being made for a caller, until it is let go; null: too
   // many are under way.

@@ -176,7 +176,8 @@ boost::asio::awaitable<void> Service::prune() {
     more = !pruned->empty();
     if (more) spdlog::info("deleted {} runs beyond the retention", pruned->size());
     for (const std::string& run : *pruned) {
-      if (!journal_) break;
+      gamedays_->run_deleted(run);
+      if (!journal_) continue;
       const auto removed = co_await journal_->remove(run);
       if (!removed) spdlog::warn("run {}: {}", run, removed.error().message);
     }
