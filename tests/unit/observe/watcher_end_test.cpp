@@ -253,21 +253,32 @@ TEST(WatcherDoubts, ARuleThatAnotherOneMayHideIsNotHeldForTheSame) {
 
 // ---- notifications that were not whole
 
-TEST(WatcherLeftOff, IsOfTheReceiverThatTheAlertTurnsOutToLeadTo) {
-  // Only the alert itself has the label by which it is routed to the team.
-  auto manager_says = test::alertmanager();
-  manager_says["/api/v2/status"] = [](const auto&) {
-    return std::string(
-        R"({"config":{"original":"route: {receiver: pager, routes: [{receiver: team, )"
-        R"(matchers: ['team=shop']}]}\nreceivers: [{name: pager, webhook_configs: [{url: x}]}, )"
-        R"({name: team, webhook_configs: [{url: x}]}]\n"},"versionInfo":{"version":"0.25"}})");
-  };
-  std::string alerts;
+// A Prometheus with the rule Slow, whose ALERTS are these at the time.
+auto with_alerts(const std::string& alerts) {
   auto paths = test::prometheus(kSlow);
   paths["/api/v1/query"] = [&alerts, says = paths["/api/v1/query"]](const auto& query) {
     return query.at("query").starts_with("ALERTS") ? test::matrix_of(alerts) : says(query);
   };
-  const Monitor main(paths), manager(manager_says);
+  return paths;
+}
+
+// An Alertmanager whose pager gets what none of these routes takes.
+auto with_routes(const std::string& routes) {
+  auto paths = test::alertmanager();
+  paths["/api/v2/status"] = [routes](const auto&) {
+    return R"({"config":{"original":"route: {receiver: pager, routes: [)" + routes +
+           R"(]}\nreceivers: [{name: pager, webhook_configs: [{url: x}]}, {name: other, )"
+           R"(webhook_configs: [{url: x}]}, {name: team, webhook_configs: [{url: x}]}]\n"},)"
+           R"("versionInfo":{"version":"0.25"}})";
+  };
+  return paths;
+}
+
+TEST(WatcherLeftOff, IsOfTheReceiverThatTheAlertTurnsOutToLeadTo) {
+  // Only the alert itself has the label by which it is routed to the team.
+  std::string alerts;
+  const Monitor main(with_alerts(alerts)),
+      manager(with_routes("{receiver: team, matchers: ['team=shop']}"));
   Watching run({{main.options("main")}, {manager.options("am")}, {}}, expecting({"Slow"}));
   run.begin();
   ASSERT_EQ(run.record().rules.size(), 1U);
@@ -287,20 +298,10 @@ TEST(WatcherLeftOff, IsOfTheReceiverThatTheAlertTurnsOutToLeadTo) {
 }
 
 TEST(WatcherRoutes, AreThoseOfTheInstanceThatIsJudged) {
-  auto manager_says = test::alertmanager();
-  manager_says["/api/v2/status"] = [](const auto&) {
-    return std::string(
-        R"({"config":{"original":"route: {receiver: pager, routes: [{receiver: other, )"
-        R"(matchers: ['pod=a-1']}, {receiver: team, matchers: ['pod=b-1']}]}\nreceivers: )"
-        R"([{name: pager}, {name: other, webhook_configs: [{url: x}]}, )"
-        R"({name: team, webhook_configs: [{url: x}]}]\n"},"versionInfo":{"version":"0.25"}})");
-  };
   std::string alerts;
-  auto paths = test::prometheus(kSlow);
-  paths["/api/v1/query"] = [&alerts, says = paths["/api/v1/query"]](const auto& query) {
-    return query.at("query").starts_with("ALERTS") ? test::matrix_of(alerts) : says(query);
-  };
-  const Monitor main(paths), manager(manager_says);
+  const Monitor main(with_alerts(alerts)),
+      manager(with_routes(
+          "{receiver: other, matchers: ['pod=a-1']}, {receiver: team, matchers: ['pod=b-1']}"));
   Watching run({{main.options("main")}, {manager.options("am")}, {}}, expecting({"Slow"}));
   run.begin();
   const double now = std::chrono::duration<double>(SystemClock().utc().time_since_epoch()).count();
