@@ -61,8 +61,12 @@ Response too_long(const Request& request, std::size_t most) {
   if (most == 0) return problem(413, request.method + " " + request.path + " takes no body");
   return problem(413, "the body is longer than " + std::to_string(most) + " bytes");
 }
-Response too_often() { return later(429, "too many requests a second"); }
-Response too_many() { return later(429, "too many connections or requests of one caller"); }
+Response too_often(bool never_429) {
+  return later(never_429 ? 503 : 429, "too many requests a second");
+}
+Response too_many(bool never_429) {
+  return later(never_429 ? 503 : 429, "too many connections or requests of one caller");
+}
 Response busy(std::string why) { return later(503, std::move(why)); }
 
 }  // namespace faultline::http

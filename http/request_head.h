@@ -26,8 +26,9 @@ namespace faultline::http {
 
 // 413: `most` are the bytes that the route takes.
 [[nodiscard]] Response too_long(const Request& request, std::size_t most);
-[[nodiscard]] Response too_often();            // 429
-[[nodiscard]] Response too_many();             // 429
+// 429, or 503 on a route whose callers take that for final.
+[[nodiscard]] Response too_often(bool never_429);
+[[nodiscard]] Response too_many(bool never_429);
 [[nodiscard]] Response busy(std::string why);  // 503
 
 }  // namespace faultline::http

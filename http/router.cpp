@@ -33,6 +33,7 @@ void Router::add(std::string method, std::string_view pattern, std::vector<std::
   const bool has_body = method == "POST" || method == "PUT" || method == "PATCH";
   route->max_body = options.max_body.value_or(has_body ? max_body : 0);
   route->always = options.always;
+  route->never_429 = options.never_429;
   route->before = std::move(options.before);
   route->method = std::move(method);
   route->allowed = std::move(allowed);

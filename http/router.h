@@ -18,6 +18,7 @@ struct Route {
   Handler handler;
   std::size_t max_body = 0;  // bytes
   bool always = false;       // see RouteOptions
+  bool never_429 = false;    // the same
   std::function<boost::asio::awaitable<std::optional<Response>>(const Request&)> before;
 };
 

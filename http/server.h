@@ -105,6 +105,9 @@ struct RouteOptions {
   std::optional<std::size_t> max_body;
   // Is answered however often one address asks: for probes, which cost nothing.
   bool always = false;
+  // What is refused because there is too much of it gets 503, not 429: for callers that take 429
+  // for final.
+  bool never_429 = false;
   // Asked before the body is read, when it is known who asks and that they may call the route. An
   // answer refuses the request. May wait; is cancelled like a handler.
   std::function<boost::asio::awaitable<std::optional<Response>>(const Request&)> before;

@@ -194,7 +194,7 @@ class TcpSession final : public Session,
       co_return co_await refuse_request(parser, too_long(request, most));
     }
     if (!match.route->always && request_rate_is_up(*match.route, request))
-      co_return co_await refuse_request(parser, too_often());
+      co_return co_await refuse_request(parser, too_often(match.route->never_429));
     if (auto denied = co_await authorize(*match.route, request)) {
       if (server_->denied && (denied->status == 401 || denied->status == 403))
         server_->denied(request, *denied);
@@ -202,7 +202,7 @@ class TcpSession final : public Session,
     }
 
     request_ = server_->door.begin_request(request.who);
-    if (!request_) co_return co_await refuse_request(parser, too_many());
+    if (!request_) co_return co_await refuse_request(parser, too_many(match.route->never_429));
     if (!co_await read_body(parser, request, most)) co_return false;
     deadline_.stop();
     request.body = std::move(parser.get().body());
@@ -264,8 +264,8 @@ class TcpSession final : public Session,
       server_->door.wrong_token(*this);
     } else {
       server_->door.good_token(authorization_of(request));
-      if (!server_->door.name(*this, request.who)) co_return too_many();
-      if (!server_->door.may_ask(*this, request.who)) co_return too_often();
+      if (!server_->door.name(*this, request.who)) co_return too_many(route.never_429);
+      if (!server_->door.may_ask(*this, request.who)) co_return too_often(route.never_429);
     }
     if (refused) co_return refused;
     co_return refusal(route, request);

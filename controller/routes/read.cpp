@@ -77,7 +77,7 @@ void Service::add_routes(http::Server& server) {
   add("GET", "/api/v1/alerts", person, &Service::get_alerts);
   add("GET", "/api/v1/monitoring", person, &Service::get_monitoring);
   add("POST", "/api/v1/alerts/notifications", {"notifier"}, &Service::take_notification,
-      {.max_body = kLongestNotification});
+      {.max_body = kLongestNotification, .never_429 = true});
   add("GET", "/metrics", everybody, &Service::get_metrics);
   add("GET", "/healthz", everybody, &Service::get_health, {.always = true});
   add("GET", "/readyz", everybody, &Service::get_ready, {.always = true});

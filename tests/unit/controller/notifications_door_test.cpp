@@ -5,6 +5,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include <map>
+
 #include "house.h"
 
 namespace faultline::controller::test {
@@ -57,6 +59,14 @@ TEST_F(NotificationsDoor, AFloodIsTakenOrRefusedAndTheControllerGoesOn) {
   for (int i = 0; i < 80; ++i) refused += post(notification(1)) == 503 ? 1 : 0;
   EXPECT_GT(refused, 0) << "of one address 40 at once";
   EXPECT_EQ(house_.call("GET", "/healthz", "", "").status, 200);
+}
+
+// Alertmanager gives up on 4xx.
+TEST_F(NotificationsDoor, NoFloodIsAnsweredByWhatIsFinal) {
+  std::map<int, int> answers;
+  for (int i = 0; i < 900; ++i) ++answers[post(notification(1))];
+  EXPECT_EQ(answers[200] + answers[503], 900) << "others than these two";
+  EXPECT_GT(answers[503], 0);
 }
 
 TEST(NotificationsOfFollowers, AreRefusedSoThatAlertmanagerTriesTheLeader) {
