@@ -109,7 +109,7 @@ class NodePrograms {
       if (!array) return fail(array.error());
       array_.emplace(std::move(*array));
       slots_.emplace(bpf_map__fd(object.maps.fl_cgroups), object.bss->fl_levels,
-                     object.bss->fl_cgroup_bits);
+                     object.bss->fl_cgroup_bits, inside_of(object));
     }
     const bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object.obj)
@@ -130,6 +130,11 @@ class NodePrograms {
   std::optional<TaskSlots> slots_;
   std::vector<SharedObject> shared_maps_;
 
+  // Of an object whose programs sleep within slots.
+  static __u32* inside_of(Object& object) {
+    if constexpr (requires { object.bss->fl_inside; }) return object.bss->fl_inside;
+    return nullptr;
+  }
   Result<> share_maps(Object& object) const {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object.obj) {

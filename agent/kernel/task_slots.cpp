@@ -64,7 +64,7 @@ Result<std::uint32_t> TaskSlots::take() {
   } else {
     if (free_.empty() && !resting_.empty()) {
       if (auto waited = wait_for_programs(); !waited) return fail(waited.error());
-      free_ = std::exchange(resting_, {});
+      free_rested();
     }
     if (free_.empty())
       return fail(Errc::kUnavailable, std::to_string(FL_SLOTS) +
@@ -74,6 +74,18 @@ Result<std::uint32_t> TaskSlots::take() {
     free_.pop_back();
   }
   return slot;
+}
+
+// A program enters a slot before it looks whether the slot is armed, and the lease of one that
+// rests is over: who is not seen inside here finds that it is.
+void TaskSlots::free_rested() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const auto asleep = [this](std::uint32_t slot) {
+    return inside_ != nullptr && std::atomic_ref(inside_[slot]).load() != 0;
+  };
+  const auto idle = std::ranges::partition(resting_, asleep);
+  free_.assign(idle.begin(), idle.end());
+  resting_.erase(idle.begin(), idle.end());
 }
 
 // The entry of each cgroup within `below` that a slot of `shown` is on.

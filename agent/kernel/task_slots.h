@@ -38,14 +38,15 @@ Result<std::uint64_t> pack_levels(const std::vector<ShownSlot>& shown);
 class TaskSlots {
  public:
   // Of a loaded object, which outlives this: the map fl_cgroups and the globals fl_levels and
-  // fl_cgroup_bits.
-  TaskSlots(int cgroups_fd, __u64& levels, __u64 (&bits)[FL_CGROUP_WORDS])
-      : cgroups_fd_(cgroups_fd), levels_(&levels), bits_(bits) {}
+  // fl_cgroup_bits; where programs sleep within slots, how many are inside of each, by slot.
+  TaskSlots(int cgroups_fd, __u64& levels, __u64 (&bits)[FL_CGROUP_WORDS], __u32* inside = nullptr)
+      : cgroups_fd_(cgroups_fd), levels_(&levels), bits_(bits), inside_(inside) {}
 
   // The number of a slot that nobody uses; what is in it is the caller's to empty. A slot that was
   // used rests until no program can be within it any more: slots are used one after the other, and
-  // when all were, this waits once for the programs that run and takes back all that rest. Errors:
-  // kUnavailable when all FL_SLOTS are in use; what the kernel said.
+  // when all were, this waits once for the programs that run and takes back all that rest, but
+  // those in which a program sleeps. Errors: kUnavailable when all FL_SLOTS are in use; what the
+  // kernel said.
   Result<std::uint32_t> take();
   // From now on the tasks of the cgroup, and of those below it, are asked by the slot, after those
   // that were shown before. The slot is filled already. Errors: kUnsupported where a task would
@@ -59,9 +60,11 @@ class TaskSlots {
  private:
   Result<> write(const std::string& below, const std::vector<ShownSlot>& shown);
   void publish(std::uint64_t levels);
+  void free_rested();
 
   int cgroups_fd_;
   __u64 *levels_, *bits_;
+  __u32* inside_;                 // nullptr: no program sleeps
   std::vector<ShownSlot> shown_;  // order of showing
   std::uint32_t next_ = 0;        // slots from here on were never used
   std::vector<std::uint32_t> free_, resting_;

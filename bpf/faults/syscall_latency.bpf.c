@@ -1,49 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* syscallLatency: system calls of a pod take longer. How a program waits is page_delay.bpf.h; where, one of:
+/* syscallLatency: system calls of pods take longer. One program a place serves all faults of the node. How a program waits is
+ * page_delay.bpf.h; where, one of:
  *
  *   fl_call_work   fentry on the call; a function of ours waits when the task leaves the kernel
  *   fl_call_mark   fentry on the call, which marks the task, and
- *   fl_call_exit   fexit on it, which waits. Of a tracing program only one runs at a time on a CPU, also while it sleeps, so user
- *                  space attaches several; who finds none of them free goes on at once and is counted as an error
- *   fl_<hook>      a security hook, which does what the first does, or waits there: LSM programs have no such bound. The kernel
- *                  may hold a lock there for which others would wait, too: user space takes only hooks where it holds none
- *                  (SecurityHook::held), and fl_open_holds_lock() tells the opens that are made under one
+ *   fl_exit        fexit.s on it, which waits. Of a tracing program only one runs at a time on a CPU, also while it sleeps, so user
+ *                  space attaches several; who finds none of them free goes on at once, and
+ *   fl_unserved    which runs behind them, counts it as an error
  *   fl_call_spin   fentry on the call, which holds the CPU
+ *   fl_<hook>      a security hook, which by fl_way does what the first or the last does, or waits there: LSM programs have no such
+ *                  bound. The kernel may hold a lock there for which others would wait, too: user space takes only hooks where it
+ *                  holds none (SecurityHook::held), and fl_open_holds_lock() tells the opens that are made under one
  *
  * The kernel does not run a tracing program where another task of this CPU was interrupted in it. Therefore fl_late_work and
  * fl_late_mark, by fexit, do for those calls what the program at the beginning did not.
  *
- * User space loads one more of each for each call. */
+ * All faults on a task are asked. With FL_WAY_SLEEP at a hook their delays add up, else the longest counts. */
 #include "syscall.bpf.h"
-#include "in_pod.bpf.h"
-#include "page_delay.bpf.h"
+#include "task_slots.bpf.h"
 #include "syscall_latency_abi.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-const volatile struct fl_latency_config fl_latency;
+const volatile __u32 fl_way; /* of the programs on security hooks, FL_WAY_* */
 
-/* One: each fault loads programs of its own. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct fl_call_fault);
-} fl_faults SEC(".maps");
+FL_SLOT_ARRAY(struct fl_call_fault);
 
-/* NULL cannot happen for a one-entry array; the verifier wants it checked. */
-static __always_inline struct fl_call_fault *fl_fault(void)
-{
-	__u32 zero = 0;
+#include "latency_slots.bpf.h"
 
-	return bpf_map_lookup_elem(&fl_faults, &zero);
-}
+__u64 fl_newest_ticket; /* .bss, mmapped: of the newest fault */
+
+/* ---- on the call ----------------------------------------------------------------------------------------------------- */
+
+#define FL_MARKED 8u /* faults that a call can be marked for at once; a power of two */
+
+struct fl_marked {
+	__u64 ticket; /* the slot may be another fault's when the call ends */
+	__u64 since;
+	__u16 slot;
+	__u8 index;
+	__u8 _pad[5];
+};
 
 struct fl_mark {
-	__u64 since; /* fl_call_mark: 0: nobody is to wait */
-	__u32 index;
-	__u32 seen;  /* the program at the call's beginning ran */
+	__u64 ticket; /* newest one when a call of this task last ended */
+	__u32 seen;   /* the program at the call's beginning ran */
+	__u32 count;  /* of hits[] that are to be waited for at the call's end */
+	struct fl_marked hits[FL_MARKED];
 };
 
 struct {
@@ -53,202 +56,204 @@ struct {
 	__type(value, struct fl_mark);
 } fl_marks SEC(".maps");
 
-/* ---- is it one? ------------------------------------------------------------------------------------------------------ */
-
-/* Each call is looked at once: at its beginning, or late. NULL: this is not one. */
-static __always_inline struct fl_mark *fl_first_look(struct pt_regs *regs, bool late, __u64 *now)
-{
-	struct fl_call_fault *fault = fl_fault();
-	struct fl_mark *mark;
-	__u32 index;
-
-	if (!fault || !fl_in_pod())
-		return NULL;
-	index = fl_index_of(fault, fl_number(regs));
-	if (index >= FL_CALLS)
-		return NULL;
-	mark = bpf_task_storage_get(&fl_marks, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!mark) {
-		fl_wait_error();
-		return NULL;
-	}
-	if (late && mark->seen) {
-		mark->seen = 0;
-		return NULL;
-	}
-	mark->seen = !late;
-	if (!fl_registers_hit(fault, regs, index, now))
-		return NULL;
-	mark->index = index;
-	return mark;
-}
-
-/* ---- when the task leaves the kernel --------------------------------------------------------------------------------- */
-
-struct bpf_map { __u32 id; } __attribute__((preserve_access_index));
-struct bpf_task_work { __u64 opaque; } __attribute__((aligned(8))); /* the kernel knows it by its name */
-
-struct fl_after {
-	struct bpf_task_work work;
-	__u64 since;
-	__u32 index;
+/* What the faults of a task are asked, one after the other. */
+struct fl_question {
+	const struct fl_task_slots *slots;
+	struct pt_regs *regs;           /* on the call */
+	const struct fl_object *object; /* at a hook */
+	struct fl_mark *mark;           /* on the call; NULL: there is no memory for it */
+	__u64 number;
+	__u32 hook;
+	__u32 late;
+	__u32 page; /* the answer of FL_WAY_WORK: first page to wait at; FL_WAIT_PAGES: none */
 	__u32 _pad;
 };
 
-/* By page. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, FL_WAIT_PAGES);
-	__type(key, __u32);
-	__type(value, struct fl_after);
-} fl_afters SEC(".maps");
-
-static int (*const fl_schedule)(struct task_struct *task, struct bpf_task_work *work, void *map,
-				int (*then)(struct bpf_map *map, void *key, void *value), void *program) = (void *)FL_CALL_SCHEDULE;
-
-static int fl_after_call(struct bpf_map *map, void *key, void *value)
+/* Of a call whose beginning no program saw: did it begin when the fault was there already? */
+static __always_inline bool fl_began_with(const struct fl_latency_slot *latency, const struct fl_mark *mark)
 {
-	struct fl_call_fault *fault = fl_fault();
-	struct fl_after *after = value;
-	__u32 page = *(__u32 *)key;
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
 
-	if (fl_wait_at(page, after->since) && fault)
-		fl_call_done(fault, after->index, after->since);
-	return 0;
+	return mark->ticket >= latency->ticket || BPF_CORE_READ(task, start_time) > latency->since_ns;
 }
 
-/* Has the task wait, when it leaves the kernel, for a call that was hit at `now`. */
-static __always_inline void fl_wait_after(__u32 index, __u64 now)
+static __always_inline void fl_mark_hit(struct fl_mark *mark, const struct fl_hit *hit)
 {
-	struct fl_after *after;
-	__u32 page = fl_wait_page(now);
+	struct fl_marked *marked;
 
-	after = bpf_map_lookup_elem(&fl_afters, &page);
-	if (!after) /* there was no page */
+	if (!mark || mark->count >= FL_MARKED) {
+		fl_error(hit->fault);
 		return;
-	after->since = now;
-	after->index = index;
-	if (fl_schedule(bpf_get_current_task_btf(), &after->work, &fl_afters, fl_after_call, NULL)) {
-		fl_wait_release(page);
-		fl_wait_error();
 	}
+	marked = &mark->hits[fl_bounded(mark->count, FL_MARKED)];
+	marked->ticket = fl_latency_of(hit->slot)->ticket;
+	marked->since = hit->since;
+	marked->slot = hit->slot;
+	marked->index = hit->index;
+	mark->count++;
 }
 
-static __always_inline void fl_wait_by_work(struct pt_regs *regs, bool late)
+static __always_inline void fl_ask_slot_on_call(__u32 slot, struct fl_question *question, __u32 way)
 {
-	struct fl_mark *mark;
-	__u64 now;
+	struct fl_call_fault *fault = fl_fault_on_task(slot, way);
+	struct fl_mark *mark = question->mark;
+	struct fl_hit hit = { .fault = fault, .slot = slot };
 
-	mark = fl_first_look(regs, late, &now);
-	if (mark)
-		fl_wait_after(mark->index, now);
-}
-
-SEC("fentry")
-int BPF_PROG(fl_call_work, struct pt_regs *regs)
-{
-	fl_wait_by_work(regs, false);
-	return 0;
-}
-
-SEC("fexit")
-int BPF_PROG(fl_late_work, struct pt_regs *regs, long ret)
-{
-	fl_wait_by_work(regs, true);
-	return 0;
-}
-
-/* ---- at the end of the call ------------------------------------------------------------------------------------------ */
-
-static __always_inline void fl_wait_by_mark(struct pt_regs *regs, bool late)
-{
-	struct fl_mark *mark;
-	__u64 now;
-
-	mark = fl_first_look(regs, late, &now);
-	if (!mark)
+	if (!fault)
 		return;
-	if (mark->since) /* none was free for the call before this one */
-		fl_wait_error();
-	mark->since = now;
+	hit.index = fl_index_of(fault, question->number);
+	if (hit.index >= FL_CALLS || !(fault->config.on_call >> hit.index & 1))
+		return;
+	if (question->late && (!mark || !fl_began_with(fl_latency_of(slot), mark)))
+		return;
+	if (!fl_registers_hit(fault, question->regs, hit.index, &hit.since))
+		return;
+	if (way == FL_WAY_WORK)
+		fl_wait_later(&hit, &question->page);
+	else if (way == FL_WAY_SPIN)
+		fl_spin(&hit);
+	else
+		fl_mark_hit(mark, &hit);
 }
 
-SEC("fentry")
-int BPF_PROG(fl_call_mark, struct pt_regs *regs)
-{
-	fl_wait_by_mark(regs, false);
-	return 0;
-}
+/* One for each way, so that a program has no function that it never calls: copies of it could not be loaded (program_copy.cpp). */
+#define FL_ASK_ON_CALL(name, way)                                          \
+	static int name(__u32 n, struct fl_question *question)             \
+	{                                                                  \
+		__u32 slot = fl_slot_number(question->slots, n);           \
+		fl_enter(slot);                                            \
+		fl_ask_slot_on_call(slot, question, way);                  \
+		fl_leave(slot);                                            \
+		return 0;                                                  \
+	}
+FL_ASK_ON_CALL(fl_ask_work, FL_WAY_WORK)
+FL_ASK_ON_CALL(fl_ask_mark, FL_WAY_SLEEP)
+FL_ASK_ON_CALL(fl_ask_spin, FL_WAY_SPIN)
 
-SEC("fexit")
-int BPF_PROG(fl_late_mark, struct pt_regs *regs, long ret)
+/* Each call is looked at once: at its beginning, or late. For a task that has faults. */
+static __always_inline void fl_look(const struct fl_task_slots *slots, struct pt_regs *regs, bool late, __u32 way)
 {
-	fl_wait_by_mark(regs, true);
-	return 0;
-}
-
-static __always_inline bool fl_in_pod_asleep(void)
-{
-	return bpf_get_current_ancestor_cgroup_id(fl_latency.level) == fl_latency.pod;
-}
-
-SEC("fexit.s")
-int BPF_PROG(fl_call_exit, struct pt_regs *regs, long ret)
-{
-	struct fl_call_fault *fault = fl_fault();
+	struct fl_question question = {
+		.slots = slots, .regs = regs, .number = fl_number(regs), .late = late, .page = FL_WAIT_PAGES,
+	};
 	struct fl_mark *mark;
-	__u32 index, page;
-	__u64 since;
+	bool seen = false;
 
-	if (!fault || !fl_in_pod_asleep())
-		return 0;
-	mark = bpf_task_storage_get(&fl_marks, bpf_get_current_task_btf(), 0, 0);
-	if (!mark || !mark->since)
-		return 0;
-	since = mark->since;
-	index = mark->index;
-	mark->since = 0;
-	page = fl_wait_page(since);
-	if (page < FL_WAIT_PAGES && fl_wait_at(page, since))
-		fl_call_done(fault, index, since);
-	return 0;
+	mark = bpf_task_storage_get(&fl_marks, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	question.mark = mark;
+	if (mark) {
+		seen = late && mark->seen;
+		mark->seen = !late;
+		if (!late)
+			mark->count = 0;
+	}
+	if (!seen && way == FL_WAY_WORK) {
+		bpf_loop(slots->count, fl_ask_work, &question, 0);
+		fl_schedule_waits(question.page);
+	} else if (!seen) {
+		bpf_loop(slots->count, fl_ask_mark, &question, 0);
+	}
+	if (mark && late)
+		mark->ticket = fl_newest_ticket;
 }
 
-/* ---- now, with the CPU ----------------------------------------------------------------------------------------------- */
+#define FL_ON_CALL(name, section, late, way, ...)                                       \
+	SEC(section) int BPF_PROG(name, struct pt_regs *regs, ##__VA_ARGS__)            \
+	{                                                                               \
+		const struct fl_task_slots *slots = fl_slots_of_task();                 \
+		if (slots)                                                              \
+			fl_look(slots, regs, late, way);                                \
+		return 0;                                                               \
+	}
+FL_ON_CALL(fl_call_work, "fentry", false, FL_WAY_WORK)
+FL_ON_CALL(fl_late_work, "fexit", true, FL_WAY_WORK, long ret)
+FL_ON_CALL(fl_call_mark, "fentry", false, FL_WAY_SLEEP)
+FL_ON_CALL(fl_late_mark, "fexit", true, FL_WAY_SLEEP, long ret)
 
-#define FL_SPIN_STEPS (1 << 22) /* more than 1 ms anywhere */
-
-struct fl_spin {
-	__u64 until;
-};
-
-static int fl_spin_step(__u32 i, struct fl_spin *spin)
+static __always_inline void fl_look_spinning(const struct fl_task_slots *slots, struct pt_regs *regs)
 {
-	return bpf_ktime_get_ns() >= spin->until;
-}
+	struct fl_question question = { .slots = slots, .regs = regs, .number = fl_number(regs) };
 
-static __always_inline void fl_spin(struct fl_call_fault *fault, __u32 index, __u64 now)
-{
-	__u64 n = __sync_fetch_and_add(&fl_waits.next, 1);
-	struct fl_spin spin = { .until = now + fl_latency.spin_ns[n & (FL_SPINS - 1)] };
-
-	bpf_loop(FL_SPIN_STEPS, fl_spin_step, &spin, 0);
-	fl_hist_add_shared(&fl_waits.served, bpf_ktime_get_ns() - now);
-	fl_call_done(fault, index, now);
+	bpf_loop(slots->count, fl_ask_spin, &question, 0);
 }
 
 SEC("fentry")
 int BPF_PROG(fl_call_spin, struct pt_regs *regs)
 {
-	struct fl_call_fault *fault = fl_fault();
-	__u32 index;
-	__u64 now;
+	const struct fl_task_slots *slots = fl_slots_of_task();
 
-	if (!fault || !fl_in_pod())
+	if (slots)
+		fl_look_spinning(slots, regs);
+	return 0;
+}
+
+/* ---- at the end of the call ------------------------------------------------------------------------------------------ */
+
+static __always_inline struct fl_mark *fl_mark_with_hits(void)
+{
+	struct fl_mark *mark = bpf_task_storage_get(&fl_marks, bpf_get_current_task_btf(), 0, 0);
+
+	return mark && mark->count ? mark : NULL;
+}
+
+/* Of a slot that was entered: is it still the fault that hit? */
+static __always_inline bool fl_is_fault_of(const struct fl_marked *marked, struct fl_hit *hit)
+{
+	__u32 slot = hit->slot;
+
+	hit->fault = bpf_map_lookup_elem(&fl_slots, &slot);
+	return hit->fault && *(volatile __u64 *)&fl_latency_of(slot)->ticket == marked->ticket;
+}
+
+static int fl_serve(__u32 n, struct fl_mark **mark)
+{
+	struct fl_marked *marked = &(*mark)->hits[fl_bounded(n, FL_MARKED)];
+	struct fl_hit hit = { .since = marked->since, .slot = marked->slot, .index = marked->index };
+
+	fl_enter(hit.slot);
+	if (fl_is_fault_of(marked, &hit))
+		fl_wait_now(&hit);
+	fl_leave(hit.slot);
+	return 0;
+}
+
+static int fl_count_unserved(__u32 n, struct fl_mark **mark)
+{
+	struct fl_marked *marked = &(*mark)->hits[fl_bounded(n, FL_MARKED)];
+	struct fl_hit hit = { .slot = marked->slot };
+
+	fl_enter(hit.slot);
+	if (fl_is_fault_of(marked, &hit))
+		fl_error(hit.fault);
+	fl_leave(hit.slot);
+	return 0;
+}
+
+SEC("fexit.s")
+int BPF_PROG(fl_exit, struct pt_regs *regs, long ret)
+{
+	struct fl_mark *mark = fl_mark_with_hits();
+	__u32 count;
+
+	if (!mark)
 		return 0;
-	index = fl_index_of(fault, fl_number(regs));
-	if (fl_registers_hit(fault, regs, index, &now))
-		fl_spin(fault, index, now);
+	count = mark->count;
+	mark->count = 0;
+	bpf_loop(count, fl_serve, &mark, 0);
+	return 0;
+}
+
+SEC("fexit")
+int BPF_PROG(fl_unserved, struct pt_regs *regs, long ret)
+{
+	struct fl_mark *mark = fl_mark_with_hits();
+	__u32 count;
+
+	if (!mark)
+		return 0;
+	count = mark->count;
+	mark->count = 0;
+	bpf_loop(count, fl_count_unserved, &mark, 0);
 	return 0;
 }
 
@@ -285,36 +290,69 @@ static __always_inline bool fl_open_holds_lock(struct file *file)
 	return BPF_CORE_READ(directory, i_rwsem.count.counter) != 0;
 }
 
-static __always_inline int fl_hook(__u32 hook, const struct fl_object *object)
+static __always_inline void fl_ask_slot_at_hook(__u32 slot, struct fl_question *question)
 {
-	struct fl_call_fault *fault = fl_fault();
-	__u32 index, page;
-	__u64 now;
+	struct fl_call_fault *fault = fl_fault_on_task(slot, fl_way);
+	const struct fl_object *object = question->object;
+	struct fl_hit hit = { .fault = fault, .slot = slot };
 
-	if (!fault || !fl_in_pod_asleep())
-		return 0;
-	index = fl_call_at(fault, hook, fl_number_of_task(), object);
-	if (index >= FL_CALLS || fl_is_kernels_own(object) || !fl_call_hit(fault, index, object, &now))
-		return 0;
-	if (fl_latency.at_hook == FL_AT_HOOK_WORK) {
+	if (!fault)
+		return;
+	hit.index = fl_call_at(fault, question->hook, question->number, object);
+	if (hit.index >= FL_CALLS || fl_is_kernels_own(object) || !fl_call_hit(fault, hit.index, object, &hit.since))
+		return;
+	if (fl_way == FL_WAY_WORK) {
 		/* A worker of io_uring never leaves the kernel. */
 		if (((struct task_struct *)bpf_get_current_task_btf())->flags & PF_IO_WORKER)
-			fl_wait_error();
+			fl_error(fault);
 		else
-			fl_wait_after(index, now);
-		return 0;
+			fl_wait_later(&hit, &question->page);
+		return;
 	}
-	if (hook == FL_HOOK_FILE_OPEN && fl_open_holds_lock(object->file)) {
-		fl_wait_error();
-		return 0;
+	if (question->hook == FL_HOOK_FILE_OPEN && fl_open_holds_lock(object->file))
+		fl_error(fault);
+	else if (fl_way == FL_WAY_SPIN)
+		fl_spin(&hit);
+	else
+		fl_wait_now(&hit);
+}
+
+static int fl_ask_at_hook(__u32 n, struct fl_question *question)
+{
+	__u32 slot = fl_slot_number(question->slots, n);
+
+	fl_enter(slot);
+	fl_ask_slot_at_hook(slot, question);
+	fl_leave(slot);
+	return 0;
+}
+
+/* For a task that has faults. Programs that do not sleep leave the slots where they are: on the stack the verifier would tell
+ * apart what each of them holds. */
+static __always_inline void fl_ask_all_at_hook(const struct fl_task_slots *slots, __u32 hook, const struct fl_object *object)
+{
+	struct fl_question question = {
+		.slots = slots, .object = object, .number = fl_number_of_task(), .hook = hook, .page = FL_WAIT_PAGES,
+	};
+	struct fl_task_slots own;
+
+	if (fl_way == FL_WAY_SLEEP) {
+		own = *slots; /* while this sleeps the memory may become another cgroup's */
+		question.slots = &own;
+		bpf_loop(own.count, fl_ask_at_hook, &question, 0);
+		return;
 	}
-	if (fl_latency.at_hook == FL_AT_HOOK_SPIN) {
-		fl_spin(fault, index, now);
-		return 0;
-	}
-	page = fl_wait_page(now);
-	if (page < FL_WAIT_PAGES && fl_wait_at(page, now))
-		fl_call_done(fault, index, now);
+	bpf_loop(slots->count, fl_ask_at_hook, &question, 0);
+	if (fl_way == FL_WAY_WORK)
+		fl_schedule_waits(question.page);
+}
+
+static __always_inline int fl_hook(__u32 hook, const struct fl_object *object)
+{
+	const struct fl_task_slots *slots = fl_slots_of_task();
+
+	if (slots)
+		fl_ask_all_at_hook(slots, hook, object);
 	return 0;
 }
 

@@ -59,6 +59,7 @@ struct task_struct {
 	struct thread_info thread_info;
 #endif
 	unsigned int flags;
+	__u64 start_time;
 	struct task_struct *real_parent;
 	struct mm_struct *mm;
 	struct nsproxy *nsproxy;

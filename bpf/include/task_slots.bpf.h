@@ -56,15 +56,26 @@ static __always_inline const struct fl_task_slots *fl_slots_of_task(void)
 	return NULL;
 }
 
-/* Returns the nth of these slots, an entry of `array`, which is fl_slots; NULL: this task does not have it (any more). */
-static __always_inline void *fl_slot_on_task(void *array, const struct fl_task_slots *slots, __u32 n)
+/* Returns the number of the nth of these slots, to be read once: the memory may be another cgroup's the next time. */
+static __always_inline __u32 fl_slot_number(const struct fl_task_slots *slots, __u32 n)
 {
-	__u32 slot = slots->slot[fl_bounded(n, FL_SLOTS_OF_TASK)];
+	return *(const volatile __u16 *)&slots->slot[fl_bounded(n, FL_SLOTS_OF_TASK)];
+}
+
+/* Returns the slot with that number, an entry of `array`, which is fl_slots; NULL: this task does not have it (any more). */
+static __always_inline void *fl_slot_if_on_task(void *array, __u32 slot)
+{
 	const struct fl_scope *scope = bpf_map_lookup_elem(array, &slot);
 
 	if (!scope || bpf_get_current_ancestor_cgroup_id(scope->level) != scope->cgroup)
 		return NULL;
 	return (void *)scope;
+}
+
+/* Returns the nth of these slots as fl_slot_if_on_task() does. */
+static __always_inline void *fl_slot_on_task(void *array, const struct fl_task_slots *slots, __u32 n)
+{
+	return fl_slot_if_on_task(array, fl_slot_number(slots, n));
 }
 
 #endif

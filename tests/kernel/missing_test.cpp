@@ -173,10 +173,8 @@ TEST_F(Missing, FuseThatIsGoneAfterTheProbeIsAnErrorAtArmingAndNobodyWaits) {
     const FeatureProbe features;
     if (!features.has(KernelFeature::kFuse)) return features.reason(KernelFeature::kFuse);
     hide_device("fuse");
-    fl_waits waits{};
-    fl_lease lease{};
-    const auto delay =
-        agent::PageDelay::start(waits, lease, agent::DelayModel(api::NetworkLatency{}, 1));
+    const auto waits = std::make_unique<fl_waits>();
+    const auto delay = agent::PageDelay::start(*waits);
     return delay ? std::string("started") : delay.error().message;
   });
   EXPECT_THAT(said, HasSubstr("/dev/fuse: No such file or directory"));

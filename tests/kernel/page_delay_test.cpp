@@ -35,7 +35,7 @@ using Clock = std::chrono::steady_clock;
 // What .bss is for a BPF object.
 struct Memory {
   fl_waits waits;
-  fl_lease lease;
+  fl_lease lease, other_lease;
   std::atomic<int> ready, done, served;
 };
 
@@ -48,14 +48,17 @@ agent::DelayModel model(std::chrono::nanoseconds latency, std::chrono::nanosecon
   return {spec, 42};
 }
 
-// As fl_wait(): the outcome, FL_WAIT_*.
-std::uint64_t wait_at(fl_waits& waits, std::uint32_t page) {
-  std::atomic_ref(waits.page[page]).store(in(0ns).ns);
+constexpr std::uint32_t kSlot = 7, kOther = 9;
+
+// As a program does: the outcome, FL_WAIT_*.
+std::uint64_t wait_at(fl_waits& waits, std::uint32_t page, std::uint32_t slot = kSlot) {
+  waits.page[page].slot = static_cast<__u16>(slot);
+  std::atomic_ref(waits.page[page].state).store(in(0ns).ns);
   char byte;
   const iovec to{&byte, 1};
   const iovec from{reinterpret_cast<void*>(waits.base + std::uint64_t{page} * waits.page_size), 1};
   (void)process_vm_readv(static_cast<pid_t>(waits.helper), &to, 1, &from, 1, 0);
-  return std::atomic_ref(waits.page[page]).exchange(FL_WAIT_FREE);
+  return std::atomic_ref(waits.page[page].state).exchange(FL_WAIT_FREE);
 }
 
 double ms(Clock::duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
@@ -86,8 +89,9 @@ class PageDelay : public testing::Test {
   std::unique_ptr<agent::PageDelay> serve(agent::DelayModel m,
                                           std::chrono::nanoseconds lease = 1min) {
     agent::arm_lease(memory_->lease, in(lease));
-    auto delay = agent::PageDelay::start(memory_->waits, memory_->lease, std::move(m));
+    auto delay = agent::PageDelay::start(memory_->waits);
     if (!delay) throw std::runtime_error(delay.error().message);
+    (*delay)->add(kSlot, memory_->lease, m);
     return std::move(*delay);
   }
   // A process that serves until it is killed, as an agent does.
@@ -104,14 +108,14 @@ class PageDelay : public testing::Test {
     until([&] { return memory_->ready == 1; });
     return child;
   }
-  // That many threads of a process, each waits once.
-  Child waiters(int number) {
-    return Child([this, number] {
+  // That many threads of a process, each waits once, at pages from the first on.
+  Child waiters(int number, std::uint32_t slot = kSlot, std::uint32_t first = 0) {
+    return Child([this, number, slot, first] {
       std::vector<std::thread> threads;
       for (int i = 0; i < number; ++i)
-        threads.emplace_back([this, i] {
+        threads.emplace_back([this, i, slot, first] {
           ++memory_->ready;
-          const auto outcome = wait_at(memory_->waits, static_cast<std::uint32_t>(i));
+          const auto outcome = wait_at(memory_->waits, first + static_cast<std::uint32_t>(i), slot);
           if (outcome == FL_WAIT_SERVED) ++memory_->served;
           ++memory_->done;
         });
@@ -205,6 +209,46 @@ TEST_F(PageDelay, NobodyWaitsLongerThanTheLease) {
   // Renewed, it serves again.
   agent::renew_lease(memory_->lease, in(1min));
   EXPECT_TRUE(delay->check());
+}
+
+TEST_F(PageDelay, EachSlotHasItsOwnDelay) {
+  const auto delay = serve(model(200ms));
+  agent::arm_lease(memory_->other_lease, in(1min));
+  delay->add(kOther, memory_->other_lease, model(20ms));
+  const double brief = ms_of([&] { EXPECT_EQ(wait_at(memory_->waits, 1, kOther), 1U); });
+  EXPECT_GE(brief, 20);
+  EXPECT_LT(brief, 200);
+  EXPECT_GE(ms_of([&] { EXPECT_EQ(wait_at(memory_->waits, 1), FL_WAIT_SERVED); }), 200);
+  EXPECT_EQ(wait_at(memory_->waits, 1, kSlot + 1), FL_WAIT_CUT) << "a slot that has no fault";
+}
+
+TEST_F(PageDelay, WhoseFaultEndsIsFreedAndNobodyElse) {
+  const auto delay = serve(model(20s));
+  agent::arm_lease(memory_->other_lease, in(1min));
+  delay->add(kOther, memory_->other_lease, model(20s));
+  Child waiting = waiters(50), others = waiters(50, kOther, 100);
+  ASSERT_TRUE(until([&] { return memory_->ready == 100; }));
+  std::this_thread::sleep_for(100ms);
+  delay->remove(kSlot);
+  EXPECT_EQ(waiting.wait(), 0);
+  EXPECT_EQ(memory_->done, 50);
+  EXPECT_EQ(wait_at(memory_->waits, 1), FL_WAIT_CUT) << "who comes later does not wait";
+  // A lease that ends frees its own, too.
+  agent::renew_lease(memory_->other_lease, in(0ns));
+  EXPECT_EQ(others.wait(), 0);
+  EXPECT_EQ(memory_->served, 0);
+}
+
+TEST_F(PageDelay, BeginsAnewForThoseItHadWhenItsHelperHasEnded) {
+  auto delay = serve(model(20ms));
+  kill(static_cast<pid_t>(memory_->waits.helper), SIGKILL);
+  ASSERT_TRUE(until([&] { return !delay->check(); }));
+  auto lines = delay->stop();
+  auto again = agent::PageDelay::start(memory_->waits, std::move(lines));
+  ASSERT_TRUE(again) << again.error().message;
+  delay.reset();
+  EXPECT_TRUE((*again)->check());
+  EXPECT_GE(ms_of([&] { EXPECT_EQ(wait_at(memory_->waits, 3), FL_WAIT_SERVED); }), 20);
 }
 
 TEST_F(PageDelay, WaiterIsKilledAtOnce) {

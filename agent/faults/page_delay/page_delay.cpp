@@ -37,18 +37,22 @@ bool is_dying(pid_t thread) {
   return false;
 }
 
+KtimeNs end_of(fl_lease& lease) {
+  if (std::atomic_ref(lease.armed).load(std::memory_order_acquire) == 0) return {};
+  return {std::atomic_ref(lease.deadline_ns).load(std::memory_order_relaxed)};
+}
+
 }  // namespace
 
-PageDelay::PageDelay(fl_waits& waits, fl_lease& lease, DelayModel model, FuseChannel channel)
-    : waits_(waits), lease_(lease), model_(model), channel_(std::move(channel)) {}
+PageDelay::PageDelay(fl_waits& waits, Lines lines, FuseChannel channel)
+    : waits_(waits), channel_(std::move(channel)), lines_(std::move(lines)) {}
 
-Result<std::unique_ptr<PageDelay>> PageDelay::start(fl_waits& waits, fl_lease& lease,
-                                                    DelayModel model) {
+Result<std::unique_ptr<PageDelay>> PageDelay::start(fl_waits& waits, Lines lines) {
   const auto page_size = static_cast<std::uint32_t>(::sysconf(_SC_PAGESIZE));
   auto channel = FuseChannel::open(std::uint64_t{FL_WAIT_PAGES} * page_size);
   if (!channel) return fail(channel.error());
   waits.page_size = page_size;
-  std::unique_ptr<PageDelay> delay(new PageDelay(waits, lease, model, std::move(*channel)));
+  std::unique_ptr<PageDelay> delay(new PageDelay(waits, std::move(lines), std::move(*channel)));
   delay->wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!delay->wake_.valid()) return fail(from_errno(errno, "eventfd"));
   std::promise<Result<>> promise;
@@ -63,11 +67,28 @@ Result<std::unique_ptr<PageDelay>> PageDelay::start(fl_waits& waits, fl_lease& l
   return delay;
 }
 
-PageDelay::~PageDelay() {
+PageDelay::~PageDelay() { stop(); }
+
+PageDelay::Lines PageDelay::stop() {
   stop_.store(true, std::memory_order_release);
-  const std::uint64_t one = 1;
-  if (wake_.valid()) (void)!::write(wake_.get(), &one, sizeof one);
+  wake();
   if (thread_.joinable()) thread_.join();
+  const std::scoped_lock lock(mutex_);
+  return lines_;
+}
+
+void PageDelay::add(std::uint32_t slot, fl_lease& lease, DelayModel model) {
+  const std::scoped_lock lock(mutex_);
+  lines_.insert_or_assign(slot, Line{&lease, model});
+  wake();  // the watchdog may have to come earlier
+}
+
+void PageDelay::remove(std::uint32_t slot) {
+  const std::scoped_lock lock(mutex_);
+  const auto line = lines_.find(slot);
+  if (line == lines_.end()) return;
+  answer_all_of(line->second);
+  lines_.erase(line);
 }
 
 Result<> PageDelay::check() const {
@@ -75,16 +96,16 @@ Result<> PageDelay::check() const {
   return health_;
 }
 
-api::Histogram served(fl_waits& waits) {
+api::Histogram served(fl_hist& waits) {
   api::Histogram histogram;
   for (std::uint32_t i = 0; i < FL_HIST_BUCKETS; ++i)
-    if (const auto n = std::atomic_ref(waits.served.slots[i]).load(std::memory_order_relaxed))
+    if (const auto n = std::atomic_ref(waits.slots[i]).load(std::memory_order_relaxed))
       histogram.buckets[i] = n;
   const auto seconds = [](__u64& ns) {
     return static_cast<double>(std::atomic_ref(ns).load(std::memory_order_relaxed)) / 1e9;
   };
-  histogram.sum = seconds(waits.served.sum_ns);
-  histogram.max = seconds(waits.served.max_ns);
+  histogram.sum = seconds(waits.sum_ns);
+  histogram.max = seconds(waits.max_ns);
   return histogram;
 }
 
@@ -94,20 +115,26 @@ void PageDelay::run(std::promise<Result<>> started) {
   const bool serving = mapped.has_value();
   started.set_value(std::move(mapped));
   while (serving && !ended_ && !stop_.load(std::memory_order_acquire)) {
-    wait();
-    take_requests();
-    const KtimeNs now = now_ns();
-    helper_->postpone(free_by(now));
-    if (helper_gone_ || now >= lease_end()) answer_all(FL_WAIT_CUT);
-    answer_due();
-    answer_killed();
+    wait(next_look());
+    serve_once();
   }
   std::atomic_ref(waits_.helper).store(0, std::memory_order_release);
   if (serving && !ended_) end_connection();
-  answer_all(FL_WAIT_CUT);
+  const std::scoped_lock lock(mutex_);
+  answer_all();
   // The connection goes before the helper: it could wait for an answer of ours.
   channel_.close();
   helper_.reset();
+}
+
+void PageDelay::serve_once() {
+  const std::scoped_lock lock(mutex_);
+  take_requests();
+  helper_->postpone(free_by(now_ns()));
+  if (helper_gone_) answer_all();
+  answer_ended();
+  answer_due();
+  answer_killed();
 }
 
 // By the helper: closing our descriptor is not enough where a process was forked with a copy of it.
@@ -117,8 +144,11 @@ void PageDelay::end_connection() {
   const KtimeNs end = after(now_ns(), count(kWatchdog));
   pollfd fds[2] = {{channel_.fd(), POLLIN, 0}, {helper_->ended(), POLLIN, 0}};
   do {
-    take_requests();
-    answer_all(FL_WAIT_CUT);
+    {
+      const std::scoped_lock lock(mutex_);
+      take_requests();
+      answer_all();
+    }
     ::poll(fds, 2, static_cast<int>(kBeat / kMs));
   } while (!ended_ && fds[1].revents == 0 && now_ns() < end);
 }
@@ -134,14 +164,17 @@ Result<> PageDelay::launch() {
     if (now_ns() > end) return fail(Errc::kInternal, "FUSE was not mounted within 5 s");
     ::poll(fds, 2, static_cast<int>(kBeat / kMs));
     // POLLERR until it is mounted.
-    if ((fds[1].revents & POLLIN) != 0)
+    if ((fds[1].revents & POLLIN) != 0) {
+      const std::scoped_lock lock(mutex_);
       take_requests();
-    else if ((fds[1].revents & POLLERR) != 0)
+    } else if ((fds[1].revents & POLLERR) != 0) {
       ::usleep(1000);
-    if (ended_) return health_;
+    }
+    if (ended_) return check();
   }
   const auto pages = helper_->pages();
   if (!pages) return fail(pages.error());
+  const std::scoped_lock lock(mutex_);
   helper_->postpone(free_by(now_ns()));
   waits_.base = pages->base;
   std::atomic_ref(waits_.helper)
@@ -178,25 +211,36 @@ void PageDelay::take_requests() {
 
 void PageDelay::accept(const FuseChannel::Request& request) {
   const std::uint64_t page = request.offset / waits_.page_size;
-  const std::uint64_t since =
-      page < FL_WAIT_PAGES ? std::atomic_ref(waits_.page[page]).load(std::memory_order_acquire)
-                           : FL_WAIT_FREE;
+  if (page >= FL_WAIT_PAGES) return channel_.refuse(request.unique, EIO);
+  fl_wait_page& at = waits_.page[page];
+  const std::uint64_t since = std::atomic_ref(at.state).load(std::memory_order_acquire);
   // Nobody waits there, or it was answered and the kernel asks once more (it may after it let go of
   // mmap_lock).
   if (since < FL_WAIT_SINCE) return channel_.refuse(request.unique, EIO);
-  const KtimeNs due{since + count(model_.next())};
-  waiters_[request.unique] = {due, static_cast<std::uint32_t>(page), request.thread};
-  by_due_.emplace(due, request.unique);
+  Waiter waiter{{since}, static_cast<std::uint32_t>(page), since, at.slot, request.thread};
+  const auto line = lines_.find(waiter.slot);
+  if (line != lines_.end()) {
+    waiter.due = {since + count(line->second.model.next())};
+    line->second.waiters.insert(request.unique);
+  }
+  waiters_[request.unique] = waiter;
+  by_due_.emplace(waiter.due, request.unique);
+  if (line == lines_.end()) answer(request.unique, FL_WAIT_CUT);  // its fault has ended
 }
 
 void PageDelay::answer(std::uint64_t unique, std::uint64_t outcome) {
   const auto found = waiters_.find(unique);
   if (found == waiters_.end()) return;
-  // Before the answer, after which the page is the waiter's again.
-  std::atomic_ref(waits_.page[found->second.page]).store(outcome, std::memory_order_release);
+  const Waiter& waiter = found->second;
+  // Before the answer, after which the page is the waiter's again; where the connection was ended
+  // it may be another's already, and is left alone.
+  __u64 since = waiter.since;
+  std::atomic_ref(waits_.page[waiter.page].state).compare_exchange_strong(since, outcome);
   channel_.refuse(unique, EIO);
-  by_due_.erase({found->second.due, unique});
+  by_due_.erase({waiter.due, unique});
   signalled_.erase(unique);
+  if (const auto line = lines_.find(waiter.slot); line != lines_.end())
+    line->second.waiters.erase(unique);
   waiters_.erase(found);
 }
 
@@ -205,8 +249,19 @@ void PageDelay::answer_due() {
     answer(by_due_.begin()->second, FL_WAIT_SERVED);
 }
 
-void PageDelay::answer_all(std::uint64_t outcome) {
-  while (!waiters_.empty()) answer(waiters_.begin()->first, outcome);
+void PageDelay::answer_all_of(Line& line) {
+  while (!line.waiters.empty()) answer(*line.waiters.begin(), FL_WAIT_CUT);
+}
+
+void PageDelay::answer_all() {
+  while (!waiters_.empty()) answer(waiters_.begin()->first, FL_WAIT_CUT);
+}
+
+// Whose lease is over.
+void PageDelay::answer_ended() {
+  const KtimeNs now = now_ns();
+  for (auto& [slot, line] : lines_)
+    if (now >= end_of(*line.lease)) answer_all_of(line);
 }
 
 void PageDelay::answer_killed() {
@@ -216,22 +271,29 @@ void PageDelay::answer_killed() {
   }
 }
 
-KtimeNs PageDelay::lease_end() const {
-  if (std::atomic_ref(lease_.armed).load(std::memory_order_acquire) == 0) return {};
-  return {std::atomic_ref(lease_.deadline_ns).load(std::memory_order_relaxed)};
+// Of the leases that are not over; in no time that comes where there is none.
+KtimeNs PageDelay::first_lease_end(KtimeNs now) const {
+  KtimeNs first{UINT64_MAX};
+  for (const auto& [slot, line] : lines_)
+    if (const KtimeNs end = end_of(*line.lease); end > now) first = std::min(first, end);
+  return first;
 }
 
 KtimeNs PageDelay::free_by(KtimeNs now) const {
-  const KtimeNs end = lease_end();
-  const std::uint64_t left = end > now ? end.ns - now.ns : 0;
+  const std::uint64_t left = first_lease_end(now).ns - now.ns;
   return after(now, std::clamp(left, count(kLeastWatchdog), count(kWatchdog)));
 }
 
-void PageDelay::wait() {
+KtimeNs PageDelay::next_look() const {
+  const std::scoped_lock lock(mutex_);
   const KtimeNs now = now_ns();
-  KtimeNs until = after(now, kBeat);
-  if (!signalled_.empty()) until = after(now, kLookForKilled);
-  if (!by_due_.empty()) until = std::min({until, by_due_.begin()->first, lease_end()});
+  KtimeNs until = after(now, signalled_.empty() ? kBeat : kLookForKilled);
+  if (!by_due_.empty()) until = std::min({until, by_due_.begin()->first, first_lease_end(now)});
+  return until;
+}
+
+void PageDelay::wait(KtimeNs until) {
+  const KtimeNs now = now_ns();
   const std::uint64_t ns = until > now ? until.ns - now.ns : 0;
   pollfd fds[3] = {
       {wake_.get(), POLLIN, 0}, {channel_.fd(), POLLIN, 0}, {helper_->ended(), POLLIN, 0}};
@@ -242,12 +304,17 @@ void PageDelay::wait() {
   if (!helper_gone_ && (fds[2].revents & POLLIN) != 0) {
     helper_gone_ = true;  // those who wait still hold its memory: they are answered on
     std::atomic_ref(waits_.helper).store(0, std::memory_order_release);
+    const std::scoped_lock lock(mutex_);
     fail_with({Errc::kUnavailable, "the helper process of the delays has ended"});
   }
 }
 
+void PageDelay::wake() const {
+  const std::uint64_t one = 1;
+  if (wake_.valid()) (void)!::write(wake_.get(), &one, sizeof one);
+}
+
 void PageDelay::fail_with(Error error) {
-  const std::scoped_lock lock(mutex_);
   if (health_) health_ = fail(std::move(error));
 }
 

@@ -3,9 +3,11 @@
 // page_delay.bpf.h wait at, each when its delay is over. Why a page:
 // docs/decisions/0009-delaying-system-calls.md.
 //
-// Nobody waits longer than the lease: at its end all go on. When this thread does not run (the
-// agent was stopped), the helper process frees them within kWatchdog or the rest of the lease,
-// whichever is less (but not below kLeastWatchdog); when the agent is killed, the kernel does.
+// One serves all faults of the node, each by the slot that is written beside the page. Nobody waits
+// longer than the lease of the fault: at its end they go on. When this thread does not run (the
+// agent was stopped), the helper process frees all within kWatchdog or the rest of the lease that
+// ends first, whichever is less (but not below kLeastWatchdog); when the agent is killed, the
+// kernel does.
 #pragma once
 
 #include <atomic>
@@ -29,66 +31,87 @@
 namespace faultline::agent {
 
 // How long the waits really lasted, of those that did not end early. From any thread.
-[[nodiscard]] api::Histogram served(fl_waits& waits);
+[[nodiscard]] api::Histogram served(fl_hist& waits);
 
-// Owned and called by one thread. Alive means serving, destroyed means that nobody waits, the
-// helper has ended, and its mount with it.
+// Thread-safe. Alive means serving, destroyed means that nobody waits, the helper has ended, and
+// its mount with it.
 class PageDelay {
  public:
   static constexpr std::chrono::milliseconds kWatchdog{1000}, kLeastWatchdog{300};
 
-  // `waits` and `lease` are the .bss of loaded programs, mapped as long as this lives. Before the
-  // lease is armed, all who wait are freed at once. Errors: kUnsupported and kDenied with the
-  // reason in one line (no /dev/fuse, a pid namespace of our own, what may not be mounted).
-  static Result<std::unique_ptr<PageDelay>> start(fl_waits& waits, fl_lease& lease,
-                                                  DelayModel model);
+  // A fault whose waiters are answered.
+  struct Line {
+    fl_lease* lease;
+    DelayModel model;
+    std::set<std::uint64_t> waiters{};  // unique
+  };
+  using Lines = std::map<std::uint32_t, Line>;  // by slot
+
+  // `waits` is the .bss of loaded programs, mapped as long as this lives, and so are the leases of
+  // the lines. Errors: kUnsupported and kDenied with the reason in one line (no /dev/fuse, a pid
+  // namespace of our own, what may not be mounted).
+  static Result<std::unique_ptr<PageDelay>> start(fl_waits& waits, Lines lines = {});
   PageDelay(const PageDelay&) = delete;
   PageDelay& operator=(const PageDelay&) = delete;
   ~PageDelay();
 
+  // From now on those who wait for the slot do so by the model. Before the lease is armed they are
+  // freed at once. The slot has no line.
+  void add(std::uint32_t slot, fl_lease& lease, DelayModel model);
+  // Nobody waits for the slot any more: who does is freed, and who comes yet is, too.
+  void remove(std::uint32_t slot);
+  // Ends as the destructor does, but for its lines. Returns those.
+  Lines stop();
   // Errors: it does not serve any more, and why; calls go on without a delay since.
   [[nodiscard]] Result<> check() const;
 
  private:
-  // Whoever waits: unique and page of the read, and the thread.
+  // Whoever waits: the page of the read and what it held then, the slot, and the thread.
   struct Waiter {
     KtimeNs due;
     std::uint32_t page;
+    std::uint64_t since;
+    std::uint32_t slot;
     pid_t thread;
   };
 
-  PageDelay(fl_waits& waits, fl_lease& lease, DelayModel model, FuseChannel channel);
+  PageDelay(fl_waits& waits, Lines lines, FuseChannel channel);
   void run(std::promise<Result<>> started);
   Result<> launch();
-  Result<> serve_until_mapped();
+  void serve_once();
   void end_connection();
   void take_requests();
   void accept(const FuseChannel::Request& request);
   void answer(std::uint64_t unique, std::uint64_t outcome);
   void answer_due();
-  void answer_all(std::uint64_t outcome);
+  void answer_all_of(Line& line);
+  void answer_all();
+  void answer_ended();
   void answer_killed();
-  void wait();
+  [[nodiscard]] KtimeNs next_look() const;
+  void wait(KtimeNs until);
+  void wake() const;
   void fail_with(Error error);
+  [[nodiscard]] KtimeNs first_lease_end(KtimeNs now) const;
   [[nodiscard]] KtimeNs free_by(KtimeNs now) const;
-  [[nodiscard]] KtimeNs lease_end() const;
 
   fl_waits& waits_;
-  fl_lease& lease_;
-  DelayModel model_;
-  FuseChannel channel_;
   Fd wake_;
   // Of the thread:
   std::unique_ptr<PageHelper> helper_;
-  std::map<std::uint64_t, Waiter> waiters_;             // by unique
-  std::set<std::pair<KtimeNs, std::uint64_t>> by_due_;  // due, unique
-  std::set<std::uint64_t> signalled_;                   // unique: may have been killed
   bool helper_gone_ = false;
   bool ended_ = false;  // the connection
 
-  std::atomic<bool> stop_{false};
+  // Below: of who holds it.
   mutable std::mutex mutex_;
+  FuseChannel channel_;
+  Lines lines_;
+  std::map<std::uint64_t, Waiter> waiters_;             // by unique
+  std::set<std::pair<KtimeNs, std::uint64_t>> by_due_;  // due, unique
+  std::set<std::uint64_t> signalled_;                   // unique: may have been killed
   Result<> health_;
+
+  std::atomic<bool> stop_{false};
   std::thread thread_;
 };
 

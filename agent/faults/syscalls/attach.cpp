@@ -9,8 +9,6 @@
 #include <string_view>
 
 #include "agent/kernel/counters.h"
-#include "agent/kernel/fd.h"
-#include "agent/kernel/program_copy.h"
 
 namespace faultline::agent {
 namespace {
@@ -70,44 +68,6 @@ void choose_programs(bpf_object* object, bpf_program* on_call,
   bpf_program__set_autoload(on_call, first != calls.end());
   if (first != calls.end())
     bpf_program__set_attach_target(on_call, 0, syscall_function(*first->call).c_str());
-}
-
-Result<std::vector<Link>> attach_programs(bpf_object* object, const bpf_program* on_call,
-                                          const std::vector<PlannedCall>& calls) {
-  std::vector<Link> links;
-  const auto hang = [&](int program_fd, std::string_view name) -> Result<> {
-    auto link = attach_tracing(program_fd);
-    if (!link) return fail(link.error().with_context(std::string(name)));
-    link->move_up();
-    links.push_back(std::move(*link));
-    return {};
-  };
-  bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, object) {
-    if (!bpf_program__autoload(program) || hook_of(program).empty()) continue;
-    if (auto done = hang(bpf_program__fd(program), hook_of(program)); !done)
-      return fail(done.error());
-  }
-  const auto first = first_on_call(calls);
-  for (auto call = first; call != calls.end(); ++call) {
-    if (call->rung != SyscallRung::kSystemCall) continue;
-    if (call == first) {
-      if (auto done = hang(bpf_program__fd(on_call), call->call->name); !done)
-        return fail(done.error());
-      continue;
-    }
-    // The link keeps the copy.
-    const auto copy = load_copy(on_call, call->function_id);
-    if (!copy) return fail(copy.error().with_context(std::string(call->call->name)));
-    if (auto done = hang(copy->get(), call->call->name); !done) return fail(done.error());
-  }
-  return links;
-}
-
-std::uint64_t missed_calls(const std::vector<Link>& links) {
-  std::uint64_t missed = 0;
-  for (const Link& link : links) missed += recursion_misses_of_link(link.fd());
-  return missed;
 }
 
 FaultCounters counted_in_slot(fl_counters& counters) {

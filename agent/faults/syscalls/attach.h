@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loading and attaching the programs of a system-call fault as its plan says: one program for the
-// calls' own functions, loaded once a call, and one program a security hook, in section
-// "lsm/<hook>".
+// Loading the programs of a system-call fault as its plan says: one program for the calls' own
+// functions, loaded once a call, and one program a security hook, in section "lsm/<hook>".
 #pragma once
 
 #include <string>
@@ -11,7 +10,6 @@
 #include "agent/faults/fault.h"
 #include "agent/faults/syscalls/plan.h"
 #include "agent/kernel/cgroup2.h"
-#include "agent/kernel/link.h"
 
 struct bpf_object;
 struct bpf_program;
@@ -36,14 +34,6 @@ void choose_kind(bpf_program* program, bool lsm);
 // fmod_ret on security_*.
 void choose_programs(bpf_object* object, bpf_program* on_call,
                      const std::vector<PlannedCall>& calls, bool lsm);
-
-// After load. Errors: with the name of what could not be attached.
-Result<std::vector<Link>> attach_programs(bpf_object* object, const bpf_program* on_call,
-                                          const std::vector<PlannedCall>& calls);
-
-// Calls that the kernel did not show to the programs of these links (recursion_misses()): they went
-// on unchanged, and no counter of ours has them.
-std::uint64_t missed_calls(const std::vector<Link>& links);
 
 // What programs count in a slot, while they do.
 FaultCounters counted_in_slot(fl_counters& counters);

@@ -67,7 +67,7 @@ const std::map<std::string, std::string> kOfTheKernelOnly = {
     {"fl_tcp_round.opened", "what is remembered of a socket"},
     {"fl_tcp_round.retrans", "what is remembered of a socket"},
     {"fl_tcp_round.sent", "what is remembered of a socket"},
-    {"fl_waits.cut", "such a call was hit, and its wait is not in fl_waits.served, which is told"},
+    {"fl_wait_page.index", "which call waits, for the program that counts it"},
     {"fl_waits.waiting", "chooses how far to look for a free page"},
 };
 
