@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an armed syscallError costs the calls it does not hit: of processes outside the pod's
-// cgroup, of calls inside whose filter does not match, and of other calls; against the same without
-// a fault, and against strace's injection (-e inject) on the same work, which hits nothing either.
+// What an armed syscallError, and an armed syscallLatency, costs the calls it does not hit: of
+// processes outside the pod's cgroup, of calls inside whose filter does not match, and of other
+// calls; against the same without a fault, and for syscallError against strace's injection
+// (-e inject) on the same work, which hits nothing either.
 // By a security hook (openat with a path) and on the call itself (pread64), whichever this kernel
 // has. Prints one JSON line: nanoseconds a call, median of the rounds, and ratios. Root.
 //
@@ -23,6 +24,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "testbed/arm.h"
@@ -60,8 +62,21 @@ struct Work {
   std::string syscall;
   std::function<void()> call;   // the call that the fault names
   std::function<void()> other;  // one that it does not
-  api::SyscallError no_match;   // names `syscall`; its filter matches nothing here
+  std::string path, process;    // the fault's filter, which matches nothing here
 };
+
+template <class Spec>
+Spec no_match(const Work& work) {
+  Spec spec;
+  spec.syscalls = {work.syscall};
+  spec.path = work.path;
+  spec.process = work.process;
+  if constexpr (std::is_same_v<Spec, api::SyscallError>)
+    spec.errno_ = {EIO};
+  else
+    spec.latency.value = std::chrono::milliseconds(1);
+  return spec;
+}
 
 int measure_into(Figures& figures, int calls, const std::function<void()>& call) {
   for (double& round : figures.ns) round = ns_a_call(calls, call);
@@ -112,14 +127,26 @@ double under_strace(const TestPod& pod, int calls, const Work& work) {
   return median(figures->ns);
 }
 
+boost::json::object against_strace(const TestPod& pod, int calls, const Work& work, double ours) {
+  // strace's `when` must stay beyond what is done.
+  const int traced_calls = std::min(calls, 10'000);
+  const double strace = under_strace(pod, traced_calls, work);
+  const double without = inside(pod, traced_calls, work.call);
+  return {{"strace_ratio", strace / without},
+          {"strace_adds_ns", strace - without},
+          {"strace_adds_times_ours", (strace - without) / ours}};
+}
+
+template <class Spec>
 boost::json::value measure(const TestPod& pod, const Pods& further, int calls, const Work& work) {
-  auto probe = try_arm(work.no_match, pod.pod());
+  const Spec spec = no_match<Spec>(work);
+  auto probe = try_arm(spec, pod.pod());
   if (!probe) return probe.error().message.c_str();
   probe->reset();
   const double out_without = outside(calls, work.call), in_without = inside(pod, calls, work.call);
   const double other_without = inside(pod, calls, work.other);
-  auto fault = arm(work.no_match, pod.pod());
-  api::SyscallError theirs = work.no_match;
+  auto fault = arm(spec, pod.pod());
+  Spec theirs = spec;
   theirs.path.clear();
   theirs.process = "nobody";
   std::vector<std::unique_ptr<agent::ArmedFault>> on_further;
@@ -130,21 +157,18 @@ boost::json::value measure(const TestPod& pod, const Pods& further, int calls, c
   const std::string mechanism = fault->mechanism();
   fault.reset();
   on_further.clear();
-  // strace's `when` must stay beyond what is done.
-  const int traced_calls = std::min(calls, 10'000);
-  const double strace = under_strace(pod, traced_calls, work);
-  const double strace_without = inside(pod, traced_calls, work.call);
-  return {{"mechanism", mechanism},
-          {"matched", counted.matched},
-          {"without_ns", in_without},
-          {"outside_ratio", out_with / out_without},
-          {"outside_adds_ns", out_with - out_without},
-          {"inside_not_matching_ratio", in_with / in_without},
-          {"inside_not_matching_adds_ns", in_with - in_without},
-          {"inside_other_call_ratio", other_with / other_without},
-          {"strace_ratio", strace / strace_without},
-          {"strace_adds_ns", strace - strace_without},
-          {"strace_adds_times_ours", (strace - strace_without) / (in_with - in_without)}};
+  boost::json::object figures{{"mechanism", mechanism},
+                              {"matched", counted.matched},
+                              {"without_ns", in_without},
+                              {"outside_ratio", out_with / out_without},
+                              {"outside_adds_ns", out_with - out_without},
+                              {"inside_not_matching_ratio", in_with / in_without},
+                              {"inside_not_matching_adds_ns", in_with - in_without},
+                              {"inside_other_call_ratio", other_with / other_without}};
+  if constexpr (std::is_same_v<Spec, api::SyscallError>)
+    for (const auto& [name, value] : against_strace(pod, calls, work, in_with - in_without))
+      figures[name] = value;
+  return figures;
 }
 
 int run(int calls, int pods) {
@@ -165,26 +189,25 @@ int run(int calls, int pods) {
     (void)!::pread(fd, &byte, 1, 0);
   };
   const auto seek = [fd] { (void)::lseek(fd, 0, SEEK_SET); };
-  Work by_hook{"security_hook",
-               "openat",
-               [&] {
-                 ::close(static_cast<int>(
-                     ::syscall(SYS_openat, AT_FDCWD, file.c_str(), O_RDONLY | O_CLOEXEC)));
-               },
-               seek,
-               {}};
-  by_hook.no_match.syscalls = {"openat"};
-  by_hook.no_match.errno_ = {EIO};
-  by_hook.no_match.path = elsewhere.path();
-  Work on_call{"on_call", "pread64", read_a_byte, seek, {}};
-  on_call.no_match.syscalls = {"pread64"};
-  on_call.no_match.errno_ = {EIO};
-  on_call.no_match.process = "nobody";
+  const Work by_hook{"security_hook",
+                     "openat",
+                     [&] {
+                       ::close(static_cast<int>(
+                           ::syscall(SYS_openat, AT_FDCWD, file.c_str(), O_RDONLY | O_CLOEXEC)));
+                     },
+                     seek,
+                     elsewhere.path(),
+                     ""};
+  const Work on_call{"on_call", "pread64", read_a_byte, seek, "", "nobody"};
 
   boost::json::object line{
       {"bench", "syscall_cost"}, {"calls", calls}, {"pods", pods}, {"rounds", kRounds}};
-  for (const Work* work : {&by_hook, &on_call})
-    line[work->name] = measure(pod, further, calls, *work);
+  boost::json::object latency;
+  for (const Work* work : {&by_hook, &on_call}) {
+    line[work->name] = measure<api::SyscallError>(pod, further, calls, *work);
+    latency[work->name] = measure<api::SyscallLatency>(pod, further, calls, *work);
+  }
+  line["syscall_latency"] = std::move(latency);
   std::cout << boost::json::serialize(line) << std::endl;
   return 0;
 }
