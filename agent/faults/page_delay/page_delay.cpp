@@ -122,6 +122,7 @@ void PageDelay::run(std::promise<Result<>> started) {
   if (serving && !ended_) end_connection();
   const std::scoped_lock lock(mutex_);
   answer_all();
+  postpones_ = false;
   // The connection goes before the helper: it could wait for an answer of ours.
   channel_.close();
   helper_.reset();
@@ -140,7 +141,11 @@ void PageDelay::serve_once() {
 // By the helper: closing our descriptor is not enough where a process was forked with a copy of it.
 // Until it is done there may be those who were on the way to their page.
 void PageDelay::end_connection() {
-  helper_->end();
+  {
+    const std::scoped_lock lock(mutex_);
+    postpones_ = false;
+    helper_->end();
+  }
   const KtimeNs end = after(now_ns(), count(kWatchdog));
   pollfd fds[2] = {{channel_.fd(), POLLIN, 0}, {helper_->ended(), POLLIN, 0}};
   do {
@@ -176,6 +181,7 @@ Result<> PageDelay::launch() {
   if (!pages) return fail(pages.error());
   const std::scoped_lock lock(mutex_);
   helper_->postpone(free_by(now_ns()));
+  postpones_ = true;
   waits_.base = pages->base;
   std::atomic_ref(waits_.helper)
       .store(static_cast<std::uint32_t>(pages->pid), std::memory_order_release);
@@ -196,6 +202,7 @@ void PageDelay::take_requests() {
         break;
       case FuseChannel::What::kRead:
         accept(*request);
+        count_work();
         break;
       case FuseChannel::What::kInterrupt:
         if (waiters_.contains(request->unique)) signalled_.insert(request->unique);
@@ -242,6 +249,13 @@ void PageDelay::answer(std::uint64_t unique, std::uint64_t outcome) {
   if (const auto line = lines_.find(waiter.slot); line != lines_.end())
     line->second.waiters.erase(unique);
   waiters_.erase(found);
+  count_work();
+}
+
+// Thousands of waiters may take longer than the watchdog has patience for, on a busy CPU: it is
+// postponed after each 64 of them.
+void PageDelay::count_work() {
+  if (postpones_ && ++work_ % 64 == 0) helper_->postpone(free_by(now_ns()));
 }
 
 void PageDelay::answer_due() {

@@ -88,6 +88,7 @@ class PageDelay {
   void answer_all();
   void answer_ended();
   void answer_killed();
+  void count_work();
   [[nodiscard]] KtimeNs next_look() const;
   void wait(KtimeNs until);
   void wake() const;
@@ -97,13 +98,15 @@ class PageDelay {
 
   fl_waits& waits_;
   Fd wake_;
-  // Of the thread:
+  // Of the thread, but that who holds mutex_ may postpone the helper while postpones_.
   std::unique_ptr<PageHelper> helper_;
   bool helper_gone_ = false;
   bool ended_ = false;  // the connection
 
   // Below: of who holds it.
   mutable std::mutex mutex_;
+  bool postpones_ = false;  // the helper is there, and is not told to end
+  std::uint64_t work_ = 0;  // requests taken, and answers given
   FuseChannel channel_;
   Lines lines_;
   std::map<std::uint64_t, Waiter> waiters_;             // by unique
