@@ -131,6 +131,7 @@ void Seat::begin(const std::string& doing) {
   const std::size_t size = doing.copy(desk_.doing, sizeof desk_.doing - 1);
   desk_.doing[size] = '\0';
   ++desk_.steps;
+  std::fflush(stdout);  // what was printed before belongs to what it did before
 }
 
 void Seat::quiet() {

@@ -187,13 +187,14 @@ void Ground::settle(const std::string& name, const test::Program& command, Seen&
 
 // While others are in the middle of a round, of the kernel only what this worker's agent holds is
 // known to be its own: nothing, since no run goes on.
-void Ground::check_agent(std::vector<std::string>& out) {
+void Ground::check_agent(const Seen& seen, std::vector<std::string>& out) {
   const auto end = Steady::now() + 2s;
   std::size_t held = 0;
   while ((held = World::programs_held(world_.agent().pid())) > 0 && Steady::now() < end)
     std::this_thread::sleep_for(20ms);
-  if (held > 0)
-    out.push_back("the agent still holds " + std::to_string(held) + " BPF programs and links");
+  if (held == 0) return;
+  out.push_back("the agent still holds " + std::to_string(held) + " BPF programs and links" +
+                (seen.report ? " of a run that is over: " + seen.report->stateReason : ""));
 }
 
 void Ground::check_list(std::vector<std::string>& out) {
@@ -229,7 +230,7 @@ std::vector<std::string> Ground::play(const Round& round) {
   const auto settled = Steady::now();
   world_.shim(Victim::kAgent).clock_seconds = 0;
   world_.shim(Victim::kController).clock_seconds = 0;
-  check_agent(out);
+  check_agent(seen, out);
   seat_.quiet();
   try {
     const int code = command.wait(60s);

@@ -32,7 +32,7 @@ class Ground {
   void stop(const Round& round, test::Program& command, Seen& seen);
   void settle(const std::string& name, const test::Program& command, Seen& seen,
               std::vector<std::string>& out);
-  void check_agent(std::vector<std::string>& out);
+  void check_agent(const Seen& seen, std::vector<std::string>& out);
   void check_list(std::vector<std::string>& out);
 
   Seat& seat_;

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <optional>
 #include <random>
+#include <thread>
 
 #include "agent/kernel/watchdog.h"
 #include "testbed/hidden.h"
@@ -27,7 +28,10 @@ constexpr int kRoundsOfAGround = 100;
 // The longest that a worker may take from one step to its next: all its own limits of a round
 // together, the command's 60 s among them.
 constexpr auto kLimit = 180s;
-constexpr int kWorkers = 1;
+constexpr int kWorkers = 4;
+// After a search all would begin together, and the kernel verifies the programs of a round for half
+// a second of a processor: workers begin so long after one another.
+constexpr auto kApart = 250ms;
 
 int share(int rounds, int workers, int worker) {
   return rounds / workers + (worker <= rounds % workers ? 1 : 0);
@@ -47,6 +51,7 @@ int play(Seat& seat, int rounds, std::uint64_t seed) {
     if (!ground) ground.emplace(seat);
     if (!schedule) schedule.emplace(seed, ground->possible());
     const Round round = schedule->next();
+    std::this_thread::sleep_for(kApart * (seat.number() - 1));
     seat.begin("round " + std::to_string(done + 1) + ", " + round.words());
     seat.tell(ground->play(round));
     seat.played();
