@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <boost/describe/enum_to_string.hpp>
 #include <map>
+#include <set>
 
 namespace faultline::kills {
 namespace {
@@ -50,18 +51,35 @@ void check_times(const Seen& seen, const Felt& fault, Problems& out) {
       }
 }
 
-// Windows of one pod never overlap: a batch that was stored twice would.
+// The clock of a node was set, and the run's gaps say that times around that moment may be wrong.
+bool clock_was_set(const api::RunRecord& record) {
+  return std::ranges::any_of(record.gaps, [](const api::Gap& gap) {
+    return gap.reason.starts_with("the clock of the node was set");
+  });
+}
+
+// Windows of one pod never overlap: a batch that was stored twice would. Where times are wrong they
+// may, but no two took the same time to the nanosecond.
 void check_windows(const api::RunRecord& record, Problems& out) {
+  const bool wrong_times = clock_was_set(record);
   for (const api::NodeRecord& node : record.nodes) {
     std::map<std::string, std::vector<const api::EffectWindow*>> of;
     for (const api::EffectWindow& window : node.windows) of[window.pod.id()].push_back(&window);
     for (auto& [pod, windows] : of) {
       std::ranges::sort(windows, {}, [](const auto* w) { return w->from.value; });
-      for (std::size_t i = 1; i < windows.size(); ++i)
-        if (windows[i]->from.value + milliseconds(5) < windows[i - 1]->to.value) {
-          out.push_back("windows of " + pod + " overlap: a batch was stored twice");
-          break;
-        }
+      std::string times;
+      std::set<Steady::duration> lengths;
+      bool overlap = false, twice = false;
+      for (std::size_t i = 0; i < windows.size(); ++i) {
+        const auto length = windows[i]->to.value - windows[i]->from.value;
+        twice = twice || (length.count() > 0 && !lengths.insert(length).second);
+        overlap = overlap ||
+                  (i > 0 && windows[i]->from.value + milliseconds(5) < windows[i - 1]->to.value);
+        times += " " + ms(windows[i]->from.value - windows[0]->from.value) + " to " +
+                 ms(windows[i]->to.value - windows[0]->from.value) + ",";
+      }
+      if (overlap && (twice || !wrong_times))
+        out.push_back("windows of " + pod + " overlap: a batch was stored twice:" + times);
     }
   }
 }

@@ -41,9 +41,16 @@ std::string told(const api::RunSummary& run) {
 
 void wait_until(Steady::time_point at) { std::this_thread::sleep_until(at); }
 
+// Each worker's controller listens at an address of its own: it takes the same port again after its
+// kill, which nobody else may have taken meanwhile, and what connects to 127.0.0.0/8 comes from
+// 127.0.0.1.
+std::string address_of(int worker) { return "127.0.1." + std::to_string(worker); }
+
 }  // namespace
 
-Ground::Ground() : world_(folder_, folder_.write("pods.yaml", pods_text(pod_))) {
+Ground::Ground(Seat& seat)
+    : seat_(seat),
+      world_(folder_, folder_.write("pods.yaml", pods_text(pod_)), address_of(seat.number())) {
   test::adopt_orphans();
   std::filesystem::create_directory(folder_.file("tmp"));
   testbed::ping(pod_.ip4(), 3);  // addresses are resolved
@@ -63,7 +70,7 @@ std::vector<FaultKind> Ground::possible() {
           lacks = feature.name + ": " + feature.reason;
       if (lacks.empty())
         out.push_back(kind);
-      else
+      else if (seat_.number() == 1)
         std::printf("skipped: %s (%s)\n", kind.yaml.c_str(), lacks.c_str());
     }
   return out;
@@ -76,13 +83,13 @@ void Ground::kill(const Round& round, test::Program& command, Seen& seen) {
   if (victim == Victim::kPageHelper) helper = World::below(world_.agent().pid(), "fl-delay");
   if (helper > 0) {
     ::kill(helper, SIGKILL);
-    ++deeds_[victim == Victim::kWatchdog ? "kill watchdog" : "kill page helper"];
+    seat_.count(victim == Victim::kWatchdog ? "kill watchdog" : "kill page helper");
     // Of a watchdog only the agent's own end is left, and that next.
     if (victim == Victim::kPageHelper) return;
   }
   if (victim == Victim::kCommand) {
     command.signal(SIGKILL);
-    ++deeds_["kill command"];
+    seat_.count("kill command");
     return;
   }
   const bool controller = victim == Victim::kController;
@@ -90,10 +97,10 @@ void Ground::kill(const Round& round, test::Program& command, Seen& seen) {
   program.signal(SIGKILL);
   program.wait();
   const auto killed = Steady::now();
-  ++deeds_[controller ? "kill controller" : "kill agent"];
+  seat_.count(controller ? "kill controller" : "kill agent");
   if (round.deed == Deed::kClockAndKill) {
     world_.shim(victim).clock_seconds = 3600 * round.clock_hours;
-    ++deeds_["clock"];
+    seat_.count("clock");
   }
   wait_until(killed + round.away);
   seen.silences.push_back({killed, Steady::now(), controller ? kLease + kSlack : kSlack,
@@ -110,15 +117,15 @@ void Ground::stop(const Round& round, test::Program& command, Seen& seen) {
   if (round.victim != Victim::kCommand)
     seen.silences.push_back({stopped, Steady::now(), kLease + kSlack, "the stop"});
   program.signal(SIGCONT);
-  ++deeds_[round.victim == Victim::kController ? "stop controller"
-           : round.victim == Victim::kCommand  ? "stop command"
-                                               : "stop agent"];
+  seat_.count(round.victim == Victim::kController ? "stop controller"
+              : round.victim == Victim::kCommand  ? "stop command"
+                                                  : "stop agent");
 }
 
 void Ground::do_it(const Round& round, test::Program& command, Seen& seen) {
   switch (round.deed) {
     case Deed::kNothing:
-      ++deeds_["nothing"];
+      seat_.count("nothing");
       break;
     case Deed::kKill:
     case Deed::kClockAndKill:
@@ -131,27 +138,29 @@ void Ground::do_it(const Round& round, test::Program& command, Seen& seen) {
       world_.fill_disk();
       std::this_thread::sleep_for(round.lasts);
       world_.empty_disk();
-      ++deeds_["ENOSPC"];
+      seat_.count("ENOSPC");
       break;
     case Deed::kDiskBad:
       world_.shim(Victim::kController).store_fails = true;
       std::this_thread::sleep_for(round.lasts);
       world_.shim(Victim::kController).store_fails = false;
-      ++deeds_["EIO"];
+      seat_.count("EIO");
       break;
     case Deed::kClock:
       world_.shim(round.victim).clock_seconds = 3600 * round.clock_hours;
-      ++deeds_["clock"];
+      seat_.count("clock");
       break;
   }
 }
 
 // Until the run that has the name is over and nothing is left of it.
-void Ground::settle(const std::string& name, Seen& seen, std::vector<std::string>& out) {
+void Ground::settle(const std::string& name, const test::Program& command, Seen& seen,
+                    std::vector<std::string>& out) {
   world_.mend();
   const auto end = Steady::now() + 40s;
   std::string run;
   while (Steady::now() < end) {
+    const bool asked = command.ended();  // before that it may still ask for its run
     const auto runs = world_.runs();
     if (runs) {
       std::size_t count = 0;
@@ -163,7 +172,7 @@ void Ground::settle(const std::string& name, Seen& seen, std::vector<std::string
         over = is_over(summary.state);
       }
       if (count > 1) out.push_back("there are " + std::to_string(count) + " runs of one request");
-      if (count != 1 || over) break;
+      if (count > 1 || over || (count == 0 && asked)) break;
     }
     std::this_thread::sleep_for(50ms);
   }
@@ -174,6 +183,18 @@ void Ground::settle(const std::string& name, Seen& seen, std::vector<std::string
   if (!report) out.push_back("no report of " + run + ": " + report.error().message);
   if (record) seen.record = std::move(*record);
   if (report) seen.report = std::move(*report);
+}
+
+// While others are in the middle of a round, of the kernel only what this worker's agent holds is
+// known to be its own: nothing, since no run goes on.
+void Ground::check_agent(const Seen& seen, std::vector<std::string>& out) {
+  const auto end = Steady::now() + 2s;
+  std::size_t held = 0;
+  while ((held = World::programs_held(world_.agent().pid())) > 0 && Steady::now() < end)
+    std::this_thread::sleep_for(20ms);
+  if (held == 0) return;
+  out.push_back("the agent still holds " + std::to_string(held) + " BPF programs and links" +
+                (seen.report ? " of a run that is over: " + seen.report->stateReason : ""));
 }
 
 void Ground::check_list(std::vector<std::string>& out) {
@@ -205,11 +226,12 @@ std::vector<std::string> Ground::play(const Round& round) {
   // A run that was over before was not disturbed.
   seen.disturbed = round.deed != Deed::kNothing;
   do_it(round, command, seen);
-  settle(name, seen, out);
+  settle(name, command, seen, out);
   const auto settled = Steady::now();
   world_.shim(Victim::kAgent).clock_seconds = 0;
   world_.shim(Victim::kController).clock_seconds = 0;
-  for (const std::string& left : residue_.left()) out.push_back("left behind: " + left);
+  check_agent(seen, out);
+  seat_.quiet();
   try {
     const int code = command.wait(60s);
     const bool met = code == 0;

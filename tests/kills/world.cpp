@@ -22,8 +22,11 @@ namespace faultline::kills {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
-World::World(const test::Folder& folder, std::string pods)
-    : folder_(folder), pods_(std::move(pods)), state_(folder.file("state")) {
+World::World(const test::Folder& folder, std::string pods, std::string address)
+    : folder_(folder),
+      pods_(std::move(pods)),
+      address_(std::move(address)),
+      state_(folder.file("state")) {
   fs::create_directory(state_);
   if (mount("kills", state_.c_str(), "tmpfs", MS_NOSUID, "size=64m,mode=0700") != 0)
     throw std::runtime_error(std::string("cannot mount a tmpfs: ") + std::strerror(errno));
@@ -62,7 +65,7 @@ void World::start_controller() {
   fs::remove(port_file, ignored);
   controller_.reset();
   controller_.emplace(
-      start({"faultline-controller", "--listen", "127.0.0.1:" + (port_.empty() ? "0" : port_),
+      start({"faultline-controller", "--listen", address_ + ":" + (port_.empty() ? "0" : port_),
              "--state-dir", state_, "--port-file", port_file, "--audit-log", state_ + "/audit.log",
              "--keep-runs", "100000"},
             "controller", "controller.shim"));
@@ -70,10 +73,9 @@ void World::start_controller() {
 
 void World::start_agent() {
   agent_.reset();
-  agent_.emplace(
-      start({"faultline-agent", "--controller", "http://127.0.0.1:" + port_, "--token-file",
-             state_ + "/agent.token", "--node", "node-1", "--pods", pods_},
-            "agent", "agent.shim"));
+  agent_.emplace(start({"faultline-agent", "--controller", url(), "--token-file",
+                        state_ + "/agent.token", "--node", "node-1", "--pods", pods_},
+                       "agent", "agent.shim"));
 }
 
 void World::mend() {
@@ -104,7 +106,7 @@ void World::mend() {
 
 test::Program World::command(const std::string& experiment, const std::string& report) {
   return {{"faultline", "run", experiment, "--yes", "--output", "json", "--report", report,
-           "--controller", "http://127.0.0.1:" + port_, "--token-file", state_ + "/person.token"},
+           "--controller", url(), "--token-file", state_ + "/person.token"},
           folder_,
           "command" + std::to_string(++count_),
           folder_.file("tmp")};
@@ -126,6 +128,15 @@ pid_t World::below(pid_t parent, const std::string& name) {
   return 0;
 }
 
+std::size_t World::programs_held(pid_t pid) {
+  std::size_t count = 0;
+  std::error_code ec;
+  for (fs::directory_iterator it("/proc/" + std::to_string(pid) + "/fdinfo", ec), end;
+       !ec && it != end; it.increment(ec))
+    count += test::content(it->path()).find("\nprog_id:") != std::string::npos;
+  return count;
+}
+
 void World::fill_disk() {
   const int fd = open((state_ + "/filler").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   const std::string bytes(1 << 16, 'x');
@@ -140,7 +151,7 @@ void World::empty_disk() { unlink((state_ + "/filler").c_str()); }
 template <class T>
 Result<T> World::get(const std::string& target) {
   http::ClientOptions options;
-  options.base_url = "http://127.0.0.1:" + port_;
+  options.base_url = url();
   options.bearer_token = token_;
   auto answer = http::expect_ok(http::request_blocking(options, "GET", target, "", 5000ms));
   if (!answer) return fail(answer.error());

@@ -19,8 +19,9 @@ namespace faultline::kills {
 
 class World {
  public:
-  // `pods`: the pods file. Needs a mount namespace that is ours alone.
-  World(const test::Folder& folder, std::string pods);
+  // `pods`: the pods file. `address`: where the controller listens, of loopback. Needs a mount
+  // namespace that is ours alone.
+  World(const test::Folder& folder, std::string pods, std::string address);
   World(const World&) = delete;
   World& operator=(const World&) = delete;
   ~World();
@@ -38,6 +39,9 @@ class World {
   test::Program command(const std::string& experiment, const std::string& report);
   // The process of ours with that name below `parent`: "fl-undo", "fl-delay". 0: none.
   static pid_t below(pid_t parent, const std::string& name);
+
+  // How many descriptors of BPF programs and links it has.
+  static std::size_t programs_held(pid_t pid);
 
   void fill_disk();
   void empty_disk();
@@ -58,7 +62,9 @@ class World {
   ShimControl* map(const std::string& name);
 
   const test::Folder& folder_;
-  std::string pods_, state_, port_, token_;
+  [[nodiscard]] std::string url() const { return "http://" + address_ + ":" + port_; }
+
+  std::string pods_, address_, state_, port_, token_;
   ShimControl *agent_shim_, *controller_shim_;
   std::optional<test::Program> controller_, agent_;
   int count_ = 0;

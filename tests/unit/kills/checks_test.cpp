@@ -78,6 +78,24 @@ TEST(KillChecks, ABatchThatWasStoredTwiceIsNoticed) {
   EXPECT_THAT(broken(one), ElementsAre(HasSubstr("stored twice")));
 }
 
+TEST(KillChecks, WindowsMayOverlapWhereAGapSaysThatTheClockWasSetButNoneIsStoredTwice) {
+  Seen one = seen();
+  api::NodeRecord node;
+  for (const int at : {0, 3601, 2, 3}) {
+    api::EffectWindow window{.pod = {"shop", "web-0", "n", {}}};
+    window.from.value = UtcTime(std::chrono::seconds(at));
+    window.to.value = window.from.value + 1s + std::chrono::nanoseconds(at);
+    node.windows.push_back(window);
+  }
+  node.windows[2].to.value += 3600s;
+  one.record->nodes = {node};
+  EXPECT_THAT(broken(one), ElementsAre(HasSubstr("windows of shop/web-0 overlap")));
+  one.record->gaps = {{.reason = "the clock of the node was set by 1 h"}};
+  EXPECT_THAT(broken(one), IsEmpty());
+  one.record->nodes[0].windows.push_back(node.windows[1]);
+  EXPECT_THAT(broken(one), ElementsAre(HasSubstr("stored twice")));
+}
+
 TEST(KillChecks, MoreThanHappenedIsNoticedAndLessWhereNobodyDisturbed) {
   Seen one = seen();
   one.round.fault = fault_kinds()[3];
