@@ -333,8 +333,7 @@ boost::asio::awaitable<Response> Service::take_notification(http::Request reques
   if (auto again = not_here()) co_return std::move(*again);
   if (!notifiers_.take(http::address_key(request.peer), clock_.steady()).allowed)
     co_return later("too many notifications a second of this address");
-  if (notifications_parsing_ >= kMostParsing)
-    co_return later("other notifications are being read");
+  if (notifications_parsing_ >= kMostParsing) co_return later("other notifications are being read");
   struct Count {
     std::size_t& n;
     explicit Count(std::size_t& count) : n(count) { ++n; }

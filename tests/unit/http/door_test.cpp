@@ -228,8 +228,8 @@ class HttpDoorNever429 : public testing::Test {
                      int status) {
     std::vector<std::future<Result<ClientResponse>>> asked;
     for (int i = 0; i < kAsked; ++i)
-      asked.push_back(std::async(
-          std::launch::async, [&] { return server.ask("POST", path, "hi", token); }));
+      asked.push_back(
+          std::async(std::launch::async, [&] { return server.ask("POST", path, "hi", token); }));
     int count = 0;
     for (auto& one : asked) {
       const Result<ClientResponse> answer = one.get();
