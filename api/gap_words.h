@@ -23,6 +23,13 @@ inline constexpr std::string_view kRuleInDoubt = "whether rule ";
   return gap.reason.starts_with(kRuleInDoubt);
 }
 
+// MonitoringGap::source of a time in which it was not known whom an Alertmanager led alerts to.
+inline constexpr std::string_view kGapOfRoutes = "routes of ";
+
+[[nodiscard]] inline bool is_of_routes(const MonitoringGap& gap) {
+  return gap.source.starts_with(kGapOfRoutes);
+}
+
 // How a reason ends where another controller took over, and nobody followed the monitoring of the
 // run meanwhile.
 inline constexpr std::string_view kUnfollowed = ": nobody followed the monitoring";

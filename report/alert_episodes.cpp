@@ -7,21 +7,14 @@
 namespace faultline::report {
 namespace {
 
-// A label whose value is a template is another one in each instance.
-bool is_of(const api::AlertRule& rule, const AlertLabels& labels) {
-  return std::ranges::all_of(rule.labels, [&](const auto& label) {
-    if (label.second.find("{{") != std::string::npos) return true;
-    const auto found = labels.find(label.first);
-    return found != labels.end() && found->second == label.second;
-  });
-}
-
+// Of several that with most labels; it may be a rule again for alerts that lead elsewhere.
 const api::AlertRule* rule_of(const api::MonitoringRecord& record, const Instance& instance) {
+  const api::AlertRule* out = nullptr;
   for (const api::AlertRule& rule : record.rules)
     if (rule.source == instance.source && rule.alert == instance.alert &&
-        is_of(rule, instance.labels))
-      return &rule;
-  return nullptr;
+        is_of(rule, instance.labels) && (out == nullptr || out->labels.size() < rule.labels.size()))
+      out = &rule;
+  return out;
 }
 
 void add(std::vector<Episode>& episodes, const api::AlertChange& change) {
@@ -56,12 +49,39 @@ void merge(std::vector<Episode>& episodes, double shortest) {
 
 }  // namespace
 
+bool is_of(const api::AlertRule& rule, const AlertLabels& labels) {
+  return std::ranges::all_of(rule.labels, [&](const auto& label) {
+    if (label.second.find("{{") != std::string::npos) return true;
+    const auto found = labels.find(label.first);
+    return found != labels.end() && found->second == label.second;
+  });
+}
+
 bool has_labels(const AlertLabels& labels, const AlertLabels& wanted) {
   return std::ranges::all_of(wanted, [&](const auto& label) {
     if (label.first == "alertname") return true;
     const auto found = labels.find(label.first);
     return found != labels.end() && found->second == label.second;
   });
+}
+
+std::string evaluated_as(const api::MonitoringRecord& record, const api::AlertRule& rule) {
+  const api::AlertRule* mine = nullptr;
+  std::size_t before = 0, all = 0;
+  for (const api::AlertRule& one : record.rules) {
+    // Without an expression it is one of the others again, for alerts that lead elsewhere.
+    if (one.expr.empty() || one.source != rule.source || one.group != rule.group ||
+        one.alert != rule.alert)
+      continue;
+    const bool same = rule.expr.empty() ? is_of(one, rule.labels)
+                                        : one.labels == rule.labels && one.expr == rule.expr;
+    if (same && (mine == nullptr || mine->labels.size() < one.labels.size())) {
+      mine = &one;
+      before = all;
+    }
+    ++all;
+  }
+  return before == 0 ? rule.group : rule.group + "#" + std::to_string(before + 1);
 }
 
 std::vector<Instance> instances_of(const api::MonitoringRecord& record) {

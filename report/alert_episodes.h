@@ -32,6 +32,15 @@ struct Instance {
 // makes it resolve and fire again within a second.
 [[nodiscard]] std::vector<Instance> instances_of(const api::MonitoringRecord& record);
 
+// Whether an instance with these labels may be of the rule: a label whose value is a template is
+// another one in each.
+[[nodiscard]] bool is_of(const api::AlertRule& rule, const AlertLabels& labels);
+
+// AlertEvaluation::group of this rule's evaluations: its group, and of further rules of one name in
+// the group, which labels keep apart, a text of their own.
+[[nodiscard]] std::string evaluated_as(const api::MonitoringRecord& record,
+                                       const api::AlertRule& rule);
+
 // Whether `labels` has all of `wanted`; `alertname` in `wanted` is met by an instance's name.
 [[nodiscard]] bool has_labels(const AlertLabels& labels, const AlertLabels& wanted);
 

@@ -23,6 +23,15 @@ std::vector<std::string> values_of(const AlertLabels& labels,
 
 }  // namespace
 
+AlertLabels asked_labels(const api::AlertRule& rule, const api::ExpectAlert& expect) {
+  AlertLabels out = rule.labels;
+  for (const auto& [name, value] : expect.labels)
+    if (const auto own = out.find(name);
+        own == out.end() || own->second.find("{{") != std::string::npos)
+      out[name] = value;
+  return out;
+}
+
 Scope scope_of(const AlertLabels& labels, const RunPods& pods) {
   if (pods.empty()) return Scope::run;
   const auto spaces = values_of(labels, kNamespaceLabels);

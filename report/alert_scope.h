@@ -23,4 +23,8 @@ enum class Scope {
 // "it fired for shop/frontend-0, which ..."; empty for Scope::run.
 [[nodiscard]] std::string scope_words(const AlertLabels& labels, const RunPods& pods);
 
+// The labels of an alert of this rule that meets the expectation, as far as they are known: those
+// of the rule, and those that are asked where the rule has a template or no such label.
+[[nodiscard]] AlertLabels asked_labels(const api::AlertRule& rule, const api::ExpectAlert& expect);
+
 }  // namespace faultline::report

@@ -28,6 +28,28 @@ bool names_its_scope(const api::ExpectAlert& expect) {
   });
 }
 
+// Whether the rule's expression was true at the moment of the first injected event, and from then
+// on until the alert began: then what was scraped before the fault made it true. That needs the
+// question of that very moment; where more series are true later, the alert may be of another one.
+bool true_at_once(const api::MonitoringRecord& record, const api::AlertRule& rule,
+                  std::int64_t expected, api::Timestamp injected, api::Timestamp since) {
+  constexpr double kSameTime = 0.05;  // seconds; evaluations are some milliseconds late
+  const std::string group = evaluated_as(record, rule);
+  std::optional<std::uint64_t> at_injection, at_begin;
+  for (const api::AlertEvaluation& one : record.evaluations) {
+    if (one.source != rule.source || one.group != group || one.alert != rule.alert ||
+        one.expected != expected || !one.at.set())
+      continue;
+    const double after = seconds_between(injected, one.at);
+    const double left = seconds_between(one.at, since);
+    if (after < -1e-3 || left < -kSameTime) continue;
+    if (one.series.value_or(0) == 0) return false;
+    if (!one.onGrid && after < 1e-3) at_injection = one.series;
+    if (one.onGrid && left < kSameTime) at_begin = one.series;
+  }
+  return at_injection && at_begin && *at_begin <= *at_injection;
+}
+
 // Of what is not known to be the fault's doing there is no time that it took.
 void forget_lengths(api::DetectionReport& out) {
   out.steps.clear();
@@ -93,7 +115,13 @@ void AlertJudge::judge_fired(api::DetectionReport& out, const Instance& instance
   const bool late = *out.seconds > *out.within;
   // A part that did not answer may have seen it fire earlier.
   const std::string part = part_words(instance.source, times.end);
-  const std::string earlier = fired_for_nothing(instance);
+  std::string earlier = fired_for_nothing(instance);
+  if (const api::AlertRule* rule = settings_of(instance.rule);
+      earlier.empty() && rule != nullptr &&
+      true_at_once(record, *rule, index, times.first_injected, episode.since()))
+    earlier =
+        "its expression was true at the first injected event already, by what was scraped before "
+        "it: that it fired may be chance";
   const Scope scope = names_its_scope(expect) ? Scope::run : scope_of(instance.labels, pods);
   if (scope != Scope::run) {
     reasons.push_back(scope_words(instance.labels, pods));
@@ -156,6 +184,25 @@ bool AlertJudge::nearer(const Instance& of, const Episode& episode, const Instan
   return mine != its ? mine < its : episode.firing < other.firing;
 }
 
+AlertJudge::Choice AlertJudge::choose(const api::ExpectAlert& expect) const {
+  Choice out;
+  for (const Instance& instance : instances) {
+    if (instance.alert != expect.name || !has_labels(instance.labels, expect.labels)) continue;
+    for (const Episode& episode : instance.episodes) {
+      if (!episode.firing.set() || times.end < episode.firing) continue;
+      if (episode.since() < times.first_injected) {
+        if (episode.end.set() && episode.end < times.first_injected) continue;
+        out.before = &instance;
+        out.since = &episode;
+      } else if (out.how == nullptr || nearer(instance, episode, *out.fired, *out.how)) {
+        out.fired = &instance;
+        out.how = &episode;
+      }
+    }
+  }
+  return out;
+}
+
 api::DetectionReport AlertJudge::judge(const api::ExpectAlert& expect, std::int64_t index) const {
   api::DetectionReport out{.alert = expect.name, .labels = expect.labels};
   out.within = expect.within.seconds();
@@ -163,24 +210,7 @@ api::DetectionReport AlertJudge::judge(const api::ExpectAlert& expect, std::int6
     out.reason = "no event was injected";
     return out;
   }
-  const Instance* fired = nullptr;
-  const Episode* how = nullptr;
-  const Instance* before = nullptr;
-  const Episode* since = nullptr;
-  for (const Instance& instance : instances) {
-    if (instance.alert != expect.name || !has_labels(instance.labels, expect.labels)) continue;
-    for (const Episode& episode : instance.episodes) {
-      if (!episode.firing.set() || times.end < episode.firing) continue;
-      if (episode.since() < times.first_injected) {
-        if (episode.end.set() && episode.end < times.first_injected) continue;
-        before = &instance;
-        since = &episode;
-      } else if (how == nullptr || nearer(instance, episode, *fired, *how)) {
-        fired = &instance;
-        how = &episode;
-      }
-    }
-  }
+  const auto [fired, how, before, since] = choose(expect);
   if (before != nullptr && (fired == nullptr || fired == before)) {
     const Delivery delivery = delivery_of(record, owners, *before, *since, expect.receiver, times);
     time_episode(out, *before, *since, delivery, index);
@@ -211,34 +241,43 @@ bool AlertJudge::began_anew_by_restart(const Instance& instance) const {
          });
 }
 
-void AlertJudge::add_false_alarms(std::vector<api::DetectionReport>& out,
-                                  const api::Expect& expect) const {
-  if (!times.first_injected.set()) return;
-  std::size_t found = 0;
+std::vector<std::pair<const Instance*, const Episode*>> AlertJudge::unexpected(
+    const api::Expect& expect) const {
+  std::vector<std::pair<const Instance*, const Episode*>> out;
+  if (!times.first_injected.set()) return out;
   for (const Instance& instance : instances) {
     const bool expected = std::ranges::any_of(expect.alerts, [&](const api::ExpectAlert& one) {
       return one.name == instance.alert && has_labels(instance.labels, one.labels);
     });
     if (expected || began_anew_by_restart(instance)) continue;
-    for (const Episode& episode : instance.episodes) {
-      if (!episode.firing.set() || episode.since() < times.first_injected ||
-          times.end < episode.firing)
-        continue;
-      if (++found > kMostFalseAlarms) break;
-      api::DetectionReport report{.alert = instance.alert};
-      time_episode(report, instance, episode,
-                   delivery_of(record, owners, instance, episode, {}, times), -1);
-      report.verdict = DetectionVerdict::false_alarm;
-      report.reason = "it fired, and was not expected";
-      if (const std::string part = part_words(instance.source, times.end); !part.empty())
-        report.reason += "; " + part;
-      out.push_back(std::move(report));
-      break;  // one report for each instance
-    }
+    const auto fired = std::ranges::find_if(instance.episodes, [&](const Episode& episode) {
+      return episode.firing.set() && times.first_injected <= episode.since() &&
+             episode.firing <= times.end;
+    });
+    if (fired != instance.episodes.end()) out.emplace_back(&instance, &*fired);
   }
-  if (found > kMostFalseAlarms)
-    out.back().reason += "; " + count_words(found - kMostFalseAlarms) + " more are not listed";
+  return out;
 }
+
+void AlertJudge::add_false_alarms(std::vector<api::DetectionReport>& out,
+                                  const api::Expect& expect) const {
+  const auto found = unexpected(expect);
+  for (std::size_t i = 0; i < found.size() && i < kMostFalseAlarms; ++i) {
+    const auto& [instance, episode] = found[i];
+    api::DetectionReport report{.alert = instance->alert};
+    time_episode(report, *instance, *episode,
+                 delivery_of(record, owners, *instance, *episode, {}, times), -1);
+    report.verdict = DetectionVerdict::false_alarm;
+    report.reason = "it fired, and was not expected";
+    if (const std::string part = part_words(instance->source, times.end); !part.empty())
+      report.reason += "; " + part;
+    out.push_back(std::move(report));
+  }
+  if (found.size() > kMostFalseAlarms)
+    out.back().reason +=
+        "; " + count_words(found.size() - kMostFalseAlarms) + " more are not listed";
+}
+
 bool noticed(DetectionVerdict verdict) {
   switch (verdict) {
     case DetectionVerdict::detected:

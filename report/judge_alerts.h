@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Judges the alerts of one record. Internal to report/detections: detections.cpp judges what fired,
-// detections_missed.cpp what did not. Const, so thread-safe; the record, the times and the pods
-// must outlive it.
+// Judges the alerts of one record. Internal to report/detections, and for whoever works out what
+// that judges: detections.cpp judges what fired, detections_missed.cpp what did not. Const, so
+// thread-safe; the record, the times and the pods must outlive it.
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "report/alert_owners.h"
@@ -30,6 +31,18 @@ struct AlertJudge {
   // One expectation; `index` in spec.expect.alerts.
   [[nodiscard]] api::DetectionReport judge(const api::ExpectAlert& expect,
                                            std::int64_t index) const;
+  // The instances that meet an expectation, and the episode of each that is judged: the nearest of
+  // those that began with the fault, and one that was pending or firing before it.
+  struct Choice {
+    const Instance* fired = nullptr;
+    const Episode* how = nullptr;
+    const Instance* before = nullptr;
+    const Episode* since = nullptr;
+  };
+  [[nodiscard]] Choice choose(const api::ExpectAlert& expect) const;
+  // What fired after the first injected event and nobody expected, with its first such episode.
+  [[nodiscard]] std::vector<std::pair<const Instance*, const Episode*>> unexpected(
+      const api::Expect& expect) const;
   // Appends what nobody expected.
   void add_false_alarms(std::vector<api::DetectionReport>& out, const api::Expect& expect) const;
 

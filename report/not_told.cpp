@@ -2,8 +2,10 @@
 #include "report/not_told.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
+#include "api/gap_words.h"
 #include "report/format.h"
 #include "report/promql.h"
 
@@ -75,12 +77,43 @@ std::string not_kept(const api::MonitoringRecord& record,
   return {};
 }
 
-std::string routed_to_nobody(const std::vector<api::AlertRoute>& routes) {
+// Alertmanagers of which it is not known whom they led an alert to when it fired.
+struct Unrouted {
+  std::string why;   // of the last; empty: there is none
+  bool all = false;  // there is no other
+};
+Unrouted unrouted_of(const api::MonitoringRecord& record, const Episode& episode) {
+  Unrouted out;
+  std::size_t known = 0;
+  for (const api::MonitoringSource& source : record.sources) {
+    if (source.kind != "alertmanager") continue;
+    const auto gap = std::ranges::find_if(record.gaps, [&](const api::MonitoringGap& one) {
+      return api::is_of_routes(one) && one.source.substr(api::kGapOfRoutes.size()) == source.name &&
+             one.from <= episode.firing && episode.firing <= one.to;
+    });
+    if (gap == record.gaps.end())
+      ++known;
+    else
+      out.why = "whom " + source.name + " tells is not known from " + time_words(gap->from) +
+                " to " + time_words(gap->to) + ": " + gap->reason;
+  }
+  out.all = !out.why.empty() && known == 0;
+  return out;
+}
+
+// "pager, tickets": of two Alertmanagers that know the same each once.
+std::string names_of(const std::vector<const api::AlertRoute*>& routes) {
   std::vector<std::string> names;
-  for (const api::AlertRoute& route : routes) names.push_back(route.receiver);
-  if (names.size() == 1)
-    return "routed to nobody: receiver " + names.front() + " has no integration";
-  return "routed to nobody: none of the receivers " + join(names, ", ") + " has an integration";
+  for (const api::AlertRoute* route : routes)
+    if (std::ranges::find(names, route->receiver) == names.end()) names.push_back(route->receiver);
+  return join(names, ", ");
+}
+
+std::string routed_to_nobody(const std::vector<const api::AlertRoute*>& routes) {
+  const bool one = std::ranges::all_of(
+      routes, [&](const auto* route) { return route->receiver == routes.front()->receiver; });
+  return "routed to nobody: " + std::string(one ? "receiver " : "none of the receivers ") +
+         names_of(routes) + (one ? " has no integration" : " has an integration");
 }
 
 }  // namespace
@@ -91,12 +124,14 @@ Delivery delivery_of(const api::MonitoringRecord& record, const AlertOwners& own
   Delivery out;
   const api::AlertNotification* unsure =
       take_notifications(out, record, owners, instance, episode, receiver);
-  std::vector<api::AlertRoute> none;
+  const std::vector<api::AlertRoute> none;
+  const Unrouted unrouted = unrouted_of(record, episode);
   const std::vector<api::AlertRoute>& routes =
-      instance.rule != nullptr ? instance.rule->routes : none;
-  std::vector<const api::AlertRoute*> ways;  // to somebody who can be told, and is meant
+      instance.rule != nullptr && !unrouted.all ? instance.rule->routes : none;
+  std::vector<const api::AlertRoute*> all, ways;  // ways: to somebody who can be told, and is meant
   bool leads_there = receiver.empty();
   for (const api::AlertRoute& route : routes) {
+    all.push_back(&route);
     if (!receiver.empty() && route.receiver != receiver) continue;
     leads_there = true;
     if (!route.integrations.empty()) ways.push_back(&route);
@@ -122,12 +157,14 @@ Delivery delivery_of(const api::MonitoringRecord& record, const AlertOwners& own
     out.reason = std::move(reason);
     return out;
   };
-  if (!routes.empty() && !leads_there) {
-    std::vector<std::string> names;
-    for (const api::AlertRoute& route : routes) names.push_back(route.receiver);
-    return not_told("routed to " + join(names, ", ") + ", not to " + receiver);
+  if (!routes.empty() && ways.empty() && !unrouted.why.empty()) {
+    out.told = Told::ambiguous;  // that one may lead there
+    out.reason = unrouted.why;
+    return out;
   }
-  if (!routes.empty() && ways.empty()) return not_told(routed_to_nobody(routes));
+  if (!routes.empty() && !leads_there)
+    return not_told("routed to " + names_of(all) + ", not to " + receiver);
+  if (!routes.empty() && ways.empty()) return not_told(routed_to_nobody(all));
   if (unsure != nullptr) {
     out.told = Told::ambiguous;
     out.reason = "a notification of " + unsure->receiver +
@@ -140,7 +177,8 @@ Delivery delivery_of(const api::MonitoringRecord& record, const AlertOwners& own
       std::ranges::all_of(ways, [](const auto* way) { return !way->muted.empty(); }))
     return not_told(ways.front()->muted);
   if (out.route == nullptr) {
-    out.reason = "whether anybody was told is not known: the routes of Alertmanager are not";
+    out.reason = "whether anybody was told is not known: " +
+                 (unrouted.why.empty() ? "the routes of Alertmanager are not" : unrouted.why);
     return out;
   }
   const double wait = wait_of(*out.route);
@@ -163,15 +201,10 @@ Delivery delivery_of(const api::MonitoringRecord& record, const AlertOwners& own
     out.reason = left_out + ": whether this alert was among them is not known";
     return out;
   }
-  if (std::ranges::any_of(ways, observed)) {
-    std::vector<std::string> names;
-    for (const api::AlertRoute* way : ways)
-      if (observed(way)) names.push_back(way->receiver);
-    return not_told("no notification of " + join(names, ", ") + " arrived");
-  }
-  std::vector<std::string> names;
-  for (const api::AlertRoute* way : ways) names.push_back(way->receiver);
-  out.reason = "whether " + join(names, ", ") +
+  std::vector<const api::AlertRoute*> silent;
+  std::ranges::copy_if(ways, std::back_inserter(silent), observed);
+  if (!silent.empty()) return not_told("no notification of " + names_of(silent) + " arrived");
+  out.reason = "whether " + names_of(ways) +
                " was told is not measured: its notifications do not come to Faultline";
   return out;
 }

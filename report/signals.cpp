@@ -96,6 +96,11 @@ api::SignalReport judge(const api::RunRecord& run, const api::ExpectSignal& expe
     out.text = "its newest sample is " + seconds_words(*last->newest) + " old";
     return out;
   }
+  if (last->newest && seconds_between(times.first_injected, last->at) < *last->newest) {
+    out.verdict = api::SignalVerdict::stale;
+    out.text = "its newest sample is of before the first injected event";
+    return out;
+  }
   if (!out.kernel) return no_data("the kernel did not measure " + expect.equals);
   const std::string both =
       "the monitoring says " + words(*out.monitoring) + ", the kernel " + words(*out.kernel);

@@ -51,9 +51,10 @@ Evaluated evaluated(const api::MonitoringRecord& record, const api::AlertRule& r
                     std::int64_t expected, const DetectionTimes& times,
                     api::Timestamp first_scrape) {
   Evaluated out;
+  const std::string group = evaluated_as(record, rule);
   std::vector<const api::AlertEvaluation*> mine;
   for (const api::AlertEvaluation& one : record.evaluations)
-    if (one.source == rule.source && one.group == rule.group && one.alert == rule.alert &&
+    if (one.source == rule.source && one.group == group && one.alert == rule.alert &&
         one.expected == expected && one.at.set())
       mine.push_back(&one);
   std::ranges::stable_sort(mine, {}, [](const auto* one) { return one->at; });

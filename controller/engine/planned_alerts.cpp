@@ -6,6 +6,7 @@
 #include "api/codec.h"
 #include "api/gap_words.h"
 #include "api/planned_notes.h"
+#include "report/alert_scope.h"
 #include "report/floor.h"
 #include "report/format.h"
 
@@ -25,24 +26,40 @@ bool may_be_meant(const api::AlertRule& rule, const api::ExpectAlert& expect) {
   });
 }
 
+// Those of the alerts that are expected: a rule whose alerts lead elsewhere by other labels is
+// there again, without its expression.
+const std::vector<api::AlertRoute>& routes_of(const api::AlertRule& rule,
+                                              const api::ExpectAlert& expect,
+                                              const api::MonitoringRecord& known) {
+  const auto again = std::ranges::find_if(known.rules, [&](const api::AlertRule& other) {
+    return other.expr.empty() && other.source == rule.source && other.group == rule.group &&
+           other.alert == rule.alert && other.labels == report::asked_labels(rule, expect);
+  });
+  return again != known.rules.end() ? again->routes : rule.routes;
+}
+
 // Whom its labels lead to, what stands in the way, and why nobody is told; empty: somebody is.
-std::string add_routes(const api::AlertRule& rule, const api::ExpectAlert& expect,
+std::string add_routes(const std::vector<api::AlertRoute>& routes, const api::ExpectAlert& expect,
                        api::PlannedAlert& out) {
-  if (rule.routes.empty()) {
+  if (routes.empty()) {
     out.notes.emplace_back("who is told is not known: no Alertmanager said where it is routed");
     return {};
   }
   std::string nobody;
   bool told = false;
-  for (const api::AlertRoute& route : rule.routes) {
-    out.receivers.push_back(route.receiver +
-                            (route.integrations.empty()
-                                 ? std::string(" (nobody)")
-                                 : " (" + report::join(route.integrations, ", ") + ")"));
+  for (const api::AlertRoute& route : routes) {
+    // Two Alertmanagers that know the same tell it once.
+    const auto add_once = [](std::vector<std::string>& to, std::string words) {
+      if (std::ranges::find(to, words) == to.end()) to.push_back(std::move(words));
+    };
+    add_once(out.receivers,
+             route.receiver + (route.integrations.empty()
+                                   ? std::string(" (nobody)")
+                                   : " (" + report::join(route.integrations, ", ") + ")"));
     if (route.groupExists)
-      out.notes.push_back("its group for " + route.receiver +
-                          " is there already: group_interval counts (" +
-                          words(route.groupInterval) + "), not group_wait");
+      add_once(out.notes, "its group for " + route.receiver +
+                              " is there already: group_interval counts (" +
+                              words(route.groupInterval) + "), not group_wait");
     if (!expect.receiver.empty() && route.receiver != expect.receiver) continue;
     if (route.integrations.empty())
       nobody = "routed to nobody: receiver " + route.receiver + " has no integration";
@@ -98,7 +115,7 @@ api::PlannedAlert planned(const api::ExpectAlert& expect, const api::Phases& pha
   if (out.reason.empty() && could.earliest > fault + phases.recovery.seconds())
     out.reason = "it needs at least " + words(could.earliest) + "; fault and recovery are " +
                  words(fault + phases.recovery.seconds()) + ": set phases.recovery";
-  const std::string nobody = add_routes(rule, expect, out);
+  const std::string nobody = add_routes(routes_of(rule, expect, known), expect, out);
   if (out.reason.empty()) out.reason = nobody;
   out.possible = out.reason.empty();
   for (const api::AlertHeld& held : known.held)

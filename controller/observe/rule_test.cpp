@@ -11,6 +11,7 @@
 #include "base/quoted.h"
 #include "controller/observe/rules.h"
 #include "controller/observe/test_series.h"
+#include "report/alert_episodes.h"
 #include "report/promql.h"
 
 namespace faultline::controller::observe {
@@ -29,6 +30,12 @@ std::string yaml(const Labels& labels) {
   for (const auto& [name, value] : labels)
     out += (out.size() > 1 ? ", " : "") + yaml(name) + ": " + yaml(value);
   return out + "}";
+}
+
+// Several rules may have one name, and labels of their own.
+bool is_change_of(const api::AlertRule& rule, const api::AlertChange& change) {
+  return change.source == rule.source && change.alert == rule.alert &&
+         report::is_of(rule, change.labels);
 }
 
 std::string words(double seconds) { return report::promql_duration_words(seconds); }
@@ -140,9 +147,7 @@ class Maker {
 
   void read_instances() {
     for (const api::AlertChange& change : input_.changes) {
-      if (change.source != rule_.source || change.alert != rule_.alert ||
-          change.state == api::AlertState::pending)
-        continue;
+      if (change.state == api::AlertState::pending || !is_change_of(rule_, change)) continue;
       instances_.states[change.labels].emplace_back(since(change.at),
                                                     change.state == api::AlertState::firing);
       instances_.changes.push_back(since(change.at));
@@ -291,9 +296,8 @@ api::Timestamp first_firing(const std::vector<api::AlertChange>& changes,
                             const api::AlertRule& rule, api::Timestamp first_injected) {
   api::Timestamp first;
   for (const api::AlertChange& change : changes)
-    if (change.source == rule.source && change.alert == rule.alert &&
-        change.state == api::AlertState::firing && first_injected <= change.at &&
-        (!first.set() || change.at < first))
+    if (is_change_of(rule, change) && change.state == api::AlertState::firing &&
+        first_injected <= change.at && (!first.set() || change.at < first))
       first = change.at;
   return first;
 }

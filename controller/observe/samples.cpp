@@ -7,6 +7,8 @@
 #include <map>
 #include <utility>
 
+#include "report/alert_episodes.h"
+
 namespace faultline::controller::observe {
 namespace {
 
@@ -24,14 +26,9 @@ bool has_all(const Labels& labels, const Labels& wanted) {
   });
 }
 
-bool is_of(const api::AlertRule& rule, const Labels& labels) {
+bool is_alert_of(const api::AlertRule& rule, const Labels& labels) {
   const auto name = labels.find("alertname");
-  if (name == labels.end() || name->second != rule.alert) return false;
-  return std::ranges::all_of(rule.labels, [&](const auto& label) {
-    if (label.second.find("{{") != std::string::npos) return true;
-    const auto found = labels.find(label.first);
-    return found != labels.end() && found->second == label.second;
-  });
+  return name != labels.end() && name->second == rule.alert && report::is_of(rule, labels);
 }
 
 // What is known of one instance: its samples of both states, by time.
@@ -43,7 +40,7 @@ struct Samples {
 double interval_of(const Labels& labels, const std::vector<api::AlertRule>& rules,
                    const std::vector<std::pair<double, api::AlertState>>& at) {
   for (const api::AlertRule& rule : rules)
-    if (is_of(rule, labels) && rule.evaluationInterval > 0) return rule.evaluationInterval;
+    if (is_alert_of(rule, labels) && rule.evaluationInterval > 0) return rule.evaluationInterval;
   double shortest = 0;
   for (std::size_t i = 1; i < at.size(); ++i)
     if (const double step = at[i].first - at[i - 1].first;
@@ -103,7 +100,7 @@ std::optional<double> grid_of(const std::vector<Series>& alerts,
   for (const Series& series : alerts)
     for (const api::AlertRule& other : rules)
       if (other.group == rule.group && other.evaluationInterval == rule.evaluationInterval &&
-          is_of(other, series.labels) && !series.points.empty())
+          is_alert_of(other, series.labels) && !series.points.empty())
         return series.points.back().at;
   return std::nullopt;
 }

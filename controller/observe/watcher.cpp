@@ -35,7 +35,8 @@ Watcher::Impl::Impl(boost::asio::any_io_executor executor, MonitoringSources fro
     : clock(its_clock),
       experiment(std::move(of)),
       observed(from.observed_receivers.begin(), from.observed_receivers.end()),
-      rooms(from.room) {
+      rooms(from.room),
+      made(its_clock.utc()) {
   // An Experiment of a namespace is read by whoever may in that namespace.
   namespaces = own_namespaces(experiment);
   const auto add = [&](Reached& side, const SourceOptions& options, const char* kind) {

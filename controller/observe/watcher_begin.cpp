@@ -13,11 +13,6 @@ constexpr std::size_t kMostJobQuestions = 20;
 constexpr std::size_t kNamesAtOnce = 4'096;  // bytes of the metrics' names in one question
 constexpr std::chrono::seconds kLongestJobs{3};
 
-Labels with_name(const std::string& alert, Labels labels) {
-  labels["alertname"] = alert;
-  return labels;
-}
-
 }  // namespace
 
 boost::asio::awaitable<void> Watcher::Impl::begin(PrometheusSide& side) {
@@ -144,55 +139,6 @@ void Watcher::Impl::take_rules(PrometheusSide& side) {
     tell({name + ": not all names of rules are kept: there are too many"});
 }
 
-boost::asio::awaitable<void> Watcher::Impl::begin(AlertmanagerSide& side) {
-  const Result<AlertmanagerStatus> status = co_await side.client.status();
-  if (!status) {
-    missed(side, status.error());
-    co_return;
-  }
-  if (const auto offset = side.client.clock_offset()) side.offset = *offset;
-  api::MonitoringSource& source = source_of(side);
-  source.version = "Alertmanager " + status->version;
-  source.clockOffset = side.offset.offset;
-  source.clockUncertainty = side.offset.uncertainty;
-  source.startedAt = status->started;
-  if (Result<Routing> routing = parse_routing(status->config)) {
-    side.routing = std::move(*routing);
-    // They name receivers and matchers of everybody.
-    if (namespaces.empty()) tell(side.routing->told);
-  } else {
-    tell({side.client.options().name + ": " + routing.error().message});
-  }
-  if (Result<std::vector<Silence>> silences = co_await side.client.silences())
-    side.silences = std::move(*silences);
-  else
-    tell({silences.error().message});
-  reached(side);
-}
-
-void Watcher::Impl::find_routes(AlertmanagerSide& side, api::AlertRule& rule, const Labels& labels,
-                                UtcTime at) {
-  if (!side.routing) return;
-  // Whoever asks of labels of another namespace is not told what mutes there.
-  const bool foreign = of_others(labels, namespaces);
-  const std::string silenced = foreign ? "" : silenced_words(side.silences, labels);
-  const std::string inhibited =
-      foreign ? "" : inhibited_words(*side.routing, side.held, labels, namespaces);
-  for (api::AlertRoute& route : routes_of(*side.routing, labels, at)) {
-    if (!silenced.empty()) route.muted = silenced;
-    if (route.muted.empty()) route.muted = inhibited;
-    route.observed = observed.contains(route.receiver);
-    const auto is = [&](const AlertGroup& group) { return joins(group, route, labels); };
-    route.groupExists = side.groups.any(at, is) || side.other_groups.any(at, is);
-    if (!rooms.rules.take(bytes_of(route))) {
-      tell({side.client.options().name +
-            ": not all routes of the rules are kept: there are too many"});
-      return;
-    }
-    rule.routes.push_back(std::move(route));
-  }
-}
-
 boost::asio::awaitable<void> Watcher::begin() {
   Impl& impl = *impl_;
   std::vector<Impl::Beat> all;
@@ -207,15 +153,8 @@ boost::asio::awaitable<void> Watcher::begin() {
     if (!side->away_since) looks.emplace_back([&impl, of = side.get()] { return impl.poll(*of); });
   co_await together(std::move(looks), false);
   for (const auto& side : impl.prometheus) impl.take_rules(*side);
-  for (const auto& side : impl.alertmanager) {
-    for (api::AlertRule& rule : impl.record.rules) {
-      Labels labels = with_name(rule.alert, rule.labels);
-      for (const api::ExpectAlert& one : impl.experiment.spec.expect.alerts)
-        if (one.name == rule.alert) labels.insert(one.labels.begin(), one.labels.end());
-      impl.find_routes(*side, rule, labels, impl.clock.utc());
-    }
-    side->held = {};
-  }
+  impl.route_expected();
+  for (const auto& side : impl.alertmanager) side->held = {};
 }
 
 }  // namespace faultline::controller::observe

@@ -2,11 +2,9 @@
 // What a Watcher asks when the run is over.
 #include <algorithm>
 #include <cmath>
-#include <tuple>
 
 #include "controller/observe/others.h"
 #include "controller/observe/watcher_impl.h"
-#include "report/alert_scope.h"
 #include "report/format.h"
 #include "report/promql.h"
 
@@ -210,49 +208,6 @@ awaitable<void> Watcher::Impl::finish_signals(PrometheusSide& side, const WatchT
   }
 }
 
-// An alert's own labels decide where it is routed, not only those of its rule: now they are known.
-// Of several instances that which is judged counts (report::AlertJudge::nearer()): another one may
-// lead elsewhere.
-void Watcher::Impl::route_instances(const WatchTimes& times) {
-  if (alertmanager.empty()) return;
-  const auto place = [&](const api::AlertChange& change) {
-    const bool meant =
-        std::ranges::any_of(experiment.spec.expect.alerts, [&](const api::ExpectAlert& one) {
-          return one.name == change.alert && report::has_labels(change.labels, one.labels);
-        });
-    return std::tuple(!meant, report::scope_of(change.labels, own_pods),
-                      change.state != api::AlertState::firing, change.at);
-  };
-  for (api::AlertRule& rule : record.rules) {
-    const api::AlertChange* fired = nullptr;
-    for (const api::AlertChange& change : record.changes)
-      if (change.source == rule.source && change.alert == rule.alert &&
-          change.state != api::AlertState::inactive && times.first_injected <= change.at &&
-          std::ranges::all_of(rule.labels, [&](const auto& label) {
-            const auto found = change.labels.find(label.first);
-            return found != change.labels.end() &&
-                   (found->second == label.second || label.second.find("{{") != std::string::npos);
-          }))
-        if (fired == nullptr || place(change) < place(*fired)) fired = &change;
-    if (fired == nullptr) continue;
-    Labels labels = fired->labels;
-    labels["alertname"] = rule.alert;
-    const std::vector<api::AlertRoute> before = std::move(rule.routes);
-    rule.routes.clear();
-    for (const api::AlertRoute& route : before) rooms.rules.give_back(bytes_of(route));
-    for (const auto& side : alertmanager) find_routes(*side, rule, labels, fired->at.value);
-    // What Alertmanager holds now says nothing of then: record.held tells what muted it.
-    for (api::AlertRoute& route : rule.routes) {
-      route.muted.clear();
-      for (const api::AlertRoute& one : before)
-        if (one.receiver == route.receiver) route.muted = one.muted;
-    }
-    if (!rule.routes.empty()) continue;
-    for (const api::AlertRoute& route : before)
-      if (rooms.rules.take(bytes_of(route))) rule.routes.push_back(route);
-  }
-}
-
 // Those that were expected come first, so that a flood of others hides none of them.
 void Watcher::Impl::keep_changes(const PrometheusSide& side, const std::vector<Series>& alerts,
                                  const std::vector<api::AlertRule>& rules,
@@ -307,6 +262,8 @@ awaitable<void> Watcher::finish(WatchTimes times, std::vector<api::PodRef> pods)
   Impl& impl = *impl_;
   if (!impl.namespaces.empty())
     for (const api::PodRef& pod : pods) impl.namespaces.insert(pod.namespace_);
+  impl.closing = true;
+  impl.forget_ways();
   const SteadyTime until = impl.clock.steady() + times.patience;
   for (const auto& side : impl.prometheus) impl.note_waiting(*side);
   for (const auto& side : impl.alertmanager) impl.note_waiting(*side);
@@ -319,6 +276,7 @@ awaitable<void> Watcher::finish(WatchTimes times, std::vector<api::PodRef> pods)
   for (const auto& side : impl.alertmanager)
     all.emplace_back([&impl, of = side.get()]() -> awaitable<void> {
       co_await impl.poll(*of);
+      co_await impl.compare_routing(*of);
       of->finished = true;
     });
   co_await together_until(std::move(all), until);
@@ -332,6 +290,7 @@ awaitable<void> Watcher::finish(WatchTimes times, std::vector<api::PodRef> pods)
     if (!side->finished) impl.missed(*side, late);
   impl.sort_by_source();
   impl.leave_out_others();
+  impl.note_unrouted(times.end);
   impl.route_instances(times);
   impl.tell_left_off();
   impl.close_gaps(times.end);

@@ -54,6 +54,7 @@ boost::asio::awaitable<void> Watcher::Impl::poll(AlertmanagerSide& side) {
   note_not_taken(name, held->left_out, now, now);
   side.held = std::move(held->alerts);
   reached(side);
+  co_await route_late(side);
 }
 
 void Watcher::Impl::note_groups(AlertmanagerSide& side, const std::vector<AlertGroup>& groups,

@@ -16,6 +16,7 @@
 #include "controller/observe/rules.h"
 #include "controller/observe/samples.h"
 #include "controller/observe/watcher.h"
+#include "report/judge_alerts.h"
 
 namespace faultline::controller::observe {
 
@@ -111,7 +112,11 @@ struct Watcher::Impl {
           groups(1 << 20, of_all),
           other_groups(256 << 10, of_all) {}
     Alertmanager client;
-    std::optional<Routing> routing;
+    bool asked = false;              // for its configuration, and it answered
+    std::size_t config = 0;          // a hash of that
+    std::optional<Routing> routing;  // of that; nothing: it could not be read
+    UtcTime routed_since;            // the routes are known from then on
+    std::string unrouted;            // why they are not, or were not before
     std::vector<Silence> silences;
     std::vector<HeldAlert> held;  // at the look before the run
     GroupTimes groups;            // that an expected alert could join
@@ -146,12 +151,40 @@ struct Watcher::Impl {
 
   // watcher_begin.cpp
   Task<void> begin(PrometheusSide& side);
-  Task<void> begin(AlertmanagerSide& side);
   Task<void> find_intervals(PrometheusSide& side, const Rules& rules);
   // Into the record, once.
   void take_rules(PrometheusSide& side);
-  // The routes of each rule of the record, for the labels that are known of its alerts.
-  void find_routes(AlertmanagerSide& side, api::AlertRule& rule, const Labels& labels, UtcTime at);
+
+  // watcher_routes.cpp
+  using Routes = std::vector<api::AlertRoute>;
+  Task<void> begin(AlertmanagerSide& side);
+  // What could not be asked when the run began is asked as soon as it answers.
+  Task<void> route_late(AlertmanagerSide& side);
+  // At the end: routes that are others now explain nothing.
+  Task<void> compare_routing(AlertmanagerSide& side);
+  void gap_of_routes(const AlertmanagerSide& side, UtcTime to, const std::string& why);
+  void note_unrouted(UtcTime end);
+  // Of an alert with these labels, which have its name. `before`: it does not fire yet, and
+  // silences and inhibitions that hold now are told.
+  [[nodiscard]] Routes routes(const AlertmanagerSide& side, const Labels& labels, UtcTime at,
+                              bool before) const;
+  // The routes of each rule of the record, for the labels that are asked of its alerts.
+  void route_expected();
+  // The same for the alerts that fired and are judged, by the labels that they have.
+  void route_instances(const WatchTimes& times);
+  [[nodiscard]] Routes routes_of_instance(const report::AlertJudge& judge,
+                                          const report::Instance& instance,
+                                          const report::Episode& episode, UtcTime end);
+  // Alerts of the rule that have these labels have these routes. Where they lead elsewhere than
+  // the rule's other alerts, the rule is in the record once more, as its last, without its
+  // expression: with those labels and routes.
+  struct Ways {
+    Labels labels;
+    Routes routes;
+  };
+  void set_ways(std::size_t rule, std::vector<Ways> ways);
+  // Takes such rules out of the record again.
+  void forget_ways();
 
   // watcher_beats.cpp
   // One question for each query of abortWhen, and one look at each source; they do not wait for
@@ -187,7 +220,6 @@ struct Watcher::Impl {
   Task<void> finish_scrapes(PrometheusSide& side, const WatchTimes& times,
                             std::vector<api::PodRef> pods);
   Task<void> finish_signals(PrometheusSide& side, const WatchTimes& times);
-  void route_instances(const WatchTimes& times);
   void keep_changes(const PrometheusSide& side, const std::vector<Series>& alerts,
                     const std::vector<api::AlertRule>& rules, const WatchTimes& times);
   void leave_out_others();
@@ -224,6 +256,8 @@ struct Watcher::Impl {
   std::vector<std::unique_ptr<AlertmanagerSide>> alertmanager;
   std::vector<std::unique_ptr<AbortQuery>> abort_queries;
   Rooms rooms;
+  const UtcTime made;    // this was
+  bool closing = false;  // finish() was called
   api::MonitoringRecord record;
   std::vector<AbortAnswer> abort_answers;
   std::map<std::pair<std::string, std::string>, std::size_t> growing;  // in record.gaps

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "api/gap_words.h"
 #include "controller/observe/watcher_impl.h"
 
 namespace faultline::controller::observe {
@@ -115,6 +116,7 @@ void Watcher::not_taken(const std::string& receiver, UtcTime at, const NotTaken&
 
 // By the routes of the expected alerts; one whose routes are not known may lead anywhere.
 bool Watcher::Impl::may_tell(const std::string& receiver) const {
+  if (std::ranges::any_of(record.gaps, api::is_of_routes)) return true;
   return std::ranges::any_of(experiment.spec.expect.alerts, [&](const api::ExpectAlert& alert) {
     bool known = false;
     for (const api::AlertRule& rule : record.rules) {

@@ -120,8 +120,9 @@ void Watcher::Impl::not_asked(const PrometheusSide& side, const api::AlertRule& 
   const auto& expect = experiment.spec.expect.alerts;
   std::vector<api::AlertEvaluation> out;
   for (std::size_t i = 0; i < expect.size(); ++i) {
-    if (expect[i].name != rule.alert) continue;
-    api::AlertEvaluation none{.source = rule.source, .group = rule.group, .alert = rule.alert};
+    if (!expected_rules({expect[i]})(rule.alert, rule.labels)) continue;
+    api::AlertEvaluation none{.source = rule.source, .alert = rule.alert};
+    none.group = report::evaluated_as(record, rule);
     none.expected = static_cast<std::int64_t>(i);
     none.at = times.first_injected;
     out.push_back(std::move(none));
@@ -148,6 +149,7 @@ awaitable<void> Watcher::Impl::finish_rule(PrometheusSide& side, api::AlertRule 
   if (const auto known = grids.find(group_key(rule)); known != grids.end()) grid = known->second;
   if (grid && !(std::abs(*grid - begin) < kFarthest)) grid.reset();
   if (!grid && rule.lastEvaluation.set()) grid = to_theirs(rule.lastEvaluation.value, side.offset);
+  rule.group = report::evaluated_as(record, rule);
   // One evaluation before the fault tells that the expression was not true already.
   const double from = grid ? *grid - std::ceil((*grid - begin) / step + 1e-6) * step : begin;
   if (end < from) co_return;
@@ -161,7 +163,7 @@ awaitable<void> Watcher::Impl::finish_rule(PrometheusSide& side, api::AlertRule 
   }
   std::optional<double> first;
   for (std::size_t i = 0; i < expect.size(); ++i) {
-    if (expect[i].name != rule.alert) continue;
+    if (!expected_rules({expect[i]})(rule.alert, rule.labels)) continue;
     auto some = evaluations_of(*found, rule, expect[i].labels, static_cast<std::int64_t>(i), from,
                                end, step, true, side.offset);
     for (const api::AlertEvaluation& one : some)
@@ -179,7 +181,7 @@ awaitable<void> Watcher::Impl::finish_rule(PrometheusSide& side, api::AlertRule 
       co_await side.client.query_range(rule.expr, begin, *first, fine);
   if (!closer) co_return;
   for (std::size_t i = 0; i < expect.size(); ++i) {
-    if (expect[i].name != rule.alert) continue;
+    if (!expected_rules({expect[i]})(rule.alert, rule.labels)) continue;
     auto some = evaluations_of(*closer, rule, expect[i].labels, static_cast<std::int64_t>(i), begin,
                                *first, fine, false, side.offset);
     only_changes(some);

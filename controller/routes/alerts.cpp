@@ -137,6 +137,13 @@ boost::asio::awaitable<Response> Service::get_rule_test(http::Request request) {
                                .first_injected = first_injected(*record),
                                .series = {},
                                .offset = {}};
+  // Of several rules of the name one that fired.
+  const auto& rules = record->monitoring->rules;
+  const auto fired = std::ranges::find_if(rules, [&](const api::AlertRule& one) {
+    return one.alert == alert && !one.expr.empty() &&
+           observe::first_firing(input.changes, one, input.first_injected).set();
+  });
+  if (fired != rules.end()) input.rule = *fired;
   for (const api::MonitoringSource& source : record->monitoring->sources)
     if (source.name == input.rule.source)
       input.offset = {source.clockOffset, source.clockUncertainty};

@@ -319,18 +319,21 @@ boost::asio::awaitable<Response> Service::take_notification(http::Request reques
   const UtcTime at = clock_.utc();
   // Alertmanager repeats what was answered by 5xx, and gives up on 4xx: no 421 or 429 here. It
   // tries on another connection, which may be one to the leader.
-  const auto not_here = [this]() -> std::optional<Response> {
+  const auto later = [](std::string why) {
+    Response again = http::problem(503, std::move(why));
+    again.headers["Retry-After"] = "1";
+    return again;
+  };
+  const auto not_here = [&]() -> std::optional<Response> {
     if (!ending_ && !elsewhere(0)) return std::nullopt;
-    Response again =
-        http::problem(503, ending_ ? "this controller is ending" : "another controller leads");
+    Response again = later(ending_ ? "this controller is ending" : "another controller leads");
     again.headers["Connection"] = "close";
     return again;
   };
   if (auto again = not_here()) co_return std::move(*again);
   if (!notifiers_.take(http::address_key(request.peer), clock_.steady()).allowed)
-    co_return http::problem(503, "too many notifications a second of this address");
-  if (notifications_parsing_ >= kMostParsing)
-    co_return http::problem(503, "other notifications are being read");
+    co_return later("too many notifications a second of this address");
+  if (notifications_parsing_ >= kMostParsing) co_return later("other notifications are being read");
   struct Count {
     std::size_t& n;
     explicit Count(std::size_t& count) : n(count) { ++n; }

@@ -66,7 +66,7 @@ Program::~Program() {
 
 void Program::signal(int number) const { kill(pid_, number); }
 
-Ground::Ground(const std::string& rules, std::string alertmanager)
+Ground::Ground(const std::string& rules, std::string alertmanager, const std::string& labels)
     : server_([this](http::Server& server) {
         server.route("GET", "/metrics", {},
                      [this](http::Request) -> boost::asio::awaitable<http::Response> {
@@ -99,19 +99,24 @@ Ground::Ground(const std::string& rules, std::string alertmanager)
   write(folder_ / "alertmanager.yml", alertmanager);
   write(folder_ / "rules.yml", rules);
   write(folder_ / "prometheus.yml",
-        "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yml]\n"
-        "alerting: {alertmanagers: [{static_configs: [{targets: ['127.0.0.1:" +
+        "global: {scrape_interval: 1s, evaluation_interval: 1s, external_labels: " + labels +
+            "}\nrule_files: [rules.yml]\n"
+            "alerting: {alertmanagers: [{static_configs: [{targets: ['127.0.0.1:" +
             std::to_string(alertmanager_port_) +
             "']}]}]}\nscrape_configs:\n- job_name: payments\n  static_configs: [{targets: "
             "['127.0.0.1:" +
             std::to_string(server_.port()) + "'], labels: {namespace: shop, pod: payments-0}}]\n");
+  start_alertmanager();
+  restart_prometheus();
+}
+
+void Ground::start_alertmanager() {
   alertmanager_ = std::make_unique<Program>(
       std::vector<std::string>{"prometheus-alertmanager",
                                "--config.file=" + (folder_ / "alertmanager.yml").string(),
                                "--storage.path=" + (folder_ / "am").string(),
                                "--cluster.listen-address=", listen_on(alertmanager_port_)},
       folder_ / "alertmanager.log");
-  restart_prometheus();
 }
 
 void Ground::restart_prometheus() {

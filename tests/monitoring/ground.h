@@ -33,8 +33,8 @@ class Program {
 class Ground {
  public:
   // `rules` and `alertmanager` are the texts of their files; in the latter HOOK is the address of
-  // the webhook.
-  Ground(const std::string& rules, std::string alertmanager);
+  // the webhook. `labels`: Prometheus' external ones, as YAML.
+  Ground(const std::string& rules, std::string alertmanager, const std::string& labels = "{}");
   ~Ground();
   Ground(const Ground&) = delete;
   Ground& operator=(const Ground&) = delete;
@@ -51,6 +51,9 @@ class Ground {
   void signal_prometheus(int number) const { prometheus_->signal(number); }
   // kill -9, and anew with what it has stored.
   void restart_prometheus();
+  // The same of Alertmanager, in two steps.
+  void kill_alertmanager() { alertmanager_.reset(); }
+  void start_alertmanager();
   [[nodiscard]] std::string prometheus() const { return url(prometheus_port_); }
   [[nodiscard]] std::string alertmanager() const { return url(alertmanager_port_); }
   // For files of a test; gone with this.

@@ -116,6 +116,27 @@ TEST(PlannedAlerts, LabelsOfTheRuleThatSayOtherwiseAreAnotherAlert) {
   EXPECT_EQ(only(known({rule(300), rule(2)})).floor, 2);
 }
 
+TEST(PlannedAlerts, EachExpectationOfARuleHasItsOwnRoutes) {
+  auto slow = rule(2);
+  slow.expr = "slow > 0";
+  slow.labels = {{"severity", "page"}};
+  auto again = slow;  // as a watcher tells where its alerts lead by other labels
+  again.expr.clear();
+  again.labels["pod"] = "b-1";
+  again.routes[0].receiver = "team";
+  const auto found = planned_alerts(
+      experiment("  phases: {baseline: 1s, fault: 10s, recovery: 5s}\n"
+                 "  expect:\n    alerts:\n"
+                 "    - {name: PaymentsSlow, within: 8s, receiver: pager}\n"
+                 "    - {name: PaymentsSlow, within: 8s, labels: {pod: b-1}, receiver: team}\n"),
+      known({slow, again}));
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0].possible, true) << found[0].reason;
+  EXPECT_THAT(found[0].receivers, ElementsAre("pager (webhook)"));
+  EXPECT_EQ(found[1].possible, true) << found[1].reason;
+  EXPECT_THAT(found[1].receivers, ElementsAre("team (webhook)"));
+}
+
 TEST(PlannedAlerts, AGroupThatIsThereAndAnAlertThatFiresAreTold) {
   auto grouped = rule(2);
   grouped.routes[0].groupExists = true;

@@ -48,6 +48,12 @@ void routes(Server& server) {
     co_await pause(milliseconds(1500));
     co_return text("news");
   });
+  server.route("POST", "/hook", {"person"},
+               [](Request request) -> asio::awaitable<Response> {
+                 co_await pause(milliseconds(300));
+                 co_return text(request.body);
+               },
+               {.never_429 = true});
   RouteOptions guarded;
   guarded.before = [](const Request& request) -> asio::awaitable<std::optional<Response>> {
     if (request.who.user == "jane") co_return std::nullopt;
@@ -211,6 +217,62 @@ TEST(HttpDoor, TooManyRequestsASecondAre429ForOneCallerAndOneAddressButNotForPro
   EXPECT_GT(statuses("/short", "joe")[429], 10);
   EXPECT_EQ(server.ask("POST", "/short", "hi", "jane")->body, "hi");
   EXPECT_EQ(statuses("/healthz", "")[200], 40);
+}
+
+// For callers that give up on 4xx: each reason for a 429 is a 503 on such a route, and on no other.
+class HttpDoorNever429 : public testing::Test {
+ protected:
+  static constexpr int kAsked = 40;
+  // How often it was refused: with the status asked, and to be tried again later.
+  static int refused(Loopback& server, const std::string& path, const std::string& token,
+                     int status) {
+    std::vector<std::future<Result<ClientResponse>>> asked;
+    for (int i = 0; i < kAsked; ++i)
+      asked.push_back(
+          std::async(std::launch::async, [&] { return server.ask("POST", path, "hi", token); }));
+    int count = 0;
+    for (auto& one : asked) {
+      const Result<ClientResponse> answer = one.get();
+      if (!answer || answer->status == 200 || answer->status == 401) continue;
+      EXPECT_EQ(answer->status, status) << path;
+      EXPECT_EQ(answer->headers.at("retry-after"), "1") << path;
+      ++count;
+    }
+    return count;
+  }
+  static void expect_refusals(const ServerOptions& options, const std::string& token) {
+    Loopback server(routes, options);
+    EXPECT_GT(refused(server, "/hook", token, 503), 0);
+    EXPECT_GT(refused(server, "/short", token, 429), 0);
+  }
+};
+
+TEST_F(HttpDoorNever429, RequestsOfACallerASecond) {
+  ServerOptions options;
+  options.caller_per_second = 2;
+  options.max_of_caller = 1'000;
+  expect_refusals(options, "joe");
+}
+
+TEST_F(HttpDoorNever429, ConnectionsOfACallerAndRequestsUnderWay) {
+  ServerOptions options;
+  options.max_of_caller = 2;
+  options.caller_per_second = 10'000;
+  Loopback server(routes, options);
+  EXPECT_GT(refused(server, "/hook", "joe", 503), 0);
+  RawClient a(server.port()), b(server.port());
+  for (RawClient* held : {&a, &b}) {
+    held->send(head("POST /short", "jane", length(2)) + "hi");
+    ASSERT_THAT(held->receive("hi"), StartsWith("HTTP/1.1 200"));
+  }
+  EXPECT_EQ(server.ask("POST", "/short", "hi", "jane")->status, 429);
+  EXPECT_EQ(server.ask("POST", "/hook", "hi", "jane")->status, 503);
+}
+
+TEST_F(HttpDoorNever429, WrongTokensOfAnAddress) {
+  ServerOptions options;
+  options.wrong_tokens_per_second = 1;
+  expect_refusals(options, "nobody");
 }
 
 TEST(HttpDoor, WrongTokensAreNotLookedAtWithoutEnd) {

@@ -31,6 +31,25 @@ TEST(Detections, WhatWasLeftOutOfNotificationsMayHaveBeenIt) {
   EXPECT_THAT(made.first().reason, HasSubstr(words + ": whether this alert was among them"));
 }
 
+// One that may lead there is no proof that nobody was told, and no pass.
+TEST(Detections, AnAlertmanagerWhoseRoutesAreNotKnownMayHaveTold) {
+  Made made;
+  made.fires();
+  made.record.notifications.clear();
+  made.record.sources.push_back({.name = "am", .kind = "alertmanager"});
+  made.record.sources.push_back({.name = "other", .kind = "alertmanager"});
+  made.record.rules[0].routes[0].integrations.clear();
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::not_notified);
+  made.record.gaps.push_back({"routes of other", at(0), at(20), "it was away"});
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::unknown);
+  EXPECT_THAT(made.first().reason, HasSubstr("whom other tells is not known from "));
+  made.record.gaps.back().to = at(14);
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::not_notified) << "it fired after that";
+  made.record.gaps = {{"routes of am", at(0), at(20), "it was away"},
+                      {"routes of other", at(0), at(20), "it was away"}};
+  EXPECT_THAT(made.first().reason, HasSubstr("whether anybody was told is not known"));
+}
+
 TEST(Detections, ARuleThatWasChangedMeanwhileExplainsNothing) {
   Made made;
   made.fires();

@@ -125,6 +125,19 @@ TEST(Detections, ANotificationThatShouldHaveComeAndDidNot) {
   EXPECT_EQ(made.first().reason, "routed to nobody: receiver Default has no integration");
 }
 
+TEST(Detections, TwoAlertmanagersThatKnowTheSameAreNotToldTwice) {
+  Made made;
+  made.fires();
+  made.record.notifications.clear();
+  auto& routes = made.record.rules[0].routes;
+  routes.push_back(routes[0]);
+  EXPECT_EQ(made.first().reason, "no notification of pager arrived");
+  for (api::AlertRoute& route : routes) route.integrations.clear();
+  EXPECT_EQ(made.first().reason, "routed to nobody: receiver pager has no integration");
+  made.expect.alerts[0].receiver = "boss";
+  EXPECT_EQ(made.first().reason, "routed to pager, not to boss");
+}
+
 TEST(Detections, SilencedAndInhibitedByWhom) {
   Made made;
   made.fires();
@@ -213,6 +226,27 @@ TEST(Detections, WhatFiredAndEndedInTheBaselineProvesNothing) {
   EXPECT_FALSE(noticed(found.verdict));
   // What an earlier run made fire ends in the baseline of this one.
   made.times.begin = at(4);
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::detected);
+}
+
+TEST(Detections, WhatWasScrapedBeforeTheFaultIsNotItsDoing) {
+  Made made;
+  made.change(10.2, AlertState::pending);
+  made.change(13.2, AlertState::firing);
+  made.change(42.2, AlertState::inactive);
+  made.evaluate(8.2, 59.2, [](double t) { return t > 10; });
+  made.notify(15);
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::detected) << "the first evaluation after it";
+  made.record.evaluations.push_back({"main", "shop", "Slow", 0, at(10), false, 1});
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::before_fault);
+  EXPECT_THAT(made.first().reason, HasSubstr("true at the first injected event already"));
+  EXPECT_FALSE(made.first().seconds.has_value());
+  // It was false in between, or another series became true.
+  made.record.evaluations.push_back({"main", "shop", "Slow", 0, at(10.1), false, 0});
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::detected);
+  made.record.evaluations.pop_back();
+  for (api::AlertEvaluation& one : made.record.evaluations)
+    if (one.onGrid && at(10) < one.at) one.series = 2;
   EXPECT_EQ(made.first().verdict, DetectionVerdict::detected);
 }
 

@@ -11,13 +11,40 @@
 #include "report/alert_episodes.h"
 #include "report/detections.h"
 #include "report/promql.h"
-#include "tests/unit/report/synthetic.h"
+#include "tests/unit/report/made_monitoring.h"
 
 namespace faultline::report {
 namespace {
 
 using synthetic::at;
 using testing::HasSubstr;
+
+// A warning and a page of one name and group, each with evaluations of its own.
+TEST(Floor, IsOfTheRuleThatFiredAndNotOfAnotherOneOfItsName) {
+  synthetic::Made made;
+  made.fires();
+  api::AlertRule warning = made.record.rules[0];
+  warning.labels = {{"severity", "warn"}};
+  warning.expr = "slow > 9";
+  made.record.rules.insert(made.record.rules.begin(), warning);
+  const double floor = *made.first().floor;
+  const std::string reason = made.first().reason;
+  EXPECT_EQ(evaluated_as(made.record, made.record.rules[0]), "shop");
+  const std::string own = evaluated_as(made.record, made.record.rules[1]);
+  EXPECT_EQ(own, "shop#2");
+  for (api::AlertEvaluation& one : made.record.evaluations) one.group = own;
+  const double alone = *made.first().floor;
+  made.evaluate(9.2, 59.2, [](double) { return false; });  // of the warning
+  EXPECT_EQ(made.first().floor, alone);
+  EXPECT_EQ(made.first().verdict, api::DetectionVerdict::detected);
+  EXPECT_EQ(floor, for_on_grid(warning)) << "without its evaluations only `for` is known";
+  // What leads elsewhere is the same rule again.
+  api::AlertRule again = made.record.rules[1];
+  again.expr.clear();
+  again.labels["pod"] = "payments-0";
+  EXPECT_EQ(evaluated_as(made.record, again), own);
+  EXPECT_EQ(reason, made.first().reason);
+}
 
 TEST(Floor, ForIsRoundedUpToTheEvaluationGrid) {
   api::AlertRule rule;
@@ -114,6 +141,11 @@ TEST(Signals, NoDataAndNaNAreNoNumbers) {
   EXPECT_THAT(signals_of(asked.run, asked.times).at(0).text, HasSubstr("kernel did not measure"));
   asked.run.monitoring->signals.back().newest = 300;
   EXPECT_EQ(signals_of(asked.run, asked.times).at(0).verdict, api::SignalVerdict::stale);
+  // A scrape interval may be longer than the fault.
+  asked.run.monitoring->signals.back().newest = 18;
+  const auto before = signals_of(asked.run, asked.times).at(0);
+  EXPECT_EQ(before.verdict, api::SignalVerdict::stale);
+  EXPECT_EQ(before.text, "its newest sample is of before the first injected event");
   asked.run.monitoring.reset();
   EXPECT_EQ(signals_of(asked.run, asked.times).at(0).text, "no monitoring was asked");
 }
