@@ -163,10 +163,13 @@ static __always_inline void fl_flow_request(struct fl_turn *t)
 /* New data of the server. */
 static __always_inline void fl_flow_answer(struct fl_turn *t)
 {
-	if (t->conn->kind == FL_KIND_HTTP2 || (t->conn->kind == FL_KIND_NEW && fl_h2_server_speaks_first(t)))
-		fl_did(fl_h2_follow(t, 0));
-	else
+	if (t->conn->kind != FL_KIND_HTTP2 && (t->conn->kind != FL_KIND_NEW || !fl_h2_server_speaks_first(t))) {
 		fl_did(fl_flow_turn_answer(t));
+		if (t->conn->kind != FL_KIND_HTTP2)
+			return;
+		fl_did(fl_h2_upgrade(t)); /* the segment may go on with frames */
+	}
+	fl_did(fl_h2_follow(t, 0));
 }
 
 #endif
