@@ -23,7 +23,7 @@
 #define FL_KIND_HTTP2 5u
 #define FL_KIND_STREAM 6u
 #define FL_KIND_POSTGRES 7u
-#define FL_KIND_POSTGRES_ASKS 8u /* it has asked for encryption; what follows is as if new */
+#define FL_KIND_ASKS_TLS 8u /* PostgreSQL or MySQL: it has asked for encryption; what follows is as if new */
 
 /* Why a connection or a request is not measured. 0: it is measured. The first group is of connections. */
 #define FL_GAP_SEVERAL 1u     /* several requests at once, or turns that cannot be told apart */
@@ -101,6 +101,9 @@ struct fl_flow_http1 {
 #define FL_FLOW_SAYS_HTTP2 0x400u    /* the server spoke first, as in HTTP/2, and its frames are followed */
 #define FL_FLOW_SAYS_OTHER 0x800u    /* it spoke first otherwise */
 #define FL_FLOW_EARLY 0x1000u        /* HTTP/1: the request went on after its answer had begun */
+#define FL_FLOW_DATABASE 0x2000u     /* TLS of PostgreSQL or MySQL */
+#define FL_FLOW_GOODBYE 0x4000u      /* the request under way may be the word by which a client of these ends: nobody answers it */
+#define FL_FLOW_COPY 0x8000u         /* PostgreSQL: the server waits for the data of COPY, which belong to the request */
 
 struct fl_flow_connection {
 	__u64 asked_ns;    /* the first data of the request under way, or of the one being answered */
