@@ -95,6 +95,9 @@ static __always_inline void fl_tls_server_data(struct fl_tls_walk *w, struct fl_
 		conn->flags |= FL_FLOW_TLS13;
 		return;
 	case FL_TLS_13:
+		/* The server goes on, so it has the client's Finished: it was in a record with other messages. */
+		if (conn->tries)
+			fl_flow_unmeasured(conn, w->t->counters, FL_GAP_TLS_UNCLEAR);
 		return;
 	case FL_TLS_TICKETS:
 		if (length < FL_TLS_TICKET_LEAST || length > FL_TLS_TICKET_MOST)
