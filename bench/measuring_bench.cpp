@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What measuring costs those who are measured: requests per second of nginx under wrk, plain and
-// TLS, with all collectors on the server's pod, or on both pods, against none, by turns; the same
-// by the processor time that a request takes both pods, which a busy machine spoils less; and where
-// the time goes by the kernel's own statistics of our programs. Takes a window each second, as the
-// agent does. Prints one JSON line. Root; nginx and wrk of Debian.
+// TLS, and under h2load, HTTP/2 with one and with eight streams a connection, with all collectors
+// on the server's pod, or on both pods, against none, by turns; the same by the processor time that
+// a request takes both pods, which a busy machine spoils less; and where the time goes by the
+// kernel's own statistics of our programs. Takes a window each second, as the agent does. Prints
+// one JSON line. Root; nginx, wrk and h2load of Debian.
 //
-// usage: measuring_bench [rounds] [seconds]
+// usage: measuring_bench [rounds] [seconds] [plain|tls|http2|http2_eight_streams]
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 #include <unistd.h>
@@ -44,16 +45,26 @@ double processor_seconds(const TestPod& pod) {
   throw std::runtime_error("no usage_usec in cpu.stat");
 }
 
-Speed speed_of(const TestPod& server, const TestPod& client, const std::string& url,
+// What the client asks for, on 16 connections.
+struct Load {
+  std::string url;
+  int streams = 0;  // at once on a connection of HTTP/2; 0: HTTP/1
+};
+
+Speed speed_of(const TestPod& server, const TestPod& client, const Load& load,
                const std::string& seconds) {
+  std::vector<std::string> words{"wrk", "-t1", "-c16", "-d" + seconds + "s", load.url};
+  if (load.streams > 0)
+    words = {"h2load", "-c16", "-m" + std::to_string(load.streams), "-D" + seconds, load.url};
   const double before = processor_seconds(server) + processor_seconds(client);
-  const auto r = client.exec({"wrk", "-t1", "-c16", "-d" + seconds + "s", url});
+  const auto r = client.exec(words);
   const double spent = processor_seconds(server) + processor_seconds(client) - before;
-  static const std::regex kRate(R"(Requests/sec:\s+([0-9.]+))"), kCount("([0-9]+) requests in ");
+  static const std::regex kRate(R"(Requests/sec:\s+([0-9.]+)|finished in [^,]+, ([0-9.]+) req/s)"),
+      kCount("([0-9]+) (requests in |done, )");
   std::smatch rate, count;
   if (!std::regex_search(r.output, rate, kRate) || !std::regex_search(r.output, count, kCount))
-    throw std::runtime_error("wrk: " + r.output);
-  return {std::stod(rate[1]), spent / std::stod(count[1])};
+    throw std::runtime_error(words[0] + ": " + r.output);
+  return {std::stod(rate[1].matched ? rate[1] : rate[2]), spent / std::stod(count[1])};
 }
 
 // All collectors there are, on one pod; a thread takes a window each second.
@@ -116,22 +127,22 @@ boost::json::array programs_of(double requests) {
   return programs;
 }
 
-boost::json::object compare(const TestPod& server, const TestPod& client, const std::string& url,
+boost::json::object compare(const TestPod& server, const TestPod& client, const Load& load,
                             int rounds, const std::string& seconds) {
   const SystemClock clock;
   const agent::FeatureProbe features;
-  speed_of(server, client, url, "1");
+  speed_of(server, client, load, "1");
   std::vector<double> one, both, one_cpu, both_cpu, off;
   for (int round = 0; round < rounds; ++round) {
     Speed without, with_one, with_both;
     const auto measured = [&](const std::vector<agent::Pod>& pods) {
       const Measuring measuring(pods, {clock, features});
-      return speed_of(server, client, url, seconds);
+      return speed_of(server, client, load, seconds);
     };
     // By turns, so that a machine that slows down hits all.
     if (round % 2 == 1) with_both = measured({server.pod(), client.pod()});
     with_one = measured({server.pod()});
-    without = speed_of(server, client, url, seconds);
+    without = speed_of(server, client, load, seconds);
     if (round % 2 == 0) with_both = measured({server.pod(), client.pod()});
     one.push_back(with_one.requests / without.requests);
     both.push_back(with_both.requests / without.requests);
@@ -143,7 +154,7 @@ boost::json::object compare(const TestPod& server, const TestPod& client, const 
   {
     const Measuring measuring({server.pod()}, {clock, features});
     const agent::Fd statistics(bpf_enable_stats(BPF_STATS_RUN_TIME));
-    const Speed speed = speed_of(server, client, url, seconds);
+    const Speed speed = speed_of(server, client, load, seconds);
     programs = programs_of(speed.requests * std::stod(seconds));
   }
   for (auto* values : {&one, &both, &one_cpu, &both_cpu, &off}) std::ranges::sort(*values);
@@ -160,7 +171,7 @@ boost::json::object compare(const TestPod& server, const TestPod& client, const 
           {"a_request_of_the_server", std::move(programs)}};
 }
 
-int run(int rounds, const std::string& seconds) {
+int run(int rounds, const std::string& seconds, const std::string& only) {
   TestNetwork net;
   TestPod server(net, "srv"), client(net, "cli");
   const TestFolder folder;
@@ -172,7 +183,7 @@ int run(int rounds, const std::string& seconds) {
       << "daemon off; user root; worker_processes 1; pid " << folder.path() << "/pid; error_log "
       << folder.path()
       << "/log;\nevents {}\nhttp { access_log off; keepalive_requests 100000000;\n"
-         "server { listen 8080; listen 8443 ssl; ssl_certificate "
+         "server { listen 8080; listen 8081 http2; listen 8443 ssl; ssl_certificate "
       << certificate << "; ssl_certificate_key " << key
       << "; location / { return 200 \"ok\\n\"; } } }\n";
   const Child nginx = server.start([&] {
@@ -182,8 +193,16 @@ int run(int rounds, const std::string& seconds) {
   });
   std::this_thread::sleep_for(std::chrono::milliseconds(500));
   boost::json::object line{{"bench", "measuring"}, {"rounds", rounds}};
-  line["plain"] = compare(server, client, "http://" + server.ip4() + ":8080/", rounds, seconds);
-  line["tls"] = compare(server, client, "https://" + server.ip4() + ":8443/", rounds, seconds);
+  const std::string http2 = "http://" + server.ip4() + ":8081/";
+  const std::vector<std::pair<const char*, Load>> loads{
+      {"plain", {"http://" + server.ip4() + ":8080/"}},
+      {"tls", {"https://" + server.ip4() + ":8443/"}},
+      {"http2", {http2, 1}},
+      {"http2_eight_streams", {http2, 8}}};
+  for (const auto& [name, load] : loads) {
+    if (!only.empty() && only != name) continue;
+    line[name] = compare(server, client, load, rounds, seconds);
+  }
   std::cout << boost::json::serialize(line) << std::endl;
   return 0;
 }
@@ -194,7 +213,7 @@ int run(int rounds, const std::string& seconds) {
 int main(int argc, char** argv) {
   try {
     return faultline::test::run(argc > 1 ? std::max(std::atoi(argv[1]), 1) : 7,
-                                argc > 2 ? argv[2] : "3");
+                                argc > 2 ? argv[2] : "3", argc > 3 ? argv[3] : "");
   } catch (const std::exception& e) {
     std::cerr << "measuring_bench: " << e.what() << "\n";
     return 1;

@@ -81,7 +81,12 @@ std::string bypass_of(const api::Fault& fault, const api::NodeRecord& node,
     if (gap.metric != api::kBypass || gap.pod != status.pod.id()) continue;
     if (!status.armedAt.set() || gap.to < status.armedAt) continue;
     if (status.disarmedAt.set() && !(gap.from < status.disarmedAt)) continue;
-    if (gap.missed && gap.of && filter->direction == api::Direction::to) continue;
+    // Counted packets are those that came into the pod past its host-side device. networkLoss takes
+    // what a pod receives within the pod.
+    if (gap.missed && gap.of &&
+        (filter->direction == api::Direction::to ||
+         std::holds_alternative<api::NetworkLoss>(fault.spec)))
+      continue;
     missed += gap.missed.value_or(0);
     of += gap.of.value_or(0);
     if (words.empty()) words = gap.reason;

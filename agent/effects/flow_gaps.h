@@ -29,7 +29,7 @@ inline constexpr const char* kOfRequests = "request.*";
     case FL_GAP_UNCLEAR:
       return "the answers do not fit the protocol of the requests";
     case FL_GAP_LOST:
-      return "lost or reordered segments of TLS";
+      return "lost or reordered segments of TLS or HTTP/1";
     case FL_GAP_TICKET:
       return "first of a TLS 1.3 connection: a session ticket may be taken for the answer";
     case FL_GAP_H2_LOST:
@@ -39,7 +39,7 @@ inline constexpr const char* kOfRequests = "request.*";
     case FL_GAP_STATUS:
       return "HTTP/2, a status that is told by a header which was not seen";
     case FL_GAP_EARLY:
-      return "HTTP/2, the answer began before the request was over";
+      return "the answer began before the request was over";
     case FL_GAP_TRAILER:
       return "HTTP/2, a status of gRPC that is told by a header which was not seen";
     case FL_GAP_H2_CUT:

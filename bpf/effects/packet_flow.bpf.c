@@ -135,6 +135,8 @@ static __always_inline void fl_flow_ends(const struct fl_flow_key *key, struct f
 	if (!__sync_lock_test_and_set(&conn->pending_ns, 0) || !service)
 		return;
 	conn->asked_ns = 0;
+	if (conn->flags & FL_FLOW_GOODBYE)
+		return;
 	if (how == FL_END_FAILED) {
 		__sync_fetch_and_add(&service->failed, 1);
 		__sync_fetch_and_add(&service->failed_unanswered, 1);

@@ -23,7 +23,7 @@
 #define FL_KIND_HTTP2 5u
 #define FL_KIND_STREAM 6u
 #define FL_KIND_POSTGRES 7u
-#define FL_KIND_POSTGRES_ASKS 8u /* it has asked for encryption; what follows is as if new */
+#define FL_KIND_ASKS_TLS 8u /* PostgreSQL or MySQL: it has asked for encryption; what follows is as if new */
 
 /* Why a connection or a request is not measured. 0: it is measured. The first group is of connections. */
 #define FL_GAP_SEVERAL 1u     /* several requests at once, or turns that cannot be told apart */
@@ -34,13 +34,13 @@
 #define FL_GAP_SIDE 6u        /* it is not known who opened the connection */
 #define FL_GAP_UNCLEAR 7u     /* the answer does not fit the request's protocol */
 /* The second group is of single requests. */
-#define FL_GAP_LOST 8u   /* segments were lost or overtaken, so the TLS records could not be followed */
+#define FL_GAP_LOST 8u   /* segments were lost or overtaken, so TLS records, or the head of an HTTP/1 answer, could not be followed */
 #define FL_GAP_TICKET 9u /* the first request of a TLS 1.3 connection: a session ticket may be taken for its answer */
 #define FL_GAP_LATE 10u  /* more of an answer came after the answer was taken to be over */
 #define FL_GAP_H2_LOST 11u  /* HTTP/2: segments were lost or overtaken while it was under way, or held more than is followed */
 #define FL_GAP_H2_FULL 12u  /* HTTP/2: more requests under way than are remembered */
 #define FL_GAP_STATUS 13u   /* HTTP/2: whether it was an answer is not known, as its status was told by an entry that is not known */
-#define FL_GAP_EARLY 14u    /* HTTP/2: the answer began before the request was over: no latency */
+#define FL_GAP_EARLY 14u    /* HTTP: the answer began before the request was over: no latency */
 #define FL_GAP_TRAILER 15u  /* HTTP/2: a grpc-status was told by an entry that is not known: no error */
 #define FL_GAP_H2_CUT 16u   /* HTTP/2: the answer was broken off, or segments were lost while it was under way: no duration */
 #define FL_GAPS 17u
@@ -69,6 +69,17 @@ struct fl_flow_tls {
 	__u8 _pad;
 };
 
+/* A connection of HTTP/1: the head of an answer that is spread over segments, or that follows an interim answer. */
+struct fl_flow_http1 {
+	__u64 began_ns; /* when the head's first byte came */
+	__u64 text[2];  /* its newest 16 bytes, [1] has the newest */
+	__u16 status;   /* of an interim answer, whose end is looked for */
+	__u8 have;      /* bytes of the status line that have come */
+	__u8 is_h2c;    /* it says "Upgrade: h2c" */
+	__u8 asked;     /* bytes of the request under way that have come, at most 8 */
+	__u8 _pad[3];
+};
+
 /* Phases of a TLS connection. */
 #define FL_TLS_HELLO 0u     /* the server has said nothing */
 #define FL_TLS_HANDSHAKE 1u /* it has said its hello */
@@ -89,6 +100,10 @@ struct fl_flow_tls {
 #define FL_FLOW_SERVER_FIN 0x200u
 #define FL_FLOW_SAYS_HTTP2 0x400u    /* the server spoke first, as in HTTP/2, and its frames are followed */
 #define FL_FLOW_SAYS_OTHER 0x800u    /* it spoke first otherwise */
+#define FL_FLOW_EARLY 0x1000u        /* HTTP/1: the request went on after its answer had begun */
+#define FL_FLOW_DATABASE 0x2000u     /* TLS of PostgreSQL or MySQL */
+#define FL_FLOW_GOODBYE 0x4000u      /* the request under way may be the word by which a client of these ends: nobody answers it */
+#define FL_FLOW_COPY 0x8000u         /* PostgreSQL: the server waits for the data of COPY, which belong to the request */
 
 struct fl_flow_connection {
 	__u64 asked_ns;    /* the first data of the request under way, or of the one being answered */
@@ -98,11 +113,14 @@ struct fl_flow_connection {
 	__u64 first;       /* the first bytes of the client, the oldest is the highest */
 	__u32 request_end; /* sequence number after the newest data of each direction */
 	__u32 answer_end;
-	__u32 turn;    /* sequence number of the first byte of the answer that is awaited */
+	__u32 turn;    /* sequence number of the first byte of the answer that is awaited; HTTP/1: of the next byte of its head */
 	__u32 isn;     /* sequence number of the client's first data */
 	__u32 service; /* index into fl_flow_services */
 	__u32 window;  /* in which it was last counted */
-	struct fl_flow_tls tls[2]; /* of the client, of the server */
+	union {
+		struct fl_flow_tls tls[2]; /* of the client, of the server */
+		struct fl_flow_http1 http1;
+	};
 	__u16 scanned; /* length of the last segment that was found to hold one request */
 	__u16 ticket;  /* length of the record that may be a ticket */
 	__u16 flags;
@@ -148,6 +166,7 @@ struct fl_flow_service {
 
 FL_STATIC_ASSERT(sizeof(struct fl_flow_key) == 24, "fl_flow_key");
 FL_STATIC_ASSERT(sizeof(struct fl_flow_tls) == 16, "fl_flow_tls");
+FL_STATIC_ASSERT(sizeof(struct fl_flow_http1) == 32, "fl_flow_http1");
 FL_STATIC_ASSERT(sizeof(struct fl_flow_connection) == 112, "fl_flow_connection");
 FL_STATIC_ASSERT(offsetof(struct fl_flow_connection, tls) == 64, "fl_flow_connection.tls");
 FL_STATIC_ASSERT(sizeof(struct fl_flow_counters) == 96 + 8 * FL_FLOW_GAP_SLOTS, "fl_flow_counters");

@@ -281,6 +281,34 @@ static __always_inline struct fl_h2_connection *fl_h2_enter(struct fl_turn *t)
 	return h2;
 }
 
+/* The server has answered a request of HTTP/1 with 101 and "Upgrade: h2c" (RFC 7540 section 3.2): that request goes on as stream 1, the
+ * server's frames begin behind the head of that answer, and the client's next bytes are the preface. */
+static __noinline int fl_h2_upgrade(struct fl_turn *t)
+{
+	struct fl_flow_connection *conn = t->conn;
+	struct fl_h2_stream first = {.asked_ns = conn->asked_ns, .pending_ns = conn->pending_ns, .waits = 1};
+	struct fl_h2_connection *h2 = fl_h2_enter(t);
+
+	conn->pending_ns = 0;
+	conn->asked_ns = 0;
+	if (!h2) {
+		fl_flow_unmeasured(conn, t->counters, FL_GAP_HTTP2);
+		return fl_done();
+	}
+	h2->way[0].at = conn->request_end + FL_H2_PREFACE;
+	h2->way[1].at = conn->turn;
+	h2->newest = 1;
+	h2->waiting = 1;
+	first.epoch = h2->epoch;
+	t->s->key.stream = 1;
+	if (bpf_map_update_elem(t->h2_streams, &t->s->key, &first, BPF_ANY)) {
+		h2->waiting = 0;
+		t->counters->gaps[FL_GAP_H2_FULL]++;
+	}
+	t->s->key.stream = 0;
+	return fl_done();
+}
+
 /* The server's first bytes come before the client has shown what it speaks. 1: they are frames. */
 static __always_inline int fl_h2_server_speaks_first(struct fl_turn *t)
 {

@@ -8,9 +8,18 @@
 #include "flow_messages.bpf.h"
 #include "flow_tls.bpf.h"
 
-#define FL_POSTGRES_VERSION 0x00030000u
+#define FL_POSTGRES_MAJOR 3 /* version of the protocol */
+#define FL_POSTGRES_CANCEL 0x04d2162eu /* a connection of its own, which nobody answers */
 #define FL_POSTGRES_TLS 0x04d2162fu /* "may I speak TLS?" */
 #define FL_POSTGRES_GSS 0x04d21630u
+
+/* The first message of PostgreSQL: its length, then the version of the protocol, or that another connection's query is to be cancelled. */
+static __always_inline int fl_postgres_begins(__u64 first)
+{
+	__u32 length = first >> 32, code = first;
+
+	return length < 10000 && (code >> 16 == FL_POSTGRES_MAJOR || code == FL_POSTGRES_CANCEL);
+}
 
 /* A frame of HTTP/2 (RFC 9113 section 4.1)? Length, type and flags; asked only of connections whose preface was not seen. */
 static __always_inline int fl_http2_is_frame(struct fl_turn *t, __u64 first)
@@ -69,14 +78,16 @@ static __always_inline void fl_flow_kind_of_new(struct fl_turn *t)
 		conn->kind = FL_KIND_HTTP1;
 	} else if (conn->first >> 56 == '*') {
 		conn->kind = FL_KIND_RESP;
-	} else if ((__u32)conn->first == FL_POSTGRES_VERSION) {
+	} else if (fl_postgres_begins(conn->first)) {
 		conn->kind = FL_KIND_POSTGRES;
-	} else if ((__u32)conn->first == FL_POSTGRES_TLS || (__u32)conn->first == FL_POSTGRES_GSS) {
+	} else if ((__u32)conn->first == FL_POSTGRES_TLS || (__u32)conn->first == FL_POSTGRES_GSS ||
+		   fl_mysql_asks_tls(t, conn->first)) {
+		conn->flags |= FL_FLOW_DATABASE;
 		conn->n_first = 0; /* the next bytes tell what was agreed on */
 		conn->first = 0;
 		conn->pending_ns = 0;
 		conn->asked_ns = 0;
-		conn->kind = FL_KIND_POSTGRES_ASKS;
+		conn->kind = FL_KIND_ASKS_TLS;
 	} else {
 		conn->kind = FL_KIND_TURNS;
 	}
@@ -87,7 +98,7 @@ static __always_inline void fl_flow_request_inline(struct fl_turn *t)
 {
 	struct fl_flow_connection *conn = t->conn;
 
-	if (conn->kind == FL_KIND_POSTGRES_ASKS)
+	if (conn->kind == FL_KIND_ASKS_TLS)
 		conn->kind = FL_KIND_NEW;
 	if (conn->kind == FL_KIND_NEW && !(conn->flags & FL_FLOW_OLD))
 		fl_flow_kind_of_new(t);
@@ -110,10 +121,10 @@ static __always_inline void fl_flow_request_inline(struct fl_turn *t)
 	case FL_KIND_POSTGRES:
 		fl_postgres_request(t);
 		return;
-	case FL_KIND_POSTGRES_ASKS:
+	case FL_KIND_ASKS_TLS:
 		return;
 	default:
-		if (fl_mysql_is_quit(t))
+		if (fl_mysql_wants_no_answer(t))
 			fl_flow_finish(conn);
 		else
 			fl_turn_request(t, FL_UNTOLD);
@@ -132,6 +143,9 @@ static __always_inline void fl_flow_answer_inline(struct fl_turn *t)
 		return;
 	case FL_KIND_RESP:
 		fl_resp_answer(t);
+		return;
+	case FL_KIND_POSTGRES:
+		fl_postgres_answer(t);
 		return;
 	default:
 		fl_turn_answer(t);
@@ -163,10 +177,13 @@ static __always_inline void fl_flow_request(struct fl_turn *t)
 /* New data of the server. */
 static __always_inline void fl_flow_answer(struct fl_turn *t)
 {
-	if (t->conn->kind == FL_KIND_HTTP2 || (t->conn->kind == FL_KIND_NEW && fl_h2_server_speaks_first(t)))
-		fl_did(fl_h2_follow(t, 0));
-	else
+	if (t->conn->kind != FL_KIND_HTTP2 && (t->conn->kind != FL_KIND_NEW || !fl_h2_server_speaks_first(t))) {
 		fl_did(fl_flow_turn_answer(t));
+		if (t->conn->kind != FL_KIND_HTTP2)
+			return;
+		fl_did(fl_h2_upgrade(t)); /* the segment may go on with frames */
+	}
+	fl_did(fl_h2_follow(t, 0));
 }
 
 #endif

@@ -76,18 +76,35 @@ static __always_inline void fl_resp_request(struct fl_turn *t)
 	fl_turn_request(t, FL_BEGINS);
 }
 
+/* Does an answer begin a subscription? "*3\r\n$9\r\nsubscribe", or with 10 bytes "psubscribe" or "ssubscribe". */
+static __always_inline int fl_resp_subscribes(struct fl_turn *t, __u64 first)
+{
+	__u32 at = t->s->data;
+
+	if (first == 0x2a330d0a24390d0aull)
+		at += 8;
+	else if (first == 0x2a330d0a2431300dull)
+		at += 10;
+	else
+		return 0;
+	return fl_bytes(t->skb, at, 8) == 0x7375627363726962ull; /* "subscrib" */
+}
+
+/* A push of RESP 3, which answers nothing: ">2\r\n$" with any number. */
+static __always_inline int fl_resp_is_push(__u64 first)
+{
+	return (first & 0xff00ffffff000000ull) == 0x3e000d0a24000000ull;
+}
+
 static __always_inline void fl_resp_answer(struct fl_turn *t)
 {
 	__u64 first;
 
-	if (t->conn->pending_ns) {
-		first = fl_payload_bytes(t->skb, t->s);
-		/* "*3\r\n$9\r\n" is the begin of a subscription, '>' a push of RESP 3. */
-		if (first == 0x2a330d0a24390d0aull || first >> 56 == '>') {
-			t->conn->kind = FL_KIND_STREAM;
-			fl_flow_unmeasured(t->conn, t->counters, FL_GAP_STREAM);
-			return;
-		}
+	first = fl_payload_bytes(t->skb, t->s);
+	if ((t->conn->pending_ns && fl_resp_subscribes(t, first)) || fl_resp_is_push(first)) {
+		t->conn->kind = FL_KIND_STREAM;
+		fl_flow_unmeasured(t->conn, t->counters, FL_GAP_STREAM);
+		return;
 	}
 	fl_turn_answer(t);
 }
@@ -117,6 +134,10 @@ static __always_inline void fl_postgres_request(struct fl_turn *t)
 	struct fl_messages m = {.skb = t->skb, .at = t->s->data, .end = t->s->data + t->s->payload};
 	__u8 type = fl_bytes(t->skb, m.at, 1) >> 56;
 
+	if (t->conn->pending_ns && (t->conn->flags & FL_FLOW_COPY)) {
+		fl_turn_request(t, FL_GOES_ON);
+		return;
+	}
 	/* The first message has no type, so it begins with its length; 'p' is a password, 'X' the end. */
 	if (!t->conn->pending_ns && (type == 0 || type == 'p' || type == 'X')) {
 		fl_flow_finish(t->conn);
@@ -131,10 +152,46 @@ static __always_inline void fl_postgres_request(struct fl_turn *t)
 	fl_turn_request(t, FL_UNTOLD);
 }
 
-/* The client of MySQL or MariaDB says that it ends (COM_QUIT): a packet of one byte, the first of its turn. There is no answer. */
-static __always_inline int fl_mysql_is_quit(const struct fl_turn *t)
+static __always_inline void fl_postgres_answer(struct fl_turn *t)
 {
-	return t->s->payload == 5 && !t->conn->pending_ns && fl_bytes(t->skb, t->s->data, 5) == 0x0100000001000000ull;
+	struct fl_flow_connection *conn = t->conn;
+	__u64 head;
+
+	if (conn->pending_ns && t->s->seq == conn->turn) {
+		head = fl_payload_bytes(t->skb, t->s);
+		/* "Send the data of COPY", and nothing behind it: the request goes on. */
+		if (head >> 56 == 'G' && 1 + (__u32)(head >> 24) == t->s->payload) {
+			conn->flags |= FL_FLOW_COPY;
+			conn->turn += t->s->payload;
+			return;
+		}
+		if (head >> 56 == 'W') { /* replication */
+			conn->kind = FL_KIND_STREAM;
+			fl_flow_unmeasured(conn, t->counters, FL_GAP_STREAM);
+			return;
+		}
+	}
+	fl_turn_answer(t);
+	if (!conn->pending_ns)
+		conn->flags &= ~FL_FLOW_COPY;
+}
+
+/* The client of MySQL or MariaDB says that it ends (COM_QUIT), a packet of one byte, or that it is done with a prepared statement
+ * (COM_STMT_CLOSE), one of five, the first of its turn. There is no answer. */
+static __always_inline int fl_mysql_wants_no_answer(const struct fl_turn *t)
+{
+	__u64 first;
+
+	if (t->conn->pending_ns || (t->s->payload != 5 && t->s->payload != 9))
+		return 0;
+	first = fl_bytes(t->skb, t->s->data, 5) >> 24;
+	return t->s->payload == 5 ? first == 0x0100000001ull : first == 0x0500000019ull;
+}
+
+/* The client of MySQL or MariaDB asks for encryption: a packet of 32 bytes, the second of the connection, with CLIENT_SSL. */
+static __always_inline int fl_mysql_asks_tls(const struct fl_turn *t, __u64 first)
+{
+	return t->s->payload == 36 && first >> 32 == 0x20000001 && (first >> 16 & 0x08);
 }
 
 #endif

@@ -40,6 +40,12 @@ static __always_inline int fl_tls_is_header(__u64 first)
 	return type >= 20 && type <= 24 && version == 3 && length <= FL_TLS_MOST;
 }
 
+/* Of five bytes, as by which clients of PostgreSQL and MySQL end: in TLS 1.3, and in TLS 1.2 by AES-GCM and by ChaCha20. */
+static __always_inline int fl_tls_is_goodbye(__u32 length)
+{
+	return length == 22 || length == 29 || length == 21;
+}
+
 static __always_inline void fl_tls_client_data(struct fl_tls_walk *w, struct fl_flow_tls *tls, __u32 length)
 {
 	struct fl_flow_connection *conn = w->t->conn;
@@ -70,6 +76,10 @@ static __always_inline void fl_tls_client_data(struct fl_tls_walk *w, struct fl_
 		fl_flow_unmeasured(conn, w->t->counters, FL_GAP_TLS_UNCLEAR);
 		return;
 	}
+	if ((conn->flags & FL_FLOW_DATABASE) && !conn->pending_ns && !w->asks && fl_tls_is_goodbye(length))
+		conn->flags |= FL_FLOW_GOODBYE;
+	else
+		conn->flags &= ~FL_FLOW_GOODBYE;
 	tls->data = 1;
 	w->asks = 1;
 }
@@ -85,6 +95,9 @@ static __always_inline void fl_tls_server_data(struct fl_tls_walk *w, struct fl_
 		conn->flags |= FL_FLOW_TLS13;
 		return;
 	case FL_TLS_13:
+		/* The server goes on, so it has the client's Finished: it was in a record with other messages. */
+		if (conn->tries)
+			fl_flow_unmeasured(conn, w->t->counters, FL_GAP_TLS_UNCLEAR);
 		return;
 	case FL_TLS_TICKETS:
 		if (length < FL_TLS_TICKET_LEAST || length > FL_TLS_TICKET_MOST)

@@ -145,7 +145,7 @@ static __always_inline void fl_turn_request(struct fl_turn *t, int how)
 			return;
 		fl_flow_finish(conn);
 		conn->asked_ns = t->now;
-		conn->flags &= ~(FL_FLOW_OVER | FL_FLOW_MAYBE_ALERT);
+		conn->flags &= ~(FL_FLOW_OVER | FL_FLOW_MAYBE_ALERT | FL_FLOW_EARLY);
 		conn->turn = conn->answer_end;
 		conn->pieces = 0;
 	}

@@ -84,6 +84,12 @@ std::vector<KindRow> tls_rows() {
        FL_KIND_TLS,
        0,
        {1, 0, 0, 0, 0, 0}},
+      {"TLS 1.3, the client's certificate and Finished in one record",
+       [](C& c) {
+         c.client(kHello), c.server(kServer13), c.client(record(0x17, 1300) + kData),
+             c.server(kData);
+       },
+       FL_KIND_TLS, FL_GAP_TLS_UNCLEAR},
       {"TLS 1.3, close_notify after the answer",
        [=](C& c) {
          handshake13(c), c.server(tickets), c.client(kData), c.server(kData),

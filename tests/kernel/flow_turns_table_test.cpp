@@ -10,6 +10,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// A packet of MySQL, the first of its turn.
+Bytes mysql(const Bytes& body) { return Bytes{static_cast<char>(body.size()), 0, 0, 0} + body; }
+
 std::vector<KindRow> other_rows() {
   using C = Conversation;
   const auto wait = [](int ms) { std::this_thread::sleep_for(milliseconds(ms)); };
@@ -82,6 +85,47 @@ std::vector<KindRow> other_rows() {
          c.client(resp({"SUBSCRIBE", "a"})), c.server("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
        },
        FL_KIND_STREAM, FL_GAP_STREAM},
+      {"Redis, a subscription by pattern",
+       [](C& c) {
+         c.client(resp({"PSUBSCRIBE", "a*"})),
+             c.server("*3\r\n$10\r\npsubscribe\r\n$2\r\na*\r\n:1\r\n");
+       },
+       FL_KIND_STREAM, FL_GAP_STREAM},
+      {"Redis, an array of three that is no subscription",
+       [](C& c) {
+         c.client(resp({"LRANGE", "a", "0", "-1"})),
+             c.server("*3\r\n$9\r\nsubstance\r\n$1\r\na\r\n$1\r\nb\r\n");
+       },
+       FL_KIND_RESP,
+       0,
+       {1, 0, 0, 0, 0, 0}},
+      {"Redis, a push while nothing was asked",
+       [](C& c) {
+         c.client(resp({"PING"})), c.server("+PONG\r\n"),
+             c.server(">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n");
+       },
+       FL_KIND_STREAM,
+       FL_GAP_STREAM,
+       {1, 0, 0, 0, 0, 0}},
+      {"MySQL, a prepared statement is closed and the client quits",
+       [=](C& c) {
+         c.server(answer), c.client(ask), c.server(answer);
+         c.client(mysql("\x19" + Bytes(4, '\1'))), c.client(mysql("\1"));
+         c.client({}, kFin | kAck);
+       },
+       FL_KIND_TURNS,
+       0,
+       {1, 1, 0, 0, 0, 0}},
+      {"MySQL asks for TLS, logs in, asks, and quits",
+       [=](C& c) {
+         c.server(answer), c.client(Bytes("\x20\0\0\1\0\x8a", 6) + Bytes(30, '\0'));
+         handshake13(c), c.server(record(0x17, 250) + record(0x17, 250));
+         c.client(kData), c.server(kData), c.client(kData), c.server(kData);
+         c.client(record(0x17, 22) + record(0x17, 19)), c.client({}, kFin | kAck);
+       },
+       FL_KIND_TLS,
+       0,
+       {2, 2, 0, 0, 0, 0}},
       {"PostgreSQL, simple queries",
        [](C& c) {
          c.client(be32(16) + be32(0x30000) + Bytes(8, 'u')), c.server(message('R', "md5x")),
@@ -116,6 +160,66 @@ std::vector<KindRow> other_rows() {
        FL_KIND_TLS,
        0,
        {1, 0, 0, 0, 0, 0}},
+      {"PostgreSQL in TLS 1.3: the client ends",
+       [](C& c) {
+         c.client(be32(8) + be32(0x04d2162f)), c.server("S"), handshake13(c),
+             c.server(record(0x17, 250) + record(0x17, 250)), c.client(kData), c.server(kData),
+             c.client(record(0x17, 22)), c.client(record(0x17, 19)), c.client({}, kFin | kAck);
+       },
+       FL_KIND_TLS,
+       0,
+       {1, 1, 0, 0, 0, 0}},
+      {"PostgreSQL in TLS 1.2: the client ends",
+       [](C& c) {
+         c.client(be32(8) + be32(0x04d2162f)), c.server("S"), handshake12(c), c.client(kData),
+             c.server(kData), c.client(record(0x17, 29) + record(0x15, 26)),
+             c.client({}, kFin | kAck);
+       },
+       FL_KIND_TLS,
+       0,
+       {1, 1, 0, 0, 0, 0}},
+      {"PostgreSQL in TLS 1.3: the client gives up",
+       [](C& c) {
+         c.client(be32(8) + be32(0x04d2162f)), c.server("S"), handshake13(c),
+             c.server(record(0x17, 250) + record(0x17, 250)), c.client(kData), c.server(kData),
+             c.client(kData), c.client(record(0x17, 22) + record(0x17, 19)),
+             c.client({}, kFin | kAck);
+       },
+       FL_KIND_TLS,
+       0,
+       {1, 1, 0, 1, 0, 0}},
+      {"in TLS of another protocol a record of any length may be a request",
+       [](C& c) {
+         handshake13(c), c.server(record(0x17, 250) + record(0x17, 250)),
+             c.client(record(0x17, 22)), c.client({}, kFin | kAck);
+       },
+       FL_KIND_TLS,
+       0,
+       {0, 0, 0, 1, 0, 0}},
+      {"PostgreSQL, a query is cancelled: a connection that nobody answers",
+       [](C& c) {
+         c.client(be32(16) + be32(0x04d2162e) + Bytes(8, 'k')), c.server({}, kFin | kAck),
+             c.client({}, kFin | kAck);
+       },
+       FL_KIND_POSTGRES, 0},
+      {"PostgreSQL, COPY from the client, slowly",
+       [wait](C& c) {
+         c.client(be32(16) + be32(0x30000) + Bytes(8, 'u')), c.server(message('R', be32(0)));
+         c.client(message('Q', "copy a from stdin"));
+         c.server(message('G', Bytes("\0\0\1\0\0", 5)));
+         for (int i = 0; i < 8; ++i) c.client(message('d', "row")), wait(i < 2 ? 8 : 0);
+         c.client(message('d', "row") + message('c', {})), c.server(message('C', "COPY 9"));
+         c.client(message('Q', "select 1")), c.server(message('T', "row"));
+       },
+       FL_KIND_POSTGRES,
+       0,
+       {2, 1, 0, 0, 0, 0}},
+      {"PostgreSQL, replication",
+       [](C& c) {
+         c.client(be32(16) + be32(0x30000) + Bytes(8, 'u')), c.server(message('R', be32(0)));
+         c.client(message('Q', "start_replication")), c.server(message('W', Bytes(3, '\0')));
+       },
+       FL_KIND_STREAM, FL_GAP_STREAM},
       {"PostgreSQL asks for TLS and does not get it",
        [](C& c) {
          c.client(be32(8) + be32(0x04d2162f)), c.server("N"),

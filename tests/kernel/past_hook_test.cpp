@@ -81,6 +81,27 @@ TEST_F(PastHook, WhatRedirectPeerBringsIntoThePodIsCounted) {
   EXPECT_EQ(told(), "") << "it is over";
 }
 
+// networkLoss takes what the pod receives on the pod's own device, which nothing leads past.
+TEST_F(PastHook, ALossTakesWhatRedirectPeerBrings) {
+  const agent::Fd peer =
+      program({load(1, static_cast<int>(if_nametoindex(b_.host_device().c_str()))), load(2, 0),
+               call(BPF_FUNC_redirect_peer), kExit});
+  ASSERT_TRUE(peer.valid());
+  const auto device = agent::IfIndex{if_nametoindex(a_.host_device().c_str())};
+  auto link = agent::attach_tcx(peer.get(), device, agent::TcHook::kIngress);
+  ASSERT_TRUE(link) << link.error().message;
+  a_.in_netns([&] { ping(b_.ip4(), 10); });
+  api::NetworkLoss loss;
+  loss.loss.value = 1;
+  loss.direction = api::Direction::from;
+  const auto fault = arm(loss, b_.pod());
+  EXPECT_THAT(a_.exec({"ping", "-c", "30", "-i", "0.01", "-W", "1", b_.ip4()}).output,
+              HasSubstr(" 0 received"));
+  const auto counters = fault->read();
+  ASSERT_TRUE(counters) << counters.error().message;
+  EXPECT_EQ(counters->injected, 30);
+}
+
 TEST_F(PastHook, AProgramThatWasPutBeforeOursIsNamed) {
   const agent::Fd pass = program({load(0, 0), kExit});  // TC_ACT_OK: the chain ends here
   ASSERT_TRUE(pass.valid());
