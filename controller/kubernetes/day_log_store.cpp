@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "controller/kubernetes/day_log_store.h"
-
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
 
 #include "api/codec.h"
+#include "controller/kubernetes/day_log_impl.h"
 #include "controller/kubernetes/day_log_text.h"
 #include "controller/kubernetes/journal_requests.h"
 
@@ -19,16 +19,34 @@ constexpr std::chrono::minutes kTogether{1};     // at most so often for late wo
 
 }  // namespace
 
-DayLogStore::DayLogStore(boost::asio::any_io_executor executor, kube::Config config,
-                         const Clock& clock, DayLogOptions options)
-    : client_(executor, std::move(config), journal_settings()),
+DayLogStore::Impl::Impl(boost::asio::any_io_executor executor, kube::Config config,
+                        const Clock& clock, DayLogOptions options)
+    : executor_(executor),
+      client_(executor, std::move(config), journal_settings()),
       clock_(clock),
       options_(std::move(options)),
-      ends_(executor) {}
+      ends_(executor),
+      written_(executor) {}
 
-Error DayLogStore::displaced(const std::string& what) {
+DayLogStore::DayLogStore(boost::asio::any_io_executor executor, kube::Config config,
+                         const Clock& clock, DayLogOptions options)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(config), clock,
+                                   std::move(options))) {}
+DayLogStore::~DayLogStore() { close(); }
+
+awaitable<Result<>> DayLogStore::take_over(Give give) { return impl_->take_over(std::move(give)); }
+awaitable<Result<>> DayLogStore::create(api::GameDayRecord record) {
+  return impl_->create(std::move(record));
+}
+awaitable<Result<>> DayLogStore::append(std::string day, std::vector<api::DayEntry> entries) {
+  return impl_->append(std::move(day), std::move(entries));
+}
+void DayLogStore::close() { impl_->close(); }
+
+Error DayLogStore::Impl::displaced(const std::string& what) {
   closed_ = true;
   ends_.notify();
+  written_.notify();
   Error error{Errc::kUnavailable, what, 0};
   if (std::exchange(told_, true)) return error;
   spdlog::error("{}", what);
@@ -36,12 +54,13 @@ Error DayLogStore::displaced(const std::string& what) {
   return error;
 }
 
-void DayLogStore::close() {
+void DayLogStore::Impl::close() {
   closed_ = true;
   ends_.notify();
+  written_.notify();
 }
 
-awaitable<Result<>> DayLogStore::put(RunLogObject object) {
+awaitable<Result<>> DayLogStore::Impl::put(RunLogObject object) {
   for (std::string told; !closed_;) {
     auto collection = run_logs().in(options_.ns);
     auto made_of = object.object(options_.ns);
@@ -70,8 +89,9 @@ awaitable<Result<>> DayLogStore::put(RunLogObject object) {
   co_return fail(Errc::kUnavailable, "the controller is ending");
 }
 
-awaitable<void> DayLogStore::remove_all(std::vector<std::string> names) {
+awaitable<void> DayLogStore::Impl::remove_all(std::vector<std::string> names) {
   for (const std::string& name : names) {
+    if (closed_) co_return;  // the next controller takes the rest away
     kube::RemoveOptions how;
     auto ref = run_logs().in(options_.ns).named(name);
     const auto removed = co_await client_.remove(std::move(ref), std::move(how));
@@ -82,7 +102,7 @@ awaitable<void> DayLogStore::remove_all(std::vector<std::string> names) {
 
 // ---- writing
 
-awaitable<Result<>> DayLogStore::create(api::GameDayRecord record) {
+awaitable<Result<>> DayLogStore::Impl::create(api::GameDayRecord record) {
   const std::string day = record.day;
   RunLogObject object{.run = day, .number = 1, .writer = options_.writer};
   object.day = true;
@@ -101,8 +121,8 @@ awaitable<Result<>> DayLogStore::create(api::GameDayRecord record) {
   co_return Result<>{};
 }
 
-awaitable<Result<std::string>> DayLogStore::put_entry(std::string day, std::uint64_t number,
-                                                      std::string text) {
+awaitable<Result<std::string>> DayLogStore::Impl::put_entry(std::string day, std::uint64_t number,
+                                                            std::string text) {
   RunLogObject object{.run = day, .number = number, .writer = options_.writer};
   object.day = true;
   object.data = pack_text(text);
@@ -114,12 +134,38 @@ awaitable<Result<std::string>> DayLogStore::put_entry(std::string day, std::uint
   co_return name;
 }
 
-awaitable<Result<>> DayLogStore::append(std::string day, std::vector<api::DayEntry> entries) {
+awaitable<Result<>> DayLogStore::Impl::append(std::string day, std::vector<api::DayEntry> entries) {
   if (closed_) co_return fail(Errc::kUnavailable, "the controller is ending");
-  if (!logs_.contains(day)) {
-    auto late = co_await append_late(std::move(day), std::move(entries));
-    co_return late;
-  }
+  // While a day is put together nothing changes its place: its entries go where they began to.
+  const std::string of = day;
+  writing_.insert(of);
+  auto done = logs_.contains(day) ? append_entries(std::move(day), std::move(entries))
+                                  : append_late(std::move(day), std::move(entries));
+  auto appended = co_await std::move(done);
+  writing_.erase(of);
+  written_.notify();
+  if (appended) begin_to_tidy(of);
+  co_return appended;
+}
+
+// Of a long day it takes seconds: who follows the day is told of its end meanwhile.
+void DayLogStore::Impl::begin_to_tidy(const std::string& day) {
+  const auto log = logs_.find(day);
+  const bool over = log == logs_.end() ? over_.contains(day) : is_over(log->second.record);
+  if (!over) return;
+  boost::asio::co_spawn(executor_, tidy(day),
+                        [self = shared_from_this()](const std::exception_ptr& failed) {
+                          if (failed) std::rethrow_exception(failed);
+                        });
+}
+
+awaitable<void> DayLogStore::Impl::wait_for_entries(std::string day) {
+  while (writing_.contains(day) && !closed_)
+    co_await written_.wait(clock_.steady() + options_.try_again);
+}
+
+awaitable<Result<>> DayLogStore::Impl::append_entries(std::string day,
+                                                      std::vector<api::DayEntry> entries) {
   const std::vector<std::string> texts = texts_of(entries);
   for (const std::string& text : texts) {
     std::string of = day, body = text;
@@ -130,16 +176,35 @@ awaitable<Result<>> DayLogStore::append(std::string day, std::vector<api::DayEnt
     log.names.push_back(std::move(*name));
   }
   Log& log = logs_.at(day);
-  const bool late = is_over(log.record);  // and it could not be put together before
   log.record.entries.insert(log.record.entries.end(), entries.begin(), entries.end());
-  if (is_over(log.record) && (!late || clock_.steady() - log.together >= kTogether)) {
-    co_await put_together(std::move(day));
-    co_await delete_oldest();
-  }
   co_return Result<>{};
 }
 
-awaitable<Result<>> DayLogStore::append_late(std::string day, std::vector<api::DayEntry> entries) {
+// What is said of a day that is over would write all of it again each time: once in a while is
+// enough, and whoever takes over does it, too.
+awaitable<void> DayLogStore::Impl::tidy(std::string day) {
+  if (closed_ || !tidying_.insert(day).second) co_return;
+  const std::string of = day;
+  const auto is_due = [this](SteadyTime last) {
+    return last == SteadyTime{} || clock_.steady() - last >= kTogether;
+  };
+  if (const auto over = over_.find(day);
+      over != over_.end() && !over->second.late.empty() && is_due(over->second.together)) {
+    over->second.together = clock_.steady();
+    std::string again = day;
+    const auto opened = co_await open_again(std::move(again));
+    if (!opened) spdlog::warn("game day {}: not put together: {}", of, opened.error().message);
+    if (opened) co_await put_together(std::move(day));
+  } else if (const auto log = logs_.find(day);
+             log != logs_.end() && is_over(log->second.record) && is_due(log->second.together)) {
+    co_await put_together(std::move(day));
+    co_await delete_oldest();
+  }
+  tidying_.erase(of);
+}
+
+awaitable<Result<>> DayLogStore::Impl::append_late(std::string day,
+                                                   std::vector<api::DayEntry> entries) {
   const std::vector<std::string> texts = texts_of(entries);
   for (const std::string& text : texts) {
     const auto known = over_.find(day);
@@ -158,20 +223,10 @@ awaitable<Result<>> DayLogStore::append_late(std::string day, std::vector<api::D
     ++now->second.next;
     now->second.late.push_back(std::move(*name));
   }
-  const auto now = over_.find(day);
-  if (now == over_.end() || clock_.steady() - now->second.together < kTogether)
-    co_return Result<>{};
-  now->second.together = clock_.steady();
-  std::string again = day;
-  const auto opened = co_await open_again(std::move(again));
-  if (opened)
-    co_await put_together(std::move(day));
-  else
-    spdlog::warn("game day {}: not put together: {}", day, opened.error().message);
-  co_return Result<>{};  // the word is written
+  co_return Result<>{};
 }
 
-awaitable<Result<>> DayLogStore::open_again(std::string day) {
+awaitable<Result<>> DayLogStore::Impl::open_again(std::string day) {
   const auto known = over_.find(day);
   if (known == over_.end()) co_return fail(Errc::kNotFound, "the journal has no day " + day);
   Over over = known->second;
@@ -192,7 +247,13 @@ awaitable<Result<>> DayLogStore::open_again(std::string day) {
     co_return fail(Errc::kInternal, "the journal's day " + day + " cannot be read");
   for (const auto& [number, object] : late)
     if (auto added = add_late(*read.record, object); !added) co_return fail(added.error());
-  if (logs_.contains(day) || !over_.contains(day)) co_return Result<>{};
+  std::string quiet = day;
+  co_await wait_for_entries(std::move(quiet));
+  const auto now = over_.find(day);
+  if (logs_.contains(day) || now == over_.end()) co_return Result<>{};
+  if (closed_) co_return fail(Errc::kUnavailable, "the controller is ending");
+  if (now->second.next != over.next)
+    co_return fail(Errc::kUnavailable, "something was said of it meanwhile");
   over.parts.insert(over.parts.end(), over.late.begin(), over.late.end());
   over.parts.insert(over.parts.end(), over.others.begin(), over.others.end());
   logs_[day] = {.next = over.next,
@@ -200,15 +261,18 @@ awaitable<Result<>> DayLogStore::open_again(std::string day) {
                 .fences = std::move(over.fences),
                 .generation = over.generation,
                 .record = std::move(*read.record)};
-  over_.erase(day);
+  over_.erase(now);
   co_return Result<>{};
 }
 
 // What is over in as few objects as it fits into. That it is not done is no harm: the next
 // controller does it.
-awaitable<void> DayLogStore::put_together(std::string day) {
+awaitable<void> DayLogStore::Impl::put_together(std::string day) {
+  std::string quiet = day;
+  co_await wait_for_entries(std::move(quiet));
   const auto known = logs_.find(day);
-  if (known == logs_.end()) co_return;
+  if (known == logs_.end() || closed_) co_return;
+  std::vector<std::string> had = known->second.names;
   const std::uint64_t generation = ++known->second.generation;
   known->second.together = clock_.steady();
   api::GameDayRecord head = known->second.record;
@@ -235,20 +299,23 @@ awaitable<void> DayLogStore::put_together(std::string day) {
       co_return;
     }
   }
+  std::string again = day;
+  co_await wait_for_entries(std::move(again));
   const auto now = logs_.find(day);
-  if (now == logs_.end()) co_return;
-  std::vector<std::string> old = std::move(now->second.names);
-  std::erase_if(old, [&](const std::string& name) {
-    return std::ranges::find(over.parts, name) != over.parts.end();
-  });
+  if (now == logs_.end() || closed_) co_return;
+  // What was said meanwhile stands behind what was put together.
+  const std::set<std::string> of_before(had.begin(), had.end());
+  const std::set<std::string> parts(over.parts.begin(), over.parts.end());
+  for (std::string& name : now->second.names)
+    if (!of_before.contains(name) && !parts.contains(name)) over.late.push_back(std::move(name));
   over.fences = std::move(now->second.fences);
   over.next = now->second.next;
   logs_.erase(now);
   over_[day] = std::move(over);
-  co_await remove_all(std::move(old));
+  co_await remove_all(std::move(had));
 }
 
-awaitable<void> DayLogStore::delete_oldest() {
+awaitable<void> DayLogStore::Impl::delete_oldest() {
   while (over_.size() > options_.most_over) {
     const auto oldest = std::ranges::min_element(
         over_, [](const auto& a, const auto& b) { return a.second.created < b.second.created; });

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "controller/kubernetes/day_log_store.h"
+#include "controller/kubernetes/day_log_impl.h"
 #include "controller/kubernetes/day_log_text.h"
 
 namespace faultline::controller {
@@ -18,7 +18,7 @@ constexpr int kPage = 20;  // objects that are read at once
 
 }  // namespace
 
-awaitable<Result<DayLogStore::AllFound>> DayLogStore::read_all() {
+awaitable<Result<DayLogStore::Impl::AllFound>> DayLogStore::Impl::read_all() {
   AllFound found;
   for (const char* kind : {kDayLogOpen, kDayLogOver}) {
     kube::ListOptions options;
@@ -45,7 +45,7 @@ awaitable<Result<DayLogStore::AllFound>> DayLogStore::read_all() {
   co_return found;
 }
 
-awaitable<Result<bool>> DayLogStore::fence_all(AllFound& found) {
+awaitable<Result<bool>> DayLogStore::Impl::fence_all(AllFound& found) {
   bool alone = true;
   for (auto& [day, objects] : found.days) {
     const bool begins = !objects.open.empty() && objects.open.begin()->first == 1;
@@ -70,7 +70,7 @@ awaitable<Result<bool>> DayLogStore::fence_all(AllFound& found) {
 
 // What was put together last, and can be read, is the day; what was said late is behind it. Where
 // there is none, the objects of the timeline are.
-DayLogStore::Taken DayLogStore::sort_out(const std::string& day, const Found& objects) {
+DayLogStore::Impl::Taken DayLogStore::Impl::sort_out(const std::string& day, const Found& objects) {
   Taken taken;
   Over& over = taken.over;
   ReadDay read, broken;
@@ -119,7 +119,7 @@ DayLogStore::Taken DayLogStore::sort_out(const std::string& day, const Found& ob
   return taken;
 }
 
-awaitable<Result<>> DayLogStore::take_over(Give give) {
+awaitable<Result<>> DayLogStore::Impl::take_over(Give give) {
   AllFound found;
   bool alone = false;
   for (int i = 0; i < kTakeOvers && !alone; ++i) {

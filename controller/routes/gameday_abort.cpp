@@ -2,7 +2,8 @@
 // Orders to abort a day that are not stored yet, whoever gave them: a person, the object of the day
 // that is gone, or the day itself. What injects must not go on because the journal, or the disk,
 // does not take them: of all that could happen before something is stored, an end is the harmless
-// thing.
+// thing. The order itself goes into a file that takes it also where the disk is full, so that who
+// kills the controller does not take it back.
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -45,8 +46,10 @@ boost::asio::awaitable<void> Service::GameDays::end_unless_stored(Shared active)
   while (waits() && !active->abort_failed && service_.clock_.steady() < late)
     co_await active->signal.wait(late);
   const std::string& id = active->day.record().day;
-  if (waits())
+  if (waits()) {
     spdlog::warn("game day {}: that it is aborted cannot be stored yet: its runs end now", id);
+    if (!active->in_orders) spawn(keep_order(active));
+  }
   // Also what comes up meanwhile.
   while (waits()) {
     for (const std::string& run : runs_under_way(id))
@@ -55,6 +58,75 @@ boost::asio::awaitable<void> Service::GameDays::end_unless_stored(Shared active)
     co_await active->signal.wait(service_.clock_.steady() + kTurn);
   }
   active->awaiting_abort = false;
+  // Of a controller that ends before it is stored the next one finds it.
+  if (active->in_orders && !stopped_ && !service_.closed_) {
+    active->in_orders = false;
+    spawn(drop_order(id));
+  }
+}
+
+std::vector<DayEntry> Service::GameDays::order_of(const Active& active) const {
+  if (!active.ending.empty()) return active.ending;
+  for (const auto& said : active.pending) {
+    if (said->word.kind != EntryKind::aborted) continue;
+    auto entry = active.day.say(said->word, said->who, said->via, service_.clock_.utc());
+    if (entry && entry->number > active.day.record().entries.size()) return {std::move(*entry)};
+  }
+  return {};
+}
+
+boost::asio::awaitable<void> Service::GameDays::keep_order(Shared active) {
+  KeptOrder order{.day = active->day.record().day, .entries = order_of(*active)};
+  if (order.entries.empty()) co_return;
+  active->in_orders = true;
+  for (DayEntry& entry : order.entries)
+    if (!entry.at.set()) entry.at = {service_.clock_.utc()};
+  const std::string day = order.day;
+  auto keep = [this, order = std::move(order)]() mutable -> Result<> {
+    auto kept = orders_.keep(order);
+    if (kept || kept.error().code != Errc::kInvalid) return kept;
+    std::erase_if(order.entries,
+                  [](const DayEntry& entry) { return entry.kind != EntryKind::aborted; });
+    for (DayEntry& entry : order.entries) entry.text = "why was too long to be kept";
+    return orders_.keep(order);
+  };
+  const auto kept = co_await orders_worker_.run(std::move(keep));
+  if (!kept)
+    spdlog::error("game day {}: that it is aborted is in memory only: {}", day,
+                  kept.error().message);
+}
+
+boost::asio::awaitable<void> Service::GameDays::drop_order(std::string day) {
+  auto drop = [this, day] { return orders_.drop(day); };
+  const auto dropped = co_await orders_worker_.run(std::move(drop));
+  // The next controller finds an order for a day that is over, or being ended, and drops it.
+  if (!dropped) spdlog::warn("game day {}: {}", day, dropped.error().message);
+}
+
+void Service::GameDays::take_over_orders() {
+  if (auto reserved = orders_.reserve(); !reserved)
+    spdlog::error("an order to abort a game day may get lost where the disk is full: {}",
+                  reserved.error().message);
+  const auto orders = orders_.read();
+  if (!orders) return spdlog::error("orders to abort game days: {}", orders.error().message);
+  for (const KeptOrder& order : *orders) {
+    const auto found = days_.find(order.day);
+    const bool waits = found != days_.end() && !found->second->day.over() &&
+                       found->second->day.record().state != api::DayState::aborting;
+    if (!waits) {
+      if (auto dropped = orders_.drop(order.day); !dropped)
+        spdlog::warn("game day {}: {}", order.day, dropped.error().message);
+      continue;
+    }
+    spdlog::warn("game day {}: it was aborted, which an earlier controller could not store",
+                 order.day);
+    found->second->ending = order.entries;
+    // Where the journal is elsewhere, others may have gone on with the day meanwhile.
+    if (service_.day_journal_)
+      std::erase_if(found->second->ending,
+                    [](const DayEntry& entry) { return entry.kind != EntryKind::aborted; });
+    found->second->in_orders = true;
+  }
 }
 
 void Service::GameDays::abort_not_stored(Active& active) {

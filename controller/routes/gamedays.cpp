@@ -20,6 +20,7 @@ using gameday::WantedRun;
 
 Service::GameDays::GameDays(Service& service)
     : service_(service),
+      orders_(orders_beside(service.options_.store_path)),
       answered_(service.executor_),
       changed_(service.executor_),
       reports_("fl-day-report", service.options_.store_path),
@@ -50,6 +51,7 @@ Result<> Service::GameDays::take_over() {
     spdlog::info("game day {}: the controller was restarted; it goes on", id);
     days_[id] = std::make_shared<Active>(std::move(*record), service_.executor_);
   }
+  take_over_orders();
   return take_over_secrets();
 }
 
@@ -68,7 +70,10 @@ boost::asio::awaitable<void> Service::GameDays::let_others() {
 
 void Service::GameDays::start() {
   end_strays();
-  for (const auto& [id, active] : days_) spawn(drive(active));
+  for (const auto& [id, active] : days_) {
+    await_abort(active);
+    spawn(drive(active));
+  }
   if (!days_.empty()) ask();
 }
 
@@ -97,6 +102,7 @@ void Service::GameDays::stop() {
   changed_.notify();
   for (const auto& [key, asked] : rights_asked_) asked->answered.notify();
   for (ReadingThread* thread : {&reports_, &course_, &looks_}) thread->join();
+  orders_worker_.join();
 }
 
 boost::asio::awaitable<void> Service::GameDays::wait_for_entry(std::string day, std::string user,

@@ -18,6 +18,7 @@
 #include "controller/routes/gameday_rights.h"
 #include "controller/routes/reading_thread.h"
 #include "controller/routes/service.h"
+#include "controller/store/order_file.h"
 
 namespace faultline::controller {
 
@@ -137,6 +138,7 @@ class Service::GameDays final : public DayControl {
     // the day decided before it in the same moment. Numbers and times are made when it is stored.
     std::vector<api::DayEntry> ending;
     bool awaiting_abort = false, abort_failed = false;  // end_unless_stored()
+  bool in_orders = false;                             // the order file has it
     SteadyTime next_abort{};  // when storing an order to abort is tried again
     struct Value {
       double value = 0;
@@ -191,6 +193,13 @@ class Service::GameDays final : public DayControl {
   // stored within a second, or its store fails. Returns at once.
   void await_abort(const Shared& active);
   awaitable<void> end_unless_stored(Shared active);
+  // The order, as the file of orders has it. Nothing: none waits to be stored.
+  [[nodiscard]] std::vector<api::DayEntry> order_of(const Active& active) const;
+  // Writes it into the file of orders, which a killed controller does not take with it.
+  awaitable<void> keep_order(Shared active);
+  awaitable<void> drop_order(std::string day);
+  // What an earlier controller was told, and could not store.
+  void take_over_orders();
   // It failed: it is kept, and tried again.
   void abort_not_stored(Active& active);
   // Until the day is over: where a turn waits for longer than a second for what it stores or reads,
@@ -252,6 +261,7 @@ class Service::GameDays final : public DayControl {
 
   Service& service_;
   std::map<std::string, Shared> days_;
+  OrderFile orders_;  // on orders_worker_, and before it runs
   std::vector<std::string> unreadable_;            // ids of days that failed in take_over()
   std::map<std::string, std::string> rehearsals_;  // that are quiet: run, day
   // Days that failed before all of them began, and are not in memory: who knows of what they hide.
@@ -281,6 +291,7 @@ class Service::GameDays final : public DayControl {
   // Last: join before the others go. What is long in one holds up none of the others, and reports
   // of single runs (Service) hold up none of them.
   ReadingThread reports_, course_, looks_;
+  Worker orders_worker_{"fl-orders"};
 };
 
 }  // namespace faultline::controller

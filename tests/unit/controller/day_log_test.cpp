@@ -7,6 +7,7 @@
 #include "api/codec.h"
 #include "controller/gameday/day.h"
 #include "controller/kubernetes/day_log_store.h"
+#include "controller/kubernetes/run_log_object.h"
 #include "fake_cluster.h"
 #include "tests/unit/kube/loop.h"
 
@@ -45,6 +46,32 @@ class DayLogTest : public testing::Test {
     made.at = made.recordedAt = {SystemClock().utc()};
     if (kind == EntryKind::over) made.word = "completed";
     return made;
+  }
+  // The end of a day, and what follows.
+  void end(DayLogStore& by, const std::string& id, std::uint64_t number) {
+    ASSERT_TRUE(run(io_, by.append(id, {entry(number, "", EntryKind::over)})));
+    EXPECT_TRUE(is_put_together(id));
+  }
+  // Until only what was put together is left.
+  bool is_put_together(const std::string& id) {
+    const auto together = [&] {
+      const auto all = names();
+      const auto starts = [&](const std::string& how) {
+        return std::ranges::any_of(
+            all, [&](const std::string& name) { return name.starts_with("gameday." + id + how); });
+      };
+      return starts("-f") && !starts("-0");
+    };
+    return kube::run_until(io_, together, std::chrono::seconds(10));
+  }
+  // Until nothing of the day is left.
+  bool is_gone(const std::string& id) {
+    const auto gone = [&] {
+      return std::ranges::none_of(names(), [&](const std::string& name) {
+        return name.find(id + "-") != std::string::npos;
+      });
+    };
+    return kube::run_until(io_, gone, std::chrono::seconds(10));
   }
   Result<std::vector<api::GameDayRecord>> taken_over(DayLogStore& by) {
     std::vector<api::GameDayRecord> all;
@@ -127,7 +154,7 @@ TEST_F(DayLogTest, WhatIsOverIsPutTogetherAndLateWordsAreKept) {
   ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
   for (std::uint64_t i = 2; i < 12; ++i)
     ASSERT_TRUE(run(io_, first->append("pay-1", {entry(i, "word " + std::to_string(i))})));
-  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(12, "", EntryKind::over)})));
+  end(*first, "pay-1", 12);
   EXPECT_EQ(names().size(), 2U) << testing::PrintToString(names());
   ASSERT_TRUE(run(io_, first->append("pay-1", {entry(13, "told late")})));
   const auto second = store("two");
@@ -139,10 +166,47 @@ TEST_F(DayLogTest, WhatIsOverIsPutTogetherAndLateWordsAreKept) {
   EXPECT_EQ(taken_over(*store("three"))->front().entries.size(), 14U);
 }
 
+// Who follows a long day is told of its end before its objects are put together and deleted.
+TEST_F(DayLogTest, TheEndOfADayIsWrittenBeforeTheDayIsPutTogether) {
+  const auto first = store("one");
+  ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
+  for (std::uint64_t i = 2; i < 100; ++i)
+    ASSERT_TRUE(run(io_, first->append("pay-1", {entry(i, "word " + std::to_string(i))})));
+  const std::size_t before = cluster_.writes().size();
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(100, "", EntryKind::over)})));
+  EXPECT_EQ(cluster_.writes().size(), before + 1);
+  EXPECT_EQ(names().size(), 100U);
+  EXPECT_TRUE(is_put_together("pay-1"));
+  EXPECT_EQ(names().size(), 2U) << testing::PrintToString(names());
+  EXPECT_EQ(taken_over(*store("two"))->front().entries.size(), 100U);
+}
+
+TEST_F(DayLogTest, WhatIsSaidWhileADayIsPutTogetherIsNotLost) {
+  const auto first = store("one");
+  ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
+  for (std::uint64_t i = 2; i < 40; ++i)
+    ASSERT_TRUE(run(io_, first->append("pay-1", {entry(i, "word " + std::to_string(i))})));
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(40, "", EntryKind::over)})));
+  std::uint64_t number = 41;
+  const auto begun = [&] { return has("pay-1-000001"); };
+  for (; begun() && number < 400; ++number)
+    ASSERT_TRUE(run(io_, first->append("pay-1", {entry(number, "meanwhile")})));
+  EXPECT_GT(number, 42U) << "nothing was said meanwhile";
+  ASSERT_LT(number, 400U) << "it is never put together";
+  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(number, "after it")})));
+  EXPECT_THAT(displaced_, IsEmpty());
+  for (const char* writer : {"two", "three"}) {
+    const auto days = taken_over(*store(writer));
+    ASSERT_TRUE(days) << days.error().message;
+    ASSERT_EQ(days->front().entries.size(), number);
+    EXPECT_EQ(days->front().entries.back().text, "after it");
+  }
+}
+
 TEST_F(DayLogTest, AnEntryThatArrivedBehindWhatWasPutTogetherCounts) {
   const auto first = store("one");
   ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
-  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(2, "", EntryKind::over)})));
+  end(*first, "pay-1", 2);
   // As if the controller had died between the entry and putting it together.
   RunLogObject object{.run = "pay-1", .number = 3, .writer = "one"};
   object.day = true;
@@ -158,8 +222,9 @@ TEST_F(DayLogTest, TheOldestThatAreOverAreDeleted) {
   const auto first = store("one");
   for (const char* id : {"pay-1", "pay-2", "pay-3"}) {
     ASSERT_TRUE(run(io_, first->create(day(id))));
-    ASSERT_TRUE(run(io_, first->append(id, {entry(2, "", EntryKind::over)})));
+    end(*first, id, 2);
   }
+  EXPECT_TRUE(is_gone("pay-1"));
   const auto days = taken_over(*store("two"));
   ASSERT_EQ(days->size(), 2U);
   EXPECT_EQ(days->front().day, "pay-2");
@@ -213,7 +278,7 @@ TEST_F(DayLogTest, ADayOfWhichAnObjectCannotBeReadHasFailedAndStays) {
 TEST_F(DayLogTest, ADayThatWasOverDoesNotBeginAgainWhenItsEndCannotBeRead) {
   const auto first = store("one");
   ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
-  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(2, "", EntryKind::over)})));
+  end(*first, "pay-1", 2);
   ASSERT_TRUE(has("pay-1-f1-2"));
   RunLogObject part{.run = "pay-1", .number = 2, .parts = 2, .generation = 1, .writer = "one"};
   part.day = true;
@@ -248,7 +313,7 @@ TEST_F(DayLogTest, ADayWhoseBeginningCannotBeReadIsNobodysAndStays) {
 TEST_F(DayLogTest, ALateWordThatCannotBeReadStaysAndTheDayIsAsItWas) {
   const auto first = store("one");
   ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
-  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(2, "", EntryKind::over)})));
+  end(*first, "pay-1", 2);
   put("pay-1", 3, "12:garbage");
   for (const char* writer : {"two", "three"}) {
     const auto next = store(writer);
@@ -291,7 +356,7 @@ TEST_F(DayLogTest, LogsOfRunsAndOfDaysDoNotMeet) {
 TEST_F(DayLogTest, ALateWordIsOneObjectAndTheDayIsPutTogetherByTheNextController) {
   const auto first = store("one");
   ASSERT_TRUE(run(io_, first->create(day("pay-1"))));
-  ASSERT_TRUE(run(io_, first->append("pay-1", {entry(2, "", EntryKind::over)})));
+  end(*first, "pay-1", 2);
   const std::size_t before = cluster_.writes().size();
   for (std::uint64_t i = 3; i < 13; ++i)
     ASSERT_TRUE(run(io_, first->append("pay-1", {entry(i, "late " + std::to_string(i))})));
@@ -306,9 +371,9 @@ TEST_F(DayLogTest, ALateWordIsOneObjectAndTheDayIsPutTogetherByTheNextController
   // What goes with the day goes whole.
   for (const char* id : {"pay-2", "pay-3"}) {
     ASSERT_TRUE(run(io_, second->create(day(id))));
-    ASSERT_TRUE(run(io_, second->append(id, {entry(2, "", EntryKind::over)})));
+    end(*second, id, 2);
   }
-  for (const std::string& name : names()) EXPECT_THAT(name, testing::Not(HasSubstr("pay-1-")));
+  EXPECT_TRUE(is_gone("pay-1")) << testing::PrintToString(names());
 }
 
 }  // namespace

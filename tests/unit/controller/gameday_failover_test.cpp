@@ -9,6 +9,7 @@
 #include <boost/asio/use_future.hpp>
 
 #include "controller/kubernetes/day_control.h"
+#include "controller/kubernetes/run_log_object.h"
 
 namespace faultline::controller::test {
 namespace {

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "api/gameday_record.h"
+#include "controller/store/order_file.h"
 #include "house.h"
 #include "tests/unit/http/loopback.h"
 
@@ -306,6 +307,55 @@ TEST_F(GameDayHang, AnAbortThatCannotBeStoredEndsWhatInjectsAndIsKeptUntilItIs) 
   db.exec("DROP TRIGGER full");
   const auto over = until(day, DayState::aborted);
   EXPECT_EQ(over.stateReason, "enough") << "nobody said it again";
+}
+
+// And whoever kills the controller before the disk has room again does not take the order back.
+TEST_F(GameDayHang, AnAbortThatCannotBeStoredOutlivesAControllerThatIsKilled) {
+  open();
+  const std::string day = create(day_text(
+      "disk", "  - {name: one, experiment: " + experiment("payments", "60s") +
+                  "}\n  - {name: two, experiment: " + experiment("payments", "60s") + "}\n"));
+  EXPECT_EQ(say(day, EntryKind::started).status, 201);
+  house_->until(run_of(day, "one"), api::RunState::Injecting);
+  const auto lines = look(day).entries.size();
+  {
+    SQLite::Database db(dir_.file("store.db"), SQLite::OPEN_READWRITE);
+    db.exec(
+        "CREATE TRIGGER full BEFORE INSERT ON gameday_entries BEGIN SELECT RAISE(ABORT, 'database "
+        "or disk is full'); END");
+  }
+  const std::string word = R"({"kind": "aborted", "key": "0123456789", "text": "enough"})";
+  const auto said =
+      http::request_blocking(house_->client("person-token"), "POST",
+                             "/api/v1/gamedays/" + day + "/entries", word, seconds(60));
+  ASSERT_TRUE(said) << said.error().message;
+  EXPECT_EQ(said->status, 503) << said->body;
+  // The next one cannot store it either, and is killed as well.
+  for (int i = 0; i < 2; ++i) {
+    house_->kill();
+    open();
+    std::this_thread::sleep_for(seconds(1));
+    EXPECT_EQ(look(day).entries.size(), lines) << "nothing goes past the order";
+  }
+  house_->kill();
+  {
+    SQLite::Database db(dir_.file("store.db"), SQLite::OPEN_READWRITE);
+    db.exec("DROP TRIGGER full");
+  }
+  open();
+  const auto over = until(day, DayState::aborted);
+  EXPECT_EQ(over.stateReason, "enough") << "nobody said it again";
+  EXPECT_TRUE(over.steps.at(1).runs.empty()) << "nothing began after it";
+  const auto aborted = std::ranges::find(over.entries, EntryKind::aborted, &api::DayEntry::kind);
+  ASSERT_NE(aborted, over.entries.end());
+  EXPECT_GT(aborted->recordedAt.value - aborted->at.value, seconds(2)) << "when it was said";
+  // The same word again is the same entry, and no later controller is told of it.
+  const auto again = house_->call("POST", "/api/v1/gamedays/" + day + "/entries", word);
+  EXPECT_EQ(again.status, 201) << again.body;
+  EXPECT_EQ(look(day).entries.size(), over.entries.size());
+  for (int i = 0; i < 500 && !OrderFile(orders_beside(dir_.file("store.db"))).read()->empty(); ++i)
+    std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_TRUE(OrderFile(orders_beside(dir_.file("store.db"))).read()->empty());
 }
 
 TEST_F(GameDayHang, AKeyIsOfOneDayAlsoWhenThatIsOverAndNotInMemory) {
