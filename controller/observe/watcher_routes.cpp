@@ -124,6 +124,7 @@ Watcher::Impl::Routes Watcher::Impl::routes(const AlertmanagerSide& side, const 
 void Watcher::Impl::route_expected() {
   forget_ways();
   const std::size_t rules = record.rules.size();
+  const UtcTime now = clock.utc();  // after the look at the groups that are there
   for (std::size_t i = 0; i < rules; ++i) {
     const api::AlertRule& rule = record.rules[i];
     std::vector<Ways> ways;
@@ -131,8 +132,7 @@ void Watcher::Impl::route_expected() {
       if (!expected_rules({one})(rule.alert, rule.labels)) continue;
       Ways asked{report::asked_labels(rule, one), {}};
       for (const auto& side : alertmanager)
-        for (api::AlertRoute& route :
-             routes(*side, with_name(rule.alert, asked.labels), side->routed_since, true))
+        for (api::AlertRoute& route : routes(*side, with_name(rule.alert, asked.labels), now, true))
           asked.routes.push_back(std::move(route));
       ways.push_back(std::move(asked));
     }

@@ -180,6 +180,18 @@ TEST(WatcherRoutes, OfAnAlertmanagerThatWasAwayAtTheBeginAreKnownFromItsReturnOn
   }
 }
 
+TEST(WatcherRoutes, AGroupThatIsThereBeforeTheRunIsKnown) {
+  std::string alerts;
+  auto paths = with_routes("");
+  paths["/api/v2/alerts/groups"] = [](const auto&) {
+    return std::string(R"([{"receiver":{"name":"pager"},"labels":{},"alerts":[]}])");
+  };
+  const Monitor main(with_alerts(alerts)), manager(paths);
+  Watching run({{main.options("main")}, {manager.options("am")}, {}}, expecting_within({"Slow"}));
+  run.begin();
+  EXPECT_TRUE(run.record().rules.at(0).routes.at(0).groupExists);
+}
+
 TEST(WatcherRoutes, OfAnAlertmanagerThatNeverAnsweredAreAGapOfTheWholeRun) {
   std::string alerts;
   const Monitor main(with_alerts(alerts));
