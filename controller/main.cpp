@@ -69,7 +69,7 @@ class Controller {
                        .max_store_pages = options_.max_store_pages,
                        .max_run_bytes = options_.max_run_bytes,
                        .retention = options_.retention,
-                       .times = {.lease = options_.lease},
+                       .times = {.lease = options_.lease, .answer = options_.node_answer},
                        .journaled = options_.journaled,
                        .audit = audit_.get(),
                        .notifications_token_file = settings_.notifications_token_file()});

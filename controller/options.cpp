@@ -36,6 +36,10 @@ cxxopts::Options description() {
       "how long faults go on without word of a controller, from 1s to 1m: long enough for another "
       "one to take over, short enough for a node that is cut off",
       cxxopts::value<std::string>()->default_value("3s"), "TIME");
+  add("node-answer",
+      "how long a node may take until it reports a step of a run: measuring, armed, disarmed, "
+      "closed; from 10s to 10m, and longer than 10s only where a CPU needs that to load programs",
+      cxxopts::value<std::string>()->default_value("10s"), "TIME");
   add("keep-days", "how long runs are kept", cxxopts::value<std::int64_t>()->default_value("30"),
       "DAYS");
   add("max-store", "largest size of store.db, e.g. 2Gi; without it the disk is the bound",
@@ -139,6 +143,12 @@ Result<std::optional<Options>> parse_options(int argc, char** argv) {
     options.lease = std::chrono::duration_cast<std::chrono::milliseconds>(lease->value);
     if (options.lease < std::chrono::seconds(1) || options.lease > std::chrono::minutes(1))
       return fail(Errc::kInvalid, "--lease must be between 1s and 1m");
+    const auto node_answer = api::Duration::parse(given["node-answer"].as<std::string>());
+    if (!node_answer) return fail(node_answer.error().with_context("--node-answer"));
+    options.node_answer = std::chrono::duration_cast<std::chrono::milliseconds>(node_answer->value);
+    if (options.node_answer < std::chrono::seconds(10) ||
+        options.node_answer > std::chrono::minutes(10))
+      return fail(Errc::kInvalid, "--node-answer must be between 10s and 10m");
     const std::int64_t runs = given.count("keep-runs") != 0 ? given["keep-runs"].as<std::int64_t>()
                               : options.journaled           ? 100
                                                             : 1000;

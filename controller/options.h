@@ -32,7 +32,8 @@ struct Options {
   // File of the token by which a chat writes notes of game days; empty: nobody.
   std::string chat_token;
   std::chrono::milliseconds lease{3000};  // how long a fault goes on without word of a controller
-  bool journaled = false;                 // --store kubernetes
+  std::chrono::milliseconds node_answer{10'000};  // that a node has for each step of a run
+  bool journaled = false;                         // --store kubernetes
   bool kubernetes = false;
   std::string ns, service, identity;     // only with `kubernetes`
   std::string advertised;                // where others reach us, or empty

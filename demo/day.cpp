@@ -13,6 +13,7 @@
 #include "demo/run.h"
 #include "demo/words.h"
 #include "http/client.h"
+#include "testbed/patience.h"
 
 namespace faultline::demo {
 namespace {
@@ -30,6 +31,16 @@ api::GameDay document_of(const std::string& example) {
   return std::move(*day);
 }
 
+// An emulated CPU (scripts/vm) takes a minute for what a real one loads in a second, and is away
+// from the agent for longer than the usual lease.
+std::vector<std::string> controller_options(const Monitoring& monitoring) {
+  std::vector<std::string> options{"--prometheus", monitoring.prometheus(), "--alertmanager",
+                                   monitoring.alertmanager()};
+  if (testbed::on_emulated_cpu())
+    for (const char* word : {"--node-answer", "5m", "--lease", "30s"}) options.emplace_back(word);
+  return options;
+}
+
 std::string state_folder(const Shop& shop) {
   const std::string folder = shop.folder() + "/cluster";
   std::filesystem::create_directory(folder);
@@ -45,15 +56,14 @@ DayGround::DayGround(const std::string& example, const std::string& programs)
       shop_(Shop::Kind::kWorking),
       monitoring_(shop_, example + "/rules.yml"),
       cluster_(programs, state_folder(shop_), shop_.pods_file(), "payments-0",
-               {"--prometheus", monitoring_.prometheus(), "--alertmanager",
-                monitoring_.alertmanager()}) {
+               controller_options(monitoring_)) {
   // A person begins a day when all is well.
   const auto well = [&] {
     return monitoring_.holds(
         "count_over_time(probe_success%5B10s%5D)%20%3E%3D%208%20and%20"
         "min_over_time(probe_success%5B10s%5D)%20%3D%3D%201");
   };
-  for (const auto limit = Steady::now() + std::chrono::seconds(60); !well();
+  for (const auto limit = Steady::now() + testbed::patience(std::chrono::seconds(60)); !well();
        pause(std::chrono::milliseconds(200)))
     if (Steady::now() > limit) throw std::runtime_error("checkout does not work for 10 s in a row");
 }

@@ -13,6 +13,7 @@
 #include "demo/program.h"
 #include "demo/run.h"
 #include "demo/till.h"
+#include "testbed/patience.h"
 
 namespace faultline::demo {
 namespace {
@@ -41,8 +42,9 @@ std::string nginx_config(const std::string& folder, const std::string& location)
 // shop think for longer: together with the stopwatch they ask for a third of what payments can do.
 constexpr const char* kPace = "function delay() return math.random(15, 25) end\n";
 constexpr const char* kCalmPace = "function delay() return math.random(120, 160) end\n";
-// Of payments in a working shop.
-constexpr double kCpus = 0.15;
+constexpr const char* kSlowPace = "function delay() return math.random(1200, 1600) end\n";
+// Of payments in a working shop. An emulated CPU needs more for the same order.
+constexpr double kCpus = 0.15, kEmulatedCpus = 0.5;
 constexpr std::chrono::microseconds kWork{1000};  // of CPU time, an order
 
 }  // namespace
@@ -65,9 +67,9 @@ Shop::Shop(Kind kind)
   start_nginx(checkout_, "checkout",
               "proxy_pass http://" + payments_.ip4() + ":" + std::to_string(kPort) + ";" +
                   (working ? " proxy_connect_timeout 500ms; proxy_read_timeout 500ms;" : ""));
-  checkout_prober_ = ask_checkout(milliseconds(working ? 50 : 20));
-  catalog_prober_ =
-      std::make_unique<Prober>("/proc/self/ns/net", catalog_.ip4(), kPort, milliseconds(20));
+  checkout_prober_ = ask_checkout(testbed::patience(milliseconds(working ? 50 : 20)));
+  catalog_prober_ = std::make_unique<Prober>("/proc/self/ns/net", catalog_.ip4(), kPort,
+                                             testbed::patience(milliseconds(20)));
   wait_until_open();
   start_customers();
 }
@@ -107,7 +109,7 @@ void Shop::start_nginx(const testbed::TestPod& pod, const std::string& name,
 
 void Shop::start_till() {
   limits_.emplace(payments_.cgroup_path());
-  limits_->set_cpus(kCpus);
+  limits_->set_cpus(testbed::on_emulated_cpu() ? kEmulatedCpus : kCpus);
   const std::string ledger = folder_.path() + "/ledger";
   programs_.push_back(payments_.start([&]() -> int {
     setsid();
@@ -120,7 +122,9 @@ void Shop::start_till() {
 
 void Shop::start_customers() {
   const std::string pace = folder_.path() + "/pace.lua";
-  write_file(pace, kind_ == Kind::kWorking ? kCalmPace : kPace);
+  write_file(pace, testbed::on_emulated_cpu() ? kSlowPace
+                   : kind_ == Kind::kWorking  ? kCalmPace
+                                              : kPace);
   programs_.push_back(customers_.start([&]() -> int {
     setsid();
     testbed::become({"wrk", "--threads", "1", "--connections", "4", "--duration", "1h", "--script",
@@ -137,12 +141,12 @@ void Shop::wait_until_open() {
     return false;
   };
   if (wait_for([&] { return answers(*checkout_prober_) && answers(*catalog_prober_); },
-               milliseconds(10'000)))
+               testbed::patience(milliseconds(10'000))))
     return;
   std::string said;
   for (const char* name : {"payments", "checkout", "catalog"})
     said += "\n" + std::string(name) + ": " + read_file(folder() + "/" + name + "/output.log");
-  throw std::runtime_error("the shop does not open within 10 s; its programs said:" + said);
+  throw std::runtime_error("the shop does not open; its programs said:" + said);
 }
 
 }  // namespace faultline::demo

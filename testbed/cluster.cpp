@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "testbed/patience.h"
 #include "testbed/program.h"
 
 namespace faultline::testbed {
@@ -47,7 +48,7 @@ Cluster::Cluster(const std::string& programs, const std::string& folder,
     text << file.rdbuf();
     return text.str().find(pod) != std::string::npos || has_ended(*agent_);
   };
-  if (!wait_until(joined, milliseconds(10'000)) || has_ended(*agent_)) {
+  if (!wait_until(joined, patience(milliseconds(10'000))) || has_ended(*agent_)) {
     std::ifstream said(log("agent"));
     std::ostringstream text;
     text << said.rdbuf();
@@ -87,7 +88,7 @@ void Cluster::start_controller() {
   controller_.emplace(launch(words, {log("controller")}));
   int port = 0;
   const auto listens = [&] { return std::ifstream(port_file) >> port || has_ended(*controller_); };
-  if (!wait_until(listens, milliseconds(10'000)) || port == 0) {
+  if (!wait_until(listens, patience(milliseconds(10'000))) || port == 0) {
     std::ifstream said(log("controller"));
     std::ostringstream text;
     text << said.rdbuf();

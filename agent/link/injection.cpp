@@ -75,9 +75,12 @@ Result<> Injection::arm(const FaultType& type, const api::Fault& fault, const Po
                 fault_ + " on " + pod_.id() + ": " + aside_words(*here, kLongestWords));
   ArmContext waiting = context;
   waiting.deadline = kOver;
+  const SteadyTime begin = clock_.steady();
   auto armed = containers.empty() ? type.arm(fault, *here, waiting)
                                   : arm_in_containers(type, fault, *here, containers, waiting);
   if (!armed) return fail(armed.error());
+  spdlog::debug("{}: {} took {:.0f} ms to arm", pod_.id(), fault_,
+                std::chrono::duration<double, std::milli>(clock_.steady() - begin).count());
   armed_ = std::move(*armed);
   peers_ = context.peers;
   alone_since_.reset();

@@ -12,7 +12,10 @@ Measurement::Measurement(const Pod& place, std::span<const CollectorType* const>
                          const CollectContext& context)
     : clock_(context.clock), pod_(place.ref.id()) {
   for (const CollectorType* type : types) {
+    const SteadyTime begin = clock_.steady();
     auto started = type->start(place, context);
+    spdlog::debug("{}: collector {} took {:.0f} ms to begin", pod_, type->name,
+                  std::chrono::duration<double, std::milli>(clock_.steady() - begin).count());
     if (started) {
       if (*started) collectors_.push_back({type, std::move(*started)});
       continue;

@@ -165,8 +165,8 @@ void Day::apply_one(const DayEntry& entry) {
       record_.state = DayState::running;
       break;
     case EntryKind::held:
+      if (!held_) held_at_ = entry.recordedAt.value;
       held_ = true;
-      held_at_ = entry.recordedAt.value;
       held_keeps_ = entry.good;
       record_.state = DayState::held;
       record_.stateReason = entry.text;

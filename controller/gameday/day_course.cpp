@@ -188,11 +188,12 @@ void Day::Course::completed() {
   if (!seen_.beginning.empty()) return;
   std::size_t missed = 0, all = 0;
   std::string first;
-  for (const StepState& step : day_.steps_) {
+  for (std::size_t i = 0; i < day_.steps_.size(); ++i) {
+    const StepState& step = day_.steps_[i];
     if (step.parent < 0 && !step.is_over) return;
     if (!step.step->serial.empty() || !step.step->parallel.empty() || !step.outcome) continue;
     ++all;
-    if (!is_miss(*step.outcome)) continue;
+    if (!is_miss(*step.outcome) || day_.excused(i)) continue;
     if (missed++ == 0) first = step.step->name + " ended as " + word_of(*step.outcome);
   }
   for (const StepState& step : day_.steps_)

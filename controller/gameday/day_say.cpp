@@ -139,7 +139,9 @@ class Day::Hearing {
           return fail(Errc::kConflict, "the pre-checks are not done yet");
         return {};
       case EntryKind::held:
-        if (!day_.started_ || day_.held_ || day_.aborted_) return wrong_state("held");
+        if (!day_.started_ || day_.aborted_) return wrong_state("held");
+        // Whoever let faults go on may still end them.
+        if (day_.held_ && (!day_.held_keeps_ || entry_.good)) return wrong_state("held");
         return {};
       case EntryKind::resumed:
         if (!day_.held_ || day_.aborted_) return wrong_state("resumed");

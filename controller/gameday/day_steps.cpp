@@ -78,10 +78,11 @@ void Day::Course::over(std::size_t index, StepOutcome outcome, std::string reaso
   entry.outcome = outcome;
   entry.text = std::move(reason);
   entry.good = last;
-  // What a hold ended is no miss, also when that is seen after the day was resumed.
-  if (last || !is_miss(outcome) || day_.held_ || day_.excused(index)) return;
+  // What a hold ended is no miss, also when that is seen after the day was resumed. What was let go
+  // on, or was answered meanwhile, is one.
+  if (last || !is_miss(outcome) || day_.excused(index)) return;
   const std::string why = "step " + step.step->name + " ended as " + word_of(outcome);
-  if (step.step->onMiss == api::OnMiss::hold) {
+  if (step.step->onMiss == api::OnMiss::hold && !day_.held_) {
     DayEntry& hold = add(EntryKind::held);
     hold.step = step.step->name;
     hold.text = why;
@@ -126,9 +127,9 @@ void Day::Course::running(std::size_t index) {
 bool Day::Course::all_runs_over(std::size_t index) {
   const StepState& step = state(index);
   if (step.next_cell < step.cells) {
-    // A hold ended the cell before, and with it the sweep.
-    const bool held = step.hold_ended || (day_.held_ && !day_.held_keeps_);
-    if (!held || step.results.empty() || has_open(step)) return false;
+    // A hold ended a cell, and with it the sweep. In the rest between two cells it ends nothing,
+    // and the sweep goes on after it.
+    if (!step.hold_ended || step.results.empty() || has_open(step)) return false;
   }
   const bool is_sweep = step.step->sweep.has_value();
   StepOutcome worst = StepOutcome::skipped;

@@ -8,6 +8,7 @@
 #include "controller/gameday/experiments.h"
 #include "controller/gameday/words.h"
 #include "controller/routes/gamedays.h"
+#include "report/format.h"
 
 namespace faultline::controller {
 namespace {
@@ -179,7 +180,9 @@ boost::asio::awaitable<SeenCheck> Service::GameDays::rehearse(Active& active) {
   Found& with_fault = secret ? hidden : shown;
   if (!with_fault.experiment)
     co_return SeenCheck{.good = true, .text = "the day has no fault that could be ended"};
-  constexpr std::chrono::seconds kPatience{60}, kFault{1};
+  constexpr std::chrono::seconds kFault{1};
+  // The node measures, arms and closes.
+  const auto patience = std::chrono::seconds(30) + 3 * service_.options_.times.answer;
   gameday::WantedRun run;
   run.key = rehearsal_key(active.day);
   api::Experiment rehearsed = std::move(*with_fault.experiment);
@@ -196,7 +199,7 @@ boost::asio::awaitable<SeenCheck> Service::GameDays::rehearse(Active& active) {
   rehearsed.spec.expect = {};
   rehearsed.spec.abortWhen = {};
   const std::string key = run.key;
-  const SteadyTime until = service_.clock_.steady() + kPatience;
+  const SteadyTime until = service_.clock_.steady() + patience;
   // That of a controller that was killed here is ended, and all is done again.
   for (std::string left = service_.active_run_of(key);
        !left.empty() && service_.clock_.steady() < until && !stopped_;
@@ -266,7 +269,8 @@ boost::asio::awaitable<SeenCheck> Service::GameDays::rehearse(Active& active) {
   }
   if (!active.runs[key].run.empty())
     service_.stop_run(active.runs[key].run, "the rehearsal of an abort took too long");
-  co_return told("the rehearsal was not over after 60 s");
+  co_return told("the rehearsal was not over after " +
+                 report::seconds_words(std::chrono::duration<double>(patience).count()));
 }
 
 boost::asio::awaitable<Result<api::GameDayPlan>> Service::GameDays::plan(api::GameDay document,

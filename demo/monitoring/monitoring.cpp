@@ -12,6 +12,7 @@
 #include "demo/run.h"
 #include "http/client.h"
 #include "testbed/free_ports.h"
+#include "testbed/patience.h"
 #include "testbed/program.h"
 
 namespace faultline::demo {
@@ -85,11 +86,11 @@ Monitoring::Monitoring(const Shop& shop, const std::string& rules)
         {"prometheus", "--config.file=" + config, "--storage.tsdb.path=" + folder_ + "/tsdb",
          "--web.listen-address=" + loopback(ports[0]), "--rules.alert.resend-delay=1s"});
   const auto probed = [&] { return holds("probe_success%20%3D%3D%201"); };
-  if (wait_for(probed, milliseconds(60'000))) return;
+  if (wait_for(probed, testbed::patience(milliseconds(60'000)))) return;
   std::string said;
   for (const char* name : {"blackbox", "alertmanager", "prometheus"})
     said += "\n" + std::string(name) + ": " + read_file(folder_ + "/" + name + ".log");
-  throw std::runtime_error("the monitoring does not come within 60 s; its programs said:" + said);
+  throw std::runtime_error("the monitoring does not come; its programs said:" + said);
 }
 
 void Monitoring::start(const std::string& name, const std::vector<std::string>& words) {

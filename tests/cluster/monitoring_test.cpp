@@ -317,6 +317,17 @@ TEST_F(FaultlineMonitoring, ExampleDaysRunAsTheyAre) {
   EXPECT_EQ(outcomes["quiet"], "met") << slow;
   EXPECT_EQ(outcomes["unnoticed"], "skipped") << slow;
 
+  use_rules_of("refused-connects");
+  const auto refused = example_day("refused-connects");
+  EXPECT_EQ(text(refused, "phase"), "aborted") << refused;
+  EXPECT_THAT(text(refused, "reason"), testing::HasSubstr("request.errors above 70")) << refused;
+  outcomes = outcomes_of(refused);
+  EXPECT_EQ(outcomes["half"], "met") << refused;
+  EXPECT_EQ(outcomes["mend"], "skipped") << refused;
+  EXPECT_EQ(outcomes["quiet"], "met") << refused;
+  EXPECT_EQ(outcomes["all"], "aborted") << refused;
+  EXPECT_EQ(outcomes["too-far"], "") << refused;
+
   use_rules_of("cpu-cascade");
   const auto cascade = example_day("cpu-cascade");
   EXPECT_EQ(text(cascade, "phase"), "completed") << cascade;

@@ -112,6 +112,115 @@ TEST(GameDayOrders, AMissAfterAHoldThatKeptWhatRanIsAMiss) {
   EXPECT_EQ(day.state(), api::DayState::aborted);
 }
 
+// Faults of other steps go on while a day is held so: what the day ends at holds then, too.
+TEST(GameDayOrders, AMissWhileTheDayIsHeldAndFaultsGoOnEndsTheDay) {
+  Ordered day(std::string("  - name: both\n    parallel:\n    - {name: one, onMiss: abort, "
+                          "experiment: ") +
+              kExperiment + "}\n    - {name: ask, task: {text: Well?}}\n");
+  day.begin(kOne, "r1");
+  const api::DayWord keep{.kind = EntryKind::held, .key = "hold-and-keep", .good = true};
+  day.day().apply({*day.day().say(keep, "jane", "cli", day.seen.now)});
+  day.end(kOne, api::RunState::Completed, api::RunVerdict::missed);
+  EXPECT_EQ(day.state(), api::DayState::aborted) << day.day().record().stateReason;
+}
+
+TEST(GameDayOrders, WhoHeldADayWithItsFaultsCanStillEndThem) {
+  Ordered day(std::string("  - {name: one, experiment: ") + kExperiment +
+              "}\n  - {name: two, pause: 10s}\n");
+  day.begin(kOne, "r1");
+  const api::DayWord keep{.kind = EntryKind::held, .key = "hold-and-keep", .good = true};
+  day.day().apply({*day.day().say(keep, "jane", "cli", day.seen.now)});
+  EXPECT_THAT(day.day().unwanted(), IsEmpty());
+  const api::DayWord again{.kind = EntryKind::held, .key = "keep-it-again", .good = true};
+  EXPECT_FALSE(day.day().say(again, "jane", "cli", day.seen.now)) << "it is held already";
+  day.seen.now += seconds(20);
+  ASSERT_TRUE(day.say(EntryKind::held));
+  EXPECT_TRUE(day.day().unwanted().contains("r1"));
+  EXPECT_FALSE(day.say(EntryKind::held)) << "nothing is left to end";
+  day.seen.now += seconds(20);
+  day.end(kOne, api::RunState::Aborted, api::RunVerdict::aborted);
+  EXPECT_EQ(day.day().age_of("one", day.seen.now), seconds(0)) << "held since the first of both";
+  ASSERT_TRUE(day.say(EntryKind::resumed));
+  EXPECT_EQ(day.state(), api::DayState::running) << "what a hold ended is no miss";
+  day.seen.now += seconds(11);
+  day.settle();
+  EXPECT_EQ(day.state(), api::DayState::completed);
+  EXPECT_EQ(day.day().record().stateReason, "") << "what a hold ended is no miss";
+}
+
+// Between two cells of a sweep nothing runs that a hold could end.
+TEST(GameDayOrders, AHoldInTheRestOfASweepOnlyMakesItLonger) {
+  const std::string sweep =
+      "  - name: one\n    sweep:\n      experiment: {target: {selector: {namespaces: [shop]}}, "
+      "expect: {alerts: [{name: Slow, within: 5s}]}}\n"
+      "      rest: {least: 10s}\n      faults: [{name: lat, fault: {networkLatency: {}}, vary: "
+      "latency, severities: [1ms, 2ms, 3ms]}]\n";
+  const auto cell = [](int ms) { return kOne + "/lat/" + std::to_string(ms) + "ms"; };
+  Ordered day(sweep);
+  day.begin(cell(1), "r1");
+  day.end(cell(1), api::RunState::Completed, api::RunVerdict::met);
+  ASSERT_TRUE(day.say(EntryKind::held));
+  EXPECT_EQ(day.outcome("one"), std::nullopt) << "two cells are missing";
+  EXPECT_THAT(day.day().wanted().runs, IsEmpty());
+  day.seen.now += seconds(60);
+  day.settle();
+  ASSERT_TRUE(day.say(EntryKind::resumed));
+  ASSERT_THAT(day.day().wanted().runs, SizeIs(1));
+  EXPECT_EQ(day.day().wanted().runs[0].key, cell(2));
+  // A cell that a hold ends ends the sweep, and says so.
+  day.begin(cell(2), "r2");
+  ASSERT_TRUE(day.say(EntryKind::held));
+  EXPECT_TRUE(day.day().unwanted().contains("r2"));
+  day.end(cell(2), api::RunState::Aborted, api::RunVerdict::aborted);
+  EXPECT_EQ(day.outcome("one"), StepOutcome::aborted);
+  EXPECT_THAT(day.day().wanted().runs, IsEmpty());
+}
+
+// A cell that comes up while the day is held is ended as well.
+TEST(GameDayOrders, ACellThatComesUpInAHoldIsEndedAndWithItTheSweep) {
+  Ordered day(
+      "  - name: one\n    sweep:\n      experiment: {target: {selector: {namespaces: [shop]}}, "
+      "expect: {alerts: [{name: Slow, within: 5s}]}}\n"
+      "      faults: [{name: lat, fault: {networkLatency: {}}, vary: latency, severities: [1ms, "
+      "2ms]}]\n");
+  day.seen.beginning = {kOne + "/lat/1ms"};
+  ASSERT_TRUE(day.say(EntryKind::held));
+  day.seen.beginning.clear();
+  day.begin(kOne + "/lat/1ms", "r1");
+  EXPECT_TRUE(day.day().unwanted().contains("r1"));
+  day.end(kOne + "/lat/1ms", api::RunState::Aborted, api::RunVerdict::aborted);
+  EXPECT_EQ(day.outcome("one"), StepOutcome::aborted);
+  EXPECT_THAT(day.day().wanted().runs, IsEmpty());
+  EXPECT_EQ(day.state(), api::DayState::completed) << "nothing is left to do";
+}
+
+TEST(GameDayOrders, ASkippedSweepEndsItsCellAndBeginsNoOther) {
+  for (const bool held : {false, true}) {
+    Ordered day(
+        "  - name: one\n    repeat: 2\n    sweep:\n      experiment: {target: {selector: "
+        "{namespaces: [shop]}}, expect: {alerts: [{name: Slow, within: 5s}]}}\n      faults: "
+        "[{name: lat, fault: {networkLatency: {}}, vary: "
+        "latency, severities: [1ms, 2ms]}]\n  - {name: two, pause: 10s}\n");
+    day.begin(kOne + "/lat/1ms", "r1");
+    if (held) {
+      const api::DayWord keep{.kind = EntryKind::held, .key = "hold-and-keep", .good = true};
+      day.day().apply({*day.day().say(keep, "jane", "cli", day.seen.now)});
+    }
+    ASSERT_TRUE(day.say(EntryKind::skipped, "one"));
+    EXPECT_EQ(day.outcome("one"), StepOutcome::skipped);
+    EXPECT_TRUE(day.day().unwanted().contains("r1"));
+    EXPECT_THAT(day.day().wanted().runs, IsEmpty());
+    day.end(kOne + "/lat/1ms", api::RunState::Aborted, api::RunVerdict::aborted);
+    EXPECT_EQ(day.outcome("one"), StepOutcome::skipped);
+    EXPECT_THAT(day.day().wanted().runs, IsEmpty());
+    if (held) {
+      ASSERT_TRUE(day.say(EntryKind::resumed));
+    }
+    EXPECT_THAT(day.day().running_steps(), SizeIs(1));
+    EXPECT_EQ(day.day().running_steps()[0].first, "two");
+  }
+}
+
 // A run may come up at the very moment that the day is ended: the day knows it, and waits for its
 // end.
 TEST(GameDayOrders, ARunThatComesUpAfterTheAbortIsEndedBeforeTheDayIsOver) {
