@@ -194,6 +194,20 @@ std::vector<std::string> day_screen(const api::GameDayView& view,
   return lines;
 }
 
+namespace {
+
+// Of an item of the step's runbook: the last that was said of it since the step began.
+std::string_view tick_mark(const api::GameDayView& view, const api::StepView& step,
+                           std::int64_t item) {
+  if (std::ranges::find(step.ticked, item) == step.ticked.end()) return "[ ] ";
+  for (auto entry = view.entries.rbegin(); entry != view.entries.rend(); ++entry)
+    if (entry->kind == api::EntryKind::tick && entry->step == step.name && entry->item == item)
+      return entry->good ? "[+] " : "[!] ";
+  return "[+] ";
+}
+
+}  // namespace
+
 std::string day_text(const api::GameDayView& view) {
   std::string out = head_line(view) + "\n";
   if (!view.title.empty()) out += "  " + printable_prose(view.title) + "\n";
@@ -205,9 +219,8 @@ std::string day_text(const api::GameDayView& view) {
         10 + 4 * static_cast<std::size_t>(std::clamp<std::int64_t>(step.depth, 0, 16)), ' ');
     for (std::size_t i = 0; i < step.items.size(); ++i) {
       const auto number = static_cast<std::int64_t>(i + 1);
-      out += indent +
-             (std::ranges::find(step.ticked, number) == step.ticked.end() ? "[ ] " : "[+] ") +
-             std::to_string(number) + ". " + printable_prose(step.items[i]) + "\n";
+      out += indent + std::string(tick_mark(view, step, number)) + std::to_string(number) + ". " +
+             printable_prose(step.items[i]) + "\n";
     }
   }
   if (!view.entries.empty()) out += "\n";

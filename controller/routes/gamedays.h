@@ -138,7 +138,7 @@ class Service::GameDays final : public DayControl {
     // the day decided before it in the same moment. Numbers and times are made when it is stored.
     std::vector<api::DayEntry> ending;
     bool awaiting_abort = false, abort_failed = false;  // end_unless_stored()
-  bool in_orders = false;                             // the order file has it
+    bool in_orders = false;                             // the order file has it
     SteadyTime next_abort{};  // when storing an order to abort is tried again
     struct Value {
       double value = 0;
@@ -261,7 +261,7 @@ class Service::GameDays final : public DayControl {
 
   Service& service_;
   std::map<std::string, Shared> days_;
-  OrderFile orders_;  // on orders_worker_, and before it runs
+  OrderFile orders_;                               // on orders_worker_, and before it runs
   std::vector<std::string> unreadable_;            // ids of days that failed in take_over()
   std::map<std::string, std::string> rehearsals_;  // that are quiet: run, day
   // Days that failed before all of them began, and are not in memory: who knows of what they hide.

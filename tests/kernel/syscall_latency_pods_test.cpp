@@ -224,8 +224,8 @@ TEST_F(SyscallLatencyPods, TwentyPodsOfANodeWaitEachAsLongAsWasAsked) {
   double all_ms = 0;
   for (const double one : took) all_ms += one;
   std::cout << "armed " << kPods << " pods (" << faults[0]->mechanism() << ") in " << all_ms
-            << " ms, the first in " << took.front() << " ms, the last in " << took.back()
-            << " ms" << std::endl;  // now: processes that are forked would write it again
+            << " ms, the first in " << took.front() << " ms, the last in " << took.back() << " ms"
+            << std::endl;  // now: processes that are forked would write it again
   for (int i = 0; i < kPods; ++i) {
     const auto at = static_cast<std::size_t>(i);
     const double asked = std::chrono::duration<double, std::milli>(delay_of(i)).count();
