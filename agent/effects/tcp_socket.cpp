@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "agent/kernel/cgroup2.h"
+#include "agent/kernel/program_grace.h"
 #include "api/values.h"
 
 namespace faultline::agent {
@@ -160,13 +161,22 @@ Result<TcpSocketCollector::Hooks> TcpSocketCollector::attach_hooks() {
 }
 
 Result<> TcpSocketCollector::faults_changed() {
+  moved_ = true;
   store<__u32>(skeleton_->bss->fl_tcp_moving, 1);
   auto hooks = attach_hooks();
   behind_ = hooks.has_value();
   if (hooks) hooks_ = std::move(*hooks);  // detaches those that were there
-  store<__u32>(skeleton_->bss->fl_tcp_moving, 0);
   if (!hooks) return fail(hooks.error());
   return {};
+}
+
+// A connect() that began while the hooks were there twice runs them twice, however late that is.
+// Not in faults_changed(), since the faults of other pods wait for that.
+void TcpSocketCollector::end_move() {
+  if (!moved_) return;
+  if (auto waited = wait_for_programs(); !waited) return;  // at the next take()
+  store<__u32>(skeleton_->bss->fl_tcp_moving, 0);
+  moved_ = false;
 }
 
 Result<> TcpSocketCollector::find_old_connections() {
@@ -321,6 +331,7 @@ void TcpSocketCollector::take(std::vector<api::EffectSample>& samples,
   take_round_trips(now, old_used, samples, gaps);
   before_ = now;
   cut_.done();
+  end_move();
 }
 
 fl_tcp_counts TcpSocketCollector::read_banks() {

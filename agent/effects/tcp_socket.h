@@ -64,6 +64,7 @@ class TcpSocketCollector final : public Collector {
   Result<> attach();
   Result<Hooks> attach_hooks();
   Result<> find_old_connections();
+  void end_move();
   void forget_fresh();
   void take_old(std::uint64_t& retransmits, std::uint64_t& used, std::vector<api::Gap>& gaps);
   void take_round_trips(const fl_tcp_counts& now, std::uint64_t old_used,
@@ -83,6 +84,7 @@ class TcpSocketCollector final : public Collector {
   Link sockops_;
   Hooks hooks_;
   bool behind_ = true;    // hooks_ run after those of the pod's faults
+  bool moved_ = false;    // the hooks were there twice since the last take()
   bool starting_ = true;  // until the first take()
   fl_tcp_counts before_{};
   CutSwitch cut_;

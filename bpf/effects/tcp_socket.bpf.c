@@ -29,7 +29,7 @@ struct tcp_sock {
 } __attribute__((preserve_access_index));
 
 struct fl_tcp_counts fl_tcp_counts[FL_BANKS]; /* .bss, mmapped; unsent is in bank 0 */
-__u32 fl_tcp_moving;                /* the connect hooks may be there twice */
+__u32 fl_tcp_moving;                /* the connect hooks are there twice, or were for a call that goes on */
 __u32 fl_tcp_starting;              /* user space is looking for connections that were there before us */
 
 struct {
