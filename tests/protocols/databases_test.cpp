@@ -43,9 +43,16 @@ class Postgres : public Protocols {
     const std::string folder = folder_of(g, "postgres"), data = folder + "/data";
     must(as("postgres", {programs / "initdb", "-D", data, "-A", "trust", "-N", "--no-locale"}));
     std::ofstream(data + "/pg_hba.conf") << "host all all all trust\n";
-    g.serve(as("postgres", {programs / "postgres", "-D", data, "-c", "listen_addresses=*", "-c",
-                            "unix_socket_directories=" + folder, "-c", "fsync=off"}),
-            kPort);
+    must(as("postgres", {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                         "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", data + "/server.key",
+                         "-out", data + "/server.crt", "-subj", "/CN=s", "-days", "2"}));
+    g.serve(
+        as("postgres", {programs / "postgres", "-D", data, "-c", "listen_addresses=*", "-c",
+                        "unix_socket_directories=" + folder, "-c", "fsync=off", "-c", "ssl=on"}),
+        kPort);
+    static_cast<void>(psql("CREATE TABLE lines (line text)", "require"));
+    std::ofstream lines(g.file("lines"));
+    for (int i = 0; i < 20'000; ++i) lines << "line " << i << "\n";
     std::ofstream(g.file("one.sql")) << "\\set slow random(1, 20)\n\\if :slow = 1\n"
                                         "SELECT pg_sleep(0.16);\n\\else\n"
                                         "SELECT pg_sleep(0.04);\n\\endif\n";
@@ -58,15 +65,21 @@ class Postgres : public Protocols {
       return entry.path().filename();
     throw std::runtime_error("no PostgreSQL");
   }
-  // Statements count, as they do for the server; logging in does not.
+  // A connection for one statement. `ssl`: "disable", "require".
+  static std::string psql(const std::string& statement, const std::string& ssl) {
+    return ground().ask({"psql", "-X", "-c", statement,
+                         "host=" + ground().server().ip4() + " user=postgres sslmode=" + ssl});
+  }
+  // Statements count, as they do for the server; logging in does not. No TLS: the port of a server
+  // that has it would be asked for it first.
   Truth pgbench(const std::string& script, const std::string& protocol, int queries) {
     Ground& g = ground();
     for (const auto& entry : fs::directory_iterator(g.folder()))
       if (entry.path().filename().string().starts_with("pgbench.")) fs::remove(entry);
     static_cast<void>(g.ask({"pgbench", "-n", "-f", g.file(script), "-M", protocol, "-c",
                              std::to_string(kConnections), "-t", std::to_string(kTransactions),
-                             "-l", "--log-prefix=" + g.file("pgbench"), "-h", g.server().ip4(),
-                             "-U", "postgres", "postgres"}));
+                             "-l", "--log-prefix=" + g.file("pgbench"),
+                             "host=" + g.server().ip4() + " user=postgres sslmode=disable"}));
     std::vector<double> seconds;
     for (const auto& entry : fs::directory_iterator(g.folder())) {
       if (!entry.path().filename().string().starts_with("pgbench.")) continue;
@@ -92,6 +105,36 @@ TEST_F(Postgres, Extended) {
 TEST_F(Postgres, Pipelined) {
   check({"PostgreSQL, pgbench, four pipelined", kPort,
          [&] { return pgbench("four.sql", "extended", 4); }});
+}
+
+TEST_F(Postgres, Copy) {
+  check({"PostgreSQL, COPY from the client", kPort, [&] {
+           Truth truth;
+           for (; truth.count < 10; ++truth.count)
+             static_cast<void>(
+                 psql("\\copy lines from '" + ground().file("lines") + "'", "disable"));
+           return truth;
+         }});
+}
+// Logging in is a request, since nothing in TLS tells it from others. The end is none.
+TEST_F(Postgres, OverTls) {
+  check({"PostgreSQL over TLS, a connection each", kPort, [&] {
+           Truth truth;
+           for (; truth.count < 40; truth.count += 2)
+             static_cast<void>(psql("SELECT pg_sleep(0.01)", "require"));
+           return truth;
+         }});
+}
+// psql cancels its query, by a connection of its own, when it is interrupted.
+TEST_F(Postgres, Cancelled) {
+  check({"PostgreSQL, queries that are cancelled", kPort, [&] {
+           Truth truth;
+           for (; truth.count < 5; ++truth.count)
+             static_cast<void>(ground().client().exec(
+                 {"timeout", "-s", "INT", "0.9", "psql", "-X", "-c", "SELECT pg_sleep(9)",
+                  "host=" + ground().server().ip4() + " user=postgres sslmode=disable"}));
+           return truth;
+         }});
 }
 
 class Redis : public Protocols {

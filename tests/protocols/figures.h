@@ -29,6 +29,13 @@ struct Truth {
   // Nearest rank, as the collectors' histograms.
   static Truth of(const std::vector<double>& latency_least, const std::vector<double>& latency_most,
                   const std::vector<double>& duration);
+
+  // How long threads of the client waited for a processor when they were due, while it asked;
+  // seconds. Empty: it does not know.
+  std::vector<double> waits;
+  // An answer may have been there so long before the client's stopwatch saw it: the least values
+  // are that much less.
+  void allow_waits();
 };
 
 // What the collectors of one pod said from one reset to the next, all windows together.

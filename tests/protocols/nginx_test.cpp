@@ -205,6 +205,20 @@ TEST_F(Nginx, SlowPost) { ask("HTTP/1.1, slow POST", kHttp, "slow-post", "/think
 TEST_F(Nginx, Expect) {
   ask("HTTP/1.1, Expect: 100-continue", kBackend, "expect", "/think", {}, "2xx");
 }
+TEST_F(Nginx, Head) { ask("HTTP/1.1, HEAD", kHttp, "head", "/think", {}, "2xx"); }
+TEST_F(Nginx, LongHeader) { ask("HTTP/1.1, a header of 6 KB", kHttp, "long", "/think", {}, "2xx"); }
+TEST_F(Nginx, StatusLineInPieces) {
+  ask("HTTP/1.1, a status line in two segments", kBackend, "http1", "/pieces", {}, "2xx");
+}
+TEST_F(Nginx, EarlyHints) {
+  ask("HTTP/1.1, early hints with the answer", kBackend, "http1", "/hints", {}, "2xx");
+}
+TEST_F(Nginx, Trailers) {
+  ask("HTTP/1.1, chunked with trailers", kBackend, "http1", "/trailers", {}, "2xx");
+}
+TEST_F(Nginx, EarlyAnswer) {
+  ask("HTTP/1.1, answered before the request is over", kBackend, "early", "/early", {}, "4xx");
+}
 TEST_F(Nginx, BigAnswer) {
   ask("HTTP/1.1, an answer of 24 MB", kHttp, "http1", "/big", {"--connections", "1"}, "2xx");
 }

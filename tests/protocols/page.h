@@ -16,6 +16,8 @@ class Page {
   static Page& instance();
   // From now on found() collects rows for write(), instead of comparing them.
   void collect() { collecting_ = true; }
+  // Are these the words that the page has of this row? True while rows are collected.
+  [[nodiscard]] bool agrees(const std::string& name, const Row& row) const;
   // Fails the running test when the page says other words of this row, or has no such row.
   void found(const std::string& name, const Row& row);
   void write(const std::string& path) const;
@@ -24,6 +26,7 @@ class Page {
   Page();
   using Cells = std::vector<std::string>;
   [[nodiscard]] static Cells cells_of(const std::string& line);
+  [[nodiscard]] const Cells* line_of(const std::string& name) const;  // null: there is none
   bool collecting_ = false;
   std::vector<Cells> lines_;  // as the page has them
   std::vector<std::pair<std::string, Row>> rows_;

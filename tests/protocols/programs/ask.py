@@ -4,7 +4,7 @@
 usage: ask.py MANNER ADDRESS PORT PATH [--tls 1.2|1.3] [--new] [--connections N] [--seconds S] [--wait FILE]
 
 Prints one JSON object: count, errors, and of each answered request the seconds from the request's last byte to the
-answer's first (latency, least and most) and from the request's first byte to the answer's last (duration). Manners: http1, pipelined (four requests in one write), slow-post,
+answer's first (latency, least and most) and from the request's first byte to the answer's last (duration). Manners: http1, head, long (a header of 6 KB), early (answered before the request is over), pipelined (four requests in one write), slow-post,
 expect (100-continue), web-socket, http2 (one stream after the other), http2-cancel (each stream after 10 ms),
 give-up (after 10 ms). --new: a connection for each request. --wait: connects and asks once, and goes on when FILE exists.
 """
@@ -53,7 +53,7 @@ class Answers:
             raise ConnectionError("closed in mid-answer")
         return data
 
-    def read(self):
+    def read(self, method=b"GET"):
         if not self.buffer:
             self.buffer = self.more()
         self.first = time.monotonic()
@@ -63,8 +63,12 @@ class Answers:
         head = head.lower()
         if head.startswith((b"http/1.1 100", b"http/1.1 101")):
             return head
+        if head.startswith(b"http/1.1 103"):
+            return self.read(method)
+        if method == b"HEAD":
+            return head
         if b"transfer-encoding: chunked" in head:
-            while not self.buffer.endswith(b"0\r\n\r\n"):
+            while not self.buffer.endswith((b"0\r\n\r\n", b"0\r\nTrailer: t\r\n\r\n")):
                 self.buffer += self.more()
             self.buffer = b""
             return head
@@ -79,10 +83,12 @@ class Answers:
 
 
 def http1(args, sock, answers, truth):
+    method = b"HEAD" if args.manner == "head" else b"GET"
+    more = b"X-Long: %s\r\n" % (b"l" * 6000) if args.manner == "long" else b""
     begun = time.monotonic()
-    sock.sendall(b"GET %s HTTP/1.1\r\nHost: s\r\n\r\n" % args.path.encode())
+    sock.sendall(b"%s %s HTTP/1.1\r\nHost: s\r\n%s\r\n" % (method, args.path.encode(), more))
     sent = time.monotonic()
-    answers.read()
+    answers.read(method)
     truth.add(begun, begun, sent, answers.first, time.monotonic())
 
 
@@ -105,6 +111,18 @@ def slow_post(args, sock, answers, truth):
     sent = time.monotonic()
     answers.read()
     truth.add(begun, sending, sent, answers.first, time.monotonic())
+
+
+def early(args, sock, answers, truth):
+    """The answer comes when a part of the request was sent; then the rest is."""
+    begun = time.monotonic()
+    sock.sendall(b"POST %s HTTP/1.1\r\nHost: s\r\nContent-Length: 4000\r\n\r\n" % args.path.encode() + b"p" * 1000)
+    sent = time.monotonic()
+    answers.read()
+    last = time.monotonic()
+    sock.sendall(b"p" * 3000)
+    truth.add(begun, begun, sent, answers.first, last)
+    time.sleep(0.005)
 
 
 def expect(args, sock, answers, truth):
@@ -191,7 +209,7 @@ def http2(args, sock, answers, truth):
             return
 
 
-MANNERS = {"http1": http1, "pipelined": pipelined, "slow-post": slow_post, "expect": expect,
+MANNERS = {"http1": http1, "head": http1, "long": http1, "early": early, "pipelined": pipelined, "slow-post": slow_post, "expect": expect,
            "give-up": give_up, "web-socket": web_socket, "http2": http2,
            "http2-cancel": http2}
 

@@ -5,7 +5,8 @@ usage: backend.py SOCKET
 
 It takes 20 ms for most requests and 80 ms for one of twenty, so that the median and the 99th percentile are both far
 above what a busy machine adds. Paths: /think; /busy, which answers 503; /big, 24 MB; /stream, an event each 100 ms for two seconds; /socket, a WebSocket that
-sends back what it gets.
+sends back what it gets; /pieces, a status line in two segments; /hints, 103 and 200 in one; /trailers, chunked; /early, 413 when 1000 bytes of the
+body have come.
 """
 import asyncio
 import base64
@@ -18,7 +19,7 @@ asked = 0
 async def head_of(reader):
     lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
-    return lines[0].split()[1], headers
+    return lines[0].split()[1], headers, lines[0].startswith("HEAD ")
 
 
 async def frame_of(reader):
@@ -60,7 +61,7 @@ async def think():
 async def serve(reader, writer):
     try:
         while True:
-            path, headers = await head_of(reader)
+            path, headers, head_only = await head_of(reader)
             if path == "/socket":
                 await think()
                 await web_socket(reader, writer, headers)
@@ -68,7 +69,14 @@ async def serve(reader, writer):
             if headers.get("expect") == "100-continue":
                 await asyncio.sleep(0.005)
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            await reader.readexactly(int(headers.get("content-length", 0)))
+            length = int(headers.get("content-length", 0))
+            if path == "/early":
+                await reader.readexactly(1000)
+                await think()
+                writer.write(b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 4\r\n\r\nbig\n")
+                await reader.readexactly(length - 1000)
+                continue
+            await reader.readexactly(length)
             await think()
             if path == "/stream":
                 writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -79,6 +87,18 @@ async def serve(reader, writer):
             elif path == "/big":
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 24000000\r\n\r\n" + bytes(24000000))
                 await writer.drain()
+            elif path == "/pieces":
+                writer.write(b"HTTP/1.1 20")
+                await asyncio.sleep(0.002)
+                writer.write(b"0 OK\r\nContent-Length: 2\r\n\r\nhi")
+            elif path == "/hints":
+                writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+            elif path == "/trailers":
+                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Trailer\r\n\r\n2\r\nhi\r\n")
+                await asyncio.sleep(0.002)
+                writer.write(b"0\r\nTrailer: t\r\n\r\n")
+            elif head_only:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
             elif path == "/busy":
                 writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nbusy\n")
             else:

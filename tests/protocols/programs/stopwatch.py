@@ -8,7 +8,7 @@ import time
 class Truth:
     def __init__(self):
         self.count = self.errors = self.abandoned = 0
-        self.latency_least, self.latency_most, self.duration = [], [], []
+        self.latency_least, self.latency_most, self.duration, self.waits = [], [], [], []
         self.lock = threading.Lock()
 
     def add(self, begun, sending, sent, first, last):
@@ -30,7 +30,15 @@ class Truth:
 
     def print(self):
         print(json.dumps({"count": self.count, "errors": self.errors, "abandoned": self.abandoned,
-                          "latency_least": self.latency_least, "latency_most": self.latency_most, "duration": self.duration}))
+                          "latency_least": self.latency_least, "latency_most": self.latency_most, "duration": self.duration,
+                          "waits": self.waits}))
+
+    def watch_waits(self, over):
+        """How long after it was due a thread of this program goes on: what a busy machine, and Python's own lock, add to a stopwatch."""
+        while not over.is_set():
+            due = time.monotonic() + 0.005
+            time.sleep(0.005)
+            self.waits.append(time.monotonic() - due)
 
 
 def run(connections, body, truth):
@@ -38,8 +46,13 @@ def run(connections, body, truth):
     threads = [threading.Thread(target=body, args=(truth,)) for _ in range(connections)]
     for thread in threads:
         thread.start()
+    over = threading.Event()
+    watch = threading.Thread(target=truth.watch_waits, args=(over,))
+    watch.start()
     for thread in threads:
         thread.join()
+    over.set()
+    watch.join()
     truth.print()
 
 
