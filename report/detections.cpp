@@ -115,13 +115,15 @@ void AlertJudge::judge_fired(api::DetectionReport& out, const Instance& instance
   const bool late = *out.seconds > *out.within;
   // A part that did not answer may have seen it fire earlier.
   const std::string part = part_words(instance.source, times.end);
-  std::string earlier = fired_for_nothing(instance);
+  const std::string earlier = fired_for_nothing(instance);
+  // No verdict: a sample has the time at which its scrape began, and a probe that waits shows the
+  // fault in the sample of before it.
   if (const api::AlertRule* rule = settings_of(instance.rule);
       earlier.empty() && rule != nullptr &&
       true_at_once(record, *rule, index, times.first_injected, episode.since()))
-    earlier =
-        "its expression was true at the first injected event already, by what was scraped before "
-        "it: that it fired may be chance";
+    reasons.emplace_back(
+        "its expression was true at the first injected event already: a scrape was under way then, "
+        "or it is chance");
   const Scope scope = names_its_scope(expect) ? Scope::run : scope_of(instance.labels, pods);
   if (scope != Scope::run) {
     reasons.push_back(scope_words(instance.labels, pods));

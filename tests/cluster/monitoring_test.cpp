@@ -301,13 +301,26 @@ std::map<std::string, std::string> FaultlineMonitoring::outcomes_of(
   return out;
 }
 
-TEST_F(FaultlineMonitoring, ExampleDaysRunAsTheyAre) {
-  const TemporaryFile pods(shop_pods());
-  shop.must_kubectl({"apply", "-f", pods.path()});
-  for (const char* name : {"payments", "checkout", "catalog", "customers"})
-    shop.must_kubectl(
-        {"wait", "--for=condition=Ready", std::string("pod/") + name + "-0", "--timeout=60s"});
+// The pods of the examples, as long as a test lasts.
+class FaultlineExampleDay : public FaultlineMonitoring {
+ protected:
+  void SetUp() override {
+    FaultlineMonitoring::SetUp();
+    shop.must_kubectl({"apply", "-f", pods_.path()});
+    for (const char* name : {"payments", "checkout", "catalog", "customers"})
+      shop.must_kubectl(
+          {"wait", "--for=condition=Ready", std::string("pod/") + name + "-0", "--timeout=60s"});
+  }
+  void TearDown() override {
+    (void)shop.kubectl({"delete", "-f", pods_.path()});
+    FaultlineMonitoring::TearDown();
+  }
 
+ private:
+  const TemporaryFile pods_{shop_pods()};
+};
+
+TEST_F(FaultlineExampleDay, SlowDependencyRunsAsItIs) {
   const auto slow = example_day("slow-dependency");
   EXPECT_EQ(text(slow, "phase"), "completed") << slow;
   EXPECT_EQ(text(slow, "verdict"), "met") << slow;
@@ -316,28 +329,31 @@ TEST_F(FaultlineMonitoring, ExampleDaysRunAsTheyAre) {
   EXPECT_EQ(outcomes["paged"], "met") << slow;
   EXPECT_EQ(outcomes["quiet"], "met") << slow;
   EXPECT_EQ(outcomes["unnoticed"], "skipped") << slow;
+}
 
+TEST_F(FaultlineExampleDay, RefusedConnectsRunsAsItIs) {
   use_rules_of("refused-connects");
   const auto refused = example_day("refused-connects");
   EXPECT_EQ(text(refused, "phase"), "aborted") << refused;
   EXPECT_THAT(text(refused, "reason"), testing::HasSubstr("request.errors above 70")) << refused;
-  outcomes = outcomes_of(refused);
+  auto outcomes = outcomes_of(refused);
   EXPECT_EQ(outcomes["half"], "met") << refused;
   EXPECT_EQ(outcomes["mend"], "skipped") << refused;
   EXPECT_EQ(outcomes["quiet"], "met") << refused;
   EXPECT_EQ(outcomes["all"], "aborted") << refused;
   EXPECT_EQ(outcomes["too-far"], "") << refused;
+}
 
+TEST_F(FaultlineExampleDay, CpuCascadeRunsAsItIs) {
   use_rules_of("cpu-cascade");
   const auto cascade = example_day("cpu-cascade");
   EXPECT_EQ(text(cascade, "phase"), "completed") << cascade;
   EXPECT_EQ(text(cascade, "verdict"), "met") << cascade;
-  outcomes = outcomes_of(cascade);
+  auto outcomes = outcomes_of(cascade);
   EXPECT_EQ(outcomes["pressure"], "met") << cascade;
   EXPECT_EQ(outcomes["queueing"], "met") << cascade;
   EXPECT_EQ(outcomes["failing"], "met") << cascade;
   EXPECT_EQ(outcomes["recovered"], "met") << cascade;
-  shop.must_kubectl({"delete", "-f", pods.path()});
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ using api::DetectionVerdict;
 using synthetic::at;
 using synthetic::Made;
 using testing::HasSubstr;
+using testing::Not;
 
 TEST(Detections, EachStepHasItsLengthItsFloorAndItsSetting) {
   Made made;
@@ -229,7 +230,8 @@ TEST(Detections, WhatFiredAndEndedInTheBaselineProvesNothing) {
   EXPECT_EQ(made.first().verdict, DetectionVerdict::detected);
 }
 
-TEST(Detections, WhatWasScrapedBeforeTheFaultIsNotItsDoing) {
+// A scrape that was under way when the fault began has the time of its begin.
+TEST(Detections, WhatWasTrueAtTheFirstInjectedEventIsSaid) {
   Made made;
   made.change(10.2, AlertState::pending);
   made.change(13.2, AlertState::firing);
@@ -238,16 +240,17 @@ TEST(Detections, WhatWasScrapedBeforeTheFaultIsNotItsDoing) {
   made.notify(15);
   EXPECT_EQ(made.first().verdict, DetectionVerdict::detected) << "the first evaluation after it";
   made.record.evaluations.push_back({"main", "shop", "Slow", 0, at(10), false, 1});
-  EXPECT_EQ(made.first().verdict, DetectionVerdict::before_fault);
-  EXPECT_THAT(made.first().reason, HasSubstr("true at the first injected event already"));
-  EXPECT_FALSE(made.first().seconds.has_value());
+  EXPECT_EQ(made.first().verdict, DetectionVerdict::detected);
+  const auto said = HasSubstr("true at the first injected event already");
+  EXPECT_THAT(made.first().reason, said);
+  EXPECT_TRUE(made.first().seconds.has_value());
   // It was false in between, or another series became true.
   made.record.evaluations.push_back({"main", "shop", "Slow", 0, at(10.1), false, 0});
-  EXPECT_EQ(made.first().verdict, DetectionVerdict::detected);
+  EXPECT_THAT(made.first().reason, Not(said));
   made.record.evaluations.pop_back();
   for (api::AlertEvaluation& one : made.record.evaluations)
     if (one.onGrid && at(10) < one.at) one.series = 2;
-  EXPECT_EQ(made.first().verdict, DetectionVerdict::detected);
+  EXPECT_THAT(made.first().reason, Not(said));
 }
 
 TEST(Detections, OfWhomItSpeaksIsLookedAt) {
