@@ -311,8 +311,12 @@ TEST_F(SyscallLatencyPods, ADeadAgentFreesAllWhoWaitAndLeavesNothing) {
   });
   ASSERT_TRUE(until([&] { return *armed == 1; }));
   std::vector<Child> children;
-  for (int i = 0; i < kWaiting; ++i) children.push_back(waiting_in(i));
-  for (int i = 0; i < kWaiting; ++i) ASSERT_TRUE(is_waiting(i)) << "pod " << i;
+  // One after the other: of those that begin at once on one CPU some are not seen
+  // (docs/decisions/0009).
+  for (int i = 0; i < kWaiting; ++i) {
+    children.push_back(waiting_in(i));
+    ASSERT_TRUE(is_waiting(i)) << "pod " << i;
+  }
   owner.signal(SIGKILL);
   EXPECT_LT(ms_of([&] {
               for (Child& child : children) EXPECT_EQ(child.wait(), 0);
