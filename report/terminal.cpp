@@ -29,8 +29,8 @@ class Page {
   }
   // "  label        word        rest"
   void line(std::string_view label, std::string_view word, Paint p, const std::string& rest) {
-    out_ += "  " + padded(label, kLabel) + paint(padded(word, rest.empty() ? 0 : kWord), p) + rest +
-            "\n";
+    const std::size_t width = rest.empty() ? 0 : std::max(kWord, word.size() + 1);
+    out_ += "  " + padded(label, kLabel) + paint(padded(word, width), p) + rest + "\n";
   }
   // As line(), with a sentence of any length.
   void prose(std::string_view label, std::string_view word, Paint p, const std::string& rest) {

@@ -77,6 +77,9 @@ TEST(Noticed, AnAlertThatFiredInTimeIsMetAndStandsInTheTimeline) {
        {to_terminal(report, false), to_markdown(report), to_html(report, record)})
     EXPECT_THAT(text, HasSubstr("CheckoutSlow"));
   EXPECT_THAT(to_terminal(report, false), HasSubstr("alert        detected"));
+  api::Report before = report;
+  before.detections[0].verdict = api::DetectionVerdict::before_fault;
+  EXPECT_THAT(to_terminal(before, false), HasSubstr("alert        before fault CheckoutSlow"));
   EXPECT_THAT(to_markdown(report), HasSubstr("## Did anyone notice?"));
   EXPECT_THAT(to_html(report, record), HasSubstr("class=\"fall\""));
 }
