@@ -62,32 +62,23 @@ Agent::Agent(asio::io_context& loop, const Clock& clock, const FeatureProbe& fea
                    options_.observe ? [this](const std::string& pod) {
                      if (observer_) observer_->faults_changed(pod);
                    } : std::function<void(const std::string&)>()}),
+      link_(loop, clock, options_.link, Conversation(random_instance(), std::move(info)),
+            {.news = [this] { return news(); },
+             .answered = [this](const api::SyncResponse& response,
+                                AnswerTimes times) { answered(response, times); }}),
       tick_timer_(loop),
       pods_timer_(loop),
-      observe_timer_(loop),
-      link_done_(loop) {
+      observe_timer_(loop) {
   if (options_.observe)
     observer_ = std::make_unique<Observer>(clock, features, collector_registry(),
                                            reconciler_.ledger(), *options_.observe);
-  LinkOwner owner;
-  owner.drain = [this] { return reconciler_.drain(); };
-  owner.situation = [this] {
-    return Conversation::Situation{reconciler_.lease(), reconciler_.wants_answer()};
-  };
-  owner.armed_lease = [this] { return reconciler_.armed_lease(); };
-  owner.answered = [this](const api::SyncResponse& response, SteadyTime sent) {
-    answered(response, sent);
-  };
-  link_ = std::make_unique<ControllerLink>(loop.get_executor(), clock, options_.link,
-                                           Conversation(random_instance(), std::move(info)),
-                                           std::move(owner));
 }
 
-Agent::~Agent() = default;
+Agent::~Agent() { link_.stop_thread(); }
 
 Result<> Agent::start() {
   // The authorities of a controller in a cluster come when it has made them.
-  if (auto read = link_->read_files(); !read) {
+  if (auto read = link_.link().read_files(); !read) {
     if (options_.link.ca_file.empty() || read.error().code != Errc::kNotFound)
       return fail(read.error());
     spdlog::warn("not yet: {}", read.error().message);
@@ -103,30 +94,31 @@ Result<> Agent::start() {
     probes_ = std::move(*started);
   }
   give_pods();
-  asio::co_spawn(loop_, link_loop(), must_not_throw);
+  link_.start();
   asio::co_spawn(loop_, pods_loop(), must_not_throw);
   if (observer_) asio::co_spawn(loop_, observe_loop(), must_not_throw);
   malloc_trim(0);  // what trying the features took
   return {};
 }
 
-asio::awaitable<void> Agent::link_loop() {
-  co_await link_->run();
-  link_ended_ = true;
-  link_done_.cancel();
+OwnerNews Agent::news() {
+  return {.batches = reconciler_.drain(),
+          .situation = {reconciler_.lease(), reconciler_.wants_answer()},
+          .armed_lease = reconciler_.armed_lease(),
+          .acting = reconciler_.acting()};
 }
 
 // Runs only while a run is up.
 asio::awaitable<void> Agent::tick_loop() {
   while (!ending_ && reconciler_.active()) {
-    // The link is served in between.
+    // The rest of this loop is served in between.
     const std::chrono::milliseconds pause = reconciler_.busy() ? kBreath : kTick;
     co_await sleep(tick_timer_, pause);
     if (ending_) break;
     const bool was = reconciler_.active();
     reconciler_.tick();
     if (was && !reconciler_.active()) {
-      link_->wake();  // the last words of the run
+      link_.wake();  // the last words of the run
       malloc_trim(0);
     }
   }
@@ -167,11 +159,18 @@ void Agent::look_at_pods() {
   auto changed = source_.poll();
   if (!changed) {
     if (source_error_ != changed.error().message) spdlog::warn("{}", changed.error().message);
-    source_error_ = changed.error().message;
+    source_wrong(changed.error().message);
     return;
   }
-  source_error_.clear();
+  source_wrong({});
   if (*changed) give_pods();
+}
+
+void Agent::source_wrong(std::string error) {
+  if (source_error_ == error) return;
+  source_error_ = std::move(error);
+  const std::scoped_lock lock(mutex_);
+  source_not_ready_ = source_error_;
 }
 
 void Agent::give_pods() {
@@ -191,15 +190,15 @@ void Agent::give_pods() {
     ref.addresses = pod.addresses;
     if (ref.addresses.size() > kMostAddresses) ref.addresses.resize(kMostAddresses);
   }
-  if (link_->conversation().pods(std::move(refs))) link_->wake();
+  link_.pods(std::move(refs));
 }
 
-void Agent::answered(const api::SyncResponse& response, SteadyTime sent) {
+void Agent::answered(const api::SyncResponse& response, AnswerTimes times) {
   if (ending_) return;  // the last words were taken; what is wanted is for the next agent
   const bool was = reconciler_.active();
   // A run that begins must find the pods as they are now, not as they were two seconds ago.
   if (!was && !response.runs.empty()) look_at_pods();
-  reconciler_.answer(response.runs, sent);
+  reconciler_.answer(response.runs, times);
   if (was || !reconciler_.active()) return;
   pods_timer_.cancel();
   asio::co_spawn(loop_, tick_loop(), must_not_throw);
@@ -212,12 +211,12 @@ asio::awaitable<void> Agent::end() {
   tick_timer_.cancel();
   pods_timer_.cancel();
   observe_timer_.cancel();
-  link_->stop();
-  // One await a statement: with awaits as conditions g++ 12 made code that ended in SIGILL.
-  while (!link_ended_) {
-    co_await sleep(link_done_, kFlush);
-  }
-  const bool told = co_await link_->flush(kFlush);
+  auto link_ended = asio::co_spawn(link_.executor(), end_link(), asio::use_awaitable);
+  co_await std::move(link_ended);
+}
+
+asio::awaitable<void> Agent::end_link() {
+  const bool told = co_await link_.end(kFlush);
   if (!told) spdlog::warn("the controller did not take the last measurements");
   if (server_) {
     co_await server_->stop(std::chrono::milliseconds(200));
@@ -240,7 +239,7 @@ Result<std::unique_ptr<http::Server>> Agent::serve(const AgentOptions::Listen& l
   options.unnamed_per_second = 10;
   options.max_bodies = 64 << 10;
   options.max_answers = 8 << 20;
-  auto server = std::make_unique<http::Server>(loop_.get_executor(), options);
+  auto server = std::make_unique<http::Server>(link_.executor(), options);
   const auto text = [](int status, std::string body) {
     http::Response response;
     response.status = status;
@@ -248,10 +247,12 @@ Result<std::unique_ptr<http::Server>> Agent::serve(const AgentOptions::Listen& l
     response.body = std::move(body);
     return response;
   };
-  server->route(
-      "GET", "/healthz", {},
-      [text](http::Request) -> asio::awaitable<http::Response> { co_return text(200, "ok\n"); },
-      {.always = true});
+  server->route("GET", "/healthz", {},
+                [this, text](http::Request) -> asio::awaitable<http::Response> {
+                  if (link_.silence() < kSick) co_return text(200, "ok\n");
+                  co_return text(503, "the agent has done nothing for two minutes\n");
+                },
+                {.always = true});
   server->route("GET", "/readyz", {},
                 [this, text](http::Request) -> asio::awaitable<http::Response> {
                   const std::string why = not_ready();
@@ -261,7 +262,8 @@ Result<std::unique_ptr<http::Server>> Agent::serve(const AgentOptions::Listen& l
   if (metrics)
     server->route("GET", "/metrics", {},
                   [this, text](http::Request) -> asio::awaitable<http::Response> {
-                    http::Response response = text(200, metrics_text());
+                    std::string body = co_await metrics_text();
+                    http::Response response = text(200, std::move(body));
                     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
                     co_return response;
                   });
@@ -270,28 +272,41 @@ Result<std::unique_ptr<http::Server>> Agent::serve(const AgentOptions::Listen& l
 }
 
 std::string Agent::not_ready() const {
-  const LinkCounts& counts = link_->counts();
+  const LinkCounts& counts = link_.link().counts();
   if (!counts.last_answer)
     return counts.last_error.empty() ? "the controller has not answered yet" : counts.last_error;
   if (!counts.last_error.empty()) return counts.last_error;
-  return source_error_;
+  const std::scoped_lock lock(mutex_);
+  return source_not_ready_;
 }
 
-std::string Agent::metrics_text() const {
+AgentFigures Agent::figures() const {
   AgentFigures figures;
-  figures.link = link_->counts();
   const Reconciler::Shown shown = reconciler_.shown();
   figures.counts = shown.counts;
   figures.runs = shown.runs;
   figures.armed = shown.armed;
   figures.pods = source_.pods().size();
-  figures.windows_dropped = link_->conversation().outbox().dropped_windows();
-  figures.batches_waiting = link_->conversation().outbox().size();
   if (observer_) {
     figures.observed = observer_->size();
     figures.counts.gaps += observer_->gaps();
   }
-  return agent_metrics_text(figures) + (observer_ ? observer_->metrics().text() : "");
+  return figures;
+}
+
+asio::awaitable<Agent::Shown> Agent::shown() {
+  co_return Shown{figures(), observer_ ? observer_->metrics().text() : ""};
+}
+
+asio::awaitable<std::string> Agent::metrics_text() {
+  auto asked = asio::co_spawn(loop_, shown(), asio::use_awaitable);
+  Shown shown = co_await std::move(asked);
+  AgentFigures& figures = shown.figures;
+  figures.link = link_.link().counts();
+  const Outbox& outbox = link_.link().conversation().outbox();
+  figures.windows_dropped = outbox.dropped_windows();
+  figures.batches_waiting = outbox.size();
+  co_return agent_metrics_text(figures) + shown.of_pods;
 }
 
 }  // namespace faultline::agent

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent: pods, runs, observation, the link to the controller and its own small HTTP server,
-// on one event loop.
+// The agent: pods, runs and observation on one event loop, which may be in the kernel for seconds;
+// the link to the controller and the agent's own small HTTP servers on another (link_thread.h).
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
+#include "agent/link/agent_metrics.h"
 #include "agent/link/kernel_objects.h"
-#include "agent/link/link.h"
+#include "agent/link/link_thread.h"
 #include "agent/link/observer.h"
 #include "agent/link/reconciler.h"
 #include "agent/targets/target_source.h"
@@ -32,7 +34,7 @@ struct AgentOptions {
 
 class Agent {
  public:
-  // `source`, `clock` and `features` outlive the agent, and so does `loop`.
+  // `source`, `clock` and `features` outlive the agent, and so does `loop`, whose thread calls all.
   Agent(boost::asio::io_context& loop, const Clock& clock, const FeatureProbe& features,
         TargetSource& source, api::NodeInfo info, AgentOptions options);
   ~Agent();
@@ -54,18 +56,28 @@ class Agent {
   static constexpr std::chrono::milliseconds kPodsAway{50};   // while a pod of the file is away
   static constexpr std::chrono::milliseconds kPodsIdle{2000};
   static constexpr std::chrono::milliseconds kFlush{1000};
+  static constexpr std::chrono::seconds kSick{120};  // its loop has not turned, says /healthz
 
  private:
   boost::asio::awaitable<void> tick_loop();
   boost::asio::awaitable<void> pods_loop();
   boost::asio::awaitable<void> observe_loop();
-  boost::asio::awaitable<void> link_loop();
   void look_at_pods();
   void give_pods();
-  void answered(const api::SyncResponse& response, SteadyTime sent);
+  void source_wrong(std::string error);
+  void answered(const api::SyncResponse& response, AnswerTimes times);
+  OwnerNews news();
   Result<std::unique_ptr<http::Server>> serve(const AgentOptions::Listen& listen, bool metrics);
-  [[nodiscard]] std::string metrics_text() const;
+  struct Shown {
+    AgentFigures figures;  // without those of the link
+    std::string of_pods;
+  };
+  [[nodiscard]] AgentFigures figures() const;
+  boost::asio::awaitable<Shown> shown();
+  // These are called on the link's thread.
+  boost::asio::awaitable<std::string> metrics_text();
   [[nodiscard]] std::string not_ready() const;
+  boost::asio::awaitable<void> end_link();
 
   boost::asio::io_context& loop_;
   const Clock& clock_;
@@ -74,11 +86,13 @@ class Agent {
   LiveKernelObjects kernel_;
   Reconciler reconciler_;
   std::unique_ptr<Observer> observer_;
-  std::unique_ptr<ControllerLink> link_;
-  std::unique_ptr<http::Server> server_, probes_;
-  boost::asio::steady_timer tick_timer_, pods_timer_, observe_timer_, link_done_;
-  bool ending_ = false, link_ended_ = false, pods_news_ = false;
+  LinkThread link_;
+  std::unique_ptr<http::Server> server_, probes_;  // on the link's thread
+  boost::asio::steady_timer tick_timer_, pods_timer_, observe_timer_;
+  bool ending_ = false, pods_news_ = false;
   std::string source_error_;
+  mutable std::mutex mutex_;      // of what follows
+  std::string source_not_ready_;  // source_error_, for the link's thread
   std::vector<MissingPod> missing_told_;
 };
 

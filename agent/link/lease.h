@@ -17,6 +17,18 @@
 
 namespace faultline::agent {
 
+// The same moment as BPF programs see it.
+[[nodiscard]] inline KtimeNs ktime_of(SteadyTime t) {
+  return {static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch()).count())};
+}
+
+// When an answer was under way, by the steady clock.
+struct AnswerTimes {
+  SteadyTime sent;     // its request
+  SteadyTime arrived;  // itself; what is to be done with it may have waited since
+};
+
 class Lease {
  public:
   // An answer to a request that was sent at `sent` holds the run. It may be so old that the lease
@@ -40,12 +52,7 @@ class Lease {
   [[nodiscard]] bool fresh(SteadyTime now) const { return now + length_ / 2 < deadline_; }
   [[nodiscard]] SteadyTime deadline() const { return std::min(deadline_, end_); }
   [[nodiscard]] std::chrono::nanoseconds length() const { return length_; }
-  // As BPF programs see it.
-  [[nodiscard]] KtimeNs kernel_deadline() const {
-    return {static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(deadline().time_since_epoch())
-            .count())};
-  }
+  [[nodiscard]] KtimeNs kernel_deadline() const { return ktime_of(deadline()); }
 
   static constexpr double kLongest = 3600;  // seconds; a controller that asks for more errs
 

@@ -135,6 +135,14 @@ asio::awaitable<void> ControllerLink::pause(std::chrono::nanoseconds time) {
   co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
+asio::awaitable<void> ControllerLink::learn() {
+  woken_ = false;
+  OwnerNews news = co_await owner_.news();
+  conversation_.add(std::move(news.batches));
+  situation_ = news.situation;
+  armed_lease_ = news.armed_lease;
+}
+
 asio::awaitable<ControllerLink::Outcome> ControllerLink::exchange(double most_wait,
                                                                   milliseconds slack) {
   if (!client_)
@@ -142,10 +150,10 @@ asio::awaitable<ControllerLink::Outcome> ControllerLink::exchange(double most_wa
       counts_.last_error = read.error().message;
       co_return Outcome::kFailed;
     }
-  conversation_.add(owner_.drain());
-  woken_ = false;
-  const SteadyTime sent = clock_.steady();
-  api::SyncRequest request = conversation_.request(owner_.situation(), clock_.utc());
+  AnswerTimes times{.sent = clock_.steady(), .arrived = {}};
+  api::SyncRequest request = conversation_.request(situation_, clock_.utc());
+  // There is something that the owner had not told yet when it was asked.
+  if (std::exchange(woken_, false)) request.waitSeconds = 0;
   request.waitSeconds = std::min(request.waitSeconds, most_wait);
   const auto limit = slack + milliseconds(static_cast<std::int64_t>(request.waitSeconds * 1000));
   polling_ = request.waitSeconds > 1;
@@ -158,6 +166,7 @@ asio::awaitable<ControllerLink::Outcome> ControllerLink::exchange(double most_wa
   }
   auto reply = http::expect_ok(std::move(answer));
   const UtcTime arrived = clock_.utc();
+  times.arrived = clock_.steady();
   const bool interrupted = std::exchange(polling_, false) && woken_;
   Result<api::SyncResponse> response =
       reply ? api::from_json_text<api::SyncResponse>(reply->body)
@@ -168,12 +177,12 @@ asio::awaitable<ControllerLink::Outcome> ControllerLink::exchange(double most_wa
   if (response) {
     sent_on_ = 0;
     ++counts_.answered;
-    counts_.last_answer = clock_.steady();
+    counts_.last_answer = times.arrived;
     if (!counts_.last_error.empty()) spdlog::info("the controller answers again");
     counts_.last_error.clear();
     progress_ = response->revision != request.knownRevision || request.info || request.pods ||
                 conversation_.outbox().size() < waiting;
-    owner_.answered(*response, sent);
+    owner_.answered(*response, times);
     co_return Outcome::kAnswered;
   }
   if (stopping_ || (interrupted && !reply)) co_return Outcome::kInterrupted;
@@ -192,10 +201,12 @@ asio::awaitable<ControllerLink::Outcome> ControllerLink::exchange(double most_wa
 }
 
 asio::awaitable<void> ControllerLink::run() {
-  while (!stopping_) {
-    const auto armed = owner_.armed_lease();
+  while (true) {
+    co_await learn();
+    if (stopping_) break;
     // While a fault is armed there are at least three tries in a lease.
-    const auto slack = armed ? std::chrono::ceil<milliseconds>(*armed / 3) : kIdleSlack;
+    const auto slack =
+        armed_lease_ ? std::chrono::ceil<milliseconds>(*armed_lease_ / 3) : kIdleSlack;
     const SteadyTime begin = clock_.steady();
     const Outcome outcome = co_await exchange(Conversation::kIdleWait, slack);
     if (stopping_) break;
@@ -203,8 +214,7 @@ asio::awaitable<void> ControllerLink::run() {
     if (outcome == Outcome::kFailed) {
       sent_on_ = 0;
       std::chrono::nanoseconds most = kMostPause;
-      if (const auto lease = owner_.armed_lease())
-        most = std::min({most, *lease / 3, kMostPauseArmed});
+      if (armed_lease_) most = std::min({most, *armed_lease_ / 3, kMostPauseArmed});
       co_await pause(backoff_.failure(most));
       continue;
     }
@@ -220,6 +230,7 @@ asio::awaitable<bool> ControllerLink::flush(milliseconds limit) {
   const SteadyTime end = clock_.steady() + limit;
   stopping_ = false;
   while (true) {
+    co_await learn();
     const auto left = std::chrono::duration_cast<milliseconds>(end - clock_.steady());
     if (left.count() <= 0) break;
     const Outcome outcome = co_await exchange(0, left);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The conversation with the controller over HTTP: one request at a time on one kept connection, a
-// long poll while idle, twice a second while a run is up. Uses the io_context's thread only.
+// long poll while idle, twice a second while a run is up. Uses the io_context's thread only; the
+// agent has it on a thread of its own (link_thread.h).
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -15,6 +16,7 @@
 
 #include "agent/link/backoff.h"
 #include "agent/link/conversation.h"
+#include "agent/link/lease.h"
 #include "base/clock.h"
 #include "http/client.h"
 
@@ -29,15 +31,21 @@ struct LinkOptions {
   std::string ca_file;
 };
 
-// What the link asks of its owner. All are called on the event loop and must not wait.
-struct LinkOwner {
-  // New batches to be sent with the next request.
-  std::function<std::vector<api::RunBatch>()> drain;
-  std::function<Conversation::Situation()> situation;
+// What the next request says for the owner, and how it is sent.
+struct OwnerNews {
+  std::vector<api::RunBatch> batches;  // new ones
+  Conversation::Situation situation;
   // The shortest lease of a run with armed faults.
-  std::function<std::optional<std::chrono::nanoseconds>()> armed_lease;
-  // The whole desired state, from the answer to a request that was sent at `sent`.
-  std::function<void(const api::SyncResponse& response, SteadyTime sent)> answered;
+  std::optional<std::chrono::nanoseconds> armed_lease;
+  bool acting = false;  // some of them inject
+};
+
+// What the link asks of its owner. All are called on the link's event loop.
+struct LinkOwner {
+  // Before each request, which waits for it, and until the link is stopped.
+  std::function<boost::asio::awaitable<OwnerNews>()> news;
+  // The whole desired state. Must not wait.
+  std::function<void(const api::SyncResponse& response, AnswerTimes times)> answered;
 };
 
 struct LinkCounts {
@@ -69,6 +77,7 @@ class ControllerLink {
 
  private:
   enum class Outcome { kAnswered, kFailed, kInterrupted, kSentOn };
+  boost::asio::awaitable<void> learn();
   boost::asio::awaitable<Outcome> exchange(double most_wait, std::chrono::milliseconds slack);
   boost::asio::awaitable<void> pause(std::chrono::nanoseconds time);
   [[nodiscard]] std::string newest_token();
@@ -79,6 +88,8 @@ class ControllerLink {
   LinkOptions options_;
   Conversation conversation_;
   LinkOwner owner_;
+  Conversation::Situation situation_;  // as the owner told it last
+  std::optional<std::chrono::nanoseconds> armed_lease_;
   boost::asio::any_io_executor executor_;
   boost::asio::steady_timer timer_;
   std::string token_, authorities_;  // as read last

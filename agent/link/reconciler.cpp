@@ -40,7 +40,14 @@ Reconciler::Reconciler(Deps deps)
                       return run->quiet() ? std::string("another run") : run->id();
                   return std::string();
                 }},
+      turned_(deps_.clock.steady()),
       last_heard_(deps_.clock.utc()) {}
+
+void Reconciler::turn() {
+  const SteadyTime now = deps_.clock.steady();
+  const auto away = now - std::exchange(turned_, now);
+  for (const auto& run : runs_) run->was_away(away);
+}
 
 Run* Reconciler::find(const std::string& id) {
   for (const auto& run : runs_)
@@ -49,12 +56,14 @@ Run* Reconciler::find(const std::string& id) {
 }
 
 void Reconciler::pods(const std::vector<Pod>& pods) {
+  turn();
   pods_.clear();
   for (const Pod& pod : pods) pods_.insert_or_assign(pod.ref.id(), pod);
   for (const auto& run : runs_) run->reconcile(pods_);
 }
 
-void Reconciler::answer(const std::vector<api::DesiredRun>& runs, SteadyTime sent) {
+void Reconciler::answer(const std::vector<api::DesiredRun>& runs, AnswerTimes times) {
+  turn();
   // What the kernel has ended while we did not run (a stopped process) ended, whatever this answer
   // says.
   for (const auto& run : runs_) run->check_lease();
@@ -73,7 +82,7 @@ void Reconciler::answer(const std::vector<api::DesiredRun>& runs, SteadyTime sen
     } else {
       run->desire(desired);
     }
-    run->renew(sent);
+    run->renew(times);
     run->reconcile(pods_);
   }
   last_heard_ = deps_.clock.utc();
@@ -101,6 +110,7 @@ bool Reconciler::refuse_again(const std::string& run) {
 }
 
 void Reconciler::tick() {
+  turn();
   pass();
   for (const auto& run : runs_) run->go_on(pods_);
 }
@@ -147,6 +157,10 @@ std::optional<std::chrono::nanoseconds> Reconciler::lease() const {
     if (!run->closing() && (!shortest || run->lease().length() < *shortest))
       shortest = run->lease().length();
   return shortest;
+}
+
+bool Reconciler::acting() const {
+  return std::any_of(runs_.begin(), runs_.end(), [](const auto& r) { return r->acting(); });
 }
 
 bool Reconciler::wants_answer() const {

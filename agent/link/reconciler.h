@@ -35,8 +35,8 @@ class Reconciler {
 
   // The pods of this node as they are now.
   void pods(const std::vector<Pod>& pods);
-  // The answer to a request that was sent at `sent`: the whole desired state.
-  void answer(const std::vector<api::DesiredRun>& runs, SteadyTime sent);
+  // An answer, which holds the whole desired state.
+  void answer(const std::vector<api::DesiredRun>& runs, AnswerTimes times);
   // Time passes: leases, windows, residue, and what was left for later. Every 50 ms or so while
   // active(), sooner while busy().
   void tick();
@@ -51,6 +51,8 @@ class Reconciler {
   [[nodiscard]] bool active() const { return !runs_.empty(); }
   // The shortest lease of a run with armed faults.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> armed_lease() const;
+  // Some of these inject.
+  [[nodiscard]] bool acting() const;
   // The shortest lease of all runs.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> lease() const;
   [[nodiscard]] bool wants_answer() const;
@@ -65,6 +67,8 @@ class Reconciler {
   [[nodiscard]] ResidueLedger& ledger() { return ledger_; }
 
  private:
+  // Something was called.
+  void turn();
   void pass();
   Run* find(const std::string& id);
   bool refuse_again(const std::string& run);
@@ -74,6 +78,7 @@ class Reconciler {
   AgentCounts counts_;
   RunDeps run_deps_;
   PodMap pods_;
+  SteadyTime turned_;   // last
   UtcTime last_heard_;  // when an answer last came; before that, when the agent started
   std::vector<std::unique_ptr<Run>> runs_;
   std::vector<api::RunBatch> last_words_;  // of runs that are over

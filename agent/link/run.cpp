@@ -7,15 +7,12 @@
 #include <utility>
 
 #include "agent/link/limits.h"
+#include "agent/link/words.h"
 #include "api/gameday.h"
 #include "base/log.h"
 
 namespace faultline::agent {
 namespace {
-
-std::string counted(std::size_t n, std::string_view word) {
-  return std::to_string(n) + " " + std::string(word) + (n == 1 ? "" : "s");
-}
 
 // The calls that the faults of the run name.
 std::vector<std::string> syscalls_of(const api::DesiredRun& run) {
@@ -272,7 +269,7 @@ void Run::tick() {
   }
   check_lease();
   block_the_alone();
-  if (!suspended_ && armed() == 0 && now - last_answer_ >= kSuspendAfter) suspend();
+  if (!suspended_ && armed() == 0 && now - last_answer_ - all_away_ >= kSuspendAfter) suspend();
   if (now < next_cut_) return;
   next_cut_ = std::max(next_cut_ + kWindow, now + kWindow / 2);
   cut_all();

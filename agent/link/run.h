@@ -77,8 +77,10 @@ class Run {
   // The newest words of the controller. A change of phase takes effect here as far as things end:
   // faults go before anything else is done.
   void desire(api::DesiredRun desired);
-  // An answer to a request sent then holds the run; desire() said what is in it.
-  void renew(SteadyTime sent);
+  // An answer holds the run; desire() said what is in it.
+  void renew(AnswerTimes times);
+  // For so long nobody called anything of this.
+  void was_away(std::chrono::nanoseconds time);
   // Ends what the kernel has ended already. Call before renew().
   void check_lease();
   void reconcile(const PodMap& pods);
@@ -102,6 +104,8 @@ class Run {
   void faults_changed(const std::string& pod);
   [[nodiscard]] const std::string& id() const { return desired_.run; }
   [[nodiscard]] std::size_t armed() const;
+  // What is armed injects, as long as the lease holds.
+  [[nodiscard]] bool acting() const { return armed() > 0 && !before_; }
   [[nodiscard]] const Lease& lease() const { return lease_; }
   // Faults are wanted and the lease is over: only another answer helps.
   [[nodiscard]] bool wants_answer() const { return wants_answer_ && !closing_; }
@@ -111,9 +115,10 @@ class Run {
   [[nodiscard]] FaultCounters totals() const;
 
   static constexpr std::chrono::seconds kWindow{1};
-  static constexpr std::chrono::milliseconds kStep{50};     // without a pause, and one pod more
-  static constexpr std::chrono::seconds kSuspendAfter{30};  // without an answer
-  static constexpr std::chrono::seconds kPeersAway{10};     // until a fault is blocked
+  static constexpr std::chrono::milliseconds kStep{50};  // without a pause, and one pod more
+  static constexpr std::chrono::seconds kSuspendAfter{
+      30};                                               // in which it would have taken an answer
+  static constexpr std::chrono::seconds kPeersAway{10};  // until a fault is blocked
   static constexpr std::chrono::milliseconds kResidueTime{1000};  // the kernel frees some later
 
  private:
@@ -217,6 +222,9 @@ class Run {
   bool peers_given_ = false;  // the controller resolves them
   bool faults_over_ = false;  // for good: the lease or the phase ended them
   std::chrono::nanoseconds slept_{0};
+  // Since the last answer: the longest time in which nobody called anything of this, and all such
+  // times that are worth telling.
+  std::chrono::nanoseconds away_{0}, all_away_{0};
   SteadyTime closing_since_;
   std::optional<UtcTime> idle_since_;  // faults are wanted and not armed since
   std::string idle_reason_;

@@ -1,29 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The faults of a run: lease, arming, disarming.
+// The faults of a run: arming, disarming.
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "agent/link/limits.h"
 #include "agent/link/run.h"
+#include "agent/link/words.h"
 #include "base/log.h"
 
 namespace faultline::agent {
 namespace {
-
-std::string counted(std::size_t n, std::string_view word) {
-  return std::to_string(n) + " " + std::string(word) + (n == 1 ? "" : "s");
-}
-
-constexpr double kLongestFault = 30 * 86400.0;  // seconds; a bound for arithmetic only
-
-std::string seconds(std::chrono::nanoseconds t) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", std::chrono::duration<double>(t).count());
-  return std::string(text) + " s";
-}
 
 // Addresses of the pods of this node that the selector matches.
 std::vector<std::string> addresses_of(const api::Selector& selector, const PodMap& pods) {
@@ -43,11 +31,6 @@ std::optional<std::string> container_refusal(const FaultType& type,
   return std::nullopt;
 }
 
-KtimeNs ktime_of(SteadyTime t) {
-  return {static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch()).count())};
-}
-
 std::string container_words(const std::vector<Container>& containers) {
   std::string names;
   for (const Container& container : containers)
@@ -56,65 +39,6 @@ std::string container_words(const std::vector<Container>& containers) {
 }
 
 }  // namespace
-
-void Run::renew(SteadyTime sent) {
-  if (closing_) return;
-  const Unlogged hush(quiet_);
-  last_answer_ = deps_.clock.steady();
-  suspended_ = false;
-  lease_.renew(sent, desired_.leaseSeconds);
-  // From when the answer arrived: it is known to have left before, so that this is never early, and
-  // what it was late by is taken back by the next that is not.
-  if (desired_.phase == api::RunPhase::fault && desired_.faultSecondsLeft)
-    lease_.end_by(last_answer_ + std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                     std::chrono::duration<double>(std::clamp(
-                                         *desired_.faultSecondsLeft, 0.0, kLongestFault))));
-  renew_all();
-}
-
-// What was armed acts until the lease ends, and windows end there, whoever runs then.
-void Run::renew_all() {
-  const KtimeNs deadline = lease_.kernel_deadline();
-  for (auto& [id, place] : places_)
-    for (const auto& injection : place.injections) injection->renew(deadline);
-  if (armed() == 0 || before_) return;
-  for (auto& [id, place] : places_)
-    if (place.measurement && deadline > ktime_of(place.measurement->since()))
-      place.measurement->cut_at(deadline);
-}
-
-void Run::check_lease() {
-  const Unlogged hush(quiet_);
-  count_sleep();
-  if (closing_ || armed() == 0) return;
-  const SteadyTime now = deps_.clock.steady();
-  if (lease_.valid(now)) return;
-  const std::size_t n = armed();
-  faults_over_ = true;
-  // As was to be: the controller's next answer only says the same.
-  if (lease_.ended(now)) return disarm_all();
-  disarm_all("the lease ran out: the agent had no answer of the controller");
-  const UtcTime at = utc_of(lease_.deadline());
-  api::RunEvent e;
-  e.kind = api::RunEventKind::lease_expired;
-  e.at = {at};
-  e.text = "no answer of the controller to anything sent in " + seconds(lease_.length()) +
-           ": the kernel ended " + counted(n, "fault");
-  spdlog::warn("{}: {}", id(), e.text);
-  out_.events.push_back(std::move(e));
-  ++counts_.leases_expired;
-  idle_since_ = at;
-  idle_reason_ = "the lease ran out: nothing was injected from then on";
-}
-
-// While the machine slept, the kernel's clock stood still and so did its deadlines.
-void Run::count_sleep() {
-  const auto slept = deps_.slept();
-  const auto asleep = slept - std::exchange(slept_, slept);
-  if (asleep <= std::chrono::nanoseconds(0)) return;
-  lease_.slept(asleep);
-  renew_all();
-}
 
 void Run::arm_some(const PodMap& pods, const Step& step) {
   const SteadyTime now = deps_.clock.steady();
@@ -291,7 +215,8 @@ void Run::block_the_alone() {
     for (const auto& injection : place.injections)
       if (const auto since = injection->alone_since(); since && now - *since >= kPeersAway)
         end_one(place, *injection,
-                "peer: no pod with an address has matched the selector for " + seconds(kPeersAway),
+                "peer: no pod with an address has matched the selector for " +
+                    seconds_words(kPeersAway),
                 true);
 }
 

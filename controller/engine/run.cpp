@@ -377,7 +377,7 @@ void Run::event(const std::string& node, Member& member, const api::RunEvent& ev
       if (in(RunStep::kArming, RunStep::kFault))
         end_early(RunState::Failed,
                   "the lease expired on " + node + " " + during_words(step_) +
-                      ": its agent had no answer for " + span_words(times_.lease) +
+                      ": its agent took no answer for " + span_words(times_.lease) +
                       " and the kernel ended the injection",
                   Recovery::kShort, now, EndedBy::kLease);
       return;

@@ -115,7 +115,7 @@ class Edges : public testing::TestWithParam<const char*> {
     return run;
   }
   void answer(RunPhase phase) {
-    reconciler_.answer({desired(phase)}, clock_.steady());
+    reconciler_.answer({desired(phase)}, {clock_.steady(), clock_.steady()});
     collect();
   }
   void pass(milliseconds time) {
@@ -186,7 +186,7 @@ TEST_P(Edges, ClosedLoopClientsAreSeenUnderTheFaultAndNotBesideIt) {
   pass(milliseconds(4000));
   answer(RunPhase::recovery);
   pass(milliseconds(1000));
-  reconciler_.answer({}, clock_.steady());
+  reconciler_.answer({}, {clock_.steady(), clock_.steady()});
   pass(milliseconds(1200));
 
   const double added = std::string(GetParam()) == "both" ? 300 : 150;

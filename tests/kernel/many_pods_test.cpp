@@ -66,7 +66,7 @@ class ManyPods : public testing::Test {
       took.longest = std::max(took.longest, ms);
       ++took.calls;
     };
-    call([&] { reconciler_.answer({desired(phase)}, clock_.steady()); });
+    call([&] { reconciler_.answer({desired(phase)}, {clock_.steady(), clock_.steady()}); });
     while (reconciler_.busy()) call([&] { reconciler_.tick(); });
     for (api::RunBatch& batch : reconciler_.drain())
       for (auto& event : batch.events) told_.push_back(event.kind);
@@ -97,7 +97,7 @@ TEST_F(ManyPods, TheLinkIsServedBetweenPodsThatAreBegun) {
   EXPECT_EQ(reconciler_.shown().armed, static_cast<std::size_t>(many));
   // One call begins a pod, or what fits into a step.
   EXPECT_LT(measured.longest, std::max(measured.all / 2, 1000.0));
-  reconciler_.answer({}, clock_.steady());
+  reconciler_.answer({}, {clock_.steady(), clock_.steady()});
   for (int i = 0; i < 100 && reconciler_.active(); ++i) {
     std::this_thread::sleep_for(50ms);
     reconciler_.tick();

@@ -59,12 +59,12 @@ struct LinkOverLoopback : testing::Test {
                  [this](http::Request request) { return sync(std::move(request)); });
     ASSERT_TRUE(server.start());
     LinkOwner owner;
-    owner.drain = [this] { return std::exchange(to_tell, {}); };
-    owner.situation = [this] { return Conversation::Situation{lease, false}; };
-    owner.armed_lease = [this] { return armed; };
-    owner.answered = [this](const api::SyncResponse& response, SteadyTime at) {
+    owner.news = [this]() -> asio::awaitable<OwnerNews> {
+      co_return OwnerNews{std::exchange(to_tell, {}), {lease, false}, armed, armed.has_value()};
+    };
+    owner.answered = [this](const api::SyncResponse& response, AnswerTimes times) {
       answers.push_back(response);
-      sent.push_back(at);
+      sent.push_back(times.sent);
     };
     link = std::make_unique<ControllerLink>(
         loop.get_executor(), clock,

@@ -243,9 +243,10 @@ struct Node {
     r.leaseSeconds = 3;
     return r;
   }
-  // A request that is answered at once.
+  // Of a request that is answered at once.
+  [[nodiscard]] AnswerTimes now() const { return {clock.steady(), clock.steady()}; }
   void answer(std::vector<api::DesiredRun> runs) {
-    reconciler->answer(runs, clock.steady());
+    reconciler->answer(runs, now());
     collect();
   }
   void give() {
@@ -257,7 +258,7 @@ struct Node {
     for (auto t = 0ms; t < time; t += 50ms) {
       clock.move(50ms);
       reconciler->tick();
-      if (!answered.empty() && (t / 50ms) % 10 == 9) reconciler->answer(answered, clock.steady());
+      if (!answered.empty() && (t / 50ms) % 10 == 9) reconciler->answer(answered, now());
     }
     collect();
   }

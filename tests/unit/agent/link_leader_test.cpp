@@ -87,10 +87,8 @@ struct LinkToTheLeader : testing::Test {
 
   void follow_from(const std::string& url, std::chrono::milliseconds time = 800ms) {
     LinkOwner owner;
-    owner.drain = [] { return std::vector<api::RunBatch>(); };
-    owner.situation = [] { return Conversation::Situation{std::nullopt, false}; };
-    owner.armed_lease = []() -> std::optional<std::chrono::nanoseconds> { return std::nullopt; };
-    owner.answered = [](const api::SyncResponse&, SteadyTime) {};
+    owner.news = []() -> asio::awaitable<OwnerNews> { co_return OwnerNews{}; };
+    owner.answered = [](const api::SyncResponse&, AnswerTimes) {};
     const std::string token = folder.write("token", kToken);
     std::filesystem::permissions(token, std::filesystem::perms::owner_read);
     link = std::make_unique<ControllerLink>(

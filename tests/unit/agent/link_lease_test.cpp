@@ -62,7 +62,7 @@ TEST(RunLease, EveryAnswerRenewsEveryFaultFromTheTimeOfTheRequest) {
   node.answer({Node::run(RunPhase::fault)});
   const SteadyTime sent = node.clock.steady();
   node.clock.move(400ms);
-  node.reconciler->answer({Node::run(RunPhase::fault)}, sent);
+  node.reconciler->answer({Node::run(RunPhase::fault)}, {sent, node.clock.steady()});
   Lease expected;
   expected.renew(sent, 3);
   EXPECT_EQ(node.world.alive()[0]->deadline, expected.kernel_deadline());
@@ -101,6 +101,42 @@ TEST(RunLease, ALaterAnswerDoesNotBeginAFaultAnewWhoseLeaseHadEnded) {
   ASSERT_THAT(node.told.gaps, SizeIs(1));
   EXPECT_EQ(node.told.gaps[0].to.value - node.told.gaps[0].from.value, 3s);
   EXPECT_THAT(node.told.gaps[0].reason, HasSubstr("the lease ran out"));
+}
+
+// Answers may have come that nobody looked at: the controller is not to blame.
+TEST(RunLease, ALeaseThatRanOutWhileTheAgentWasBusyOrStoppedSaysSo) {
+  Node node;
+  node.begin();
+  node.answer({Node::run(RunPhase::fault)});
+  node.clock.move(4200ms);
+  node.answer({Node::run(RunPhase::fault)});
+  EXPECT_THAT(node.events(), ElementsAre("measuring", "armed", "lease_expired"));
+  EXPECT_THAT(node.told.events[2].text,
+              HasSubstr("the agent took no answer of the controller in 3 s: it was busy, or "
+                        "stopped, for 4.2 s"));
+  EXPECT_THAT(node.status().reason, HasSubstr("busy, or stopped, for 4.2 s"));
+}
+
+TEST(RunLease, ALeaseThatRanOutBeforeAnAgentThatListenedBlamesNoPause) {
+  Node node;
+  node.begin();
+  node.answer({Node::run(RunPhase::fault)});
+  node.pass(4000ms);
+  ASSERT_THAT(node.events(), ElementsAre("measuring", "armed", "lease_expired"));
+  EXPECT_THAT(node.told.events[2].text, HasSubstr("no answer of the controller to anything sent"));
+  EXPECT_THAT(node.told.events[2].text, testing::Not(HasSubstr("busy")));
+}
+
+// Who begins to measure a pod for a minute has heard nothing, and that was not silence.
+TEST(RunLease, TimeInWhichTheAgentWasBusyIsNoSilenceAfterWhichMeasuringStops) {
+  Node node;
+  node.begin();
+  ASSERT_GE(node.world.index("measure shop/a"), 0);
+  node.clock.move(60s);
+  node.pass(29s);
+  EXPECT_THAT(node.world.log, testing::Not(Contains("end shop/a")));
+  node.pass(3s);
+  EXPECT_THAT(node.world.log, Contains("end shop/a"));
 }
 
 // A pod that comes back after the lease had ended gets no faults either.
@@ -205,7 +241,7 @@ TEST(RunLease, WhatIsLeftOfALeaseMustBeEnoughToBeginWith) {
   node.give();
   const SteadyTime sent = node.clock.steady();
   node.clock.move(2700ms);
-  node.reconciler->answer({Node::run(RunPhase::fault)}, sent);
+  node.reconciler->answer({Node::run(RunPhase::fault)}, {sent, node.clock.steady()});
   node.collect();
   EXPECT_THAT(node.world.armed, IsEmpty());
   EXPECT_TRUE(node.reconciler->wants_answer());
@@ -241,7 +277,7 @@ TEST(RunLease, AnAnswerToAnOldRequestArmsNothing) {
   node.give();
   const SteadyTime sent = node.clock.steady();
   node.clock.move(15s);  // a long poll
-  node.reconciler->answer({Node::run(RunPhase::fault)}, sent);
+  node.reconciler->answer({Node::run(RunPhase::fault)}, {sent, node.clock.steady()});
   EXPECT_THAT(node.world.armed, IsEmpty());
   EXPECT_TRUE(node.reconciler->wants_answer());
   node.answer({Node::run(RunPhase::fault)});

@@ -67,7 +67,7 @@ TEST(Reconciler, ARunThatIsTakenAwayInItsFaultPhaseEndsAtOnce) {
   Node node;
   node.begin();
   node.answer({Node::run(RunPhase::fault)});
-  node.reconciler->answer({}, node.clock.steady());
+  node.reconciler->answer({}, node.now());
   EXPECT_THAT(node.world.alive(), IsEmpty());
   node.collect();
   EXPECT_THAT(node.events(), ElementsAre("measuring", "armed", "disarmed", "closed"));
