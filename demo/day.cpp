@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <stdexcept>
 #include <utility>
 
@@ -31,14 +32,25 @@ api::GameDay document_of(const std::string& example) {
   return std::move(*day);
 }
 
-// An emulated CPU (scripts/vm) takes a minute for what a real one loads in a second, and is away
-// from the agent for longer than the usual lease.
+// An emulated CPU (scripts/vm) takes some minutes for what a real one loads in a second, and is
+// away from the agent for longer than the usual lease.
 std::vector<std::string> controller_options(const Monitoring& monitoring) {
   std::vector<std::string> options{"--prometheus", monitoring.prometheus(), "--alertmanager",
                                    monitoring.alertmanager()};
   if (testbed::on_emulated_cpu())
-    for (const char* word : {"--node-answer", "5m", "--lease", "30s"}) options.emplace_back(word);
+    for (const char* word : {"--node-answer", "10m", "--lease", "30s"}) options.emplace_back(word);
   return options;
+}
+
+// The file of the day. On an emulated CPU a copy in `folder`, whose deadlines have that time, too.
+std::string file_of(const std::string& example, const std::string& folder) {
+  if (!testbed::on_emulated_cpu()) return example + "/day.yaml";
+  std::filesystem::copy(example, folder);
+  std::string text = read_file(folder + "/day.yaml");
+  text = std::regex_replace(text, std::regex("deadline: ([0-9]+)s"), "deadline: $010s");
+  std::ofstream(folder + "/day.yaml") << text;
+  note("This CPU is emulated: each deadline of the day is ten times as long.");
+  return folder + "/day.yaml";
 }
 
 std::string state_folder(const Shop& shop) {
@@ -78,9 +90,10 @@ testbed::Child DayGround::command(std::vector<std::string> words, testbed::Outpu
 
 testbed::Child DayGround::begin(const std::string& report, testbed::Output output) const {
   std::filesystem::remove_all(report);
-  const std::vector<std::string> words{"gameday",      "run",      example_ + "/day.yaml",
-                                       "--unattended", "--yes",    "--as",
-                                       kFacilitator,   "--report", report};
+  const std::vector<std::string> words{
+      "gameday",      "run",      file_of(example_, shop_.folder() + "/day"),
+      "--unattended", "--yes",    "--as",
+      kFacilitator,   "--report", report};
   std::string line = "faultline";
   for (const std::string& word : words) line += " " + word;
   typed(line + " --controller " + cluster_.url());
