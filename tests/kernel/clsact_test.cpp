@@ -97,12 +97,23 @@ class Clsact : public testing::Test {
   }
   // What tc(8) says of the host-side device and of the one in the pod.
   [[nodiscard]] std::string qdiscs() const {
-    return command({"tc", "qdisc", "show", "dev", a_.host_device(), "clsact"}).output +
-           a_.exec({"tc", "qdisc", "show", "dev", "eth0", "clsact"}).output;
+    return shown({"tc", "qdisc", "show", "dev", a_.host_device(), "clsact"},
+                 {"tc", "qdisc", "show", "dev", "eth0", "clsact"});
   }
   [[nodiscard]] std::string filters(const char* side = "ingress") const {
-    return command({"tc", "filter", "show", "dev", a_.host_device(), side}).output +
-           a_.exec({"tc", "filter", "show", "dev", "eth0", side}).output;
+    return shown({"tc", "filter", "show", "dev", a_.host_device(), side},
+                 {"tc", "filter", "show", "dev", "eth0", side});
+  }
+  // Of the host-side device and of the pod's. A dump that something else on the machine interrupted
+  // is asked for again.
+  [[nodiscard]] std::string shown(const std::vector<std::string>& on_host,
+                                  const std::vector<std::string>& in_pod) const {
+    std::string output;
+    for (int i = 0; i < 20; ++i) {
+      output = command(on_host).output + a_.exec(in_pod).output;
+      if (output.find("Dump was interrupted") == std::string::npos) break;
+    }
+    return output;
   }
   [[nodiscard]] std::vector<std::string> records() const {
     std::vector<std::string> names;
