@@ -18,6 +18,12 @@ using synthetic::kBob;
 using testing::HasSubstr;
 using testing::Not;
 
+std::vector<api::DaySurprise> hidden(const api::GameDayReport& report) {
+  std::vector<api::DaySurprise> out = report.surprises;
+  std::erase_if(out, [](const auto& one) { return one.kind != api::SurpriseKind::hidden; });
+  return out;
+}
+
 // The group around it begins again, so that the entry counts from nothing.
 Day task_twice(api::StepOutcome outcome) {
   Day day = synthetic::payments_day();
@@ -61,6 +67,27 @@ TEST(GameDayAgain, WhatIsSaidOfATimeBeforeTheStepHasNoSeconds) {
   EXPECT_EQ(report.tasks[0].items[2].seconds, std::nullopt);
   EXPECT_EQ(report.tasks[0].missing.back().seconds, std::nullopt);
   EXPECT_THAT(gameday_markdown(report), Not(HasSubstr("after -")));
+  expect_recomputed(day);
+}
+
+TEST(GameDayAgain, ASurpriseThatWasFoundBeforeItBeganWasFound) {
+  Day day = synthetic::payments_day();
+  for (api::DayEntry& entry : day.record.entries)
+    if (entry.kind == EntryKind::found) entry.at = at(100);
+  const std::vector<api::DaySurprise> told = hidden(day.report());
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].text, "the surprise refused was found before it began");
+  EXPECT_EQ(told[0].seconds, std::nullopt);
+  expect_recomputed(day);
+}
+
+TEST(GameDayAgain, ASurpriseThatIsDoneAgainIsFoundOnce) {
+  Day day = synthetic::payments_day();
+  day.add(EntryKind::step_begun, 200, "refused").times = 1;
+  const std::vector<api::DaySurprise> told = hidden(day.report());
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].text, "the surprise refused was found");
+  EXPECT_EQ(told[0].seconds, 32);
   expect_recomputed(day);
 }
 

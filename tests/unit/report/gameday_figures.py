@@ -234,10 +234,11 @@ for task in report["tasks"]:
 # Surprises, the timeline, the length of the day.
 for s in report["surprises"]:
     if s["kind"] == "hidden":
-        begin = max((e["at"] for e in entries if e["kind"] == "step-begun" and e["step"] == s["step"]), default=None)
-        found = [e["at"] for e in entries if e["kind"] == "found" and s["step"] in around.get(e["step"], [])
-                 and begin and e["at"] >= begin]
-        check(f"surprise {s['step']}", s["seconds"], seconds(begin, min(found)) if found else None)
+        found = min((e["at"] for e in entries if e["kind"] == "found" and s["step"] in around.get(e["step"], [])), default=None)
+        begins = [e["at"] for e in entries if e["kind"] == "step-begun" and e["step"] == s["step"]]
+        before = [at for at in begins if found and at <= found]
+        check(f"surprise {s['step']}", s["seconds"], seconds(max(before), found) if before else None)
+        check(f"words of {s['step']}", "nobody found" in s["text"], found is None)
 late = [round(seconds(e["at"], e["recordedAt"]), 6) for e in entries
         if e["at"] and e["recordedAt"] and seconds(e["at"], e["recordedAt"]) >= 5]
 check("late", sorted(round(x["late"], 6) for x in report["timeline"] if x["late"] is not None), sorted(late))
