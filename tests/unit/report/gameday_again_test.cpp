@@ -91,5 +91,25 @@ TEST(GameDayAgain, ASurpriseThatIsDoneAgainIsFoundOnce) {
   expect_recomputed(day);
 }
 
+TEST(GameDayAgain, TheWorstTimeOfAStepIsCompared) {
+  const api::GameDayReport before = task_twice(api::StepOutcome::done).report();
+  const api::GameDayReport now = task_twice(api::StepOutcome::missed).report();
+  Day third = task_twice(api::StepOutcome::met);
+  for (api::DayEntry& entry : third.record.entries)
+    if (entry.kind == EntryKind::step_over && entry.step == "respond" && entry.at < at(100))
+      entry.outcome = api::StepOutcome::missed;
+  third.record.day = "payments-day-3";
+  const api::GameDayReport report = third.report({before});
+  ASSERT_TRUE(report.comparison);
+  const auto found = std::ranges::find_if(report.comparison->outcomes,
+                                          [](const auto& one) { return one.step == "respond"; });
+  ASSERT_NE(found, report.comparison->outcomes.end());
+  EXPECT_EQ(found->before, api::StepOutcome::done);
+  EXPECT_EQ(found->now, api::StepOutcome::missed);
+  // One that missed as often, the last time or the first, is no other outcome.
+  const api::GameDayReport same = third.report({now});
+  for (const auto& one : same.comparison->outcomes) EXPECT_NE(one.step, "respond");
+}
+
 }  // namespace
 }  // namespace faultline::report
