@@ -19,8 +19,11 @@ namespace {
 
 // A clock that is a little ahead of ours says nothing of the future.
 constexpr std::chrono::seconds kClocksApart{5};
+// So long two people who look at the same page may press the same thing.
+constexpr std::chrono::seconds kSameMoment{2};
 // What one person says of a day that is over, of the kMostLate of all.
 constexpr std::size_t kMostLateOfOne = 250;
+constexpr const char* kIfMeant = "; if you mean that one, name it and say it again";
 
 // Of a text like "2026-12-31", or empty.
 bool is_date(const std::string& text) {
@@ -43,7 +46,11 @@ class Day::Hearing {
  public:
   Hearing(const Day& day, const api::DayWord& word, const std::string& who, const std::string& via,
           UtcTime now)
-      : day_(day), word_(word), role_(day.role_of(who)), now_(std::max(now, day.last_at_)) {
+      : day_(day),
+        word_(word),
+        role_(day.role_of(who)),
+        now_(std::max(now, day.last_at_)),
+        set_back_(now < day.last_at_) {
     entry_.via = via;
     entry_.number = day.record_.entries.size() + 1;
     entry_.kind = word.kind;
@@ -211,6 +218,37 @@ class Day::Hearing {
     if (state(*at).is_over) return fail(Errc::kConflict, "step " + entry_.step + " is over");
     if (state(*at).skip)
       return fail(Errc::kConflict, "step " + entry_.step + " is skipped already");
+    if (state(*at).begun && state(*at).answer)
+      return fail(Errc::kConflict, "step " + entry_.step + " is answered already");
+    return is_meant(*at);
+  }
+
+  // Whether the step, or a group around it, is to be left out.
+  [[nodiscard]] bool is_skipped(int at) const {
+    for (; at >= 0; at = state(at).parent)
+      if (state(at).skip) return true;
+    return false;
+  }
+
+  // A word that names no step, or one that is done again, is about what its speaker saw. When the
+  // step began after it was said, or when somebody else said the same a moment ago, that was the
+  // step, or the round, before: one of two people who press at once has not seen this one.
+  [[nodiscard]] Result<> is_meant(int at) const {
+    const StepState& step = state(at);
+    const bool again = step.over_at != UtcTime{};
+    if (!word_.step.empty() && !again) return {};
+    if (entry_.at.value < (step.begun ? step.begun_at : step.over_at))
+      return fail(Errc::kConflict, "step " + entry_.step + " began after this was said" + kIfMeant);
+    if (set_back_) return {};
+    const std::vector<DayEntry>& entries = day_.record_.entries;
+    for (auto other = entries.rbegin();
+         other != entries.rend() && now_ - other->recordedAt.value < kSameMoment; ++other) {
+      if (other->kind != word_.kind || other->who == entry_.who) continue;
+      if (!word_.step.empty() && other->step != word_.step) continue;
+      return fail(Errc::kConflict,
+                  "somebody else said the same a moment ago, and the next is step " + entry_.step +
+                      kIfMeant);
+    }
     return {};
   }
 
@@ -239,6 +277,9 @@ class Day::Hearing {
     const StepState& step = state(*at);
     if (!waits_for_person(step))
       return fail(Errc::kConflict, "step " + entry_.step + " waits for nobody now");
+    if (is_skipped(*at))
+      return fail(Errc::kConflict, "step " + entry_.step + " is skipped already");
+    if (auto meant = is_meant(*at); !meant) return meant;
     if (step.step->task && step.step->task->role != DayRole::none &&
         step.step->task->role != role_ && role_ != DayRole::facilitator)
       return fail(Errc::kDenied,
@@ -282,6 +323,7 @@ class Day::Hearing {
   const api::DayWord& word_;
   DayRole role_;
   UtcTime now_;
+  bool set_back_;  // the clock was: nobody knows how long ago an entry was written
   DayEntry entry_;
 };
 

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// People who say things in the same moment, and steps that are done several times.
+#include "tests/unit/controller/gameday_driven.h"
+
+namespace faultline::controller::gameday {
+namespace {
+
+constexpr const char* kTwoWaits =
+    "    - {name: a, waitFor: {person: ok}}\n"
+    "    - {name: b, waitFor: {person: ok}}\n";
+
+TEST(GameDayAtOnce, OfTwoPeopleWhoPressNextOneIsHeard) {
+  Driven day(kTwoWaits, {}, false);
+  ASSERT_TRUE(day.say({.kind = EntryKind::started}));
+  ASSERT_TRUE(day.say({.kind = EntryKind::answered}, "jane"));
+  const auto second = day.say({.kind = EntryKind::answered}, "joe");
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Errc::kConflict);
+  EXPECT_THAT(second.error().message, HasSubstr("the next is step b"));
+  EXPECT_EQ(day.outcome("b"), std::nullopt);
+  // Who names the step means it, and so does whoever comes later.
+  Driven named(kTwoWaits, {}, false);
+  ASSERT_TRUE(named.say({.kind = EntryKind::started}));
+  ASSERT_TRUE(named.say({.kind = EntryKind::answered}, "jane"));
+  EXPECT_TRUE(named.say({.kind = EntryKind::answered, .step = "b"}, "joe"));
+  day.pass(seconds(3));
+  EXPECT_TRUE(day.say({.kind = EntryKind::answered}, "joe"));
+  EXPECT_EQ(day.state(), api::DayState::completed);
+}
+
+TEST(GameDayAtOnce, WhoPressesNextTwiceIsHeardTwice) {
+  Driven day(kTwoWaits, {}, false);
+  ASSERT_TRUE(day.say({.kind = EntryKind::started}));
+  EXPECT_TRUE(day.say({.kind = EntryKind::answered}));
+  EXPECT_TRUE(day.say({.kind = EntryKind::answered}));
+  EXPECT_EQ(day.state(), api::DayState::completed);
+}
+
+TEST(GameDayAtOnce, AWordThatComesLateIsNotAboutAStepThatBeganAfterIt) {
+  Driven day(kTwoWaits, {}, false);
+  ASSERT_TRUE(day.say({.kind = EntryKind::started}));
+  const api::Timestamp said{day.seen.now};
+  day.pass(seconds(60));
+  ASSERT_TRUE(day.say({.kind = EntryKind::answered}));
+  day.pass(seconds(60));
+  const auto late = day.say({.kind = EntryKind::answered, .at = said});
+  ASSERT_FALSE(late);
+  EXPECT_THAT(late.error().message, HasSubstr("step b began after this was said"));
+}
+
+TEST(GameDayAtOnce, OneRoundEndsWhenTwoPeopleEndIt) {
+  for (const EntryKind kind : {EntryKind::answered, EntryKind::skipped}) {
+    const bool answers = kind == EntryKind::answered;
+    Driven day(answers ? "    - {name: a, repeat: 3, task: {text: x}}\n"
+                       : "    - {name: g, repeat: 3, serial: [{name: a, task: {text: x}}]}\n",
+               {}, false);
+    ASSERT_TRUE(day.say({.kind = EntryKind::started}));
+    ASSERT_TRUE(day.say({.kind = kind, .step = "a"}, "jane"));
+    const auto second = day.say({.kind = kind, .step = "a"}, "joe");
+    ASSERT_FALSE(second) << answers;
+    EXPECT_EQ(second.error().code, Errc::kConflict);
+    day.pass(seconds(3));
+    EXPECT_TRUE(day.say({.kind = kind, .step = "a"}, "joe"));
+    EXPECT_EQ(day.state(), api::DayState::running);
+  }
+}
+
+TEST(GameDayAtOnce, AStepEndsAsTheFirstWordSays) {
+  for (const bool skip_first : {false, true}) {
+    Driven day("    - {name: a, task: {text: x}}\n", {}, false);
+    ASSERT_TRUE(day.say({.kind = EntryKind::started}));
+    const api::DayWord skip{.kind = EntryKind::skipped, .key = "key-of-skip", .step = "a"};
+    const api::DayWord done{.kind = EntryKind::answered, .key = "key-of-done", .step = "a"};
+    // Both are heard before the day goes on.
+    const auto first = day.day().say(skip_first ? skip : done, "jane", "cli", day.seen.now);
+    ASSERT_TRUE(first);
+    day.day().apply({*first});
+    const auto second = day.day().say(skip_first ? done : skip, "joe", "cli", day.seen.now);
+    ASSERT_FALSE(second) << skip_first;
+    EXPECT_EQ(second.error().code, Errc::kConflict);
+    day.settle();
+    EXPECT_EQ(day.outcome("a"), skip_first ? StepOutcome::skipped : StepOutcome::met);
+  }
+}
+
+}  // namespace
+}  // namespace faultline::controller::gameday
