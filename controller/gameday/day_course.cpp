@@ -177,8 +177,10 @@ void Day::Course::end_aborted() {
     if (step.begun) {
       DayEntry& entry = add(EntryKind::step_over);
       entry.step = step.step->name;
-      entry.outcome = StepOutcome::aborted;
-      entry.text = "the game day was aborted";
+      entry.times = step.times;
+      // What somebody answered before the day was aborted is how the step ended.
+      entry.outcome = step.answer ? step.answer->outcome : StepOutcome::aborted;
+      entry.text = step.answer ? step.answer->reason : "the game day was aborted";
       entry.good = true;
     }
   over(DayState::aborted, day_.abort_reason_);

@@ -83,5 +83,44 @@ TEST(GameDayAtOnce, AStepEndsAsTheFirstWordSays) {
   }
 }
 
+TEST(GameDayAtOnce, AnAnswerCountsThoughItsGroupOrTheDayEndsInTheSameMoment) {
+  for (const bool aborted : {false, true}) {
+    Driven day(
+        "    - {name: g, deadline: 10s, parallel: [{name: a, task: {text: x}}, {name: b, "
+        "task: {text: x}}]}\n",
+        {}, false);
+    ASSERT_TRUE(day.say({.kind = EntryKind::started}));
+    const auto done =
+        day.day().say({.kind = EntryKind::answered, .key = "key-of-done", .step = "a"}, "jane",
+                      "cli", day.seen.now);
+    ASSERT_TRUE(done);
+    day.day().apply({*done});
+    if (aborted) {
+      const auto abort = day.day().say({.kind = EntryKind::aborted, .key = "key-of-abort"}, "joe",
+                                       "cli", day.seen.now);
+      ASSERT_TRUE(abort);
+      day.day().apply({*abort});
+    }
+    day.pass(seconds(11));
+    EXPECT_EQ(day.outcome("a"), StepOutcome::met) << aborted;
+    EXPECT_EQ(day.outcome("b"), aborted ? StepOutcome::aborted : StepOutcome::missed);
+  }
+}
+
+TEST(GameDayAtOnce, WhatEndsWithItsGroupSaysWhichTimeItWas) {
+  Driven day("    - {name: g, deadline: 10s, serial: [{name: a, repeat: 3, task: {text: x}}]}\n",
+             {}, false);
+  ASSERT_TRUE(day.say({.kind = EntryKind::started}));
+  ASSERT_TRUE(day.say({.kind = EntryKind::answered, .step = "a"}));
+  day.pass(seconds(11));
+  const std::vector<api::DayEntry>& entries = day.day().record().entries;
+  const auto over = std::ranges::find_if(entries, [](const api::DayEntry& entry) {
+    return entry.kind == EntryKind::step_over && entry.outcome == StepOutcome::missed;
+  });
+  ASSERT_NE(over, entries.end());
+  EXPECT_EQ(over->step, "a");
+  EXPECT_EQ(over->times, 1);
+}
+
 }  // namespace
 }  // namespace faultline::controller::gameday
