@@ -188,21 +188,11 @@ void Day::Course::end_aborted() {
 
 void Day::Course::completed() {
   if (!seen_.beginning.empty()) return;
-  std::size_t missed = 0, all = 0;
-  std::string first;
-  for (std::size_t i = 0; i < day_.steps_.size(); ++i) {
-    const StepState& step = day_.steps_[i];
-    if (step.parent < 0 && !step.is_over) return;
-    if (!step.step->serial.empty() || !step.step->parallel.empty() || !step.outcome) continue;
-    ++all;
-    if (!is_miss(*step.outcome) || day_.excused(i)) continue;
-    if (missed++ == 0) first = step.step->name + " ended as " + word_of(*step.outcome);
-  }
   for (const StepState& step : day_.steps_)
-    if (has_open(step)) return;
-  if (missed == 0) return over(DayState::completed, "");
-  over(DayState::completed, std::to_string(missed) + " of " + std::to_string(all) +
-                                " steps missed; the first: " + first);
+    if ((step.parent < 0 && !step.is_over) || has_open(step)) return;
+  if (day_.misses_ == 0) return over(DayState::completed, "");
+  over(DayState::completed, std::to_string(day_.misses_) + " of " + std::to_string(day_.ends_) +
+                                " steps missed; the first: " + day_.first_miss_);
 }
 
 void Day::Course::over(DayState state, std::string reason) {

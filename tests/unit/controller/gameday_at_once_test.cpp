@@ -107,6 +107,42 @@ TEST(GameDayAtOnce, AnAnswerCountsThoughItsGroupOrTheDayEndsInTheSameMoment) {
   }
 }
 
+TEST(GameDayAtOnce, AMissInAnEarlierRoundIsSaidAtTheEnd) {
+  Driven day(
+      "    - {name: a, repeat: 2, task: {text: x}}\n"
+      "    - {name: g, repeat: 2, serial: [{name: b, task: {text: x}}]}\n",
+      {}, false);
+  ASSERT_TRUE(day.say({.kind = EntryKind::started}));
+  for (const StepOutcome outcome :
+       {StepOutcome::met, StepOutcome::missed, StepOutcome::missed, StepOutcome::met})
+    ASSERT_TRUE(day.say({.kind = EntryKind::answered, .outcome = outcome}));
+  EXPECT_EQ(day.state(), api::DayState::completed);
+  EXPECT_EQ(day.day().record().stateReason,
+            "2 of 4 steps missed; the first: a (time 2) ended as missed");
+}
+
+TEST(GameDayAtOnce, AGroupThatMissedByItselfIsSaidAtTheEnd) {
+  Driven day(
+      "    - {name: g, deadline: 10s, serial: [{name: a, task: {text: x}}, {name: b, pause: "
+      "1s}]}\n",
+      {}, false);
+  ASSERT_TRUE(day.say({.kind = EntryKind::started}));
+  const auto now = [&](api::DayWord word) {  // nothing follows from it yet
+    word.key = "key-" + word_of(word.kind);
+    const auto entry = day.day().say(word, "jane", "cli", day.seen.now);
+    ASSERT_TRUE(entry);
+    day.day().apply({*entry});
+  };
+  now({.kind = EntryKind::answered, .step = "a"});
+  now({.kind = EntryKind::held});
+  day.settle();
+  now({.kind = EntryKind::resumed});
+  day.pass(seconds(11));
+  EXPECT_EQ(day.outcome("a"), StepOutcome::met);
+  EXPECT_EQ(day.outcome("g"), StepOutcome::missed);
+  EXPECT_EQ(day.day().record().stateReason, "1 of 2 steps missed; the first: g ended as missed");
+}
+
 TEST(GameDayAtOnce, WhatEndsWithItsGroupSaysWhichTimeItWas) {
   Driven day("    - {name: g, deadline: 10s, serial: [{name: a, repeat: 3, task: {text: x}}]}\n",
              {}, false);
