@@ -90,6 +90,8 @@ struct Seen {
   // Of a step that is not there it is reckoned from `now`.
   std::map<std::string, std::chrono::nanoseconds> ages;
   std::set<std::string> beginning;  // keys of runs that may be there at any moment
+  // By how much the wall clock was set since the timeline took note of it, or the controller began.
+  std::chrono::nanoseconds clock_set{0};
 };
 
 // The most entries of a day, and the most bytes of what people say. The last of both are kept for

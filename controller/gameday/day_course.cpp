@@ -3,6 +3,7 @@
 #include "controller/gameday/day_course.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "controller/gameday/words.h"
 #include "report/format.h"
@@ -27,6 +28,7 @@ std::vector<DayEntry> Day::Course::run() {
     add(EntryKind::aborted).text = "the game day was open for 48 h";
     return std::move(entries_);
   }
+  clock();
   runs();
   if (day_.aborted_) {
     if (entries_.empty()) end_aborted();
@@ -55,6 +57,23 @@ DayEntry& Day::Course::add(EntryKind kind) {
   entry.at = entry.recordedAt = {std::max(seen_.now, day_.last_at_)};
   entries_.push_back(std::move(entry));
   return entries_.back();
+}
+
+// The times of entries are those of the wall clock, and what the report computes from them is wrong
+// by so much.
+void Day::Course::clock() {
+  if (seen_.clock_set == std::chrono::nanoseconds(0)) return;
+  const double seconds = std::chrono::duration<double>(seen_.clock_set).count();
+  const std::string by = report::seconds_words(std::abs(seconds));
+  DayEntry& gap = add(EntryKind::gap);
+  gap.word = kClock;
+  gap.text = seconds < 0
+                 ? "the clock of the controller was set back by " + by +
+                       ": what took time across this took longer than its times say, and until the "
+                       "clock is there again everything has the same time"
+                 : "the clock of the controller was set forward by " + by +
+                       ", or its machine stood still: what took time across this took less than "
+                       "its times say";
 }
 
 // ---- before

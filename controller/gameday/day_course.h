@@ -24,6 +24,7 @@ class Day::Course {
   const StepState& state(std::size_t i) const { return day_.steps_[i]; }
 
   // ---- the day (day_course.cpp)
+  void clock();
   void checks();
   [[nodiscard]] bool may_begin() const;
   void runs();

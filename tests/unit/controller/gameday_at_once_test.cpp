@@ -158,5 +158,21 @@ TEST(GameDayAtOnce, WhatEndsWithItsGroupSaysWhichTimeItWas) {
   EXPECT_EQ(over->times, 1);
 }
 
+TEST(GameDayAtOnce, AClockThatIsSetIsAGap) {
+  Driven day("    - {name: a, task: {text: x}}\n", {}, false);
+  ASSERT_TRUE(day.say({.kind = EntryKind::started}));
+  for (const seconds set : {seconds(3600), seconds(-60)}) {
+    day.seen.now += set;
+    day.seen.clock_set = set;
+    const auto entries = day.day().advance(day.seen);
+    ASSERT_THAT(entries, SizeIs(1));
+    EXPECT_EQ(entries[0].kind, EntryKind::gap);
+    EXPECT_THAT(entries[0].text, HasSubstr(set > seconds(0) ? "forward by" : "back by"));
+    day.day().apply(entries);
+    day.seen.clock_set = seconds(0);
+  }
+  EXPECT_THAT(day.day().record().gaps, SizeIs(2));
+}
+
 }  // namespace
 }  // namespace faultline::controller::gameday
