@@ -18,8 +18,11 @@ constexpr std::chrono::seconds kLate{5};
 constexpr std::size_t kFewestEntries = 6;
 constexpr std::size_t kWho = 11;  // "facilitator"
 
+// A step that is done again has the outcome of the time before until it is over.
+bool is_over(const api::StepView& step) { return step.outcome && step.state == "over"; }
+
 std::string_view mark_of(const api::StepView& step) {
-  if (!step.outcome) return step.state == "running" ? "[>]" : "[ ]";
+  if (!is_over(step)) return step.state == "running" ? "[>]" : "[ ]";
   switch (*step.outcome) {  // no default: a new outcome needs a mark
     case api::StepOutcome::done:
     case api::StepOutcome::met:
@@ -149,7 +152,7 @@ std::string step_line(const api::StepView& step) {
   const auto depth = static_cast<std::size_t>(std::clamp<std::int64_t>(step.depth, 0, 16));
   std::string line = std::string(2 + 4 * depth, ' ') + std::string(mark_of(step)) + " ";
   line += padded(printable(step.name), 20) + "  " + padded(printable(step.kind), 10) + "  ";
-  if (step.outcome)
+  if (is_over(step))
     line += outcome_word(*step.outcome) + " at " + clock_words(step.overAt);
   else if (step.state == "running")
     line += "since " + clock_words(step.begunAt);
@@ -158,7 +161,7 @@ std::string step_line(const api::StepView& step) {
             " ticked";
   if (step.surprise) line += "  (surprise)";
   if (!step.title.empty()) line += "  " + printable_prose(step.title);
-  if (!step.reason.empty()) line += "  " + printable_prose(step.reason);
+  if (is_over(step) && !step.reason.empty()) line += "  " + printable_prose(step.reason);
   line.erase(line.find_last_not_of(' ') + 1);
   return printable(line);
 }
@@ -175,8 +178,8 @@ std::vector<std::string> day_screen(const api::GameDayView& view,
   const auto it = std::ranges::find_if(view.steps, [&](const api::StepView& step) {
     return step.state == "running" && step.kind != "serial" && step.kind != "parallel";
   });
-  const auto waiting = std::ranges::find_if(
-      view.steps, [](const api::StepView& step) { return !step.outcome.has_value(); });
+  const auto waiting =
+      std::ranges::find_if(view.steps, [](const api::StepView& step) { return !is_over(step); });
   auto middle =
       static_cast<std::size_t>((it == view.steps.end() ? waiting : it) - view.steps.begin());
   const std::size_t shown = std::min(room, view.steps.size());

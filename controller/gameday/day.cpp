@@ -264,6 +264,7 @@ void Day::apply_to_step(const DayEntry& entry) {
       take_result(state, entry);
       break;
     case EntryKind::step_over:
+      count_end(static_cast<std::size_t>(at), entry);
       state.begun = false;
       // What was skipped was left out this time: not when a group around it begins again.
       state.skip = false;
@@ -292,6 +293,23 @@ void Day::apply_to_step(const DayEntry& entry) {
     default:  // the others do not come here: apply_one()
       break;
   }
+}
+
+// A group counts where it missed by itself, as by its deadline: else what is in it does.
+void Day::count_end(std::size_t step, const DayEntry& entry) {
+  if (!entry.outcome) return;
+  const StepState& state = steps_[step];
+  const bool missed = is_miss(*entry.outcome) && !excused(step);
+  if (!state.step->serial.empty() || !state.step->parallel.empty()) {
+    if (!missed) return;
+    for (std::size_t i = step + 1; i < steps_.size() && steps_[i].depth > state.depth; ++i)
+      if (steps_[i].outcome && is_miss(*steps_[i].outcome)) return;
+  }
+  ++ends_;
+  if (!missed || misses_++ > 0) return;
+  first_miss_ = entry.step;
+  if (state.times > 0) first_miss_ += " (time " + std::to_string(state.times + 1) + ")";
+  first_miss_ += " ended as " + word_of(*entry.outcome);
 }
 
 void Day::take_result(StepState& state, const DayEntry& entry) {

@@ -90,6 +90,8 @@ struct Seen {
   // Of a step that is not there it is reckoned from `now`.
   std::map<std::string, std::chrono::nanoseconds> ages;
   std::set<std::string> beginning;  // keys of runs that may be there at any moment
+  // By how much the wall clock was set since the timeline took note of it, or the controller began.
+  std::chrono::nanoseconds clock_set{0};
 };
 
 // The most entries of a day, and the most bytes of what people say. The last of both are kept for
@@ -229,6 +231,8 @@ class Day {
   [[nodiscard]] std::vector<api::DayEntry> alert_entries(const Seen& seen) const;
   void apply_one(const api::DayEntry& entry);
   void apply_to_step(const api::DayEntry& entry);
+  // The step of the entry that it is over; before its state is that.
+  void count_end(std::size_t step, const api::DayEntry& entry);
   void forget_inside(int group);
   // The surprise that `step` is or is in is not one any more, at any depth.
   void find(int step);
@@ -271,6 +275,9 @@ class Day {
   std::size_t bytes_ = 0;                // of all of them
   std::size_t late_ = 0;                 // entries that were said when the day was over
   std::size_t controls_ = 0;             // how often people held the day and skipped
+  // How often steps were over, each time of `repeat`, and how often they had missed then.
+  std::size_t ends_ = 0, misses_ = 0;
+  std::string first_miss_;
   // The timeline of those who do not lead the day, by its place in that of the record, and of each
   // entry its number there, or 0; and the entries that they may not see yet.
   std::vector<std::size_t> shown_, unseen_;

@@ -3,6 +3,7 @@
 #include "controller/gameday/day_course.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "controller/gameday/words.h"
 #include "report/format.h"
@@ -27,6 +28,7 @@ std::vector<DayEntry> Day::Course::run() {
     add(EntryKind::aborted).text = "the game day was open for 48 h";
     return std::move(entries_);
   }
+  clock();
   runs();
   if (day_.aborted_) {
     if (entries_.empty()) end_aborted();
@@ -55,6 +57,23 @@ DayEntry& Day::Course::add(EntryKind kind) {
   entry.at = entry.recordedAt = {std::max(seen_.now, day_.last_at_)};
   entries_.push_back(std::move(entry));
   return entries_.back();
+}
+
+// The times of entries are those of the wall clock, and what the report computes from them is wrong
+// by so much.
+void Day::Course::clock() {
+  if (seen_.clock_set == std::chrono::nanoseconds(0)) return;
+  const double seconds = std::chrono::duration<double>(seen_.clock_set).count();
+  const std::string by = report::seconds_words(std::abs(seconds));
+  DayEntry& gap = add(EntryKind::gap);
+  gap.word = kClock;
+  gap.text = seconds < 0
+                 ? "the clock of the controller was set back by " + by +
+                       ": what took time across this took longer than its times say, and until the "
+                       "clock is there again everything has the same time"
+                 : "the clock of the controller was set forward by " + by +
+                       ", or its machine stood still: what took time across this took less than "
+                       "its times say";
 }
 
 // ---- before
@@ -177,8 +196,10 @@ void Day::Course::end_aborted() {
     if (step.begun) {
       DayEntry& entry = add(EntryKind::step_over);
       entry.step = step.step->name;
-      entry.outcome = StepOutcome::aborted;
-      entry.text = "the game day was aborted";
+      entry.times = step.times;
+      // What somebody answered before the day was aborted is how the step ended.
+      entry.outcome = step.answer ? step.answer->outcome : StepOutcome::aborted;
+      entry.text = step.answer ? step.answer->reason : "the game day was aborted";
       entry.good = true;
     }
   over(DayState::aborted, day_.abort_reason_);
@@ -186,21 +207,11 @@ void Day::Course::end_aborted() {
 
 void Day::Course::completed() {
   if (!seen_.beginning.empty()) return;
-  std::size_t missed = 0, all = 0;
-  std::string first;
-  for (std::size_t i = 0; i < day_.steps_.size(); ++i) {
-    const StepState& step = day_.steps_[i];
-    if (step.parent < 0 && !step.is_over) return;
-    if (!step.step->serial.empty() || !step.step->parallel.empty() || !step.outcome) continue;
-    ++all;
-    if (!is_miss(*step.outcome) || day_.excused(i)) continue;
-    if (missed++ == 0) first = step.step->name + " ended as " + word_of(*step.outcome);
-  }
   for (const StepState& step : day_.steps_)
-    if (has_open(step)) return;
-  if (missed == 0) return over(DayState::completed, "");
-  over(DayState::completed, std::to_string(missed) + " of " + std::to_string(all) +
-                                " steps missed; the first: " + first);
+    if ((step.parent < 0 && !step.is_over) || has_open(step)) return;
+  if (day_.misses_ == 0) return over(DayState::completed, "");
+  over(DayState::completed, std::to_string(day_.misses_) + " of " + std::to_string(day_.ends_) +
+                                " steps missed; the first: " + day_.first_miss_);
 }
 
 void Day::Course::over(DayState state, std::string reason) {

@@ -24,6 +24,7 @@ class Day::Course {
   const StepState& state(std::size_t i) const { return day_.steps_[i]; }
 
   // ---- the day (day_course.cpp)
+  void clock();
   void checks();
   [[nodiscard]] bool may_begin() const;
   void runs();
@@ -50,6 +51,9 @@ class Day::Course {
   bool waited(std::size_t index);
   bool group(std::size_t index);
   [[nodiscard]] bool has_beginning(const StepState& step) const;
+  // Whether a step in the group is over by what was answered or measured, and this turn has yet to
+  // write that down.
+  [[nodiscard]] bool any_ends(std::size_t group) const;
 
   const Day& day_;
   const Seen& seen_;

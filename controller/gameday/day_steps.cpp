@@ -68,6 +68,7 @@ void Day::Course::over(std::size_t index, StepOutcome outcome, std::string reaso
     if (state(i).begun) {
       DayEntry& inner = add(EntryKind::step_over);
       inner.step = state(i).step->name;
+      inner.times = state(i).times;
       inner.outcome = outcome;
       inner.text = reason;
       inner.good = true;
@@ -104,9 +105,11 @@ std::chrono::nanoseconds Day::Course::time_of(const StepState& step) const {
 void Day::Course::running(std::size_t index) {
   const StepState& step = state(index);
   const Step& what = *step.step;
+  // What is there by now counts, also when the group is skipped, or the deadline has passed,
+  // meanwhile.
+  if (any_ends(index)) return;
   if (step.skip) return over(index, StepOutcome::skipped, "somebody skipped it", true);
   const auto since = time_of(step);
-  // What is there by now counts, also when the deadline has passed meanwhile.
   if (what.experiment || what.sweep) {
     if (all_runs_over(index)) return;
   } else if (what.task) {
@@ -214,6 +217,16 @@ bool Day::Course::group(std::size_t index) {
   }
   over(index, worst, std::move(reason));
   return true;
+}
+
+bool Day::Course::any_ends(std::size_t group) const {
+  for (std::size_t i = group + 1; i < day_.steps_.size() && state(i).depth > state(group).depth;
+       ++i) {
+    const StepState& inner = state(i);
+    if (inner.begun && (inner.answer || (inner.cells > 0 && inner.next_cell == inner.cells)))
+      return true;
+  }
+  return false;
 }
 
 bool Day::Course::has_beginning(const StepState& step) const {

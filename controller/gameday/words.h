@@ -25,6 +25,8 @@ inline constexpr std::string_view kAlertsCut = "alerts";
 // Of the gap that says that more fire at once than the timeline takes, and of those around the time
 // in which nobody said what fires. The report of the day knows these words, too.
 inline constexpr std::string_view kAlertsMany = "alerts-at-once", kMonitoring = "monitoring";
+// And of the gap that says that the wall clock was set.
+inline constexpr std::string_view kClock = "clock";
 // Whether a run is a surprise, which nobody may be told of but by the day.
 [[nodiscard]] bool is_quiet(const api::RunRecord& run);
 

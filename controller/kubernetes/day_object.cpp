@@ -136,7 +136,12 @@ api::GameDayStatus status_of_day(const gameday::Day& day,
                             .next = view.next,
                             .word = std::move(word),
                             .report = "/api/v1/gamedays/" + view.day + "/report"};
+  // Of all times that a step was done, not of the last only: whoever reads this sees all of it when
+  // the day is over.
   std::optional<api::StepOutcome> worst;
+  for (const api::DayEntry& entry : day.record().entries)
+    if (entry.kind == EntryKind::step_over && entry.outcome)
+      worst = worst ? gameday::worse(*worst, *entry.outcome) : *entry.outcome;
   for (const api::StepView& step : view.steps) {
     api::GameDayStepStatus one{.name = step.name,
                                .state = step.state,
@@ -148,7 +153,6 @@ api::GameDayStatus status_of_day(const gameday::Day& day,
     const bool group = step.kind == "serial" || step.kind == "parallel";
     if (step.state == "running" && !group)
       status.step += (status.step.empty() ? "" : ", ") + step.name;
-    if (step.outcome) worst = worst ? gameday::worse(*worst, *step.outcome) : *step.outcome;
     status.steps.push_back(std::move(one));
   }
   for (const api::DayEntry& entry : day.record().entries) {

@@ -18,6 +18,12 @@ using gameday::Day;
 using gameday::Seen;
 using gameday::WantedRun;
 
+namespace {
+
+constexpr std::chrono::seconds kClockSet{1};  // less is no more than what a figure can be off
+
+}  // namespace
+
 Service::GameDays::GameDays(Service& service)
     : service_(service),
       orders_(orders_beside(service.options_.store_path)),
@@ -294,9 +300,17 @@ Seen Service::GameDays::seen_now(Active& active) const {
     std::string rehearsal = rehearsal_key(active.day);
     if (!service_.active_run_of(rehearsal).empty()) seen.beginning.insert(std::move(rehearsal));
   }
+  const auto ahead = seen.now.time_since_epoch() - now.time_since_epoch();
+  const auto set = ahead - active.clock_ahead.value_or(ahead);
+  const api::DayState state = active.day.record().state;
+  const bool began = state != api::DayState::checking && state != api::DayState::waiting;
+  if (began && std::chrono::abs(set) >= kClockSet)
+    seen.clock_set = set;
+  else
+    active.clock_ahead = ahead;  // clocks that are kept right run a little faster or slower
   // The wall clock may be set while a step runs; of one that an earlier controller began nothing
   // else is known.
-  const bool held = active.day.record().state == api::DayState::held;
+  const bool held = state == api::DayState::held;
   const auto rested = held && active.was_held ? now - active.turn_at : std::chrono::nanoseconds(0);
   std::map<std::pair<std::string, UtcTime>, SteadyTime> running;
   for (const auto& step : active.day.running_steps()) {
@@ -338,6 +352,8 @@ boost::asio::awaitable<Result<>> Service::GameDays::write(
     tell(active, entry);
     if (entry.kind == api::EntryKind::run_over) active.runs.erase(entry.key);
     if (entry.kind == api::EntryKind::step_over) active.effects.erase(entry.step);
+    if (entry.kind == api::EntryKind::gap && entry.word == gameday::kClock)
+      active.clock_ahead.reset();
   }
   active.signal.notify();
   ++changes_;

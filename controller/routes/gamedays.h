@@ -130,6 +130,8 @@ class Service::GameDays final : public DayControl {
     bool watched = false;     // watch() is under way
     bool copy_lacks = false;  // the store has not all that the journal has
     SteadyTime turn_at{};
+    // The wall clock before the steady one, as the timeline knows it.
+    std::optional<std::chrono::nanoseconds> clock_ahead;
     std::set<std::string> stopped;              // runs that were told to end: once
     std::set<std::string> looked_up, not_read;  // keys that the store was asked for
     std::map<api::PreCheck, gameday::SeenCheck> checks;

@@ -23,17 +23,24 @@ bool same(double a, double b) {
 struct StepFigures {
   bool there = false;                       // it was begun
   std::size_t runs = 0;                     // with a fault
-  std::optional<api::StepOutcome> outcome;  // of the last time
+  std::optional<api::StepOutcome> outcome;  // the worst of all times
   std::optional<double> mttd;               // mean of those that have it
   std::optional<bool> noticed;              // every one; null: one cannot be told
 };
+
+api::StepOutcome worse(api::StepOutcome a, api::StepOutcome b) {
+  using enum api::StepOutcome;
+  for (const api::StepOutcome outcome : {failed, aborted, missed, partial, met, done})
+    if (outcome == a || outcome == b) return outcome;
+  return skipped;
+}
 
 StepFigures figures_of(const api::GameDayReport& day, const std::string& step) {
   StepFigures out;
   for (const api::DayStep& one : day.steps) {
     if (one.name != step) continue;
     out.there = out.there || one.begunAt.set();
-    if (one.outcome) out.outcome = one.outcome;
+    if (one.outcome) out.outcome = out.outcome ? worse(*out.outcome, *one.outcome) : *one.outcome;
   }
   double sum = 0;
   std::size_t known = 0, noticed = 0, not_noticed = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "report/gameday/parts.h"
+#include "report/gameday/times.h"
 
 namespace faultline::report::gameday {
 namespace {
@@ -25,21 +26,24 @@ std::vector<api::DayStep> times_of(const Sources& from, const Steps::Place& plac
   blank.depth = place.depth;
   blank.surprise = step.surprise;
   std::vector<api::DayStep> out;
+  const auto next = [&](std::int64_t times) {
+    out.push_back(blank);
+    out.back().times = time_of(out.size() - 1, times);
+  };
   for (const api::DayEntry* entry : entries) {
     if (entry->kind == api::EntryKind::step_begun) {
-      out.push_back(blank);
-      out.back().times = entry->times;
+      next(entry->times);
       out.back().begunAt = entry->at;
     } else if (entry->kind == api::EntryKind::step_over) {
       // A step can be over that was never begun: one that was skipped.
-      if (out.empty() || out.back().overAt.set()) out.push_back(blank);
+      if (out.empty() || out.back().overAt.set()) next(entry->times);
       api::DayStep& last = out.back();
       last.overAt = entry->at;
       last.outcome = entry->outcome;
       last.reason = entry->who.empty() ? from.people.tame(entry->text) : entry->text;
       if (last.begunAt.set()) last.seconds = seconds_from(last.begunAt, entry->at);
     } else if (entry->kind == api::EntryKind::run_begun && !entry->run.empty()) {
-      if (out.empty()) out.push_back(blank);
+      if (out.empty()) next(0);
       out.back().runs.push_back(entry->run);
     }
   }
@@ -54,6 +58,12 @@ std::size_t time_at(const std::vector<api::DayStep>& times, api::Timestamp at) {
   for (std::size_t i = 0; i < times.size(); ++i)
     if (times[i].begunAt.set() && times[i].begunAt <= at) found = i;
   return found;
+}
+
+// Null: the step had not begun then, so that there is no such time.
+std::optional<double> since_begin(const api::DayStep& time, api::Timestamp at) {
+  if (!time.begunAt.set() || at < time.begunAt) return std::nullopt;
+  return seconds_from(time.begunAt, at);
 }
 
 std::string runbook_words(const api::Runbook& runbook) {
@@ -75,8 +85,7 @@ void tick(const Sources& from, const api::DayEntry& entry, const api::DayStep& t
   item->at = entry.at;
   item->worked = entry.good;
   item->who = from.people.who(entry);
-  item->seconds.reset();
-  if (time.begunAt.set()) item->seconds = seconds_from(time.begunAt, entry.at);
+  item->seconds = since_begin(time, entry.at);
 }
 
 std::vector<api::DayTask> tasks_of(const Sources& from, const Steps::Place& place,
@@ -103,9 +112,8 @@ std::vector<api::DayTask> tasks_of(const Sources& from, const Steps::Place& plac
     const std::size_t at = time_at(times, entry->at);
     if (entry->kind == api::EntryKind::tick) tick(from, *entry, times[at], out[at]);
     if (entry->kind != api::EntryKind::missing) continue;
-    api::DayMissing missing{entry->text, from.people.who(*entry), entry->at, std::nullopt};
-    if (times[at].begunAt.set()) missing.seconds = seconds_from(times[at].begunAt, entry->at);
-    out[at].missing.push_back(std::move(missing));
+    out[at].missing.push_back(
+        {entry->text, from.people.who(*entry), entry->at, since_begin(times[at], entry->at)});
   }
   for (api::DayTask& task : out)
     for (const api::DayItem& item : task.items)

@@ -50,27 +50,30 @@ void add_beliefs(const Sources& from, api::GameDayReport& report) {
       add_unjudged(*place.step, "", "not judged: no run of the step was begun", report);
 }
 
+// Of a step that is done again once: who knows it once knows it.
 void add_hidden(const Sources& from, api::GameDayReport& report) {
-  for (const api::DayStep& step : report.steps) {
-    if (!step.surprise || !step.begunAt.set()) continue;
+  for (const Steps::Place& place : from.steps.all()) {
+    const std::string& name = place.step->name;
+    std::vector<api::Timestamp> begins;
+    for (const api::DayStep& step : report.steps)
+      if (step.name == name && step.begunAt.set()) begins.push_back(step.begunAt);
+    if (!place.step->surprise || begins.empty()) continue;
     const api::DayEntry* found = nullptr;
     for (const api::DayEntry& entry : from.record.entries)
       // Of a group, what names a step in it names the group, too.
-      if (entry.kind == api::EntryKind::found && from.steps.within(entry.step, step.name) &&
-          entry.at >= step.begunAt && (found == nullptr || entry.at < found->at))
+      if (entry.kind == api::EntryKind::found && from.steps.within(entry.step, name) &&
+          (found == nullptr || entry.at < found->at))
         found = &entry;
-    // Of a step that was begun again, each time has its own.
-    const bool later =
-        found != nullptr && std::ranges::any_of(report.steps, [&](const auto& s) {
-          return s.name == step.name && s.begunAt > step.begunAt && s.begunAt <= found->at;
-        });
-    if (found == nullptr || later)
-      report.surprises.push_back({api::SurpriseKind::hidden, step.name, "",
-                                  "nobody found the surprise " + step.name, std::nullopt});
-    else
-      report.surprises.push_back({api::SurpriseKind::hidden, step.name, "",
-                                  "the surprise " + step.name + " was found",
-                                  seconds_from(step.begunAt, found->at)});
+    std::string text = "nobody found the surprise " + name;
+    std::optional<double> seconds;
+    if (found != nullptr && found->at < begins.front()) {
+      text = "the surprise " + name + " was found before it began";
+    } else if (found != nullptr) {
+      text = "the surprise " + name + " was found";
+      for (const api::Timestamp begun : begins)
+        if (begun <= found->at) seconds = seconds_from(begun, found->at);
+    }
+    report.surprises.push_back({api::SurpriseKind::hidden, name, "", std::move(text), seconds});
   }
 }
 

@@ -5,6 +5,7 @@
 #include "report/format.h"
 #include "report/gameday/axis.h"
 #include "report/gameday/gameday.h"
+#include "report/gameday/times.h"
 #include "report/gameday/words.h"
 #include "report/html_parts.h"
 #include "report/noticed.h"
@@ -193,8 +194,10 @@ std::string runbooks(const api::GameDayReport& r) {
     std::string about = "for " + task.role + "; " + outcome_word(task.outcome);
     if (task.seconds) about += " after " + seconds_words(*task.seconds);
     if (!task.runbook.empty()) about += "; runbook " + task.runbook;
-    body += "<h3>" + escape(task.title.empty() ? task.step : task.title) + "</h3><p>" +
-            escape(task.text) + " <span class=\"role\">" + typeset(about) + "</span></p>\n";
+    body += "<h3>" +
+            escape((task.title.empty() ? task.step : task.title) + again_words(task.times)) +
+            "</h3><p>" + escape(task.text) + " <span class=\"role\">" + typeset(about) +
+            "</span></p>\n";
     Rows rows;
     for (const api::DayItem& item : task.items)
       rows.push_back({std::to_string(item.number), typeset(item.text),

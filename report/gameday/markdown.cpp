@@ -2,6 +2,7 @@
 // The day as Markdown, to paste into a postmortem.
 #include "report/format.h"
 #include "report/gameday/gameday.h"
+#include "report/gameday/times.h"
 #include "report/gameday/words.h"
 #include "report/markdown_parts.h"
 #include "report/noticed.h"
@@ -127,7 +128,9 @@ void add_tasks(std::string& out, const api::GameDayReport& r) {
   section(out, "Runbooks");
   if (r.tasks.empty()) return sentence(out, "The day had no task for people.");
   for (const api::DayTask& task : r.tasks) {
-    out += "### " + md_text(task.title.empty() ? task.step : task.title) + "\n\n";
+    out += "### " +
+           md_text((task.title.empty() ? task.step : task.title) + again_words(task.times)) +
+           "\n\n";
     std::vector<std::string> about{"for " + task.role, outcome_word(task.outcome)};
     if (task.seconds) about.push_back(seconds_words(*task.seconds));
     if (!task.runbook.empty()) about.push_back("runbook " + task.runbook);

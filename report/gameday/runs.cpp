@@ -7,6 +7,7 @@
 #include "report/analysis.h"
 #include "report/format.h"
 #include "report/gameday/parts.h"
+#include "report/gameday/times.h"
 #include "report/story.h"
 
 namespace faultline::report::gameday {
@@ -132,13 +133,26 @@ std::string no_report(const Sources& from, const std::string& run) {
 
 void add_runs(const Sources& from, api::GameDayReport& report) {
   std::map<std::string, std::size_t> by_id;
-  std::map<std::string, std::int64_t> times;  // of each step, as it was begun last
+  struct Time {
+    std::size_t known = 0;   // times before it
+    std::int64_t times = 0;  // as add_course() counts them
+    bool begun = false;
+  };
+  std::map<std::string, Time> times;  // of each step the last one
   for (const api::DayEntry& entry : from.record.entries) {
-    if (entry.kind == api::EntryKind::step_begun) times[entry.step] = entry.times;
+    if (entry.kind == api::EntryKind::step_begun) {
+      Time& time = times[entry.step];
+      time.times = time_of(time.known++, entry.times);
+      time.begun = true;
+    } else if (entry.kind == api::EntryKind::step_over) {
+      Time& time = times[entry.step];
+      if (!time.begun) ++time.known;  // it was left out
+      time.begun = false;
+    }
     if (entry.run.empty()) continue;
     if (entry.kind == api::EntryKind::run_begun && !by_id.contains(entry.run)) {
       by_id.emplace(entry.run, report.runs.size());
-      api::DayRun run{.run = entry.run, .step = entry.step, .times = times[entry.step]};
+      api::DayRun run{.run = entry.run, .step = entry.step, .times = times[entry.step].times};
       run.begunAt = entry.at;
       run.fault = step_injects(from.steps, entry.step);
       if (const auto found = from.runs.find(entry.run); found != from.runs.end())

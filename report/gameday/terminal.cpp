@@ -5,6 +5,7 @@
 #include "api/codec.h"
 #include "report/format.h"
 #include "report/gameday/gameday.h"
+#include "report/gameday/times.h"
 #include "report/gameday/words.h"
 #include "report/noticed.h"
 
@@ -108,7 +109,7 @@ void add_tasks(std::string& out, const api::GameDayReport& r, std::size_t width)
   add_list(
       out, "runbooks", r.tasks,
       [](const api::DayTask& task) {
-        std::string text = task.step + ": " + outcome_word(task.outcome);
+        std::string text = task.step + again_words(task.times) + ": " + outcome_word(task.outcome);
         if (task.seconds) text += " after " + seconds_words(*task.seconds);
         if (!task.items.empty())
           text += "; " + std::to_string(task.worked) + " worked, " + std::to_string(task.failed) +

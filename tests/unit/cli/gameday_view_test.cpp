@@ -101,6 +101,19 @@ TEST(DayScreen, HasAMarkForEachOutcome) {
   }
 }
 
+TEST(DayScreen, AStepThatIsDoneAgainIsUnderWay) {
+  const api::Timestamp at = *api::Timestamp::parse("2026-11-23T10:15:02Z");
+  api::StepView step{.name = "s", .kind = "task", .state = "running"};
+  step.outcome = api::StepOutcome::missed;  // of the time before
+  step.reason = "nobody answered";
+  step.begunAt = at;
+  EXPECT_THAT(step_line(step), HasSubstr("[>] s"));
+  EXPECT_THAT(step_line(step), HasSubstr("since 10:15:02Z"));
+  EXPECT_THAT(step_line(step), Not(HasSubstr("nobody answered")));
+  step.state = "waiting";  // the day is held between the two
+  EXPECT_THAT(step_line(step), HasSubstr("[ ] s"));
+}
+
 TEST(DayScreen, HostileTextsStayOnTheirLines) {
   api::GameDayView view = day(2);
   view.steps[0].items = {"a"};

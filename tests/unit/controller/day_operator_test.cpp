@@ -489,6 +489,8 @@ TEST_F(DayOperatorTest, TheEndIsToldWithItsVerdict) {
   days_.add("pay-u1", api::EntryKind::step_over, "", "briefing", api::StepOutcome::done);
   days_.add("pay-u1", api::EntryKind::step_begun, "", "mend");
   days_.add("pay-u1", api::EntryKind::step_over, "", "mend", api::StepOutcome::missed);
+  days_.add("pay-u1", api::EntryKind::step_begun, "", "mend");  // done again, and better
+  days_.add("pay-u1", api::EntryKind::step_over, "", "mend", api::StepOutcome::met);
   days_.add("pay-u1", api::EntryKind::over, "completed");
   ASSERT_TRUE(until([&] { return said("phase") == "completed"; }));
   EXPECT_EQ(said("verdict"), "missed");

@@ -195,7 +195,7 @@ TEST(GameDay, PeopleAnswerWhatIsTheirsAndTheTimeIsTheTrueOne) {
   EXPECT_THAT(not_hers.error().message, HasSubstr("commander"));
   ASSERT_TRUE(day.say({.kind = EntryKind::answered}, "joe"));
   EXPECT_EQ(day.outcome("fix"), StepOutcome::met);
-  ASSERT_TRUE(day.say({.kind = EntryKind::answered}, "olga"));
+  ASSERT_TRUE(day.say({.kind = EntryKind::answered, .step = "sure"}, "olga"));
   EXPECT_EQ(day.state(), api::DayState::completed);
 }
 

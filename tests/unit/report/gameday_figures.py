@@ -24,6 +24,10 @@ def seconds(a, b):
     return (t(b) - t(a)).total_seconds()
 
 
+def since(begin, at):  # nothing: the step had not begun then
+    return seconds(begin, at) if begin and begin <= at else None
+
+
 def same(told, computed):
     if isinstance(told, list) and isinstance(computed, list):
         return len(told) == len(computed) and all(map(same, told, computed))
@@ -194,13 +198,20 @@ for r in runs:
     moved = {(e["pod"]) for e in (r["report"] or {}).get("effects", []) if e["significant"] or e["significantTail"]}
     check(f"spread of {r['run']}", sorted(p["pod"] for p in told[r["run"]]["spread"]), sorted(moved))
 
-# Steps and runbooks: seconds from the begin of the step.
+# Steps and runbooks: seconds from the begin of the step. Times count on when a group begins again.
+nth, open_ = {}, {}
+for e in entries:
+    if e["kind"] == "step-begun" or e["kind"] == "step-over" and not open_.get(e["step"]):
+        nth.setdefault(e["step"], []).append(e)
+    if e["kind"] in ("step-begun", "step-over"):
+        open_[e["step"]] = e["kind"] == "step-begun"
+begun_as = {e["number"]: i for list_ in nth.values() for i, e in enumerate(list_) if e["kind"] == "step-begun"}
 for s in report["steps"]:
-    begun = [e["at"] for e in entries if e["kind"] == "step-begun" and e["step"] == s["name"] and e["times"] == s["times"]]
+    begun = [e["at"] for e in entries if e["step"] == s["name"] and begun_as.get(e["number"]) == s["times"]]
     over = [e["at"] for e in entries if e["kind"] == "step-over" and e["step"] == s["name"] and begun and e["at"] >= begun[0]]
     check(f"seconds of {s['name']}", s["seconds"], seconds(begun[0], min(over)) if begun and over else None)
 for task in report["tasks"]:
-    begins = [(e["at"], e["times"]) for e in entries if e["kind"] == "step-begun" and e["step"] == task["step"]]
+    begins = [(e["at"], begun_as[e["number"]]) for e in entries if e["kind"] == "step-begun" and e["step"] == task["step"]]
 
     def mine(e):
         before = [b for b in begins if b[0] <= e["at"]]
@@ -213,20 +224,21 @@ for task in report["tasks"]:
                        key=lambda e: e["at"])
         counts["untouched" if not ticks else "worked" if ticks[-1]["good"] else "failed"] += 1
         check(f"item {item['number']} of {task['step']}", item["seconds"],
-              seconds(begin, ticks[-1]["at"]) if ticks and begin else None)
+              since(begin, ticks[-1]["at"]) if ticks else None)
         check("ticks", item["ticks"], len(ticks))
     for key, value in counts.items():
         check(f"{key} of {task['step']}", task[key], value)
     check("missing", [m["seconds"] for m in task["missing"]],
-          [seconds(begin, e["at"]) for e in entries if e["kind"] == "missing" and mine(e)])
+          [since(begin, e["at"]) for e in entries if e["kind"] == "missing" and mine(e)])
 
 # Surprises, the timeline, the length of the day.
 for s in report["surprises"]:
     if s["kind"] == "hidden":
-        begin = max((e["at"] for e in entries if e["kind"] == "step-begun" and e["step"] == s["step"]), default=None)
-        found = [e["at"] for e in entries if e["kind"] == "found" and s["step"] in around.get(e["step"], [])
-                 and begin and e["at"] >= begin]
-        check(f"surprise {s['step']}", s["seconds"], seconds(begin, min(found)) if found else None)
+        found = min((e["at"] for e in entries if e["kind"] == "found" and s["step"] in around.get(e["step"], [])), default=None)
+        begins = [e["at"] for e in entries if e["kind"] == "step-begun" and e["step"] == s["step"]]
+        before = [at for at in begins if found and at <= found]
+        check(f"surprise {s['step']}", s["seconds"], seconds(max(before), found) if before else None)
+        check(f"words of {s['step']}", "nobody found" in s["text"], found is None)
 late = [round(seconds(e["at"], e["recordedAt"]), 6) for e in entries
         if e["at"] and e["recordedAt"] and seconds(e["at"], e["recordedAt"]) >= 5]
 check("late", sorted(round(x["late"], 6) for x in report["timeline"] if x["late"] is not None), sorted(late))
