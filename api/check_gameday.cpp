@@ -87,7 +87,7 @@ class Check {
     if (list.empty()) return;
     if (depth > kDeepestStep)
       return add_whole(
-          path, "groups are at most " + std::to_string(kDeepestStep) + " deep in each other");
+          path, "groups are at most " + std::to_string(kDeepestStep - 1) + " deep in each other");
     for (std::size_t i = 0; i < list.size(); ++i) step(list[i], item(path, i), depth, rounds);
   }
 

@@ -150,7 +150,7 @@ BOOST_DESCRIBE_STRUCT(GameDay, (), (apiVersion, kind, metadata, spec))
 
 inline constexpr std::string_view kGameDayKind = "GameDay";
 inline constexpr std::size_t kMostDaySteps = 256;  // of a day, groups included
-inline constexpr std::size_t kDeepestStep = 8;     // groups in groups
+inline constexpr std::size_t kDeepestStep = 8;     // levels, those of the day counted
 inline constexpr std::int64_t kMostDayRounds =
     2000;  // steps with their repeats, and those of groups
 inline constexpr std::int64_t kMostRepeats = 100;

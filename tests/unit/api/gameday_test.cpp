@@ -279,7 +279,7 @@ TEST(GameDay, GroupsAreNotTooDeepNorStepsTooMany) {
                                       return end;
                                     }() +
                                     "\n")),
-              HasSubstr("groups are at most 8 deep in each other"));
+              HasSubstr("groups are at most 7 deep in each other"));
   std::string bottomless;
   for (int i = 0; i < 200; ++i) bottomless += "[{serial: ";
   EXPECT_FALSE(parse_gameday("spec: {steps: " + bottomless, "d"));
