@@ -203,6 +203,15 @@ class FaultlineMonitoring : public Faultline {
     monitoring.must_kubectl({"delete", "configmap", "days"});
     begin_prometheus(day);
     await("prometheus");
+    // The Service leads to the new pod a moment after that is ready.
+    ASSERT_TRUE(comes_true(
+        [&] {
+          return shop
+              .kubectl({"exec", "caller", "--", "curl", "-s", "-m", "2", "-o", "/dev/null", "-w",
+                        "%{http_code}", "http://prometheus.monitoring.svc:9090/-/ready"})
+              .output.ends_with("200");
+        },
+        30s));
   }
 
  private:
