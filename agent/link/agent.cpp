@@ -5,12 +5,12 @@
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <random>
 
 #include "agent/kernel/netns.h"
 #include "agent/link/agent_metrics.h"
+#include "agent/link/sleep.h"
 
 namespace faultline::agent {
 
@@ -37,12 +37,6 @@ NetnsId own_netns() {
 }
 
 const FaultType* fault_named(std::string_view name) { return find_fault(name); }
-
-asio::awaitable<void> sleep(asio::steady_timer& timer, std::chrono::milliseconds time) {
-  timer.expires_after(time);
-  boost::system::error_code ignored;
-  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-}
 
 // A coroutine that ends by an exception is an error of ours: better to end, which ends every fault,
 // than to go on without it.

@@ -34,8 +34,7 @@ class Lease {
   // An answer to a request that was sent at `sent` holds the run. It may be so old that the lease
   // is over at once. Never moves the deadline back: answers may overtake each other.
   void renew(SteadyTime sent, double seconds) {
-    length_ = std::chrono::duration_cast<std::chrono::nanoseconds>(
-        std::chrono::duration<double>(std::clamp(seconds, 0.0, kLongest)));
+    length_ = length_of(seconds);
     deadline_ = std::max(deadline_, sent + length_);
   }
   // The phase is over at `end` at the latest.
@@ -53,6 +52,12 @@ class Lease {
   [[nodiscard]] SteadyTime deadline() const { return std::min(deadline_, end_); }
   [[nodiscard]] std::chrono::nanoseconds length() const { return length_; }
   [[nodiscard]] KtimeNs kernel_deadline() const { return ktime_of(deadline()); }
+
+  // Of a lease that an answer gives so many seconds.
+  [[nodiscard]] static std::chrono::nanoseconds length_of(double seconds) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+        std::chrono::duration<double>(std::clamp(seconds, 0.0, kLongest)));
+  }
 
   static constexpr double kLongest = 3600;  // seconds; a controller that asks for more errs
 

@@ -4,14 +4,13 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/url/parse.hpp>
 #include <fstream>
 #include <iterator>
 #include <utility>
 
+#include "agent/link/sleep.h"
 #include "api/codec.h"
 #include "http/token.h"
 
@@ -129,12 +128,6 @@ void ControllerLink::stop() {
   timer_.cancel();
 }
 
-asio::awaitable<void> ControllerLink::pause(std::chrono::nanoseconds time) {
-  timer_.expires_after(time);
-  boost::system::error_code ignored;
-  co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-}
-
 asio::awaitable<void> ControllerLink::learn() {
   woken_ = false;
   OwnerNews news = co_await owner_.news();
@@ -182,7 +175,7 @@ asio::awaitable<ControllerLink::Outcome> ControllerLink::exchange(double most_wa
     counts_.last_error.clear();
     progress_ = response->revision != request.knownRevision || request.info || request.pods ||
                 conversation_.outbox().size() < waiting;
-    owner_.answered(*response, times);
+    owner_.answered(std::move(*response), times);
     co_return Outcome::kAnswered;
   }
   if (stopping_ || (interrupted && !reply)) co_return Outcome::kInterrupted;
@@ -215,14 +208,14 @@ asio::awaitable<void> ControllerLink::run() {
       sent_on_ = 0;
       std::chrono::nanoseconds most = kMostPause;
       if (armed_lease_) most = std::min({most, *armed_lease_ / 3, kMostPauseArmed});
-      co_await pause(backoff_.failure(most));
+      co_await sleep(timer_, backoff_.failure(most));
       continue;
     }
     backoff_.success();
     // An answer that came at once and changes nothing: do not spin.
     const auto took = clock_.steady() - begin;
     if (outcome == Outcome::kAnswered && !progress_ && !woken_ && took < kLeastBetween)
-      co_await pause(kLeastBetween - took);
+      co_await sleep(timer_, kLeastBetween - took);
   }
 }
 

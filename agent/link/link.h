@@ -45,7 +45,7 @@ struct LinkOwner {
   // Before each request, which waits for it, and until the link is stopped.
   std::function<boost::asio::awaitable<OwnerNews>()> news;
   // The whole desired state. Must not wait.
-  std::function<void(const api::SyncResponse& response, AnswerTimes times)> answered;
+  std::function<void(api::SyncResponse response, AnswerTimes times)> answered;
 };
 
 struct LinkCounts {
@@ -79,7 +79,6 @@ class ControllerLink {
   enum class Outcome { kAnswered, kFailed, kInterrupted, kSentOn };
   boost::asio::awaitable<void> learn();
   boost::asio::awaitable<Outcome> exchange(double most_wait, std::chrono::milliseconds slack);
-  boost::asio::awaitable<void> pause(std::chrono::nanoseconds time);
   [[nodiscard]] std::string newest_token();
   void connect_to(const std::string& address);
   bool follow(const http::ClientResponse& response);

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/link/link_thread.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
 #include <iterator>
 #include <utility>
+
+#include "agent/link/sleep.h"
 
 namespace faultline::agent {
 
@@ -19,20 +18,14 @@ namespace asio = boost::asio;
 
 namespace {
 
-asio::awaitable<void> wait_for(asio::steady_timer& timer, std::chrono::nanoseconds time) {
-  timer.expires_after(time);
-  boost::system::error_code ignored;
-  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-}
-
 // The shortest lease of the runs that are wanted.
 std::optional<std::chrono::nanoseconds> lease_of(const api::SyncResponse& response) {
-  std::optional<double> shortest;
-  for (const api::DesiredRun& run : response.runs)
-    shortest = std::min(shortest.value_or(run.leaseSeconds), run.leaseSeconds);
-  if (!shortest) return std::nullopt;
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::chrono::duration<double>(std::clamp(*shortest, 0.0, Lease::kLongest)));
+  std::optional<std::chrono::nanoseconds> shortest;
+  for (const api::DesiredRun& run : response.runs) {
+    const std::chrono::nanoseconds lease = Lease::length_of(run.leaseSeconds);
+    shortest = std::min(shortest.value_or(lease), lease);
+  }
+  return shortest;
 }
 
 }  // namespace
@@ -45,9 +38,10 @@ LinkThread::LinkThread(asio::io_context& owner_loop, const Clock& clock, LinkOpt
       came_timer_(loop_),
       done_timer_(loop_),
       link_(loop_.get_executor(), clock, std::move(options), std::move(conversation),
-            LinkOwner{.news = [this] { return news(); },
-                      .answered = [this](const api::SyncResponse& response,
-                                         AnswerTimes times) { answered(response, times); }}) {}
+            LinkOwner{
+                .news = [this] { return news(); },
+                .answered = [this](api::SyncResponse response,
+                                   AnswerTimes times) { answered(std::move(response), times); }}) {}
 
 LinkThread::~LinkThread() { stop_thread(); }
 
@@ -111,7 +105,7 @@ asio::awaitable<OwnerNews> LinkThread::news() {
   while (asked_at_ && !ending_) {
     const std::chrono::nanoseconds silent = silence();
     if (silent >= kPatience && silent < kMostSilence && !last_.acting) break;
-    co_await wait_for(came_timer_, silent < kPatience ? kPatience - silent : kPatience);
+    co_await sleep(came_timer_, silent < kPatience ? kPatience - silent : kPatience);
   }
   if (!came_) co_return last_;
   OwnerNews news = std::move(*came_);
@@ -120,7 +114,7 @@ asio::awaitable<OwnerNews> LinkThread::news() {
   co_return news;
 }
 
-void LinkThread::answered(const api::SyncResponse& response, AnswerTimes times) {
+void LinkThread::answered(api::SyncResponse response, AnswerTimes times) {
   // Until the owner says what it makes of it: a run that is wanted here is talked about as often as
   // its lease asks.
   if (const auto lease = lease_of(response)) {
@@ -129,7 +123,7 @@ void LinkThread::answered(const api::SyncResponse& response, AnswerTimes times) 
   }
   const std::scoped_lock lock(mutex_);
   const bool waiting = answer_.has_value();
-  answer_ = Answer{response, times};
+  answer_ = Answer{std::move(response), times};
   if (waiting) return;
   asio::post(owner_loop_, [this] {
     std::unique_lock taking(mutex_);
@@ -145,7 +139,7 @@ asio::awaitable<bool> LinkThread::end(std::chrono::milliseconds limit) {
   ending_ = true;
   came_timer_.cancel();
   while (started_ && !ended_) {
-    co_await wait_for(done_timer_, limit);
+    co_await sleep(done_timer_, limit);
   }
   ending_ = false;
   const bool told = co_await link_.flush(limit);

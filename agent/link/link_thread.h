@@ -12,13 +12,11 @@
 // written there. The owner's loop outlives it and does not run while it is destroyed.
 #pragma once
 
-#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -71,7 +69,7 @@ class LinkThread {
  private:
   boost::asio::awaitable<OwnerNews> news();
   void ask();
-  void answered(const api::SyncResponse& response, AnswerTimes times);
+  void answered(api::SyncResponse response, AnswerTimes times);
 
   boost::asio::io_context& owner_loop_;
   const Clock& clock_;

@@ -2,6 +2,7 @@
 // What follows from what is seen now for the steps of a day: which begin, and which are over.
 #include <algorithm>
 
+#include "api/step_outcome.h"
 #include "controller/gameday/day_course.h"
 #include "controller/gameday/words.h"
 #include "report/alert_episodes.h"
@@ -143,7 +144,7 @@ bool Day::Course::all_runs_over(std::size_t index) {
     StepOutcome outcome = result->second.outcome;
     if (is_sweep && (outcome == StepOutcome::missed || outcome == StepOutcome::met))
       outcome = StepOutcome::done;
-    if (worse(worst, outcome) == worst) continue;
+    if (api::worse(worst, outcome) == worst) continue;
     worst = outcome;
     reason = result->second.reason;
   }
@@ -210,7 +211,7 @@ bool Day::Course::group(std::size_t index) {
     if (state(i).parent != static_cast<int>(index)) continue;
     if (!state(i).is_over) return false;
     const StepOutcome outcome = state(i).outcome.value_or(StepOutcome::skipped);
-    if (worse(worst, outcome) == worst) continue;
+    if (api::worse(worst, outcome) == worst) continue;
     worst = outcome;
     reason =
         is_miss(outcome) ? "step " + state(i).step->name + " ended as " + word_of(outcome) : "";

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/gameday/words.h"
 
-#include <array>
 #include <charconv>
 
 #include "api/detail/decode.h"
@@ -17,11 +16,6 @@ std::string word(E value) {
 }
 
 // From the worst to what is no result at all.
-constexpr std::array kOrder{api::StepOutcome::failed, api::StepOutcome::aborted,
-                            api::StepOutcome::missed, api::StepOutcome::partial,
-                            api::StepOutcome::met,    api::StepOutcome::done,
-                            api::StepOutcome::skipped};
-
 std::string_view part_of_key(std::string_view key, int part) {
   for (; part > 0; --part) {
     const std::size_t slash = key.find('/');
@@ -100,12 +94,6 @@ api::StepOutcome outcome_of(api::RunState state, const std::optional<api::RunVer
       return api::StepOutcome::failed;
   }
   return api::StepOutcome::failed;
-}
-
-api::StepOutcome worse(api::StepOutcome a, api::StepOutcome b) {
-  for (const api::StepOutcome outcome : kOrder)
-    if (outcome == a || outcome == b) return outcome;
-  return a;
 }
 
 bool is_miss(api::StepOutcome outcome) {

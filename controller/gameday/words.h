@@ -57,8 +57,6 @@ inline constexpr std::string_view kViaChat = "webhook";
 // How a step ended whose run ended so.
 [[nodiscard]] api::StepOutcome outcome_of(api::RunState state,
                                           const std::optional<api::RunVerdict>& verdict);
-// The worse of two: failed, aborted, missed, partial, met, done, skipped.
-[[nodiscard]] api::StepOutcome worse(api::StepOutcome a, api::StepOutcome b);
 // Whether it is what `onMiss` is about.
 [[nodiscard]] bool is_miss(api::StepOutcome outcome);
 

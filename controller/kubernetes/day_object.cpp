@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "api/codec.h"
+#include "api/step_outcome.h"
 #include "base/printable.h"
 #include "controller/gameday/words.h"
 #include "controller/kubernetes/experiment_object.h"
@@ -136,12 +137,6 @@ api::GameDayStatus status_of_day(const gameday::Day& day,
                             .next = view.next,
                             .word = std::move(word),
                             .report = "/api/v1/gamedays/" + view.day + "/report"};
-  // Of all times that a step was done, not of the last only: whoever reads this sees all of it when
-  // the day is over.
-  std::optional<api::StepOutcome> worst;
-  for (const api::DayEntry& entry : day.record().entries)
-    if (entry.kind == EntryKind::step_over && entry.outcome)
-      worst = worst ? gameday::worse(*worst, *entry.outcome) : *entry.outcome;
   for (const api::StepView& step : view.steps) {
     api::GameDayStepStatus one{.name = step.name,
                                .state = step.state,
@@ -155,7 +150,12 @@ api::GameDayStatus status_of_day(const gameday::Day& day,
       status.step += (status.step.empty() ? "" : ", ") + step.name;
     status.steps.push_back(std::move(one));
   }
+  // Of all times that a step was done, not of the last only: whoever reads this sees all of it when
+  // the day is over.
+  std::optional<api::StepOutcome> worst;
   for (const api::DayEntry& entry : day.record().entries) {
+    if (entry.kind == EntryKind::step_over && entry.outcome)
+      worst = worst ? api::worse(*worst, *entry.outcome) : *entry.outcome;
     if (entry.kind == EntryKind::started) status.startedAt = entry.at;
     if (entry.kind == EntryKind::over) status.completedAt = entry.at;
   }

@@ -4,6 +4,7 @@
 #include <boost/describe.hpp>
 #include <cmath>
 
+#include "api/step_outcome.h"
 #include "report/format.h"
 #include "report/gameday/parts.h"
 
@@ -28,19 +29,13 @@ struct StepFigures {
   std::optional<bool> noticed;              // every one; null: one cannot be told
 };
 
-api::StepOutcome worse(api::StepOutcome a, api::StepOutcome b) {
-  using enum api::StepOutcome;
-  for (const api::StepOutcome outcome : {failed, aborted, missed, partial, met, done})
-    if (outcome == a || outcome == b) return outcome;
-  return skipped;
-}
-
 StepFigures figures_of(const api::GameDayReport& day, const std::string& step) {
   StepFigures out;
   for (const api::DayStep& one : day.steps) {
     if (one.name != step) continue;
     out.there = out.there || one.begunAt.set();
-    if (one.outcome) out.outcome = out.outcome ? worse(*out.outcome, *one.outcome) : *one.outcome;
+    if (one.outcome)
+      out.outcome = out.outcome ? api::worse(*out.outcome, *one.outcome) : *one.outcome;
   }
   double sum = 0;
   std::size_t known = 0, noticed = 0, not_noticed = 0;
