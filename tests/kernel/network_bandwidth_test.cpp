@@ -93,7 +93,8 @@ TEST_F(NetworkBandwidth, UdpIsHeldToTheRateInOrderAndWhatFindsNoRoomIsDropped) {
   EXPECT_GT(c.injected, c.matched - 100) << "all but the first waited or were dropped";
   // The queue is 100 ms long, and one packet more.
   EXPECT_NEAR(c.added_latency.quantile(0.9).value_or(0) * 1e3, 100, 10);
-  EXPECT_LT(c.added_latency.max * 1e3, emulated() ? 150 : 120);
+  // One packet may leave late on a busy machine (29 ms were seen); none waits for a second queue.
+  EXPECT_LT(c.added_latency.max * 1e3, 2 * 100);
 }
 
 // Its order is not promised: decision 0013.
@@ -221,10 +222,11 @@ TEST_F(NetworkBandwidth, ABurstPassesAtOnceAndTheRestWaits) {
   // 45 frames of 1442 bytes are 64 890 bytes: as many as the bucket holds.
   const Flood f = pod_to_host(a_, {.count = 65});
   ASSERT_EQ(f.lost(), 0U);
-  EXPECT_LT(f.at[44] * 1e3, emulated() ? 100 : 50) << "at the rate it would be 260 ms";
+  EXPECT_LT(f.at[44] * 1e3, 100) << "at the rate it would be 260 ms";
   const double each_ms = 1442 * 8 / (2 * kMbit) * 1e3;
   // A sender that is held up in between finds a bucket that was filled a bit.
-  EXPECT_NEAR((f.at[64] - f.at[46]) * 1e3, 18 * each_ms, emulated() ? 30 : 5);
+  // A thread that is late moves either end; at half or twice the rate it would be off by 52 ms.
+  EXPECT_NEAR((f.at[64] - f.at[46]) * 1e3, 18 * each_ms, 30);
   const auto c = counters(*fault);
   EXPECT_EQ(c.matched, 65U);
   EXPECT_LE(c.injected, 20U) << "those that waited";
