@@ -14,13 +14,15 @@ namespace faultline::testbed {
 class ResidueCheck {
  public:
   ResidueCheck();
-  // What is there now: "program 12 fl_loss_to", "device fl-d5 12" (its index).
+  // What is there now: "program 12 fl_loss_to", "device fl-d5 12" (its index). While something is
+  // at work, not while it ends: it looks at maps, which left() does only at last.
   [[nodiscard]] std::vector<std::string> now() const;
   // The kernel frees some objects after a grace period, and what a process beside us has just closed is held by
   // nobody until then: asks for 2 s, and returns what was there each time.
   [[nodiscard]] std::vector<std::string> left() const;
 
  private:
+  [[nodiscard]] std::vector<std::string> unnamed() const;
   std::set<std::string> before_;
 };
 

@@ -11,22 +11,17 @@
 
 #include "agent/effects/cut.h"
 #include "agent/effects/flow_gaps.h"
+#include "agent/effects/flow_node.h"
+#include "agent/effects/flow_services.h"
 #include "agent/effects/flow_table.h"
 #include "agent/effects/past_hook.h"
 #include "agent/kernel/counters.h"
-#include "agent/kernel/histogram_reader.h"
 #include "agent/kernel/passing.h"
 #include "agent/kernel/skeleton.h"
 #include "agent/kernel/tc.h"
-#include "packet_flow.skel.h"
 
 namespace faultline::agent {
 namespace {
-
-template <class T>
-T load(T& value) {
-  return std::atomic_ref(value).load(std::memory_order_relaxed);
-}
 
 fl_flow_counters sum_of(fl_flow_counters sum, const std::vector<fl_flow_counters>& cpus) {
   for (const fl_flow_counters& c : cpus) {
@@ -47,15 +42,6 @@ fl_flow_counters sum_of(fl_flow_counters sum, const std::vector<fl_flow_counters
   return sum;
 }
 
-api::EffectSample counter(std::string metric, std::map<std::string, std::string> labels,
-                          std::uint64_t growth) {
-  api::EffectSample sample;
-  sample.metric = std::move(metric);
-  sample.labels = std::move(labels);
-  sample.value = static_cast<double>(growth);
-  return sample;
-}
-
 void add_gap(std::vector<api::Gap>& gaps, std::string metric, std::string reason) {
   api::Gap gap;
   gap.metric = std::move(metric);
@@ -72,14 +58,16 @@ std::string grouped(std::uint64_t number) {
 
 class PacketFlow final : public Collector {
  public:
-  PacketFlow(std::shared_ptr<const PassingTable> passing, Skeleton<packet_flow_bpf> skeleton,
-             Pod pod, TcMeans means)
+  PacketFlow(std::shared_ptr<const PassingTable> passing, std::unique_ptr<FlowSeat> seat,
+             Skeleton<packet_flow_bpf> skeleton, Pod pod, TcMeans means)
       : passing_(std::move(passing)),
+        seat_(std::move(seat)),
         skeleton_(std::move(skeleton)),
         pod_(std::move(pod)),
         means_(means),
-        cut_(skeleton_->bss->fl_cut),
-        past_hook_(pod_.interfaces) {}
+        cut_(shared().cut),
+        past_hook_(pod_.interfaces),
+        services_(shared().services) {}
 
   Result<> attach() {
     const packet_flow_bpf& object = *skeleton_;
@@ -111,11 +99,7 @@ class PacketFlow final : public Collector {
 
   void take(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) override {
     sweep(gaps);
-    const std::uint32_t used =
-        std::min<std::uint32_t>(load(skeleton_->bss->fl_flow_used), FL_FLOW_SERVICES);
-    std::uint64_t requests = 0;
-    for (std::uint32_t i = 0; i < used; ++i) requests += take_service(i, samples);
-    take_counters(requests, samples, gaps);
+    take_counters(services_.take(cut_.reads_second(), samples), samples, gaps);
     cut_.done();
   }
   void cut_at(KtimeNs at) override { cut_.at(at); }
@@ -151,26 +135,16 @@ class PacketFlow final : public Collector {
                                          &connection.key, &entry, BPF_NOEXIST);
       if (rc != 0 && rc != -EEXIST) return fail(from_libbpf(rc, "cannot enter a connection"));
       const std::uint16_t port = connection.key.pod_port;
-      std::atomic_ref(skeleton_->bss->fl_flow_ports[connection.side][port >> 5])
+      std::atomic_ref(shared().ports[connection.side][port >> 5])
           .fetch_or(1U << (port & 31));
     }
-    std::atomic_ref(skeleton_->bss->fl_flow_ready).store(1);
+    std::atomic_ref(shared().ready).store(1);
     return {};
   }
 
  private:
-  // What was read of a service in one bank, and what it has grown by in both.
-  struct Last {
-    HistogramGrowth latency, duration;
-    std::uint64_t failed = 0, cut_off = 0, abandoned = 0, unanswered = 0, early = 0;
-    std::array<std::uint64_t, 8> responses{};
-  };
-  struct Growth {
-    api::Histogram latency, duration;
-    std::uint64_t failed = 0, cut_off = 0, abandoned = 0, unanswered = 0, early = 0;
-    std::array<std::uint64_t, 8> responses{};
-  };
-
+  // What the programs share with us, mapped.
+  [[nodiscard]] fl_flow_pod& shared() const { return skeleton_->bss->fl_flow_pod; }
   static Result<> hang(std::vector<Link>& links, Result<Link> link) {
     if (!link) return fail(link.error());
     links.push_back(std::move(*link));
@@ -217,7 +191,7 @@ class PacketFlow final : public Collector {
         rc != 0)
       for (const char* metric : {"request.duration", "request.unanswered"})
         add_gap(gaps, metric, from_libbpf(rc, "cannot look for requests that ended").message);
-    std::atomic_ref(skeleton_->data->fl_flow_window).fetch_add(1);
+    std::atomic_ref(shared().window).fetch_add(1);
   }
 
   void take_counters(std::uint64_t requests, std::vector<api::EffectSample>& samples,
@@ -231,11 +205,11 @@ class PacketFlow final : public Collector {
     const fl_flow_counters& now = *read;
     for (const auto& [index, name] : {std::pair{FL_FLOW_TO, "to"}, {FL_FLOW_FROM, "from"}}) {
       samples.push_back(
-          counter("net.packets", {{"direction", name}}, now.packets[index] - last_.packets[index]));
+          counter_sample("net.packets", {{"direction", name}}, now.packets[index] - last_.packets[index]));
       samples.push_back(
-          counter("net.bytes", {{"direction", name}}, now.bytes[index] - last_.bytes[index]));
+          counter_sample("net.bytes", {{"direction", name}}, now.bytes[index] - last_.bytes[index]));
     }
-    samples.push_back(counter("tcp.resets", {}, now.resets - last_.resets));
+    samples.push_back(counter_sample("tcp.resets", {}, now.resets - last_.resets));
     tell_lost(now, gaps);
     tell_unmeasured(now, requests, gaps);
     past_hook_.tell(now.to_pod_outside, now.to_pod_inside, gaps);
@@ -298,70 +272,8 @@ class PacketFlow final : public Collector {
                   " packets: UDP, whose requests are not told apart");
   }
 
-  // Returns how many requests came to an end.
-  std::uint64_t take_service(std::uint32_t index, std::vector<api::EffectSample>& samples) {
-    fl_flow_service& named = skeleton_->bss->fl_flow_services[index];
-    if (named.port == 0) return 0;  // its number was taken by another CPU's entry
-    const std::map<std::string, std::string> labels = {
-        {"side", named.side == FL_FLOW_SERVER ? "server" : "client"},
-        {"port", std::to_string(named.port)}};
-    Growth sum;
-    for (std::uint32_t bank = 0; bank < (cut_.reads_second() ? FL_BANKS : 1); ++bank)
-      add_growth(skeleton_->bss->fl_flow_services[index + bank * FL_FLOW_SERVICES],
-                 services_[index][bank], sum);
-    const std::uint64_t answered = sum.latency.count() + sum.early;
-    samples.push_back(counter("request.rate", labels, answered));
-    add_histogram("request.latency", labels, std::move(sum.latency), samples);
-    add_histogram("request.duration", labels, std::move(sum.duration), samples);
-    samples.push_back(counter("request.abandoned", labels, sum.abandoned));
-    samples.push_back(counter("request.unanswered", labels, sum.unanswered));
-    for (std::size_t status = 2; status < sum.responses.size(); ++status) {
-      bool seen = false;
-      for (const Last& last : services_[index]) seen |= last.responses[status] != 0;
-      if (!seen) continue;
-      auto with_class = labels;
-      with_class["class"] = std::to_string(status) + "xx";
-      samples.push_back(counter("request.responses", std::move(with_class), sum.responses[status]));
-    }
-    if (answered + sum.cut_off == 0) return 0;
-    api::EffectSample errors;
-    errors.metric = "request.errors";
-    errors.labels = labels;
-    errors.numerator = static_cast<double>(sum.failed);
-    errors.denominator = static_cast<double>(answered + sum.cut_off);
-    samples.push_back(std::move(errors));
-    return answered + sum.cut_off;
-  }
-
-  // Of one service in one bank.
-  static void add_growth(fl_flow_service& service, Last& last, Growth& sum) {
-    sum.latency.merge(last.latency.advance({service.latency}));
-    sum.duration.merge(last.duration.advance({service.duration}));
-    sum.failed += growth(service.failed, last.failed);
-    sum.cut_off += growth(service.failed_unanswered, last.cut_off);
-    sum.abandoned += growth(service.abandoned, last.abandoned);
-    sum.unanswered += growth(service.unanswered, last.unanswered);
-    sum.early += growth(service.early, last.early);
-    for (std::size_t status = 0; status < sum.responses.size(); ++status)
-      sum.responses[status] += growth(service.responses[status], last.responses[status]);
-  }
-
-  static void add_histogram(const char* metric, const std::map<std::string, std::string>& labels,
-                            api::Histogram histogram, std::vector<api::EffectSample>& samples) {
-    if (histogram.count() == 0) return;
-    api::EffectSample sample;
-    sample.metric = metric;
-    sample.labels = labels;
-    sample.histogram = std::move(histogram);
-    samples.push_back(std::move(sample));
-  }
-
-  static std::uint64_t growth(__u64& counter, std::uint64_t& last) {
-    const std::uint64_t now = load(counter);
-    return now - std::exchange(last, now);
-  }
-
   std::shared_ptr<const PassingTable> passing_;
+  std::unique_ptr<FlowSeat> seat_;  // goes after the object
   Skeleton<packet_flow_bpf> skeleton_;
   Pod pod_;
   TcMeans means_;
@@ -370,7 +282,7 @@ class PacketFlow final : public Collector {
   CutSwitch cut_;
   PastHook past_hook_;
   fl_flow_counters last_{}, second_bank_{};
-  std::map<std::uint32_t, std::array<Last, FL_BANKS>> services_;
+  FlowServices services_;
 };
 
 }  // namespace
@@ -381,13 +293,20 @@ Result<std::unique_ptr<Collector>> start_packet_flow(const Pod& pod,
   if (!means) return fail(means.error());
   if (pod.interfaces.empty())
     return fail(Errc::kUnsupported, "the pod has no network interface of its own");
+  std::unique_ptr<FlowSeat> seat;  // goes after the object
   auto skeleton = Skeleton<packet_flow_bpf>::open("packet_flow");
   if (!skeleton) return fail(skeleton.error());
   auto passing = PassingTable::of_process();
   if (!passing) return fail(passing.error());
   if (auto done = (*passing)->enter(**skeleton); !done) return fail(done.error());
+  auto taken = FlowSeat::take(**skeleton);
+  if (!taken) return fail(taken.error());
+  seat = std::move(*taken);
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
-  auto flow = std::make_unique<PacketFlow>(std::move(*passing), std::move(*skeleton), pod, *means);
+  (*skeleton)->bss->fl_flow_pod.window = 1;
+  if (auto shown = seat->show(**skeleton); !shown) return fail(shown.error());
+  auto flow = std::make_unique<PacketFlow>(std::move(*passing), std::move(seat),
+                                           std::move(*skeleton), pod, *means);
   if (auto attached = flow->attach(); !attached) return fail(attached.error());
   if (auto entered = flow->enter_older(); !entered) return fail(entered.error());
   return flow;

@@ -13,6 +13,15 @@
 #define FL_FLOW_SERVICES 64  /* sides and ports of one pod; more are counted in fl_flow_counters.no_service */
 #define FL_FLOW_NO_SERVICE 0xffffffffu /* of a connection without a request so far */
 #define FL_FLOW_CONNECTIONS 8192 /* remembered at once, the least recently used are forgotten */
+#define FL_FLOW_PODS 512 /* of a node, measured at once */
+#define FL_FLOW_PORTS 65536
+
+/* Index of fl_flow_tails: which of the shared programs goes on. */
+#define FL_FLOW_TAIL_OPENS 0u  /* with a SYN-ACK */
+#define FL_FLOW_TAIL_CLIENT 1u /* with a segment of the client */
+#define FL_FLOW_TAIL_SERVER 2u /* with one of the server, or of nobody knows whom */
+#define FL_FLOW_TAIL_SWEEP 3u  /* with no segment: what ended because nothing more came? */
+#define FL_FLOW_TAILS 4u
 
 /* What a connection has shown itself to be. */
 #define FL_KIND_NEW 0u   /* the client has not sent enough to tell */
@@ -115,7 +124,7 @@ struct fl_flow_connection {
 	__u32 answer_end;
 	__u32 turn;    /* sequence number of the first byte of the answer that is awaited; HTTP/1: of the next byte of its head */
 	__u32 isn;     /* sequence number of the client's first data */
-	__u32 service; /* index into fl_flow_services */
+	__u32 service; /* index into fl_flow_pod.services */
 	__u32 window;  /* in which it was last counted */
 	union {
 		struct fl_flow_tls tls[2]; /* of the client, of the server */
@@ -150,10 +159,11 @@ struct fl_flow_counters {
 	__u64 gaps[FL_FLOW_GAP_SLOTS]; /* of these, those that were not measured; or requests that were not */
 };
 
-/* .bss fl_flow_services[], those of bank 1 behind those of bank 0, which has side and port: grows only. */
+#define FL_FLOW_SERVICE_NAME(side, port) (1u << 31 | (side) << 16 | (port))
+
 struct fl_flow_service {
-	__u32 side;
-	__u32 port;
+	__u32 name; /* FL_FLOW_SERVICE_NAME; 0: nobody uses this place so far */
+	__u32 _pad;
 	__u64 failed;     /* ended by the server before the answer, or answered by HTTP 5xx */
 	__u64 failed_unanswered; /* of these, those without an answer */
 	__u64 abandoned;  /* ended by the client before the answer */
@@ -162,6 +172,18 @@ struct fl_flow_service {
 	__u64 responses[8]; /* HTTP answers by the status' first digit; only 2 to 5 are used */
 	struct fl_hist latency;  /* one entry an answered request */
 	struct fl_hist duration; /* from the request's first byte to the answer's last */
+};
+
+/* The global data of one pod's programs. */
+struct fl_flow_pod {
+	struct fl_cut cut;
+	__u64 h2_epochs; /* that were ever used */
+	__u32 window;    /* user space counts it up with each window, from 1 */
+	__u32 ready;     /* user space has entered the connections that are older than the hooks */
+	/* A bit a port of the pod and side: there are or were connections. It spares most packets a look into the map. */
+	__u32 ports[2][FL_FLOW_PORTS / 32];
+	/* Those of bank 1 behind those of bank 0, which has the names. Places are taken in their order, and never given back. */
+	struct fl_flow_service services[FL_BANKS * FL_FLOW_SERVICES];
 };
 
 FL_STATIC_ASSERT(sizeof(struct fl_flow_key) == 24, "fl_flow_key");

@@ -132,7 +132,7 @@ static __always_inline void fl_http1_request(struct fl_turn *t)
 		conn->flags |= FL_FLOW_TUNNEL;
 	/* POST, PUT, PATCH and PROPFIND have a body. */
 	if (first >> 56 != 'P' && fl_http1_more_follows(t)) {
-		fl_flow_unmeasured(conn, t->counters, FL_GAP_SEVERAL);
+		fl_flow_unmeasured(t, FL_GAP_SEVERAL);
 		return;
 	}
 	fl_turn_request(t, FL_BEGINS);
@@ -227,7 +227,7 @@ static __noinline int fl_http1_read_on(struct fl_turn *t, __u32 at)
 	bpf_loop(FL_HTTP_HEAD_STEPS, fl_http1_read_step, &read, 0);
 	conn->turn = t->s->seq + (read.at - t->s->data);
 	if (read.bad || (!read.status && read.at < read.end)) {
-		fl_flow_unmeasured(conn, t->counters, FL_GAP_UNCLEAR);
+		fl_flow_unmeasured(t, FL_GAP_UNCLEAR);
 		return 0;
 	}
 	/* What comes next has come before, in a segment that was not looked at. */
@@ -248,20 +248,20 @@ static __always_inline void fl_http1_upgraded(struct fl_turn *t)
 		return;
 	}
 	conn->kind = FL_KIND_STREAM;
-	fl_flow_unmeasured(conn, t->counters, FL_GAP_STREAM);
+	fl_flow_unmeasured(t, FL_GAP_STREAM);
 }
 
 static __always_inline void fl_http1_answer(struct fl_turn *t)
 {
 	struct fl_flow_connection *conn = t->conn;
-	struct fl_flow_service *service = fl_flow_service(conn);
+	struct fl_flow_service *service = fl_flow_service(t->pod, conn);
 	__u32 at = t->s->data, end = at + t->s->payload, status = 0;
 	__u64 class, began = t->now;
 
 	if (!conn->pending_ns) {
 		/* The answer to a request that was not seen to begin. */
 		if (conn->answer_ns && t->s->payload >= FL_HTTP_STATUS_LINE && fl_http1_status(t->skb, at))
-			fl_flow_unmeasured(conn, t->counters, FL_GAP_SEVERAL);
+			fl_flow_unmeasured(t, FL_GAP_SEVERAL);
 		else
 			fl_turn_goes_on(t);
 		return;
@@ -285,7 +285,7 @@ static __always_inline void fl_http1_answer(struct fl_turn *t)
 		fl_http1_upgraded(t);
 		return;
 	}
-	if (!fl_flow_answered(conn, began))
+	if (!fl_flow_answered(t, began))
 		return;
 	conn->answer_ns = t->now;
 	if (!service)
@@ -297,7 +297,7 @@ static __always_inline void fl_http1_answer(struct fl_turn *t)
 		__sync_fetch_and_add(&service->failed, 1);
 	if (class == 2 && (conn->flags & FL_FLOW_TUNNEL)) {
 		conn->kind = FL_KIND_STREAM;
-		fl_flow_unmeasured(conn, t->counters, FL_GAP_STREAM);
+		fl_flow_unmeasured(t, FL_GAP_STREAM);
 	}
 }
 

@@ -23,7 +23,7 @@ static __always_inline void fl_h2_lose(struct fl_h2_walk *w, struct fl_h2_way *w
 		way->missed = 1;
 	else
 		w->h2->fields.torn = 1;
-	fl_h2_streams_lost(w->h2, w->t->counters);
+	fl_h2_streams_lost(w->t->pod, w->h2, w->t->counters);
 }
 
 /* A frame's header is whole. 0: it cannot be one here. */
@@ -221,7 +221,7 @@ static __noinline int fl_h2_follow(struct fl_turn *t, __u32 client)
 	w.h2 = bpf_map_lookup_elem(t->h2_connections, &t->s->key);
 	if (!w.h2) {
 		if (!(t->conn->flags & (FL_FLOW_CLIENT_FIN | FL_FLOW_SERVER_FIN)))
-			fl_flow_unmeasured(t->conn, t->counters, FL_GAP_HTTP2);
+			fl_flow_unmeasured(t, FL_GAP_HTTP2);
 		return fl_done();
 	}
 	way = &w.h2->way[client ? 0 : 1];
@@ -274,7 +274,7 @@ static __always_inline struct fl_h2_connection *fl_h2_enter(struct fl_turn *t)
 	bpf_map_update_elem(t->h2_connections, &t->s->key, &fl_h2_fresh, BPF_ANY);
 	h2 = bpf_map_lookup_elem(t->h2_connections, &t->s->key);
 	if (h2) {
-		h2->epoch = fl_h2_new_epoch();
+		h2->epoch = fl_h2_new_epoch(t->pod);
 		h2->last = 0x7fffffff;
 		h2->way[1].at = t->conn->answer_end;
 	}
@@ -292,7 +292,7 @@ static __noinline int fl_h2_upgrade(struct fl_turn *t)
 	conn->pending_ns = 0;
 	conn->asked_ns = 0;
 	if (!h2) {
-		fl_flow_unmeasured(conn, t->counters, FL_GAP_HTTP2);
+		fl_flow_unmeasured(t, FL_GAP_HTTP2);
 		return fl_done();
 	}
 	h2->way[0].at = conn->request_end + FL_H2_PREFACE;
@@ -344,7 +344,7 @@ static __always_inline void fl_h2_begin(struct fl_turn *t)
 	else
 		h2 = fl_h2_enter(t);
 	if (!h2) {
-		fl_flow_unmeasured(conn, t->counters, FL_GAP_HTTP2);
+		fl_flow_unmeasured(t, FL_GAP_HTTP2);
 		return;
 	}
 	h2->way[0].at = conn->isn + FL_H2_PREFACE;

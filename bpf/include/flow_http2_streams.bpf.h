@@ -11,8 +11,6 @@
 #define FL_H2_OF_CLIENT 1
 #define FL_H2_OF_SERVER 2
 
-__u64 fl_h2_epochs; /* that were ever used */
-
 /* A segment, and how far it was read. */
 struct fl_h2_walk {
 	struct fl_turn *t;
@@ -23,9 +21,9 @@ struct fl_h2_walk {
 	__u32 refused, processed; /* GOAWAY: of the streams up to the first the server processes none beyond the second; 0: none is refused */
 };
 
-static __always_inline __u64 fl_h2_new_epoch(void)
+static __always_inline __u64 fl_h2_new_epoch(struct fl_flow_pod *pod)
 {
-	return __sync_fetch_and_add(&fl_h2_epochs, 1) + 1;
+	return __sync_fetch_and_add(&pod->h2_epochs, 1) + 1;
 }
 
 /* The request of the stream, if it is measured and not yet over. */
@@ -58,12 +56,12 @@ static __always_inline int fl_h2_stops_waiting(struct fl_h2_connection *h2, stru
 }
 
 /* Frames were lost, so of the streams under way it is not known what was said on them. Later ones are measured again. */
-static __always_inline void fl_h2_streams_lost(struct fl_h2_connection *h2, struct fl_flow_counters *c)
+static __always_inline void fl_h2_streams_lost(struct fl_flow_pod *pod, struct fl_h2_connection *h2, struct fl_flow_counters *c)
 {
 	__s32 waiting = __sync_lock_test_and_set(&h2->waiting, 0);
 	__s32 answering = __sync_lock_test_and_set(&h2->answering, 0);
 
-	h2->epoch = fl_h2_new_epoch();
+	h2->epoch = fl_h2_new_epoch(pod);
 	if (waiting > 0)
 		c->gaps[FL_GAP_H2_LOST] += waiting;
 	if (answering > 0)
@@ -74,7 +72,7 @@ static __always_inline void fl_h2_streams_lost(struct fl_h2_connection *h2, stru
 static __always_inline void fl_h2_request_begins(struct fl_h2_walk *w, struct fl_h2_way *way)
 {
 	struct fl_h2_connection *h2 = w->h2;
-	struct fl_flow_service *service = fl_flow_service(w->t->conn);
+	struct fl_flow_service *service = fl_flow_service(w->t->pod, w->t->conn);
 	struct fl_h2_stream fresh = {.epoch = h2->epoch, .asked_ns = way->began_ns, .waits = 1};
 	__u32 before = h2->newest;
 
@@ -128,7 +126,7 @@ static __always_inline void fl_h2_failed(struct fl_h2_stream *stream, struct fl_
 /* The answer has begun, with this status. 0: it is not measured. */
 static __always_inline int fl_h2_answer_begins(struct fl_h2_walk *w, struct fl_h2_stream *stream, __u64 began, __u32 status)
 {
-	struct fl_flow_service *service = fl_flow_service(w->t->conn);
+	struct fl_flow_service *service = fl_flow_service(w->t->pod, w->t->conn);
 	__u64 class = status / 100, pending = stream->pending_ns;
 
 	if (!fl_h2_stops_waiting(w->h2, stream))
@@ -145,7 +143,7 @@ static __always_inline int fl_h2_answer_begins(struct fl_h2_walk *w, struct fl_h
 	if (class == 5)
 		fl_h2_failed(stream, service);
 	if (pending) {
-		fl_flow_add_time(w->t->conn->service, 0, began > pending ? began - pending : 0);
+		fl_flow_add_time(w->t->pod, w->t->conn->service, 0, began > pending ? began - pending : 0);
 	} else {
 		__sync_fetch_and_add(&service->early, 1);
 		w->t->counters->gaps[FL_GAP_EARLY]++;
@@ -161,7 +159,7 @@ static __always_inline void fl_h2_answer_over(struct fl_h2_walk *w, struct fl_h2
 	if (fl_h2_forget(w))
 		return;
 	__sync_fetch_and_add(&w->h2->answering, -1);
-	fl_flow_add_time(w->t->conn->service, 1, now > asked ? now - asked : 0);
+	fl_flow_add_time(w->t->pod, w->t->conn->service, 1, now > asked ? now - asked : 0);
 }
 
 /* A header block of the server is whole. */
@@ -185,7 +183,7 @@ static __always_inline void fl_h2_server_headers(struct fl_h2_walk *w, struct fl
 	if (!way->ends)
 		return;
 	if (f->grpc && fl_grpc_is_failure(f->grpc - 1))
-		fl_h2_failed(stream, fl_flow_service(w->t->conn));
+		fl_h2_failed(stream, fl_flow_service(w->t->pod, w->t->conn));
 	else if (!f->grpc && f->unknown)
 		w->t->counters->gaps[FL_GAP_TRAILER]++;
 	fl_h2_answer_over(w, stream);
@@ -203,7 +201,7 @@ static __always_inline void fl_h2_server_data_over(struct fl_h2_walk *w, __u32 n
 /* RST_STREAM. */
 static __always_inline void fl_h2_reset(struct fl_h2_walk *w, __u32 number)
 {
-	struct fl_flow_service *service = fl_flow_service(w->t->conn);
+	struct fl_flow_service *service = fl_flow_service(w->t->pod, w->t->conn);
 	struct fl_h2_stream *stream = fl_h2_find(w, number);
 
 	if (!stream)
@@ -239,7 +237,7 @@ static long fl_h2_refuse_one(__u32 step, struct fl_h2_walk *w)
 	stream = fl_h2_find(w, number);
 	if (!stream)
 		return 0;
-	fl_h2_unanswered(w->h2, stream, fl_flow_service(w->t->conn));
+	fl_h2_unanswered(w->h2, stream, fl_flow_service(w->t->pod, w->t->conn));
 	fl_h2_forget(w);
 	return 0;
 }
@@ -253,18 +251,18 @@ static __always_inline void fl_h2_refuse(struct fl_h2_walk *w)
 }
 
 /* The connection, or its direction, ends with the segment of this number: nothing more comes on its streams. */
-static __always_inline void fl_h2_ends(void *connections, const struct fl_flow_key *key, struct fl_flow_connection *conn,
+static __always_inline void fl_h2_ends(struct fl_flow_pod *pod, void *connections, const struct fl_flow_key *key, struct fl_flow_connection *conn,
 				       struct fl_flow_counters *c, enum fl_flow_end how, __u32 seq)
 {
 	struct fl_h2_connection *h2 = bpf_map_lookup_elem(connections, key);
-	struct fl_flow_service *service = fl_flow_service(conn);
+	struct fl_flow_service *service = fl_flow_service(pod, conn);
 	__s32 waiting, answering;
 
 	if (!h2)
 		return;
 	/* The end has overtaken what may be answers. */
 	if (h2->skipped[1] || (how == FL_END_FAILED && fl_is_after(seq, h2->way[1].at)))
-		fl_h2_streams_lost(h2, c);
+		fl_h2_streams_lost(pod, h2, c);
 	waiting = __sync_lock_test_and_set(&h2->waiting, 0);
 	answering = __sync_lock_test_and_set(&h2->answering, 0);
 	h2->epoch = 0;
@@ -287,6 +285,7 @@ static __always_inline void fl_h2_ends(void *connections, const struct fl_flow_k
 
 struct fl_h2_sweep {
 	void *flows, *connections, *streams, *held; /* maps */
+	struct fl_flow_pod *pod;
 	struct fl_flow_counters *counters;
 	__u64 now;
 };
@@ -298,7 +297,7 @@ static long fl_h2_sweep_connection(void *map, const struct fl_flow_key *key, str
 
 	if (conn && !conn->gap && (conn->kind == FL_KIND_HTTP2 || conn->kind == FL_KIND_NEW))
 		return 0;
-	fl_h2_streams_lost(h2, sweep->counters);
+	fl_h2_streams_lost(sweep->pod, h2, sweep->counters);
 	bpf_map_delete_elem(sweep->connections, &copy);
 	return 0;
 }
@@ -316,7 +315,7 @@ static long fl_h2_sweep_stream(void *map, const struct fl_flow_key *key, struct 
 		    (!stream->waits || !stream->pending_ns || sweep->now < stream->pending_ns + FL_FLOW_UNANSWERED_NS))
 			return 0;
 		conn = bpf_map_lookup_elem(sweep->flows, &connection);
-		fl_h2_unanswered(h2, stream, conn ? fl_flow_service(conn) : 0);
+		fl_h2_unanswered(h2, stream, conn ? fl_flow_service(sweep->pod, conn) : 0);
 	}
 	bpf_map_delete_elem(sweep->streams, &copy);
 	return 0;

@@ -46,7 +46,7 @@ static __always_inline void fl_flow_kind_of_old(struct fl_turn *t)
 		conn->tls[1].lost = 1;
 	} else if (t->s->payload >= 9 && fl_http2_is_frame(t, first)) {
 		conn->kind = FL_KIND_HTTP2;
-		fl_flow_unmeasured(conn, t->counters, FL_GAP_HTTP2);
+		fl_flow_unmeasured(t, FL_GAP_HTTP2);
 	} else if (first >> 56 == '*') {
 		conn->kind = FL_KIND_RESP;
 	} else {
@@ -125,7 +125,7 @@ static __always_inline void fl_flow_request_inline(struct fl_turn *t)
 		return;
 	default:
 		if (fl_mysql_wants_no_answer(t))
-			fl_flow_finish(conn);
+			fl_flow_finish(t->pod, conn);
 		else
 			fl_turn_request(t, FL_UNTOLD);
 	}

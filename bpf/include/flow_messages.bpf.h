@@ -70,7 +70,7 @@ static __always_inline void fl_resp_request(struct fl_turn *t)
 	m.at += line;
 	bpf_loop(FL_RESP_ARGUMENTS, fl_resp_argument, &m, 0);
 	if (!line || m.at < m.end) {
-		fl_flow_unmeasured(t->conn, t->counters, FL_GAP_SEVERAL);
+		fl_flow_unmeasured(t, FL_GAP_SEVERAL);
 		return;
 	}
 	fl_turn_request(t, FL_BEGINS);
@@ -103,7 +103,7 @@ static __always_inline void fl_resp_answer(struct fl_turn *t)
 	first = fl_payload_bytes(t->skb, t->s);
 	if ((t->conn->pending_ns && fl_resp_subscribes(t, first)) || fl_resp_is_push(first)) {
 		t->conn->kind = FL_KIND_STREAM;
-		fl_flow_unmeasured(t->conn, t->counters, FL_GAP_STREAM);
+		fl_flow_unmeasured(t, FL_GAP_STREAM);
 		return;
 	}
 	fl_turn_answer(t);
@@ -140,13 +140,13 @@ static __always_inline void fl_postgres_request(struct fl_turn *t)
 	}
 	/* The first message has no type, so it begins with its length; 'p' is a password, 'X' the end. */
 	if (!t->conn->pending_ns && (type == 0 || type == 'p' || type == 'X')) {
-		fl_flow_finish(t->conn);
+		fl_flow_finish(t->pod, t->conn);
 		return;
 	}
 	if (!t->conn->pending_ns)
 		bpf_loop(FL_POSTGRES_MESSAGES, fl_postgres_message, &m, 0);
 	if (m.requests > 1 || m.executes > 1) {
-		fl_flow_unmeasured(t->conn, t->counters, FL_GAP_SEVERAL);
+		fl_flow_unmeasured(t, FL_GAP_SEVERAL);
 		return;
 	}
 	fl_turn_request(t, FL_UNTOLD);
@@ -167,7 +167,7 @@ static __always_inline void fl_postgres_answer(struct fl_turn *t)
 		}
 		if (head >> 56 == 'W') { /* replication */
 			conn->kind = FL_KIND_STREAM;
-			fl_flow_unmeasured(conn, t->counters, FL_GAP_STREAM);
+			fl_flow_unmeasured(t, FL_GAP_STREAM);
 			return;
 		}
 	}

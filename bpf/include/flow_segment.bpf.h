@@ -116,14 +116,6 @@ static __always_inline __u32 fl_wire_packets(const struct __sk_buff *skb, __u32 
 	return size && payload ? (payload + size - 1) / size : 1;
 }
 
-/* 1: a packet of UDP, or a fragment of one. Asked only of what is no TCP segment. */
-static __noinline int fl_is_udp(struct __sk_buff *skb)
-{
-	struct fl_packet p = {};
-
-	return fl_parse(skb, &p) && p.protocol == IPPROTO_UDP;
-}
-
 static __always_inline int fl_is_after(__u32 a, __u32 b)
 {
 	return (__s32)(a - b) > 0;

@@ -52,20 +52,20 @@ static __always_inline void fl_tls_client_data(struct fl_tls_walk *w, struct fl_
 
 	switch (conn->phase) {
 	case FL_TLS_HELLO: /* early data */
-		fl_flow_unmeasured(conn, w->t->counters, FL_GAP_TLS_UNCLEAR);
+		fl_flow_unmeasured(w->t, FL_GAP_TLS_UNCLEAR);
 		return;
 	case FL_TLS_13:
 		if (length == FL_TLS_FINISHED_256 || length == FL_TLS_FINISHED_384)
 			conn->phase = FL_TLS_TICKETS;
 		else if (++conn->tries > FL_TLS_HANDSHAKE_TRIES)
-			fl_flow_unmeasured(conn, w->t->counters, FL_GAP_TLS_UNCLEAR);
+			fl_flow_unmeasured(w->t, FL_GAP_TLS_UNCLEAR);
 		return;
 	case FL_TLS_HANDSHAKE: /* no such record of the server came before: TLS 1.2 */
 		conn->phase = FL_TLS_OPEN;
 		break;
 	}
 	if (conn->flags & FL_FLOW_ALERT) { /* the end does not go on, so it was no alert */
-		fl_flow_unmeasured(conn, w->t->counters, FL_GAP_TLS_UNCLEAR);
+		fl_flow_unmeasured(w->t, FL_GAP_TLS_UNCLEAR);
 		return;
 	}
 	if (length == FL_TLS_ALERT_13 && (conn->flags & (FL_FLOW_TLS13 | FL_FLOW_OLD))) {
@@ -73,7 +73,7 @@ static __always_inline void fl_tls_client_data(struct fl_tls_walk *w, struct fl_
 		return;
 	}
 	if (conn->flags & FL_FLOW_MAYBE_ALERT) {
-		fl_flow_unmeasured(conn, w->t->counters, FL_GAP_TLS_UNCLEAR);
+		fl_flow_unmeasured(w->t, FL_GAP_TLS_UNCLEAR);
 		return;
 	}
 	if ((conn->flags & FL_FLOW_DATABASE) && !conn->pending_ns && !w->asks && fl_tls_is_goodbye(length))
@@ -97,7 +97,7 @@ static __always_inline void fl_tls_server_data(struct fl_tls_walk *w, struct fl_
 	case FL_TLS_13:
 		/* The server goes on, so it has the client's Finished: it was in a record with other messages. */
 		if (conn->tries)
-			fl_flow_unmeasured(conn, w->t->counters, FL_GAP_TLS_UNCLEAR);
+			fl_flow_unmeasured(w->t, FL_GAP_TLS_UNCLEAR);
 		return;
 	case FL_TLS_TICKETS:
 		if (length < FL_TLS_TICKET_LEAST || length > FL_TLS_TICKET_MOST)
@@ -260,7 +260,7 @@ static __always_inline void fl_tls_begin(struct fl_turn *t)
 	t->conn->tls[1].lost = !(t->conn->flags & FL_FLOW_KNOWS_ANSWER);
 	t->conn->tls[1].next = t->conn->answer_end;
 	if (t->s->payload >= 64 && fl_tls_offers_http2(t))
-		fl_flow_unmeasured(t->conn, t->counters, FL_GAP_TLS_HTTP2);
+		fl_flow_unmeasured(t, FL_GAP_TLS_HTTP2);
 }
 
 static __always_inline void fl_tls_request(struct fl_turn *t)
@@ -273,7 +273,7 @@ static __always_inline void fl_tls_request(struct fl_turn *t)
 	}
 	if (!w.asks)
 		return;
-	fl_flow_settle_held(t->conn);
+	fl_flow_settle_held(t);
 	if (t->conn->ticket && t->conn->answer_ns)
 		t->conn->phase = FL_TLS_OPEN;
 	fl_turn_request(t, FL_UNTOLD);
@@ -299,9 +299,9 @@ static __always_inline void fl_tls_answer(struct fl_turn *t)
 	if (!conn->pending_ns)
 		fl_turn_goes_on(t);
 	else if (fl_turn_is_older(t))
-		fl_flow_unmeasured(conn, t->counters, FL_GAP_SEVERAL);
+		fl_flow_unmeasured(t, FL_GAP_SEVERAL);
 	else
-		fl_flow_answered(conn, t->now);
+		fl_flow_answered(t, t->now);
 }
 
 #endif

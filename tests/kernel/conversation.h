@@ -6,9 +6,9 @@
 #include <cstring>
 #include <ostream>
 
+#include "agent/effects/flow_node.h"
 #include "agent/kernel/counters.h"
 #include "flow_http2_abi.h"
-#include "packet_flow.skel.h"
 #include "tests/kernel/packets.h"
 
 namespace faultline::test {
@@ -28,8 +28,13 @@ inline std::ostream& operator<<(std::ostream& out, const Figures& f) {
 class Conversation {
  public:
   Conversation() : flow_(opened<packet_flow_bpf>("packet_flow")) {
+    auto seat = agent::FlowSeat::take(*flow_);
+    if (!seat) throw std::runtime_error(seat.error().message);
+    seat_ = std::move(*seat);
     if (auto loaded = flow_.load(); !loaded) throw std::runtime_error(loaded.error().message);
-    flow_->bss->fl_flow_ready = 1;
+    flow_->bss->fl_flow_pod.window = 1;
+    if (auto shown = seat_->show(*flow_); !shown) throw std::runtime_error(shown.error().message);
+    flow_->bss->fl_flow_pod.ready = 1;
   }
   void connect() {
     ++port_;
@@ -37,8 +42,8 @@ class Conversation {
     shake_hands();
     before_ = totals();
     gaps_before_ = gaps();
-    unanswered_before_ = flow_->bss->fl_flow_services[0].unanswered;
-    early_before_ = flow_->bss->fl_flow_services[0].early;
+    unanswered_before_ = flow_->bss->fl_flow_pod.services[0].unanswered;
+    early_before_ = flow_->bss->fl_flow_pod.services[0].early;
   }
   // Another connection between the same ports.
   void connect_again() {
@@ -85,10 +90,10 @@ class Conversation {
     return gaps()[gap] - gaps_before_[gap];
   }
   [[nodiscard]] std::uint64_t unanswered() const {
-    return flow_->bss->fl_flow_services[0].unanswered - unanswered_before_;
+    return flow_->bss->fl_flow_pod.services[0].unanswered - unanswered_before_;
   }
   [[nodiscard]] std::uint64_t early() const {
-    return flow_->bss->fl_flow_services[0].early - early_before_;
+    return flow_->bss->fl_flow_pod.services[0].early - early_before_;
   }
   // Requests of HTTP/2 that are remembered, of all connections.
   [[nodiscard]] std::size_t streams() const {
@@ -133,7 +138,7 @@ class Conversation {
     ++server_seq_;
   }
   [[nodiscard]] Figures totals() const {
-    const fl_flow_service& s = flow_->bss->fl_flow_services[0];
+    const fl_flow_service& s = flow_->bss->fl_flow_pod.services[0];
     return {s.latency.count, s.duration.count, s.failed,
             s.abandoned,     s.responses[2],   s.responses[5]};
   }
@@ -167,6 +172,7 @@ class Conversation {
     return sum;
   }
 
+  std::unique_ptr<agent::FlowSeat> seat_;
   agent::Skeleton<packet_flow_bpf> flow_;
   std::uint16_t port_ = 40000;
   std::uint32_t client_seq_ = 0, server_seq_ = 0;

@@ -186,9 +186,11 @@ void Ground::settle(const std::string& name, const test::Program& command, Seen&
 }
 
 // While others are in the middle of a round, of the kernel only what this worker's agent holds is
-// known to be its own: nothing, since no run goes on.
+// known to be its own: nothing, since no run goes on. An agent that was stopped while it loaded its
+// programs loads on before it hears that the run is over, which takes seconds on a busy machine;
+// that no fault acts meanwhile is looked at elsewhere.
 void Ground::check_agent(const Seen& seen, std::vector<std::string>& out) {
-  const auto end = Steady::now() + 2s;
+  const auto end = Steady::now() + 10s;
   std::size_t held = 0;
   while ((held = World::programs_held(world_.agent().pid())) > 0 && Steady::now() < end)
     std::this_thread::sleep_for(20ms);
