@@ -56,6 +56,25 @@ Service::~Service() = default;
 
 Result<std::shared_ptr<Service>> Service::open(boost::asio::any_io_executor executor,
                                                const Clock& clock, ServiceOptions options) {
+  const StoreReserve reserve(options.store_path);
+  const auto held = reserve.hold();
+  auto service = open_once(executor, clock, options);
+  const bool released =
+      !service && service.error().code == Errc::kUnavailable && reserve.release();
+  if (released) {
+    spdlog::error("{}; tried again with the room that was kept for it", service.error().message);
+    service = open_once(std::move(executor), clock, std::move(options));
+  }
+  if (!service) return service;
+  if (auto room = released ? reserve.hold() : held; !room) {
+    (*service)->lacks_reserve_ = true;
+    (*service)->store_failed(room.error());
+  }
+  return service;
+}
+
+Result<std::shared_ptr<Service>> Service::open_once(boost::asio::any_io_executor executor,
+                                                    const Clock& clock, ServiceOptions options) {
   std::shared_ptr<Service> service(new Service(std::move(executor), clock, std::move(options)));
   const ServiceOptions& o = service->options_;
   auto store = Store::open(
@@ -116,10 +135,16 @@ boost::asio::awaitable<void> Service::store_loop() {
       if (works && !closed_) works = co_await store_run(run);
     if (closed_) break;
     if (works && !store_error_.empty()) {
-      auto check = [this, at = clock_.utc()] { return store_->check(at); };
+      auto check = [this, at = clock_.utc()]() -> Result<> {
+        if (auto written = store_->check(at); !written) return written;
+        return reserve_.hold();
+      };
       const auto checked = co_await store_worker_.run(std::move(check));
       works = checked.has_value();
-      if (works) store_works();
+      if (works) {
+        lacks_reserve_ = false;
+        store_works();
+      }
     }
     if (works && !closed_ && clock_.steady() >= prune_at) {
       prune_at = clock_.steady() + kPruneEvery;
@@ -194,7 +219,7 @@ void Service::store_failed(const Error& error) {
 }
 
 void Service::store_works() {
-  if (store_error_.empty()) return;
+  if (store_error_.empty() || lacks_reserve_) return;
   spdlog::info("the store works again");
   store_error_.clear();
 }

@@ -37,6 +37,7 @@
 #include "controller/routes/signal.h"
 #include "controller/store/day_journal.h"
 #include "controller/store/journal.h"
+#include "controller/store/reserve.h"
 #include "controller/store/store.h"
 #include "controller/store/worker.h"
 #include "http/server.h"
@@ -60,7 +61,8 @@ struct ServiceOptions {
 class Service final : public RunControl, public std::enable_shared_from_this<Service> {
  public:
   // Opens the store and, unless it is journaled, takes over runs that an earlier controller did not
-  // finish. `clock` must outlive it. Blocks: call it before the loop runs.
+  // finish. On a disk that is full it uses the room that was kept for that (store/reserve.h), and no
+  // run can start until that is there again. `clock` must outlive it. Blocks: call it before the loop runs.
   static Result<std::shared_ptr<Service>> open(boost::asio::any_io_executor executor,
                                                const Clock& clock, ServiceOptions options);
   ~Service() override;
@@ -330,6 +332,8 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   [[nodiscard]] Instant now() const { return {clock_.steady() + machine_slept(), clock_.utc()}; }
   // After each call of the engine: wakes who waits for what it changed.
   void publish();
+  static Result<std::shared_ptr<Service>> open_once(boost::asio::any_io_executor executor,
+                                                    const Clock& clock, ServiceOptions options);
   void store_failed(const Error& error);
   void store_works();
   Signal& node_signal(const std::string& node);
@@ -383,7 +387,9 @@ class Service final : public RunControl, public std::enable_shared_from_this<Ser
   std::map<std::string, std::string> operator_said_;
   // Of what changed nothing.
   AuditBudget audit_budget_{{.burst = 20, .per_second = 1}, {.burst = 200, .per_second = 20}};
-  std::string store_error_;  // empty: the last write was done
+  StoreReserve reserve_{options_.store_path};
+  bool lacks_reserve_ = false;
+  std::string store_error_;  // empty: the last write was done, and a restart has its room
   bool ending_ = false;      // no new experiments
   bool closed_ = false;
   // What one person says on game days.

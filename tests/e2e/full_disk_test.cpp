@@ -36,7 +36,7 @@ class SmallDisk {
     std::filesystem::create_directory(path_);
     if (unshare(CLONE_NEWNS) != 0 ||
         mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-        mount("disk", path_.c_str(), "tmpfs", 0, "size=8m") != 0)
+        mount("disk", path_.c_str(), "tmpfs", 0, "size=16m") != 0)
       throw std::runtime_error("cannot mount " + path_);
   }
   ~SmallDisk() { umount2(path_.c_str(), MNT_DETACH); }
@@ -128,9 +128,18 @@ TEST_F(FullDisk, AnOrderToAbortAGameDayOutlivesTheControllerThatCouldNotStoreIt)
   EXPECT_EQ(said->status, 503) << said->body;
   kill();
 
-  // On a disk that is full no controller begins; the order stays where it is.
+  // The next one begins on the full disk, with the room that was kept for it.
+  start();
+  EXPECT_TRUE(comes_true([&] { return state_of(day) == "aborted"; }, 10s)) << look(day);
+  const auto ready = ask("GET", "/readyz");
+  ASSERT_TRUE(ready) << ready.error().message;
+  EXPECT_EQ(ready->status, 503) << "it has no room for one restart more";
+  EXPECT_NE(ready->body.find("that a restart would need"), std::string::npos) << ready->body;
+  kill();
+
   disk_.empty();
   start();
+  EXPECT_TRUE(comes_true([&] { return ask("GET", "/readyz")->status == 200; }, 10s));
   EXPECT_TRUE(comes_true([&] { return state_of(day) == "aborted"; }, 10s)) << look(day);
   const auto over = look(day);
   EXPECT_EQ(over.at("stateReason"), "enough") << over;
