@@ -107,8 +107,7 @@ std::set<std::string> objects() {
 // were looked at while they ended stayed, on 6.18).
 std::set<std::string> maps() {
   std::set<std::string> found;
-  for (__u32 id = 0; bpf_map_get_next_id(id, &id) == 0;)
-    found.insert("map " + std::to_string(id));
+  for (__u32 id = 0; bpf_map_get_next_id(id, &id) == 0;) found.insert("map " + std::to_string(id));
   return found;
 }
 

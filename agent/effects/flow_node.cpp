@@ -75,11 +75,10 @@ Result<> FlowNode::load() {
   if (!shared) return fail(shared.error());
   if (auto loaded = shared->load(); !loaded) return fail(loaded.error());
   const auto& object = **shared;
-  for (const auto& [index, program] :
-       {std::pair{FL_FLOW_TAIL_OPENS, object.progs.fl_flow_opens},
-        {FL_FLOW_TAIL_CLIENT, object.progs.fl_flow_of_client},
-        {FL_FLOW_TAIL_SERVER, object.progs.fl_flow_of_server},
-        {FL_FLOW_TAIL_SWEEP, object.progs.fl_flow_sweeps}}) {
+  for (const auto& [index, program] : {std::pair{FL_FLOW_TAIL_OPENS, object.progs.fl_flow_opens},
+                                       {FL_FLOW_TAIL_CLIENT, object.progs.fl_flow_of_client},
+                                       {FL_FLOW_TAIL_SERVER, object.progs.fl_flow_of_server},
+                                       {FL_FLOW_TAIL_SWEEP, object.progs.fl_flow_sweeps}}) {
     const int fd = bpf_program__fd(program);
     if (const int rc =
             bpf_map_update_elem(bpf_map__fd(object.maps.fl_flow_tails), &index, &fd, BPF_ANY);
@@ -101,9 +100,9 @@ Result<> FlowNode::load() {
   return {};
 }
 
-// Whoever looks at an array of programs while the kernel clears it makes the kernel keep it for ever
-// (testbed/residue.cpp), and this process looks at all maps when a run is over. So it waits until
-// the array's number is no longer one of those that there are, which opens nothing.
+// Whoever looks at an array of programs while the kernel clears it makes the kernel keep it for
+// ever (testbed/residue.cpp), and this process looks at all maps when a run is over. So it waits
+// until the array's number is no longer one of those that there are, which opens nothing.
 FlowNode::~FlowNode() {
   objects_.clear();
   shared_.reset();
@@ -120,15 +119,14 @@ Result<std::uint32_t> FlowNode::take_slot(packet_flow_bpf& opened) {
     if (auto loaded = load(); !loaded) return fail(loaded.error());
   const auto free = std::ranges::find(taken_, false);
   if (free == taken_.end())
-    return fail(Errc::kUnsupported, std::to_string(FL_FLOW_PODS) +
-                                        " pods of this node are measured, more cannot be");
+    return fail(Errc::kUnsupported,
+                std::to_string(FL_FLOW_PODS) + " pods of this node are measured, more cannot be");
   const auto data = make_data();
   if (!data) return fail(data.error());
   const auto& shared = (*shared_)->maps;
-  for (const auto& [map, fd] :
-       {std::pair{opened.maps.bss, data->get()},
-        {opened.maps.fl_flow_tails, bpf_map__fd(shared.fl_flow_tails)},
-        {opened.maps.fl_flow_handed, bpf_map__fd(shared.fl_flow_handed)}})
+  for (const auto& [map, fd] : {std::pair{opened.maps.bss, data->get()},
+                                {opened.maps.fl_flow_tails, bpf_map__fd(shared.fl_flow_tails)},
+                                {opened.maps.fl_flow_handed, bpf_map__fd(shared.fl_flow_handed)}})
     if (const int rc = bpf_map__reuse_fd(map, fd); rc != 0)
       return fail(from_libbpf(rc, "cannot share a map of packet_flow"));
   const auto slot = static_cast<std::uint32_t>(free - taken_.begin());

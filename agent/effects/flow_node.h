@@ -23,13 +23,15 @@ namespace faultline::agent {
 class FlowNode {
  public:
   FlowNode() = default;
-  // When it returns the kernel has let go of all that was loaded. Nothing of a pod's object is open.
+  // When it returns the kernel has let go of all that was loaded. Nothing of a pod's object is
+  // open.
   ~FlowNode();
   FlowNode(const FlowNode&) = delete;
   FlowNode& operator=(const FlowNode&) = delete;
 
   // A slot for a pod whose object is opened and not loaded: the object is told the slot, and shares
-  // what it must. Its global data are zero when it is loaded. Errors: kUnsupported when FL_FLOW_PODS are measured; what the kernel said.
+  // what it must. Its global data are zero when it is loaded. Errors: kUnsupported when
+  // FL_FLOW_PODS are measured; what the kernel said.
   Result<std::uint32_t> take_slot(packet_flow_bpf& opened);
   // The shared programs find the maps of the loaded object in its slot. Errors: what the kernel
   // said.
@@ -48,8 +50,8 @@ class FlowNode {
   std::vector<bool> taken_;
 };
 
-// A pod's slot; gone, the slot is given back. It keeps the shared programs loaded, and goes after the
-// pod's object. Not thread-safe.
+// A pod's slot; gone, the slot is given back. It keeps the shared programs loaded, and goes after
+// the pod's object. Not thread-safe.
 class FlowSeat {
  public:
   // As FlowNode::take_slot().

@@ -135,8 +135,7 @@ class PacketFlow final : public Collector {
                                          &connection.key, &entry, BPF_NOEXIST);
       if (rc != 0 && rc != -EEXIST) return fail(from_libbpf(rc, "cannot enter a connection"));
       const std::uint16_t port = connection.key.pod_port;
-      std::atomic_ref(shared().ports[connection.side][port >> 5])
-          .fetch_or(1U << (port & 31));
+      std::atomic_ref(shared().ports[connection.side][port >> 5]).fetch_or(1U << (port & 31));
     }
     std::atomic_ref(shared().ready).store(1);
     return {};
@@ -204,10 +203,10 @@ class PacketFlow final : public Collector {
     }
     const fl_flow_counters& now = *read;
     for (const auto& [index, name] : {std::pair{FL_FLOW_TO, "to"}, {FL_FLOW_FROM, "from"}}) {
-      samples.push_back(
-          counter_sample("net.packets", {{"direction", name}}, now.packets[index] - last_.packets[index]));
-      samples.push_back(
-          counter_sample("net.bytes", {{"direction", name}}, now.bytes[index] - last_.bytes[index]));
+      samples.push_back(counter_sample("net.packets", {{"direction", name}},
+                                       now.packets[index] - last_.packets[index]));
+      samples.push_back(counter_sample("net.bytes", {{"direction", name}},
+                                       now.bytes[index] - last_.bytes[index]));
     }
     samples.push_back(counter_sample("tcp.resets", {}, now.resets - last_.resets));
     tell_lost(now, gaps);

@@ -101,8 +101,7 @@ Result<std::unique_ptr<ArmedFault>> arm_loss(const api::NetworkLoss& spec, const
   object.rodata->fl_config = *config;
   object.rodata->fl_filter = filter->rules;
   object.rodata->fl_seed = context.seed;
-  bpf_program__set_autoload(object.progs.fl_loss_to, to);
-  bpf_program__set_autoload(object.progs.fl_loss_from, from);
+  load_only(spec.direction, object.progs.fl_loss_to, object.progs.fl_loss_from);
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
   auto addresses = FilterMaps::fill(spec, *filter, bpf_map__fd(object.maps.fl_peers),
                                     bpf_map__fd(object.maps.fl_exceptions));

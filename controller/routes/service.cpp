@@ -59,8 +59,7 @@ Result<std::shared_ptr<Service>> Service::open(boost::asio::any_io_executor exec
   const StoreReserve reserve(options.store_path);
   const auto held = reserve.hold();
   auto service = open_once(executor, clock, options);
-  const bool released =
-      !service && service.error().code == Errc::kUnavailable && reserve.release();
+  const bool released = !service && service.error().code == Errc::kUnavailable && reserve.release();
   if (released) {
     spdlog::error("{}; tried again with the room that was kept for it", service.error().message);
     service = open_once(std::move(executor), clock, std::move(options));

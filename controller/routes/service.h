@@ -61,8 +61,9 @@ struct ServiceOptions {
 class Service final : public RunControl, public std::enable_shared_from_this<Service> {
  public:
   // Opens the store and, unless it is journaled, takes over runs that an earlier controller did not
-  // finish. On a disk that is full it uses the room that was kept for that (store/reserve.h), and no
-  // run can start until that is there again. `clock` must outlive it. Blocks: call it before the loop runs.
+  // finish. On a disk that is full it uses the room that was kept for that (store/reserve.h), and
+  // no run can start until that is there again. `clock` must outlive it. Blocks: call it before the
+  // loop runs.
   static Result<std::shared_ptr<Service>> open(boost::asio::any_io_executor executor,
                                                const Clock& clock, ServiceOptions options);
   ~Service() override;

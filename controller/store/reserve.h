@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Room beside a store that a controller gives up to begin: on a disk that is full SQLite cannot open
-// a store, and what an earlier controller left under way must be written down as over.
+// Room beside a store that a controller gives up to begin: on a disk that is full SQLite cannot
+// open a store, and what an earlier controller left under way must be written down as over.
 //
 // Not thread-safe; blocks as long as the disk does.
 #pragma once

@@ -363,8 +363,8 @@ TEST_F(PacketFlow, AConnectionOlderThanTheMeasurementHasItsSides) {
   const Fd connection = connected(server_.ip4());  // from the host: no SYN will be seen
   ask(connection, 5, *asked_);
   auto of_server = measure(server_);
-  // In one segment each: who has just used much of the processor is easily kept off it for more than
-  // 5 ms between two, which then are two requests at once (decision 0026).
+  // In one segment each: who has just used much of the processor is easily kept off it for more
+  // than 5 ms between two, which then are two requests at once (decision 0026).
   ask(connection, 50, *asked_, false);
   const Samples samples = take(*of_server);
   EXPECT_EQ(value(samples, "request.rate", server_side_), 50);

@@ -72,8 +72,7 @@ TEST_F(FlowManyPods, WhoComesAndGoesTakesNothingFromTheOthers) {
   traffic.join();
   EXPECT_GT(asked, 0);
   EXPECT_EQ(requests(*of_stays), (std::map<std::string, double>{{"client", asked}}));
-  EXPECT_EQ(requests(*of_server),
-            (std::map<std::string, double>{{"server", asked + 50 * rounds}}));
+  EXPECT_EQ(requests(*of_server), (std::map<std::string, double>{{"server", asked + 50 * rounds}}));
   of_stays.reset();
   of_server.reset();
   EXPECT_THAT(residue_.left(), testing::IsEmpty());

@@ -75,6 +75,8 @@ Result<> DelayLine::load(const DelayLineOrder& order) {
   if (!filter) return fail(filter.error());
   auto skeleton = Skeleton<network_latency_bpf>::open("network_latency");
   if (!skeleton) return fail(skeleton.error());
+  load_only(order.filter.direction, (*skeleton)->progs.fl_delay_to,
+            (*skeleton)->progs.fl_delay_from);
   (*skeleton)->rodata->fl_seed = order.seed;
   auto& config = (*skeleton)->rodata->fl_config;
   config.cookie = random_cookie();

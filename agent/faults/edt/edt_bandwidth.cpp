@@ -100,6 +100,7 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkBandwidth& spec,
   auto skeleton = Skeleton<network_bandwidth_edt_bpf>::open("network_bandwidth_edt");
   if (!skeleton) return fail(skeleton.error());
   network_bandwidth_edt_bpf& object = **skeleton;
+  load_only(spec.direction, object.progs.fl_edt_to, object.progs.fl_edt_from);
   object.rodata->fl_seed = context.seed;
   object.rodata->fl_config = config;
   object.rodata->fl_filter = filter->rules;
