@@ -117,7 +117,7 @@ static __always_inline __u32 fl_wire_packets(const struct __sk_buff *skb, __u32 
 }
 
 /* 1: a packet of UDP, or a fragment of one. Asked only of what is no TCP segment. */
-static __noinline int fl_is_udp(struct __sk_buff *skb)
+static __noinline __attribute__((unused)) int fl_is_udp(struct __sk_buff *skb)
 {
 	struct fl_packet p = {};
 
