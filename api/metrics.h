@@ -25,7 +25,7 @@ struct Metric {
 };
 
 // Labels in EffectSample::labels: request.* have {side: server|client, port: "8080"},
-// request.responses {class: "2xx".."5xx"} too;
+// request.responses {class: "2xx".."5xx"} too; tls.request.* {side}, and class as above;
 // connect.failures has {errno}; net.* have {direction: to|from} as faults mean it (to: what the pod
 // sends); syscall.* have {call}, syscall.failures {errno} too.
 inline constexpr std::array kMetrics = {
@@ -44,6 +44,22 @@ inline constexpr std::array kMetrics = {
            "requests whose client ended the connection before the answer", true},
     Metric{"request.unanswered", MetricKind::kCounter, "1",
            "requests that were neither answered nor given up within a minute", true},
+    // Of what processes write to and read from OpenSSL: not of other libraries, and beside
+    // request.*, which has the same requests where packets tell them.
+    Metric{"tls.request.latency", MetricKind::kHistogram, "s",
+           "time from a request's last plain byte in TLS to its answer's first", true},
+    Metric{"tls.request.duration", MetricKind::kHistogram, "s",
+           "time from a request's first plain byte in TLS to its answer's last", true},
+    Metric{"tls.request.rate", MetricKind::kCounter, "1", "answered requests in TLS", false},
+    Metric{"tls.request.errors", MetricKind::kFraction, "1",
+           "requests in TLS that failed: HTTP 5xx, and of a client those whose connection it freed "
+           "before the answer",
+           true},
+    Metric{"tls.request.responses", MetricKind::kCounter, "1",
+           "answers of HTTP in TLS, by class of their status", false},
+    Metric{"tls.request.unanswered", MetricKind::kCounter, "1",
+           "requests in TLS whose connection was freed before the answer, or that waited a minute",
+           true},
     Metric{"connect.latency", MetricKind::kHistogram, "s",
            "TCP handshake of connections the pod opens", true},
     Metric{"connect.attempts", MetricKind::kCounter, "1", "TCP connections the pod tried to open",

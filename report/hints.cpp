@@ -15,6 +15,7 @@ using api::DetectionVerdict;
 // The effects whose metrics show this one too, the nearest first. What has no metric of its own
 // shows in how long requests take, or in that they fail.
 std::vector<std::string_view> shown_by(std::string_view effect) {
+  if (effect.starts_with("tls.")) effect.remove_prefix(4);  // a service's metrics are of both
   if (effect == "request.rate" || effect == "request.responses")
     return {"request.rate", "request.errors"};
   if (effect == "request.errors" || effect == "request.abandoned" || effect == "request.unanswered")
@@ -29,6 +30,7 @@ std::vector<std::string_view> shown_by(std::string_view effect) {
 
 // Where answers are short, how long a request took in all says what its first byte says.
 std::string_view kind_of(std::string_view effect) {
+  if (effect.starts_with("tls.")) effect.remove_prefix(4);
   return effect == "request.duration" ? "request.latency" : effect;
 }
 

@@ -16,8 +16,10 @@ double nearness(const api::EffectReport& effect) {
     return found == effect.labels.end() ? std::string_view() : std::string_view(found->second);
   };
   // Answers that are no failures follow the rate of requests.
-  if (metric == "request.responses" && label("class") != "5xx") return 0.4;
+  if (metric.ends_with("request.responses") && label("class") != "5xx") return 0.4;
   if (metric.starts_with("request.")) return label("side") == "client" ? 0.7 : 1;
+  // What packets tell of the same requests comes first.
+  if (metric.starts_with("tls.request.")) return label("side") == "client" ? 0.65 : 0.9;
   if (metric.starts_with("connect.")) return 0.6;
   if (metric.starts_with("tcp.")) return 0.4;
   return 0.2;
@@ -55,10 +57,13 @@ int role_order(api::PodRole role) {
 // Where answers are short, how long a request took in all is what its first byte took.
 bool repeats(const api::EffectReport& effect, const std::vector<const api::EffectReport*>& chosen) {
   constexpr double kAlike = 0.1;
-  if (effect.metric != "request.duration" || !effect.fault || !effect.fault->p50) return false;
+  if (!effect.metric.ends_with("request.duration") || !effect.fault || !effect.fault->p50)
+    return false;
+  const std::string latency =
+      effect.metric == "request.duration" ? "request.latency" : "tls.request.latency";
   return std::ranges::any_of(chosen, [&](const api::EffectReport* other) {
-    return other->metric == "request.latency" && other->pod == effect.pod &&
-           other->labels == effect.labels && other->fault && other->fault->p50 &&
+    return other->metric == latency && other->pod == effect.pod && other->labels == effect.labels &&
+           other->fault && other->fault->p50 &&
            *effect.fault->p50 <= *other->fault->p50 * (1 + kAlike);
   });
 }
@@ -121,7 +126,8 @@ bool is_change(const api::EffectReport& effect) {
 }
 
 bool is_felt(const api::EffectReport& effect) {
-  return effect.metric.starts_with("request.") || effect.metric.starts_with("connect.");
+  return effect.metric.starts_with("request.") || effect.metric.starts_with("tls.request.") ||
+         effect.metric.starts_with("connect.");
 }
 
 std::vector<const api::EffectReport*> ranked_effects(const api::Report& report) {

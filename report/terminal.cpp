@@ -140,9 +140,9 @@ void effects(const api::Report& report, Page& page) {
 std::vector<api::Gap> gaps_that_matter_first(const api::Report& report) {
   std::vector<api::Gap> gaps = report.gaps;
   std::ranges::stable_sort(gaps, {}, [](const api::Gap& gap) {
-    return gap.metric.empty() || gap.metric.starts_with("request.") ? 0
-           : gap.metric.starts_with("connect.")                     ? 1
-                                                                    : 2;
+    return gap.metric.empty() || gap.metric.starts_with("request.")               ? 0
+           : gap.metric.starts_with("connect.") || gap.metric.starts_with("tls.") ? 1
+                                                                                  : 2;
   });
   return gaps;
 }

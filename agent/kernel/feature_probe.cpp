@@ -60,6 +60,8 @@ constexpr std::array kRows{
         tries::task_work},
     Row{KernelFeature::kFuse, "FUSE", "syscallLatency without a busy CPU", tries::fuse},
     Row{KernelFeature::kKprobe, "kprobes", "effects of single functions", tries::kprobe},
+    Row{KernelFeature::kUprobe, "uprobes", "effects of the plain bytes of TLS (tls.*)",
+        tries::uprobe},
     Row{KernelFeature::kFq, "fq qdisc", "networkLatency, networkBandwidth in the kernel (EDT)",
         tries::fq},
     Row{KernelFeature::kIterTcp, "iter/tcp", "TCP effects by sampling, tcpReset", tries::iter_tcp},

@@ -34,6 +34,7 @@ enum class KernelFeature {
   kTaskWork,  // a program has a function of its own called when the task leaves the kernel
   kFuse,
   kKprobe,
+  kUprobe,  // at entries and returns, and processes with filters of seccomp bear it
   kFq,
   kIterTcp,
   kSockDiag,

@@ -31,6 +31,8 @@ Result<> task_from_pid();      // loaded only
 Result<> task_work();          // whether the kernel names it: there is nothing to try without a map
 Result<> fuse();               // /dev/fuse, and a file system that is not mounted
 Result<> kprobe();
+// At a function of our own, which a child with a filter of seccomp calls, too.
+Result<> uprobe();
 Result<> fq();      // at a device of ours
 Result<> clsact();  // the qdisc and a bpf filter, at a device of ours
 Result<> iter_tcp();

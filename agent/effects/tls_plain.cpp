@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/effects/tls_plain.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "agent/effects/cut.h"
+#include "agent/effects/tls_gaps.h"
+#include "agent/effects/tls_libraries.h"
+#include "agent/kernel/cgroup2.h"
+#include "agent/kernel/counters.h"
+#include "agent/kernel/histogram_reader.h"
+#include "agent/kernel/skeleton.h"
+#include "agent/kernel/uprobe.h"
+#include "tls_plain.skel.h"
+
+namespace faultline::agent {
+namespace {
+
+constexpr std::size_t kMostLibraries = 16;  // of one pod
+
+template <class T>
+T load(T& value) {
+  return std::atomic_ref(value).load(std::memory_order_relaxed);
+}
+
+void add_gap(std::vector<api::Gap>& gaps, std::string metric, std::string reason) {
+  api::Gap gap;
+  gap.metric = std::move(metric);
+  gap.reason = std::move(reason);
+  gaps.push_back(std::move(gap));
+}
+
+// Of one side, what happened since the last reading.
+struct Growth {
+  api::Histogram latency, duration;
+  std::uint64_t failed = 0, cut_off = 0, unanswered = 0, early = 0;
+  std::array<std::uint64_t, 8> responses{};
+};
+
+// The reading of one side in one bank.
+struct Last {
+  HistogramGrowth latency, duration;
+  std::uint64_t failed = 0, cut_off = 0, unanswered = 0, early = 0;
+  std::array<std::uint64_t, 8> responses{};
+
+  static std::uint64_t growth(__u64& counter, std::uint64_t& last) {
+    const std::uint64_t now = load(counter);
+    return now - std::exchange(last, now);
+  }
+  void add_growth(fl_tls_side& side, Growth& sum) {
+    sum.latency.merge(latency.advance({side.latency}));
+    sum.duration.merge(duration.advance({side.duration}));
+    sum.failed += growth(side.failed, failed);
+    sum.cut_off += growth(side.failed_unanswered, cut_off);
+    sum.unanswered += growth(side.unanswered, unanswered);
+    sum.early += growth(side.early, early);
+    for (std::size_t status = 0; status < sum.responses.size(); ++status)
+      sum.responses[status] += growth(side.responses[status], responses[status]);
+  }
+};
+
+// What is not of a side, of one bank.
+struct Losses {
+  std::array<std::uint64_t, FL_TLS_GAPS> gaps{};
+  std::uint64_t active = 0, began = 0, no_call = 0, no_room = 0;
+
+  static Losses of(fl_tls_counts& counts) {
+    Losses now;
+    for (std::uint32_t gap = 0; gap < FL_TLS_GAPS; ++gap) now.gaps[gap] = load(counts.gaps[gap]);
+    now.active = load(counts.active);
+    now.began = load(counts.began);
+    now.no_call = load(counts.no_call);
+    now.no_room = load(counts.no_room);
+    return now;
+  }
+  // Each of its numbers joined with that of `o`.
+  template <class F>
+  [[nodiscard]] Losses with(const Losses& o, F join) const {
+    Losses out;
+    for (std::uint32_t gap = 0; gap < FL_TLS_GAPS; ++gap)
+      out.gaps[gap] = join(gaps[gap], o.gaps[gap]);
+    out.active = join(active, o.active);
+    out.began = join(began, o.began);
+    out.no_call = join(no_call, o.no_call);
+    out.no_room = join(no_room, o.no_room);
+    return out;
+  }
+};
+
+// The object, loaded, and what is attached.
+class Probes {
+ public:
+  static Result<std::unique_ptr<Probes>> load_for(const Pod& pod) {
+    const auto level = cgroup_level(pod.cgroup_path);
+    if (!level) return fail(level.error());
+    auto skeleton = Skeleton<tls_plain_bpf>::open("tls_plain");
+    if (!skeleton) return fail(skeleton.error());
+    (*skeleton)->rodata->fl_config.cgroup = static_cast<std::uint64_t>(pod.cgroup);
+    (*skeleton)->rodata->fl_config.level = *level;
+    (*skeleton)->bss->fl_tls_window = 1;
+    const auto& programs = (*skeleton)->progs;
+    if (uprobes_by_one_link())
+      for (bpf_program* program : {programs.fl_tls_enter, programs.fl_tls_return,
+                                   programs.fl_tls_begin, programs.fl_tls_end})
+        bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(kUprobeMulti));
+    if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
+    return std::make_unique<Probes>(std::move(*skeleton));
+  }
+  explicit Probes(Skeleton<tls_plain_bpf> skeleton)
+      : skeleton_(std::move(skeleton)), cut_(skeleton_->bss->fl_cut) {}
+
+  // All of a library's functions or none.
+  Result<> follow(const TlsLibrary& library) {
+    struct Group {
+      bpf_program* program;
+      UprobeAt at;
+      std::vector<std::pair<std::string_view, std::uint64_t>> functions;  // and cookies
+    };
+    const auto& programs = skeleton_->progs;
+    // Calls last, and their returns before their beginnings: what is not seen from its beginning
+    // shows as such.
+    const std::array groups{
+        Group{programs.fl_tls_begin,
+              UprobeAt::kEntry,
+              {{"SSL_set_accept_state", FL_TLS_SET_ACCEPT},
+               {"SSL_set_connect_state", FL_TLS_SET_CONNECT},
+               {"SSL_accept", FL_TLS_ACCEPT},
+               {"SSL_connect", FL_TLS_CONNECT}}},
+        Group{programs.fl_tls_end,
+              UprobeAt::kEntry,
+              {{"SSL_free", FL_TLS_FREE},
+               {"SSL_sendfile", FL_TLS_PAST},
+               {"SSL_read_early_data", FL_TLS_PAST},
+               {"SSL_write_early_data", FL_TLS_PAST}}},
+        Group{programs.fl_tls_return,
+              UprobeAt::kReturn,
+              {{"SSL_read", 0}, {"SSL_read_ex", 0}, {"SSL_write", 0}, {"SSL_write_ex", 0}}},
+        Group{programs.fl_tls_enter,
+              UprobeAt::kEntry,
+              {{"SSL_read", FL_TLS_READ},
+               {"SSL_read_ex", FL_TLS_READ_EX},
+               {"SSL_write", FL_TLS_WRITE},
+               {"SSL_write_ex", FL_TLS_WRITE_EX}}}};
+    const std::string path = "/proc/self/fd/" + std::to_string(library.file.get());
+    std::vector<Link> links;
+    for (const Group& group : groups) {
+      std::vector<UprobePlace> places;
+      for (const auto& [name, cookie] : group.functions) {
+        const auto function = library.functions.find(name);
+        const auto is_there = [&](const UprobePlace& p) { return p.offset == function->second; };
+        // Two names may be one function.
+        if (function != library.functions.end() && std::ranges::none_of(places, is_there))
+          places.push_back({function->second, cookie});
+      }
+      auto attached = attach_uprobes(bpf_program__fd(group.program), path, group.at, places,
+                                     uprobes_by_one_link());
+      if (!attached) return fail(attached.error());
+      std::ranges::move(*attached, std::back_inserter(links));
+    }
+    std::ranges::move(links, std::back_inserter(links_));
+    ++libraries_;
+    return {};
+  }
+  [[nodiscard]] std::size_t libraries() const { return libraries_; }
+  CutSwitch& cut() { return cut_; }
+
+  void take(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) {
+    sweep(gaps);
+    std::uint64_t requests = 0;
+    for (const std::uint32_t side : {FL_TLS_SERVER, FL_TLS_CLIENT})
+      requests += take_side(side, samples);
+    take_losses(requests, gaps);
+    cut_.done();
+  }
+
+ private:
+  // Ends what ended because nothing more came.
+  void sweep(std::vector<api::Gap>& gaps) {
+    std::array<char, 64> packet{};
+    bpf_test_run_opts options{};
+    options.sz = sizeof options;
+    options.data_in = packet.data();
+    options.data_size_in = packet.size();
+    if (const int rc =
+            bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.fl_tls_sweep), &options);
+        rc != 0)
+      for (const char* metric : {"tls.request.duration", "tls.request.unanswered"})
+        add_gap(gaps, metric, from_libbpf(rc, "cannot look for requests that ended").message);
+    std::atomic_ref(skeleton_->bss->fl_tls_window).fetch_add(1);
+  }
+
+  // Returns how many requests came to an end.
+  std::uint64_t take_side(std::uint32_t side, std::vector<api::EffectSample>& samples) {
+    Growth sum;
+    for (std::uint32_t bank = 0; bank < (cut_.reads_second() ? FL_BANKS : 1); ++bank)
+      sides_[side][bank].add_growth(skeleton_->bss->fl_tls_counts[bank].sides[side], sum);
+    const std::uint64_t answered = sum.latency.count() + sum.early;
+    const std::uint64_t ended = answered + sum.cut_off;
+    seen_[side] = seen_[side] || ended + sum.unanswered > 0;
+    if (!seen_[side]) return 0;
+    const auto add = [&](const char* metric) -> api::EffectSample& {
+      api::EffectSample sample;
+      sample.metric = metric;
+      sample.labels = {{"side", side == FL_TLS_SERVER ? "server" : "client"}};
+      samples.push_back(std::move(sample));
+      return samples.back();
+    };
+    add("tls.request.rate").value = static_cast<double>(answered);
+    add("tls.request.unanswered").value = static_cast<double>(sum.unanswered);
+    if (sum.latency.count() > 0) add("tls.request.latency").histogram = std::move(sum.latency);
+    if (sum.duration.count() > 0) add("tls.request.duration").histogram = std::move(sum.duration);
+    for (std::size_t status = 2; status < sum.responses.size(); ++status) {
+      const auto ever = [&](const Last& last) { return last.responses[status] != 0; };
+      if (std::ranges::none_of(sides_[side], ever)) continue;
+      api::EffectSample& one = add("tls.request.responses");
+      one.labels["class"] = std::to_string(status) + "xx";
+      one.value = static_cast<double>(sum.responses[status]);
+    }
+    if (ended == 0) return 0;
+    api::EffectSample& errors = add("tls.request.errors");
+    errors.numerator = static_cast<double>(sum.failed);
+    errors.denominator = static_cast<double>(ended);
+    return ended;
+  }
+
+  void take_losses(std::uint64_t requests, std::vector<api::Gap>& gaps) {
+    auto& banks = skeleton_->bss->fl_tls_counts;
+    if (cut_.reads_second()) second_bank_ = Losses::of(banks[1]);
+    const Losses now = Losses::of(banks[0]).with(second_bank_, std::plus());
+    const Losses growth = now.with(std::exchange(last_, now), std::minus());
+    std::uint64_t missed_requests = 0;
+    for (std::uint32_t gap = FL_TLS_GAP_FIRST_OF_REQUESTS; gap < FL_TLS_GAPS; ++gap)
+      if (metrics_of_tls(gap) == kOfTlsRequests) missed_requests += growth.gaps[gap];
+    for (std::uint32_t gap = 1; gap < FL_TLS_GAPS; ++gap) {
+      const std::uint64_t missed = growth.gaps[gap];
+      if (missed == 0) continue;
+      const bool of_requests = gap >= FL_TLS_GAP_FIRST_OF_REQUESTS;
+      const std::uint64_t of =
+          std::max(missed, of_requests ? requests + missed_requests : growth.active);
+      add_gap(gaps, metrics_of_tls(gap),
+              std::to_string(missed) + " of " + std::to_string(of) +
+                  (of_requests ? " requests: " : " connections: ") + words_of_tls(gap));
+      gaps.back().missed = missed;
+      gaps.back().of = of;
+    }
+    const auto lost = [&](std::uint64_t number, const char* reason) {
+      if (number > 0) add_gap(gaps, kOfTlsRequests, reason + std::to_string(number));
+    };
+    lost(growth.no_call, "calls of the TLS library whose beginning was not seen: ");
+    lost(growth.no_room, "calls or connections of TLS that found no room: ");
+    // Who was forgotten had been silent while so many came.
+    if (growth.began > FL_TLS_CONNECTIONS / 2)
+      lost(growth.began, "new connections of TLS at once, so that older ones may be missing: ");
+    std::uint64_t left_out = 0;
+    for (const bpf_program* program :
+         {skeleton_->progs.fl_tls_enter, skeleton_->progs.fl_tls_return,
+          skeleton_->progs.fl_tls_begin, skeleton_->progs.fl_tls_end})
+      left_out += recursion_misses(bpf_program__fd(program));
+    lost(left_out - std::exchange(left_out_, left_out),
+         "calls of the TLS library that the kernel did not show: ");
+  }
+
+  Skeleton<tls_plain_bpf> skeleton_;
+  std::vector<Link> links_;
+  std::size_t libraries_ = 0;
+  CutSwitch cut_;
+  std::array<std::array<Last, FL_BANKS>, FL_TLS_SIDES> sides_;
+  std::array<bool, FL_TLS_SIDES> seen_{};
+  Losses last_, second_bank_;
+  std::uint64_t left_out_ = 0;
+};
+
+class TlsPlain final : public Collector {
+ public:
+  TlsPlain(const Pod& pod, const CollectContext& context)
+      : pod_(pod),
+        clock_(context.clock),
+        features_(context.features),
+        libraries_(context.clock, pod.cgroup_path) {}
+
+  // Returns those that are followed from now on.
+  std::vector<std::string> find_more() {
+    std::vector<std::string> followed;
+    for (const TlsLibrary& library : libraries_.look()) {
+      const auto done = follow(library);
+      if (done)
+        followed.push_back(library.process + ": " + library.name);
+      else
+        libraries_.cannot_follow(library, "cannot be followed: " + done.error().message);
+    }
+    return followed;
+  }
+
+  void take(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) override {
+    if (probes_) probes_->take(samples, gaps);
+    for (const std::string& found : find_more())
+      add_gap(gaps, kOfTlsRequests, found + " was found only now: what it did before is not known");
+    for (const std::string& reason : libraries_.not_followed())
+      add_gap(gaps, kOfTlsRequests, reason);
+  }
+
+  void cut_at(KtimeNs at) override {
+    cut_at_ = at;
+    if (probes_) probes_->cut().at(at);
+  }
+  void cut_has_come() override {
+    cut_at_ = {};
+    if (probes_) probes_->cut().come();
+  }
+
+ private:
+  Result<> follow(const TlsLibrary& library) {
+    if (!features_.has(KernelFeature::kUprobe))
+      return fail(Errc::kUnsupported, features_.reason(KernelFeature::kUprobe));
+    const SteadyTime begin = clock_.steady();
+    if (!probes_) {
+      auto loaded = Probes::load_for(pod_);
+      if (!loaded) return fail(loaded.error());
+      probes_ = std::move(*loaded);
+      probes_->cut().at(cut_at_);
+    }
+    if (probes_->libraries() >= kMostLibraries)
+      return fail(Errc::kUnsupported, "the pod has more such files than are followed");
+    auto followed = probes_->follow(library);
+    spdlog::debug("{}: {} took {:.1f} ms to be followed", pod_.ref.id(), library.name,
+                  std::chrono::duration<double, std::milli>(clock_.steady() - begin).count());
+    return followed;
+  }
+
+  Pod pod_;
+  const Clock& clock_;
+  const FeatureProbe& features_;
+  TlsLibraries libraries_;
+  std::unique_ptr<Probes> probes_;
+  KtimeNs cut_at_{};
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Collector>> start_tls_plain(const Pod& pod, const CollectContext& context) {
+  if (pod.cgroup_path.empty()) return fail(Errc::kInvalid, "the pod has no cgroup");
+  auto collector = std::make_unique<TlsPlain>(pod, context);
+  static_cast<void>(collector->find_more());
+  return collector;
+}
+
+extern const CollectorType kTlsPlain;
+const CollectorType kTlsPlain{"tls_plain", &start_tls_plain};
+
+}  // namespace faultline::agent

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* HTTP/1 in plain bytes: a request begins where a piece begins with a method while none waits, an answer with its status line. */
+#ifndef FAULTLINE_TLS_PLAIN_HTTP1_BPF_H
+#define FAULTLINE_TLS_PLAIN_HTTP1_BPF_H
+
+#include "tls_plain.bpf.h"
+
+#define FL_TLS_STATUS_LINE 12 /* bytes of "HTTP/1.1 200" */
+#define FL_TLS_HEAD_STEPS 4096 /* bytes of heads of answers that are read one by one in a piece; more are not followed */
+#define FL_TLS_SCAN_STEP 64
+#define FL_TLS_SCAN_STEPS 32 /* heads of up to 2 KB are searched for their end */
+
+/* Is this the beginning of a method of HTTP/1? Four bytes. */
+static __always_inline int fl_tls_is_method(__u32 first)
+{
+	switch (first) {
+	case 0x47455420: /* "GET " */
+	case 0x48454144: /* "HEAD" */
+	case 0x504f5354: /* "POST" */
+	case 0x50555420: /* "PUT " */
+	case 0x44454c45: /* "DELE" */
+	case 0x4f505449: /* "OPTI" */
+	case 0x50415443: /* "PATC" */
+	case 0x434f4e4e: /* "CONN" */
+	case 0x54524143: /* "TRAC" */
+		return 1;
+	}
+	return 0;
+}
+
+/* The same of 8 bytes in which, after the method's space, a path must begin: for a connection of which nothing else is known. */
+static __always_inline int fl_tls_is_request(__u64 first)
+{
+	__u32 i;
+
+	if (!fl_tls_is_method(first >> 32))
+		return 0;
+#pragma unroll
+	for (i = 3; i < 7; i++) {
+		__u8 c = first >> (56 - 8 * i), next = first >> (48 - 8 * i);
+
+		if (c == ' ')
+			return next == '/' || next == '*' || next == 'h';
+		if (c < 'A' || c > 'Z')
+			return 0;
+	}
+	return (first & 0xff) == ' ';
+}
+
+/* Do these first `n` bytes, at most 8, begin a request on a connection that is known to be HTTP/1? A method is any word of at least
+ * three capitals. */
+static __always_inline int fl_tls_http1_begins(__u64 first, __u32 n)
+{
+	__u32 i;
+
+#pragma unroll
+	for (i = 0; i < 8; i++) {
+		__u8 c = first >> (56 - 8 * i);
+
+		if (i >= n)
+			return 1;
+		if (c == ' ')
+			return i >= 3;
+		if (c < 'A' || c > 'Z')
+			return 0;
+	}
+	return 1;
+}
+
+struct fl_tls_scan {
+	__u64 buffer;
+	__u64 ends; /* where a line feed and a carriage return are next to each other: the high bit of its byte; 0: nowhere so far */
+	__u32 at;   /* bytes before those of `ends`, or before the next step */
+	__u32 left;
+};
+
+/* Eight bytes at a time, so that there are few branches for the verifier to follow. */
+static long fl_tls_scan_step(__u32 step, struct fl_tls_scan *scan)
+{
+	const __u64 ones = 0x0101010101010101ull;
+	__u64 words[FL_TLS_SCAN_STEP / 8 + 1] = {};
+	__u32 n = scan->left, i;
+
+	if (n > sizeof(words))
+		n = sizeof(words);
+	asm volatile("" : "+r"(n));
+	if (n < 1 || n > sizeof(words) || bpf_probe_read_user(words, n, (const void *)(scan->buffer + scan->at)))
+		return 1;
+#pragma unroll
+	for (i = 0; i < FL_TLS_SCAN_STEP / 8; i++) {
+		__u64 here = words[i], next = here >> 8 | words[i + 1] << 56;
+		__u64 other = (here ^ ones * '\n') | (next ^ ones * '\r');
+
+		scan->ends = (other - ones) & ~other & ones << 7; /* where it has a byte of 0; the lowest bit is right */
+		if (scan->ends)
+			return 1;
+		scan->at += 8;
+	}
+	scan->left = scan->left > FL_TLS_SCAN_STEP ? scan->left - FL_TLS_SCAN_STEP : 0;
+	return 0;
+}
+
+/* Does more follow the head in this piece? Without a body that is another request. Only a piece of another length than the last that
+ * was searched is searched. The machine is little-endian: the first byte of eight is the lowest. */
+static __always_inline int fl_tls_more_follows(struct fl_tls_piece *p, struct fl_tls_connection *conn)
+{
+	struct fl_tls_scan scan = {.buffer = p->buffer, .left = p->bytes};
+	__u32 known = conn->scanned, i;
+
+	if (p->bytes > known - known / 8 && p->bytes < known + known / 8)
+		return 0;
+	bpf_loop(FL_TLS_SCAN_STEPS, fl_tls_scan_step, &scan, 0);
+	/* The head ends three bytes after where its last line begins to. */
+	for (i = 0; i < 7 && scan.ends && !(scan.ends & 0x80); i++)
+		scan.ends >>= 8;
+	if (scan.ends && scan.at + i + 3 < p->bytes)
+		return 1;
+	conn->scanned = p->bytes;
+	return 0;
+}
+
+/* A request of HTTP/1, or more of one. Not static, as fl_tls_add_time(). */
+__noinline int fl_tls_http1_request(struct fl_tls_piece *p, struct fl_tls_connection *conn, struct fl_tls_counts *counts)
+{
+	__u64 first;
+	__u32 n;
+
+	if (!p || !conn || !counts)
+		return 0;
+	n = p->bytes < 8 ? p->bytes : 8;
+	first = fl_tls_bytes(p, 0, n);
+
+	if (conn->pending_ns) {
+		if (n == 8 && fl_tls_is_request(first))
+			fl_tls_unmeasured(conn, counts, FL_TLS_GAP_SEVERAL);
+		else
+			fl_tls_request_goes_on(p, conn, counts);
+		return 0;
+	}
+	if (!fl_tls_http1_begins(first, n)) {
+		fl_tls_request_goes_on(p, conn, counts);
+		return 0;
+	}
+	fl_tls_request_begins(p, conn, counts);
+	if (first >> 32 == 0x434f4e4e)
+		conn->flags |= FL_TLS_TUNNEL;
+	/* POST, PUT, PATCH and PROPFIND have a body. */
+	if (first >> 56 != 'P' && fl_tls_more_follows(p, conn))
+		fl_tls_unmeasured(conn, counts, FL_TLS_GAP_SEVERAL);
+	return 0;
+}
+
+/* The status that a status line of 12 bytes tells, in its first 4 and its last 8; 0: it is none. */
+static __always_inline __u32 fl_tls_status_of(__u32 first, __u64 rest)
+{
+	__u32 hundreds = (rest >> 16) & 0xff, tens = (rest >> 8) & 0xff, ones = rest & 0xff;
+
+	if (first != 0x48545450 || rest >> 48 != 0x2f31 || hundreds < '1' || hundreds > '5') /* "HTTP" "/1" */
+		return 0;
+	if (tens < '0' || tens > '9' || ones < '0' || ones > '9')
+		return 0;
+	return (hundreds - '0') * 100 + (tens - '0') * 10 + (ones - '0');
+}
+
+/* The same of a status line at the piece's beginning. */
+static __always_inline __u32 fl_tls_status(struct fl_tls_piece *p)
+{
+	if (p->bytes < FL_TLS_STATUS_LINE)
+		return 0;
+	return fl_tls_status_of(fl_tls_bytes(p, 0, 4) >> 32, fl_tls_bytes(p, 4, 8));
+}
+
+/* Reads heads of answers byte by byte, over pieces and interim answers, up to a status that is none of these. */
+struct fl_tls_head {
+	struct fl_tls_piece *p;
+	struct fl_tls_connection *conn;
+	__u32 at;
+	__u32 status; /* that was found */
+	__u32 bad;    /* this is no answer of HTTP/1 */
+};
+
+static long fl_tls_head_step(__u32 step, struct fl_tls_head *head)
+{
+	struct fl_tls_piece *p = head->p;
+	struct fl_tls_connection *conn = head->conn;
+	__u32 status;
+
+	if (head->at >= p->bytes)
+		return 1;
+	if (!conn->have)
+		conn->began_ns = p->first_ns;
+	conn->older = conn->older << 8 | conn->text >> 56;
+	conn->text = conn->text << 8 | fl_tls_bytes(p, head->at++, 1) >> 56;
+	if (conn->have < FL_TLS_STATUS_LINE) {
+		__u32 have = ++conn->have, bits = 8 * have & 63;
+
+		/* So that a few bytes of another protocol are not waited with. */
+		if (have <= 6 && (conn->text & ((1ull << bits) - 1)) != 0x485454502f31ull >> ((48 - bits) & 63)) {
+			head->bad = 1;
+			return 1;
+		}
+		if (have < FL_TLS_STATUS_LINE)
+			return 0;
+		status = fl_tls_status_of(conn->older, conn->text);
+		conn->status = status;
+		if (status >= 100 && status < 200 && status != 101)
+			return 0;
+		head->status = status;
+		head->bad = !status;
+		return 1;
+	}
+	/* An empty line, also where lines end without a carriage return. */
+	if ((conn->text & 0xffffff) == 0x0a0d0a || (conn->text & 0xffff) == 0x0a0a)
+		conn->have = 0;
+	return 0;
+}
+
+/* The status of the answer that a request waits for; 0: it is still to come, or the connection is not measured any more. */
+static __always_inline int fl_tls_http1_read_on(struct fl_tls_piece *p, struct fl_tls_connection *conn, struct fl_tls_counts *counts)
+{
+	struct fl_tls_head head = {.p = p, .conn = conn};
+
+	bpf_loop(FL_TLS_HEAD_STEPS, fl_tls_head_step, &head, 0);
+	if (head.bad || (!head.status && head.at < p->bytes)) {
+		fl_tls_unmeasured(conn, counts, FL_TLS_GAP_UNCLEAR);
+		return 0;
+	}
+	return head.status;
+}
+
+/* An answer of HTTP/1, or more of one. Not static, as fl_tls_add_time(). */
+__noinline int fl_tls_http1_answer(struct fl_tls_piece *p, struct fl_tls_connection *conn, struct fl_tls_counts *counts)
+{
+	struct fl_tls_side *side;
+	__u32 status = 0;
+	__u64 class, began;
+
+	if (!p || !conn || !counts)
+		return 0;
+	side = fl_tls_side_of(counts, conn);
+	began = p->first_ns;
+	if (!conn->pending_ns) {
+		/* The answer to a request that was not seen to begin. */
+		if (conn->answer_ns && fl_tls_status(p))
+			fl_tls_unmeasured(conn, counts, FL_TLS_GAP_SEVERAL);
+		else
+			fl_tls_answer_goes_on(p, conn, counts);
+		return 0;
+	}
+	if (!conn->have)
+		status = fl_tls_status(p);
+	if (status < 200 && status != 101) {
+		status = fl_tls_http1_read_on(p, conn, counts);
+		began = conn->began_ns;
+	}
+	if (!status)
+		return 0;
+	conn->have = 0;
+	if (status == 101) {
+		fl_tls_unmeasured(conn, counts, FL_TLS_GAP_STREAM);
+		return 0;
+	}
+	fl_tls_answered(p, conn, counts, began);
+	class = status / 100;
+	asm volatile("" : "+r"(class));
+	fl_tls_count(&side->responses[class & 7]);
+	if (class == 5)
+		fl_tls_count(&side->failed);
+	if (class == 2 && (conn->flags & FL_TLS_TUNNEL))
+		fl_tls_unmeasured(conn, counts, FL_TLS_GAP_STREAM);
+	return 0;
+}
+
+#endif
