@@ -25,6 +25,9 @@ struct CollectContext {
   // Of the run's faults, as in SyscallFilter: only these are measured, because a program on a call
   // costs every process of the node.
   std::vector<std::string> syscalls{};
+  // The run names metrics of tls.request.*: only then they are measured, because a probe costs
+  // every process of the node that uses the same file of a library.
+  bool tls = false;
 };
 
 // 16 bytes in network order, IPv4 as ::ffff:a.b.c.d.

@@ -352,7 +352,16 @@ Result<std::unique_ptr<Collector>> start_tls_plain(const Pod& pod, const Collect
   return collector;
 }
 
+namespace {
+
+Result<std::unique_ptr<Collector>> start_if_asked(const Pod& pod, const CollectContext& context) {
+  if (!context.tls) return nullptr;
+  return start_tls_plain(pod, context);
+}
+
+}  // namespace
+
 extern const CollectorType kTlsPlain;
-const CollectorType kTlsPlain{"tls_plain", &start_tls_plain};
+const CollectorType kTlsPlain{"tls_plain", &start_if_asked};
 
 }  // namespace faultline::agent

@@ -23,6 +23,15 @@ std::vector<std::string> syscalls_of(const api::DesiredRun& run) {
   return calls;
 }
 
+// Whether an expectation or a condition to abort rests on what goes on in TLS.
+bool asks_for_tls(const api::DesiredRun& run) {
+  const auto is_of_tls = [](std::string_view metric) { return metric.starts_with("tls."); };
+  const api::ExperimentSpec& spec = run.experiment.spec;
+  return std::ranges::any_of(spec.expect.effects, is_of_tls, &api::ExpectEffect::metric) ||
+         std::ranges::any_of(spec.expect.signals, is_of_tls, &api::ExpectSignal::equals) ||
+         std::ranges::any_of(spec.abortWhen, is_of_tls, &api::AbortCondition::effect);
+}
+
 }  // namespace
 
 bool same_attachments(const Pod& a, const Pod& b) {
@@ -236,7 +245,7 @@ void Run::settle(Place& place, const PodMap& pods) {
 void Run::measure(Place& place) {
   place.measurement = std::make_unique<Measurement>(
       *place.here, deps_.collectors,
-      CollectContext{deps_.clock, deps_.features, syscalls_of(desired_)});
+      CollectContext{deps_.clock, deps_.features, syscalls_of(desired_), asks_for_tls(desired_)});
   unclaimed_ = true;
   if (armed() > 0 && !before_) place.measurement->cut_at(lease_.kernel_deadline());
   if (!place.unseen) return;

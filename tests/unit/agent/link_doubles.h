@@ -55,6 +55,7 @@ struct World {
   bool unreadable = false;                    // counters cannot be read
   bool unfollowed = false;                    // peers cannot be changed
   std::string no_collector;                   // starting it fails with these words
+  bool asked_for_tls = false;                 // what the newest collector was told
   int late = 0;  // faults that still injected while another was being taken down
   std::map<std::string, double> packets;            // by pod: what the next take() reports
   std::map<std::string, std::string> met;           // by pod: the address of its one peer
@@ -156,7 +157,9 @@ class NotedCollector final : public Collector {
  private:
   std::string pod_;
 };
-inline Result<std::unique_ptr<Collector>> start_noted(const Pod& pod, const CollectContext&) {
+inline Result<std::unique_ptr<Collector>> start_noted(const Pod& pod,
+                                                      const CollectContext& context) {
+  World::now->asked_for_tls = context.tls;
   if (!World::now->no_collector.empty()) return fail(Errc::kUnsupported, World::now->no_collector);
   if (World::now->measuring) World::now->measuring();
   return std::make_unique<NotedCollector>(pod.ref.id());
