@@ -298,6 +298,11 @@ int fl_tls_end(struct pt_regs *ctx)
 	return 0;
 }
 
+struct fl_tls_sweep {
+	struct fl_tls_counts *counts;
+	__u64 now;
+};
+
 static long fl_tls_sweep_one(void *map, const struct fl_tls_key *key, struct fl_tls_connection *conn, struct fl_tls_sweep *sweep)
 {
 	struct fl_tls_key copy = *key;
@@ -316,10 +321,36 @@ static long fl_tls_sweep_one(void *map, const struct fl_tls_key *key, struct fl_
 	return 0;
 }
 
+/* A request that nobody answers, or of a connection that is no more. */
+static long fl_tls_sweep_stream(void *map, const struct fl_tls_key *key, struct fl_tls_stream *stream, struct fl_tls_sweep *sweep)
+{
+	struct fl_tls_key copy = *key, connection = *key;
+	struct fl_tls_connection *conn;
+	struct fl_tls_http2 *h2;
+	struct fl_tls_side *side;
+
+	connection.stream = 0;
+	h2 = bpf_map_lookup_elem(&fl_tls_http2s, &connection);
+	conn = bpf_map_lookup_elem(&fl_tls_conns, &connection);
+	if (h2 && conn && !conn->gap && h2->epoch == stream->epoch) {
+		if (!stream->waits || !stream->pending_ns || sweep->now < stream->pending_ns + FL_TLS_UNANSWERED_NS)
+			return 0;
+		__sync_fetch_and_add(&h2->waiting, -1);
+		side = fl_tls_side_of(sweep->counts, conn);
+		fl_tls_count(&side->unanswered);
+		if (conn->side == FL_TLS_CLIENT) {
+			fl_tls_count(&side->failed);
+			fl_tls_count(&side->failed_unanswered);
+		}
+	}
+	bpf_map_delete_elem(&fl_tls_streams, &copy);
+	return 0;
+}
+
 SEC("tc")
 int fl_tls_sweep(struct __sk_buff *skb)
 {
-	struct fl_tls_sweep sweep = {.counts = fl_tls_counts_now(), .connections = &fl_tls_conns, .now = bpf_ktime_get_ns()};
+	struct fl_tls_sweep sweep = {.counts = fl_tls_counts_now(), .now = bpf_ktime_get_ns()};
 
 	bpf_for_each_map_elem(&fl_tls_conns, fl_tls_sweep_one, &sweep, 0);
 	bpf_for_each_map_elem(&fl_tls_streams, fl_tls_sweep_stream, &sweep, 0);

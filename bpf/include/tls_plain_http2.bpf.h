@@ -56,12 +56,6 @@ struct fl_tls_walk {
 	__u32 bad;    /* this is no HTTP/2 */
 };
 
-struct fl_tls_sweep {
-	struct fl_tls_counts *counts;
-	void *connections; /* fl_tls_conns */
-	__u64 now;
-};
-
 /* The request on this stream; NULL: it is not followed. */
 static __always_inline struct fl_tls_stream *fl_tls_stream_of(struct fl_tls_walk *w, __u32 number)
 {
@@ -379,32 +373,6 @@ static __always_inline void fl_tls_http2_ends(const struct fl_tls_key *key, cons
 	if (!conn->gap && h2->answering > 0)
 		__sync_fetch_and_add(&counts->gaps[FL_TLS_GAP_CUT], h2->answering);
 	bpf_map_delete_elem(&fl_tls_http2s, key);
-}
-
-/* A request that nobody answers, or of a connection that is no more. */
-static long fl_tls_sweep_stream(void *map, const struct fl_tls_key *key, struct fl_tls_stream *stream, struct fl_tls_sweep *sweep)
-{
-	struct fl_tls_key copy = *key, connection = *key;
-	struct fl_tls_connection *conn;
-	struct fl_tls_http2 *h2;
-	struct fl_tls_side *side;
-
-	connection.stream = 0;
-	h2 = bpf_map_lookup_elem(&fl_tls_http2s, &connection);
-	conn = bpf_map_lookup_elem(sweep->connections, &connection);
-	if (h2 && conn && !conn->gap && h2->epoch == stream->epoch) {
-		if (!stream->waits || !stream->pending_ns || sweep->now < stream->pending_ns + FL_TLS_UNANSWERED_NS)
-			return 0;
-		__sync_fetch_and_add(&h2->waiting, -1);
-		side = fl_tls_side_of(sweep->counts, conn);
-		fl_tls_count(&side->unanswered);
-		if (conn->side == FL_TLS_CLIENT) {
-			fl_tls_count(&side->failed);
-			fl_tls_count(&side->failed_unanswered);
-		}
-	}
-	bpf_map_delete_elem(&fl_tls_streams, &copy);
-	return 0;
 }
 
 #endif

@@ -172,17 +172,18 @@ TEST_F(TlsPlainFinds, WithoutUprobesOnlyProcessesWithTlsAreAGap) {
 // Kept from before: what is sent on it is judged from the next request of HTTP/1 on.
 TEST_F(TlsPlainFinds, AnOlderConnectionIsJudgedFromItsNextRequestOn) {
   const TlsServer server(server_, kPort, answers(milliseconds(5)));
-  Shared<std::atomic<bool>> connected;
+  Shared<std::atomic<bool>> connected, measuring;
   const TlsProcess client(client_, [&](Answers& said) {
     TlsClient c(server_.ip4(), kPort);
     c.ask(kGet);
     connected->store(true);
-    std::this_thread::sleep_for(milliseconds(1000));
+    if (!wait_for([&] { return measuring->load(); })) return;
     for (int i = 0; i < 10; ++i) said.add(c.ask(kGet));
   });
   client.begin();
   ASSERT_TRUE(wait_for([&] { return connected->load(); }));
   const auto of_server = measure(server_), of_client = measure(client_);
+  measuring->store(true);
   client.go();
   for (const auto& [side, collector] :
        {std::pair{"server", of_server.get()}, {"client", of_client.get()}}) {
