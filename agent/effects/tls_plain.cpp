@@ -55,7 +55,7 @@ struct Last {
     const std::uint64_t now = load(counter);
     return now - std::exchange(last, now);
   }
-  void add_growth(fl_tls_side& side, Growth& sum) {
+  void add_growth(fl_plain_side& side, Growth& sum) {
     sum.latency.merge(latency.advance({side.latency}));
     sum.duration.merge(duration.advance({side.duration}));
     sum.failed += growth(side.failed, failed);
@@ -69,12 +69,12 @@ struct Last {
 
 // What is not of a side, of one bank.
 struct Losses {
-  std::array<std::uint64_t, FL_TLS_GAPS> gaps{};
+  std::array<std::uint64_t, FL_PLAIN_GAPS> gaps{};
   std::uint64_t active = 0, began = 0, no_call = 0, no_room = 0;
 
-  static Losses of(fl_tls_counts& counts) {
+  static Losses of(fl_plain_counts& counts) {
     Losses now;
-    for (std::uint32_t gap = 0; gap < FL_TLS_GAPS; ++gap) now.gaps[gap] = load(counts.gaps[gap]);
+    for (std::uint32_t gap = 0; gap < FL_PLAIN_GAPS; ++gap) now.gaps[gap] = load(counts.gaps[gap]);
     now.active = load(counts.active);
     now.began = load(counts.began);
     now.no_call = load(counts.no_call);
@@ -85,7 +85,7 @@ struct Losses {
   template <class F>
   [[nodiscard]] Losses with(const Losses& o, F join) const {
     Losses out;
-    for (std::uint32_t gap = 0; gap < FL_TLS_GAPS; ++gap)
+    for (std::uint32_t gap = 0; gap < FL_PLAIN_GAPS; ++gap)
       out.gaps[gap] = join(gaps[gap], o.gaps[gap]);
     out.active = join(active, o.active);
     out.began = join(began, o.began);
@@ -103,13 +103,13 @@ class Probes {
     if (!level) return fail(level.error());
     auto skeleton = Skeleton<tls_plain_bpf>::open("tls_plain");
     if (!skeleton) return fail(skeleton.error());
-    (*skeleton)->rodata->fl_config.cgroup = static_cast<std::uint64_t>(pod.cgroup);
-    (*skeleton)->rodata->fl_config.level = *level;
-    (*skeleton)->bss->fl_tls_window = 1;
+    (*skeleton)->rodata->fl_plain_config.cgroup = static_cast<std::uint64_t>(pod.cgroup);
+    (*skeleton)->rodata->fl_plain_config.level = *level;
+    (*skeleton)->bss->fl_plain_window = 1;
     const auto& programs = (*skeleton)->progs;
     if (uprobes_by_one_link())
-      for (bpf_program* program : {programs.fl_tls_enter, programs.fl_tls_return,
-                                   programs.fl_tls_begin, programs.fl_tls_end})
+      for (bpf_program* program : {programs.fl_plain_enter, programs.fl_plain_return,
+                                   programs.fl_plain_begin, programs.fl_plain_end})
         bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(kUprobeMulti));
     if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
     return std::make_unique<Probes>(std::move(*skeleton));
@@ -128,27 +128,27 @@ class Probes {
     // Calls last, and their returns before their beginnings: what is not seen from its beginning
     // shows as such.
     const std::array groups{
-        Group{programs.fl_tls_begin,
+        Group{programs.fl_plain_begin,
               UprobeAt::kEntry,
-              {{"SSL_set_accept_state", FL_TLS_SET_ACCEPT},
-               {"SSL_set_connect_state", FL_TLS_SET_CONNECT},
-               {"SSL_accept", FL_TLS_ACCEPT},
-               {"SSL_connect", FL_TLS_CONNECT}}},
-        Group{programs.fl_tls_end,
+              {{"SSL_set_accept_state", FL_PLAIN_SET_ACCEPT},
+               {"SSL_set_connect_state", FL_PLAIN_SET_CONNECT},
+               {"SSL_accept", FL_PLAIN_ACCEPT},
+               {"SSL_connect", FL_PLAIN_CONNECT}}},
+        Group{programs.fl_plain_end,
               UprobeAt::kEntry,
-              {{"SSL_free", FL_TLS_FREE},
-               {"SSL_sendfile", FL_TLS_PAST},
-               {"SSL_read_early_data", FL_TLS_PAST},
-               {"SSL_write_early_data", FL_TLS_PAST}}},
-        Group{programs.fl_tls_return,
+              {{"SSL_free", FL_PLAIN_FREE},
+               {"SSL_sendfile", FL_PLAIN_PAST},
+               {"SSL_read_early_data", FL_PLAIN_PAST},
+               {"SSL_write_early_data", FL_PLAIN_PAST}}},
+        Group{programs.fl_plain_return,
               UprobeAt::kReturn,
               {{"SSL_read", 0}, {"SSL_read_ex", 0}, {"SSL_write", 0}, {"SSL_write_ex", 0}}},
-        Group{programs.fl_tls_enter,
+        Group{programs.fl_plain_enter,
               UprobeAt::kEntry,
-              {{"SSL_read", FL_TLS_READ},
-               {"SSL_read_ex", FL_TLS_READ_EX},
-               {"SSL_write", FL_TLS_WRITE},
-               {"SSL_write_ex", FL_TLS_WRITE_EX}}}};
+              {{"SSL_read", FL_PLAIN_READ},
+               {"SSL_read_ex", FL_PLAIN_READ_EX},
+               {"SSL_write", FL_PLAIN_WRITE},
+               {"SSL_write_ex", FL_PLAIN_WRITE_EX}}}};
     const std::string path = "/proc/self/fd/" + std::to_string(library.file.get());
     std::vector<Link> links;
     for (const Group& group : groups) {
@@ -175,7 +175,7 @@ class Probes {
   void take(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) {
     sweep(gaps);
     std::uint64_t requests = 0;
-    for (const std::uint32_t side : {FL_TLS_SERVER, FL_TLS_CLIENT})
+    for (const std::uint32_t side : {FL_PLAIN_SERVER, FL_PLAIN_CLIENT})
       requests += take_side(side, samples);
     take_losses(requests, gaps);
     cut_.done();
@@ -190,18 +190,18 @@ class Probes {
     options.data_in = packet.data();
     options.data_size_in = packet.size();
     if (const int rc =
-            bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.fl_tls_sweep), &options);
+            bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.fl_plain_sweep), &options);
         rc != 0)
       for (const char* metric : {"tls.request.duration", "tls.request.unanswered"})
         add_gap(gaps, metric, from_libbpf(rc, "cannot look for requests that ended").message);
-    std::atomic_ref(skeleton_->bss->fl_tls_window).fetch_add(1);
+    std::atomic_ref(skeleton_->bss->fl_plain_window).fetch_add(1);
   }
 
   // Returns how many requests came to an end.
   std::uint64_t take_side(std::uint32_t side, std::vector<api::EffectSample>& samples) {
     Growth sum;
     for (std::uint32_t bank = 0; bank < (cut_.reads_second() ? FL_BANKS : 1); ++bank)
-      sides_[side][bank].add_growth(skeleton_->bss->fl_tls_counts[bank].sides[side], sum);
+      sides_[side][bank].add_growth(skeleton_->bss->fl_plain_counts[bank].sides[side], sum);
     const std::uint64_t answered = sum.latency.count() + sum.early;
     const std::uint64_t ended = answered + sum.cut_off;
     seen_[side] = seen_[side] || ended + sum.unanswered > 0;
@@ -209,7 +209,7 @@ class Probes {
     const auto add = [&](const char* metric) -> api::EffectSample& {
       api::EffectSample sample;
       sample.metric = metric;
-      sample.labels = {{"side", side == FL_TLS_SERVER ? "server" : "client"}};
+      sample.labels = {{"side", side == FL_PLAIN_SERVER ? "server" : "client"}};
       samples.push_back(std::move(sample));
       return samples.back();
     };
@@ -232,17 +232,17 @@ class Probes {
   }
 
   void take_losses(std::uint64_t requests, std::vector<api::Gap>& gaps) {
-    auto& banks = skeleton_->bss->fl_tls_counts;
+    auto& banks = skeleton_->bss->fl_plain_counts;
     if (cut_.reads_second()) second_bank_ = Losses::of(banks[1]);
     const Losses now = Losses::of(banks[0]).with(second_bank_, std::plus());
     const Losses growth = now.with(std::exchange(last_, now), std::minus());
     std::uint64_t missed_requests = 0;
-    for (std::uint32_t gap = FL_TLS_GAP_FIRST_OF_REQUESTS; gap < FL_TLS_GAPS; ++gap)
+    for (std::uint32_t gap = FL_PLAIN_GAP_FIRST_OF_REQUESTS; gap < FL_PLAIN_GAPS; ++gap)
       if (metrics_of_tls(gap) == kOfTlsRequests) missed_requests += growth.gaps[gap];
-    for (std::uint32_t gap = 1; gap < FL_TLS_GAPS; ++gap) {
+    for (std::uint32_t gap = 1; gap < FL_PLAIN_GAPS; ++gap) {
       const std::uint64_t missed = growth.gaps[gap];
       if (missed == 0) continue;
-      const bool of_requests = gap >= FL_TLS_GAP_FIRST_OF_REQUESTS;
+      const bool of_requests = gap >= FL_PLAIN_GAP_FIRST_OF_REQUESTS;
       const std::uint64_t of =
           std::max(missed, of_requests ? requests + missed_requests : growth.active);
       add_gap(gaps, metrics_of_tls(gap),
@@ -257,12 +257,12 @@ class Probes {
     lost(growth.no_call, "calls of the TLS library whose beginning was not seen: ");
     lost(growth.no_room, "calls or connections of TLS that found no room: ");
     // Who was forgotten had been silent while so many came.
-    if (growth.began > FL_TLS_CONNECTIONS / 2)
+    if (growth.began > FL_PLAIN_CONNECTIONS / 2)
       lost(growth.began, "new connections of TLS at once, so that older ones may be missing: ");
     std::uint64_t left_out = 0;
     for (const bpf_program* program :
-         {skeleton_->progs.fl_tls_enter, skeleton_->progs.fl_tls_return,
-          skeleton_->progs.fl_tls_begin, skeleton_->progs.fl_tls_end})
+         {skeleton_->progs.fl_plain_enter, skeleton_->progs.fl_plain_return,
+          skeleton_->progs.fl_plain_begin, skeleton_->progs.fl_plain_end})
       left_out += recursion_misses(bpf_program__fd(program));
     lost(left_out - std::exchange(left_out_, left_out),
          "calls of the TLS library that the kernel did not show: ");
@@ -272,8 +272,8 @@ class Probes {
   std::vector<Link> links_;
   std::size_t libraries_ = 0;
   CutSwitch cut_;
-  std::array<std::array<Last, FL_BANKS>, FL_TLS_SIDES> sides_;
-  std::array<bool, FL_TLS_SIDES> seen_{};
+  std::array<std::array<Last, FL_BANKS>, FL_PLAIN_SIDES> sides_;
+  std::array<bool, FL_PLAIN_SIDES> seen_{};
   Losses last_, second_bank_;
   std::uint64_t left_out_ = 0;
 };

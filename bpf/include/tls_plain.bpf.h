@@ -11,8 +11,8 @@
 #include "tls_plain_abi.h"
 
 /* Has no pointers of the kernel, as it is given to functions that the verifier looks at alone. */
-struct fl_tls_piece {
-	struct fl_tls_key key;
+struct fl_plain_piece {
+	struct fl_plain_key key;
 	__u64 buffer;   /* its bytes, in the memory of the process */
 	__u64 first_ns; /* its first byte: when the call of a write began, when that of a read returned */
 	__u64 last_ns;  /* its last byte: when the call returned */
@@ -22,7 +22,7 @@ struct fl_tls_piece {
 };
 
 /* The value of a function that has none but is not inlined, as fl_done() of flow_segment.bpf.h. */
-static __always_inline int fl_tls_done(void)
+static __always_inline int fl_plain_done(void)
 {
 	int done = 0;
 
@@ -30,18 +30,18 @@ static __always_inline int fl_tls_done(void)
 	return done;
 }
 
-static __always_inline void fl_tls_count(__u64 *counter)
+static __always_inline void fl_plain_count(__u64 *counter)
 {
 	__sync_fetch_and_add(counter, 1);
 }
 
-static __always_inline void fl_tls_gap(struct fl_tls_counts *counts, __u32 gap)
+static __always_inline void fl_plain_gap(struct fl_plain_counts *counts, __u32 gap)
 {
-	fl_tls_count(&counts->gaps[gap & (FL_TLS_GAP_SLOTS - 1)]);
+	fl_plain_count(&counts->gaps[gap & (FL_PLAIN_GAP_SLOTS - 1)]);
 }
 
 /* A function of its own that the verifier looks at once. Not static, so that it does not follow it from each place that calls it. */
-__noinline int fl_tls_add_time(struct fl_hist *hist, __u64 ns)
+__noinline int fl_plain_add_time(struct fl_hist *hist, __u64 ns)
 {
 	if (hist)
 		fl_hist_add_shared(hist, ns);
@@ -49,7 +49,7 @@ __noinline int fl_tls_add_time(struct fl_hist *hist, __u64 ns)
 }
 
 /* Returns the counters of the connection's side; its side is known. */
-static __always_inline struct fl_tls_side *fl_tls_side_of(struct fl_tls_counts *counts, const struct fl_tls_connection *conn)
+static __always_inline struct fl_plain_side *fl_plain_side_of(struct fl_plain_counts *counts, const struct fl_plain_connection *conn)
 {
 	__u64 side = *(const volatile __u8 *)&conn->side;
 
@@ -58,7 +58,7 @@ static __always_inline struct fl_tls_side *fl_tls_side_of(struct fl_tls_counts *
 }
 
 /* Returns `n` bytes of the piece, at most 8, from its byte `at` on; the oldest is the highest, and what is missing is 0. */
-static __always_inline __u64 fl_tls_bytes(struct fl_tls_piece *p, __u32 at, __u32 n)
+static __always_inline __u64 fl_plain_bytes(struct fl_plain_piece *p, __u32 at, __u32 n)
 {
 	__u64 raw = 0;
 
@@ -75,16 +75,16 @@ static __always_inline __u64 fl_tls_bytes(struct fl_tls_piece *p, __u32 at, __u3
 }
 
 /* The connection is not measured from here on, and is a gap. */
-static __always_inline void fl_tls_unmeasured(struct fl_tls_connection *conn, struct fl_tls_counts *counts, __u32 gap)
+static __always_inline void fl_plain_unmeasured(struct fl_plain_connection *conn, struct fl_plain_counts *counts, __u32 gap)
 {
 	conn->gap = gap;
 	conn->pending_ns = 0;
 	conn->answer_ns = 0;
-	fl_tls_gap(counts, gap);
+	fl_plain_gap(counts, gap);
 }
 
 /* The answer that is under way is over. */
-static __always_inline void fl_tls_finish(struct fl_tls_connection *conn, struct fl_tls_counts *counts)
+static __always_inline void fl_plain_finish(struct fl_plain_connection *conn, struct fl_plain_counts *counts)
 {
 	__u64 answer = conn->answer_ns;
 
@@ -92,51 +92,51 @@ static __always_inline void fl_tls_finish(struct fl_tls_connection *conn, struct
 	if (!answer || __sync_val_compare_and_swap(&conn->answer_ns, answer, 0) != answer)
 		return;
 	if (conn->asked_ns)
-		fl_tls_add_time(&fl_tls_side_of(counts, conn)->duration, answer - conn->asked_ns);
+		fl_plain_add_time(&fl_plain_side_of(counts, conn)->duration, answer - conn->asked_ns);
 }
 
-static __always_inline void fl_tls_request_begins(struct fl_tls_piece *p, struct fl_tls_connection *conn, struct fl_tls_counts *counts)
+static __always_inline void fl_plain_request_begins(struct fl_plain_piece *p, struct fl_plain_connection *conn, struct fl_plain_counts *counts)
 {
-	fl_tls_finish(conn, counts);
+	fl_plain_finish(conn, counts);
 	conn->asked_ns = p->first_ns;
 	conn->pending_ns = p->last_ns;
-	conn->flags &= ~(FL_TLS_TUNNEL | FL_TLS_EARLY | FL_TLS_OVER);
-	conn->pieces = p->bytes < FL_TLS_SHORT_BYTES;
+	conn->flags &= ~(FL_PLAIN_TUNNEL | FL_PLAIN_EARLY | FL_PLAIN_OVER);
+	conn->pieces = p->bytes < FL_PLAIN_SHORT_BYTES;
 	conn->have = 0;
 }
 
 /* More of a request. Where its answer has begun, the answer was early: what was counted as its latency is none. */
-static __always_inline void fl_tls_request_goes_on(struct fl_tls_piece *p, struct fl_tls_connection *conn, struct fl_tls_counts *counts)
+static __always_inline void fl_plain_request_goes_on(struct fl_plain_piece *p, struct fl_plain_connection *conn, struct fl_plain_counts *counts)
 {
 	if (conn->pending_ns) {
 		conn->pending_ns = p->last_ns;
-	} else if (conn->asked_ns && !(conn->flags & FL_TLS_EARLY)) {
-		conn->flags |= FL_TLS_EARLY;
-		fl_tls_gap(counts, FL_TLS_GAP_EARLY);
+	} else if (conn->asked_ns && !(conn->flags & FL_PLAIN_EARLY)) {
+		conn->flags |= FL_PLAIN_EARLY;
+		fl_plain_gap(counts, FL_PLAIN_GAP_EARLY);
 	}
 }
 
 /* The answer to the request that waits has begun at `began`. */
-static __always_inline void fl_tls_answered(struct fl_tls_piece *p, struct fl_tls_connection *conn, struct fl_tls_counts *counts, __u64 began)
+static __always_inline void fl_plain_answered(struct fl_plain_piece *p, struct fl_plain_connection *conn, struct fl_plain_counts *counts, __u64 began)
 {
 	__u64 asked = conn->pending_ns;
 
 	conn->pending_ns = 0;
 	conn->answer_ns = p->last_ns;
 	/* A write by one thread may return after the read of its answer by another has. */
-	fl_tls_add_time(&fl_tls_side_of(counts, conn)->latency, began > asked ? began - asked : 0);
+	fl_plain_add_time(&fl_plain_side_of(counts, conn)->latency, began > asked ? began - asked : 0);
 }
 
 /* More of an answer, or bytes that nobody asked for. Returns 0 for these. */
-static __always_inline int fl_tls_answer_goes_on(struct fl_tls_piece *p, struct fl_tls_connection *conn, struct fl_tls_counts *counts)
+static __always_inline int fl_plain_answer_goes_on(struct fl_plain_piece *p, struct fl_plain_connection *conn, struct fl_plain_counts *counts)
 {
 	if (conn->answer_ns) {
 		conn->answer_ns = p->last_ns;
 		return 1;
 	}
-	if (conn->flags & FL_TLS_OVER) {
-		conn->flags &= ~FL_TLS_OVER;
-		fl_tls_gap(counts, FL_TLS_GAP_LATE);
+	if (conn->flags & FL_PLAIN_OVER) {
+		conn->flags &= ~FL_PLAIN_OVER;
+		fl_plain_gap(counts, FL_PLAIN_GAP_LATE);
 		conn->asked_ns = 0;
 		conn->answer_ns = p->last_ns;
 		return 1;
@@ -146,45 +146,45 @@ static __always_inline int fl_tls_answer_goes_on(struct fl_tls_piece *p, struct 
 
 /* ---- bytes of an unknown protocol */
 
-static __always_inline void fl_tls_turn_request(struct fl_tls_piece *p, struct fl_tls_connection *conn, struct fl_tls_counts *counts)
+static __always_inline void fl_plain_turn_request(struct fl_plain_piece *p, struct fl_plain_connection *conn, struct fl_plain_counts *counts)
 {
 	if (!conn->pending_ns) {
-		fl_tls_request_begins(p, conn, counts);
+		fl_plain_request_begins(p, conn, counts);
 		return;
 	}
-	if (p->bytes < FL_TLS_SHORT_BYTES)
+	if (p->bytes < FL_PLAIN_SHORT_BYTES)
 		conn->pieces++;
-	if (p->first_ns > conn->pending_ns + FL_TLS_SAME_REQUEST_NS || conn->pieces >= FL_TLS_SHORT_PIECES) {
-		fl_tls_unmeasured(conn, counts, FL_TLS_GAP_SEVERAL);
+	if (p->first_ns > conn->pending_ns + FL_PLAIN_SAME_REQUEST_NS || conn->pieces >= FL_PLAIN_SHORT_PIECES) {
+		fl_plain_unmeasured(conn, counts, FL_PLAIN_GAP_SEVERAL);
 		return;
 	}
 	conn->pending_ns = p->last_ns;
 }
 
-static __always_inline void fl_tls_turn_answer(struct fl_tls_piece *p, struct fl_tls_connection *conn, struct fl_tls_counts *counts)
+static __always_inline void fl_plain_turn_answer(struct fl_plain_piece *p, struct fl_plain_connection *conn, struct fl_plain_counts *counts)
 {
 	if (conn->pending_ns)
-		fl_tls_answered(p, conn, counts, p->first_ns);
-	else if (!fl_tls_answer_goes_on(p, conn, counts) && conn->asked_ns) /* a server may greet before anybody asks */
-		fl_tls_unmeasured(conn, counts, FL_TLS_GAP_STREAM);
+		fl_plain_answered(p, conn, counts, p->first_ns);
+	else if (!fl_plain_answer_goes_on(p, conn, counts) && conn->asked_ns) /* a server may greet before anybody asks */
+		fl_plain_unmeasured(conn, counts, FL_PLAIN_GAP_STREAM);
 }
 
 /* The connection ends. */
-static __always_inline void fl_tls_ends(struct fl_tls_connection *conn, struct fl_tls_counts *counts)
+static __always_inline void fl_plain_ends(struct fl_plain_connection *conn, struct fl_plain_counts *counts)
 {
-	struct fl_tls_side *side = fl_tls_side_of(counts, conn);
+	struct fl_plain_side *side = fl_plain_side_of(counts, conn);
 
-	if (conn->gap || conn->side == FL_TLS_NO_SIDE)
+	if (conn->gap || conn->side == FL_PLAIN_NO_SIDE)
 		return;
-	fl_tls_finish(conn, counts);
+	fl_plain_finish(conn, counts);
 	if (!conn->pending_ns)
 		return;
 	conn->pending_ns = 0;
-	fl_tls_count(&side->unanswered);
-	if (conn->side != FL_TLS_CLIENT)
+	fl_plain_count(&side->unanswered);
+	if (conn->side != FL_PLAIN_CLIENT)
 		return;
-	fl_tls_count(&side->failed);
-	fl_tls_count(&side->failed_unanswered);
+	fl_plain_count(&side->failed);
+	fl_plain_count(&side->failed_unanswered);
 }
 
 #endif

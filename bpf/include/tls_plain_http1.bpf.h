@@ -5,13 +5,13 @@
 
 #include "tls_plain.bpf.h"
 
-#define FL_TLS_STATUS_LINE 12 /* bytes of "HTTP/1.1 200" */
-#define FL_TLS_HEAD_STEPS 4096 /* bytes of heads of answers that are read one by one in a piece; more are not followed */
-#define FL_TLS_SCAN_STEP 64
-#define FL_TLS_SCAN_STEPS 32 /* heads of up to 2 KB are searched for their end */
+#define FL_PLAIN_STATUS_LINE 12 /* bytes of "HTTP/1.1 200" */
+#define FL_PLAIN_HEAD_STEPS 4096 /* bytes of heads of answers that are read one by one in a piece; more are not followed */
+#define FL_PLAIN_SCAN_STEP 64
+#define FL_PLAIN_SCAN_STEPS 32 /* heads of up to 2 KB are searched for their end */
 
 /* Is this the beginning of a method of HTTP/1? Four bytes. */
-static __always_inline int fl_tls_is_method(__u32 first)
+static __always_inline int fl_plain_is_method(__u32 first)
 {
 	switch (first) {
 	case 0x47455420: /* "GET " */
@@ -29,11 +29,11 @@ static __always_inline int fl_tls_is_method(__u32 first)
 }
 
 /* The same of 8 bytes in which, after the method's space, a path must begin: for a connection of which nothing else is known. */
-static __always_inline int fl_tls_is_request(__u64 first)
+static __always_inline int fl_plain_is_request(__u64 first)
 {
 	__u32 i;
 
-	if (!fl_tls_is_method(first >> 32))
+	if (!fl_plain_is_method(first >> 32))
 		return 0;
 #pragma unroll
 	for (i = 3; i < 7; i++) {
@@ -49,7 +49,7 @@ static __always_inline int fl_tls_is_request(__u64 first)
 
 /* Do these first `n` bytes, at most 8, begin a request on a connection that is known to be HTTP/1? A method is any word of at least
  * three capitals. */
-static __always_inline int fl_tls_http1_begins(__u64 first, __u32 n)
+static __always_inline int fl_plain_http1_begins(__u64 first, __u32 n)
 {
 	__u32 i;
 
@@ -67,7 +67,7 @@ static __always_inline int fl_tls_http1_begins(__u64 first, __u32 n)
 	return 1;
 }
 
-struct fl_tls_scan {
+struct fl_plain_scan {
 	__u64 buffer;
 	__u64 ends; /* where a line feed and a carriage return are next to each other: the high bit of its byte; 0: nowhere so far */
 	__u32 at;   /* bytes before those of `ends`, or before the next step */
@@ -75,10 +75,10 @@ struct fl_tls_scan {
 };
 
 /* Eight bytes at a time, so that there are few branches for the verifier to follow. */
-static long fl_tls_scan_step(__u32 step, struct fl_tls_scan *scan)
+static long fl_plain_scan_step(__u32 step, struct fl_plain_scan *scan)
 {
 	const __u64 ones = 0x0101010101010101ull;
-	__u64 words[FL_TLS_SCAN_STEP / 8 + 1] = {};
+	__u64 words[FL_PLAIN_SCAN_STEP / 8 + 1] = {};
 	__u32 n = scan->left, i;
 
 	if (n > sizeof(words))
@@ -87,7 +87,7 @@ static long fl_tls_scan_step(__u32 step, struct fl_tls_scan *scan)
 	if (n < 1 || n > sizeof(words) || bpf_probe_read_user(words, n, (const void *)(scan->buffer + scan->at)))
 		return 1;
 #pragma unroll
-	for (i = 0; i < FL_TLS_SCAN_STEP / 8; i++) {
+	for (i = 0; i < FL_PLAIN_SCAN_STEP / 8; i++) {
 		__u64 here = words[i], next = here >> 8 | words[i + 1] << 56;
 		__u64 other = (here ^ ones * '\n') | (next ^ ones * '\r');
 
@@ -96,20 +96,20 @@ static long fl_tls_scan_step(__u32 step, struct fl_tls_scan *scan)
 			return 1;
 		scan->at += 8;
 	}
-	scan->left = scan->left > FL_TLS_SCAN_STEP ? scan->left - FL_TLS_SCAN_STEP : 0;
+	scan->left = scan->left > FL_PLAIN_SCAN_STEP ? scan->left - FL_PLAIN_SCAN_STEP : 0;
 	return 0;
 }
 
 /* Does more follow the head in this piece? Without a body that is another request. Only a piece of another length than the last that
  * was searched is searched. The machine is little-endian: the first byte of eight is the lowest. */
-static __always_inline int fl_tls_more_follows(struct fl_tls_piece *p, struct fl_tls_connection *conn)
+static __always_inline int fl_plain_more_follows(struct fl_plain_piece *p, struct fl_plain_connection *conn)
 {
-	struct fl_tls_scan scan = {.buffer = p->buffer, .left = p->bytes};
+	struct fl_plain_scan scan = {.buffer = p->buffer, .left = p->bytes};
 	__u32 known = conn->scanned, i;
 
 	if (p->bytes > known - known / 8 && p->bytes < known + known / 8)
 		return 0;
-	bpf_loop(FL_TLS_SCAN_STEPS, fl_tls_scan_step, &scan, 0);
+	bpf_loop(FL_PLAIN_SCAN_STEPS, fl_plain_scan_step, &scan, 0);
 	/* The head ends three bytes after where its last line begins to. */
 	for (i = 0; i < 7 && scan.ends && !(scan.ends & 0x80); i++)
 		scan.ends >>= 8;
@@ -119,8 +119,8 @@ static __always_inline int fl_tls_more_follows(struct fl_tls_piece *p, struct fl
 	return 0;
 }
 
-/* A request of HTTP/1, or more of one. Not static, as fl_tls_add_time(). */
-__noinline int fl_tls_http1_request(struct fl_tls_piece *p, struct fl_tls_connection *conn, struct fl_tls_counts *counts)
+/* A request of HTTP/1, or more of one. Not static, as fl_plain_add_time(). */
+__noinline int fl_plain_http1_request(struct fl_plain_piece *p, struct fl_plain_connection *conn, struct fl_plain_counts *counts)
 {
 	__u64 first;
 	__u32 n;
@@ -128,30 +128,30 @@ __noinline int fl_tls_http1_request(struct fl_tls_piece *p, struct fl_tls_connec
 	if (!p || !conn || !counts)
 		return 0;
 	n = p->bytes < 8 ? p->bytes : 8;
-	first = fl_tls_bytes(p, 0, n);
+	first = fl_plain_bytes(p, 0, n);
 
 	if (conn->pending_ns) {
-		if (n == 8 && fl_tls_is_request(first))
-			fl_tls_unmeasured(conn, counts, FL_TLS_GAP_SEVERAL);
+		if (n == 8 && fl_plain_is_request(first))
+			fl_plain_unmeasured(conn, counts, FL_PLAIN_GAP_SEVERAL);
 		else
-			fl_tls_request_goes_on(p, conn, counts);
+			fl_plain_request_goes_on(p, conn, counts);
 		return 0;
 	}
-	if (!fl_tls_http1_begins(first, n)) {
-		fl_tls_request_goes_on(p, conn, counts);
+	if (!fl_plain_http1_begins(first, n)) {
+		fl_plain_request_goes_on(p, conn, counts);
 		return 0;
 	}
-	fl_tls_request_begins(p, conn, counts);
+	fl_plain_request_begins(p, conn, counts);
 	if (first >> 32 == 0x434f4e4e)
-		conn->flags |= FL_TLS_TUNNEL;
+		conn->flags |= FL_PLAIN_TUNNEL;
 	/* POST, PUT, PATCH and PROPFIND have a body. */
-	if (first >> 56 != 'P' && fl_tls_more_follows(p, conn))
-		fl_tls_unmeasured(conn, counts, FL_TLS_GAP_SEVERAL);
+	if (first >> 56 != 'P' && fl_plain_more_follows(p, conn))
+		fl_plain_unmeasured(conn, counts, FL_PLAIN_GAP_SEVERAL);
 	return 0;
 }
 
 /* The status that a status line of 12 bytes tells, in its first 4 and its last 8; 0: it is none. */
-static __always_inline __u32 fl_tls_status_of(__u32 first, __u64 rest)
+static __always_inline __u32 fl_plain_status_of(__u32 first, __u64 rest)
 {
 	__u32 hundreds = (rest >> 16) & 0xff, tens = (rest >> 8) & 0xff, ones = rest & 0xff;
 
@@ -163,26 +163,26 @@ static __always_inline __u32 fl_tls_status_of(__u32 first, __u64 rest)
 }
 
 /* The same of a status line at the piece's beginning. */
-static __always_inline __u32 fl_tls_status(struct fl_tls_piece *p)
+static __always_inline __u32 fl_plain_status(struct fl_plain_piece *p)
 {
-	if (p->bytes < FL_TLS_STATUS_LINE)
+	if (p->bytes < FL_PLAIN_STATUS_LINE)
 		return 0;
-	return fl_tls_status_of(fl_tls_bytes(p, 0, 4) >> 32, fl_tls_bytes(p, 4, 8));
+	return fl_plain_status_of(fl_plain_bytes(p, 0, 4) >> 32, fl_plain_bytes(p, 4, 8));
 }
 
 /* Reads heads of answers byte by byte, over pieces and interim answers, up to a status that is none of these. */
-struct fl_tls_head {
-	struct fl_tls_piece *p;
-	struct fl_tls_connection *conn;
+struct fl_plain_head {
+	struct fl_plain_piece *p;
+	struct fl_plain_connection *conn;
 	__u32 at;
 	__u32 status; /* that was found */
 	__u32 bad;    /* this is no answer of HTTP/1 */
 };
 
-static long fl_tls_head_step(__u32 step, struct fl_tls_head *head)
+static long fl_plain_head_step(__u32 step, struct fl_plain_head *head)
 {
-	struct fl_tls_piece *p = head->p;
-	struct fl_tls_connection *conn = head->conn;
+	struct fl_plain_piece *p = head->p;
+	struct fl_plain_connection *conn = head->conn;
 	__u32 status;
 
 	if (head->at >= p->bytes)
@@ -190,8 +190,8 @@ static long fl_tls_head_step(__u32 step, struct fl_tls_head *head)
 	if (!conn->have)
 		conn->began_ns = p->first_ns;
 	conn->older = conn->older << 8 | conn->text >> 56;
-	conn->text = conn->text << 8 | fl_tls_bytes(p, head->at++, 1) >> 56;
-	if (conn->have < FL_TLS_STATUS_LINE) {
+	conn->text = conn->text << 8 | fl_plain_bytes(p, head->at++, 1) >> 56;
+	if (conn->have < FL_PLAIN_STATUS_LINE) {
 		__u32 have = ++conn->have, bits = 8 * have & 63;
 
 		/* So that a few bytes of another protocol are not waited with. */
@@ -199,9 +199,9 @@ static long fl_tls_head_step(__u32 step, struct fl_tls_head *head)
 			head->bad = 1;
 			return 1;
 		}
-		if (have < FL_TLS_STATUS_LINE)
+		if (have < FL_PLAIN_STATUS_LINE)
 			return 0;
-		status = fl_tls_status_of(conn->older, conn->text);
+		status = fl_plain_status_of(conn->older, conn->text);
 		conn->status = status;
 		if (status >= 100 && status < 200 && status != 101)
 			return 0;
@@ -216,58 +216,58 @@ static long fl_tls_head_step(__u32 step, struct fl_tls_head *head)
 }
 
 /* The status of the answer that a request waits for; 0: it is still to come, or the connection is not measured any more. */
-static __always_inline int fl_tls_http1_read_on(struct fl_tls_piece *p, struct fl_tls_connection *conn, struct fl_tls_counts *counts)
+static __always_inline int fl_plain_http1_read_on(struct fl_plain_piece *p, struct fl_plain_connection *conn, struct fl_plain_counts *counts)
 {
-	struct fl_tls_head head = {.p = p, .conn = conn};
+	struct fl_plain_head head = {.p = p, .conn = conn};
 
-	bpf_loop(FL_TLS_HEAD_STEPS, fl_tls_head_step, &head, 0);
+	bpf_loop(FL_PLAIN_HEAD_STEPS, fl_plain_head_step, &head, 0);
 	if (head.bad || (!head.status && head.at < p->bytes)) {
-		fl_tls_unmeasured(conn, counts, FL_TLS_GAP_UNCLEAR);
+		fl_plain_unmeasured(conn, counts, FL_PLAIN_GAP_UNCLEAR);
 		return 0;
 	}
 	return head.status;
 }
 
-/* An answer of HTTP/1, or more of one. Not static, as fl_tls_add_time(). */
-__noinline int fl_tls_http1_answer(struct fl_tls_piece *p, struct fl_tls_connection *conn, struct fl_tls_counts *counts)
+/* An answer of HTTP/1, or more of one. Not static, as fl_plain_add_time(). */
+__noinline int fl_plain_http1_answer(struct fl_plain_piece *p, struct fl_plain_connection *conn, struct fl_plain_counts *counts)
 {
-	struct fl_tls_side *side;
+	struct fl_plain_side *side;
 	__u32 status = 0;
 	__u64 class, began;
 
 	if (!p || !conn || !counts)
 		return 0;
-	side = fl_tls_side_of(counts, conn);
+	side = fl_plain_side_of(counts, conn);
 	began = p->first_ns;
 	if (!conn->pending_ns) {
 		/* The answer to a request that was not seen to begin. */
-		if (conn->answer_ns && fl_tls_status(p))
-			fl_tls_unmeasured(conn, counts, FL_TLS_GAP_SEVERAL);
+		if (conn->answer_ns && fl_plain_status(p))
+			fl_plain_unmeasured(conn, counts, FL_PLAIN_GAP_SEVERAL);
 		else
-			fl_tls_answer_goes_on(p, conn, counts);
+			fl_plain_answer_goes_on(p, conn, counts);
 		return 0;
 	}
 	if (!conn->have)
-		status = fl_tls_status(p);
+		status = fl_plain_status(p);
 	if (status < 200 && status != 101) {
-		status = fl_tls_http1_read_on(p, conn, counts);
+		status = fl_plain_http1_read_on(p, conn, counts);
 		began = conn->began_ns;
 	}
 	if (!status)
 		return 0;
 	conn->have = 0;
 	if (status == 101) {
-		fl_tls_unmeasured(conn, counts, FL_TLS_GAP_STREAM);
+		fl_plain_unmeasured(conn, counts, FL_PLAIN_GAP_STREAM);
 		return 0;
 	}
-	fl_tls_answered(p, conn, counts, began);
+	fl_plain_answered(p, conn, counts, began);
 	class = status / 100;
 	asm volatile("" : "+r"(class));
-	fl_tls_count(&side->responses[class & 7]);
+	fl_plain_count(&side->responses[class & 7]);
 	if (class == 5)
-		fl_tls_count(&side->failed);
-	if (class == 2 && (conn->flags & FL_TLS_TUNNEL))
-		fl_tls_unmeasured(conn, counts, FL_TLS_GAP_STREAM);
+		fl_plain_count(&side->failed);
+	if (class == 2 && (conn->flags & FL_PLAIN_TUNNEL))
+		fl_plain_unmeasured(conn, counts, FL_PLAIN_GAP_STREAM);
 	return 0;
 }
 

@@ -234,7 +234,7 @@ TEST_F(TlsPlainFinds, AgentsThatAreKilledLeaveNothing) {
     return 0;
   });
   ASSERT_TRUE(wait_for([&] { return measuring->load(); }));
-  EXPECT_THAT(residue_.now(), Contains(HasSubstr("fl_tls_return"))) << "nothing to be left";
+  EXPECT_THAT(residue_.now(), Contains(HasSubstr("fl_plain_return"))) << "nothing to be left";
   EXPECT_EQ(text_of("/sys/kernel/debug/tracing/uprobe_events"), listed);
   owning.signal(SIGKILL);
   owning.wait();
