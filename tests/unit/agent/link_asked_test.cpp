@@ -10,11 +10,8 @@ namespace {
 // Measures a run with these lines of its `spec`, and says whether collectors were asked for TLS.
 bool asks_for_tls(const std::string& spec) {
   Node node;
-  node.pods = {pod("payments-0")};
-  node.give();
-  auto run =
-      Node::run(api::RunPhase::baseline, experiment("[{networkLatency: {latency: 20ms}}]", spec));
-  node.answer({run});
+  node.begin(api::RunPhase::baseline, experiment("[{networkLatency: {latency: 20ms}}]", spec));
+  EXPECT_NE(node.world.index("measure shop/a"), -1);
   return node.world.asked_for_tls;
 }
 
