@@ -326,7 +326,7 @@ __noinline int fl_plain_http2_piece(struct fl_plain_piece *p, struct fl_plain_co
 	w.side = fl_plain_side_of(counts, conn);
 	w.key = p->key;
 	w.client = (conn->side == FL_PLAIN_CLIENT) == p->written;
-	w.h2 = bpf_map_lookup_elem(&fl_plain_http2s, &p->key);
+	w.h2 = bpf_map_lookup_elem(&fl_plain_http2s, &w.key); /* not by the one of the piece: Linux 6.1 takes no key from memory that a caller gave */
 	/* A client whose server spoke first must say what it speaks. */
 	if (w.h2 && w.client && w.h2->way[0].type == FL_PLAIN_NO_FRAME && w.h2->way[0].skip == FL_PLAIN_PREFACE && p->bytes >= 4 &&
 	    fl_plain_bytes(p, 0, 4) >> 32 != 0x50524920)
