@@ -69,6 +69,9 @@ cxxopts::Options description() {
   add("probe-listen", "serve /healthz and /readyz alone, apart from whoever reads the metrics",
       cxxopts::value<std::string>(), "ADDRESS:PORT");
   add("port-file", "written when listening: the port", cxxopts::value<std::string>(), "FILE");
+  add("tls-probes",
+      "where a run names metrics of tls.request.*, put probes on the pods' OpenSSL, which every "
+      "process of this node that uses the same file pays for");
   add("memory-limit",
       "bytes that this process may use, of which delayed packets get half; without it what its "
       "cgroup says, else half of the machine's memory",
@@ -116,6 +119,7 @@ Result<std::optional<Options>> parse(int argc, char** argv) {
         return fail(Errc::kInvalid, "--memory-limit: expected at least 33554432 bytes (32 MiB)");
       PacketBudget::of_process().set_limit(bytes / 2);
     }
+    options.agent.may_probe_tls = given.count("tls-probes") != 0;
     options.port_file = text("port-file");
     if (given.count("observe") != 0) {
       auto selector = api::parse_selector_words(text("observe"));

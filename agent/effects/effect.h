@@ -19,15 +19,18 @@
 
 namespace faultline::agent {
 
+// A probe on a library costs every process of the node that uses the same file, whosever it is. So
+// there are some only where the run names metrics of tls.request.* and whoever started the agent
+// has allowed it.
+enum class TlsProbes { kNotAskedFor, kForbidden, kAllowed };
+
 struct CollectContext {
   const Clock& clock;
   const FeatureProbe& features;
   // Of the run's faults, as in SyscallFilter: only these are measured, because a program on a call
   // costs every process of the node.
   std::vector<std::string> syscalls{};
-  // The run names metrics of tls.request.*: only then they are measured, because a probe costs
-  // every process of the node that uses the same file of a library.
-  bool tls = false;
+  TlsProbes tls = TlsProbes::kNotAskedFor;
 };
 
 // 16 bytes in network order, IPv4 as ::ffff:a.b.c.d.

@@ -46,11 +46,13 @@ int write(const Entry& entry, std::uint32_t slot) {
 }
 
 // Each write waits until the programs that run have ended, some ten milliseconds. All at once they
-// wait for the same ones. Returns the first error, or 0.
+// wait for the same ones; where no thread can be had, one after the other. Returns the first error,
+// or 0.
 int write_all(const Entries& entries, std::uint32_t slot) {
   std::array<std::future<int>, std::tuple_size_v<Entries>> done;
   std::ranges::transform(entries, done.begin(), [slot](const Entry& entry) {
-    return std::async(std::launch::async, [entry, slot] { return write(entry, slot); });
+    return std::async(std::launch::async | std::launch::deferred,
+                      [entry, slot] { return write(entry, slot); });
   });
   int first = 0;
   for (auto& one : done)

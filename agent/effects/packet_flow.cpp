@@ -15,6 +15,7 @@
 #include "agent/effects/flow_services.h"
 #include "agent/effects/flow_table.h"
 #include "agent/effects/past_hook.h"
+#include "agent/effects/sweep.h"
 #include "agent/kernel/counters.h"
 #include "agent/kernel/passing.h"
 #include "agent/kernel/skeleton.h"
@@ -40,13 +41,6 @@ fl_flow_counters sum_of(fl_flow_counters sum, const std::vector<fl_flow_counters
     for (std::uint32_t gap = 0; gap < FL_GAPS; ++gap) sum.gaps[gap] += c.gaps[gap];
   }
   return sum;
-}
-
-void add_gap(std::vector<api::Gap>& gaps, std::string metric, std::string reason) {
-  api::Gap gap;
-  gap.metric = std::move(metric);
-  gap.reason = std::move(reason);
-  gaps.push_back(std::move(gap));
 }
 
 // 4100 -> "4 100"
@@ -180,16 +174,9 @@ class PacketFlow final : public Collector {
 
   // Ends what ended because nothing more came: in the kernel, where nothing can come in between.
   void sweep(std::vector<api::Gap>& gaps) {
-    std::array<char, 64> packet{};
-    bpf_test_run_opts options{};
-    options.sz = sizeof options;
-    options.data_in = packet.data();
-    options.data_size_in = packet.size();
-    if (const int rc =
-            bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.fl_flow_sweep), &options);
-        rc != 0)
+    if (auto swept = run_sweep(bpf_program__fd(skeleton_->progs.fl_flow_sweep)); !swept)
       for (const char* metric : {"request.duration", "request.unanswered"})
-        add_gap(gaps, metric, from_libbpf(rc, "cannot look for requests that ended").message);
+        add_gap(gaps, metric, swept.error().message);
     std::atomic_ref(shared().window).fetch_add(1);
   }
 

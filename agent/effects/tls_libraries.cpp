@@ -29,6 +29,10 @@ constexpr auto kAgain = seconds(10);
 constexpr std::uint64_t kMostText = 64U << 20;  // of a program that is searched for TLS
 constexpr std::size_t kMostPrograms = 4096;     // whose absence of TLS is remembered
 constexpr std::size_t kMostWords = 64;          // of a name
+// A look at all processes stops when it has taken so long, since faults of other pods wait for it;
+// the next one goes on with those that were not looked at.
+constexpr auto kLookTime = milliseconds(20);
+constexpr std::size_t kMostFiles = 16;  // with TLS, of one process; others are not looked into
 constexpr const char* kOtherTls = "is another library of TLS, which is not followed";
 
 constexpr std::array<std::string_view, 12> kFunctions = {
@@ -110,11 +114,15 @@ std::vector<TlsLibraries::Mapping> TlsLibraries::mappings_of(pid_t pid) {
   std::vector<Mapping> found;
   std::ifstream maps(proc(pid, "maps"));
   for (std::string line; std::getline(maps, line);) {
+    // A process may have tens of thousands of mappings, and few that are executable.
+    const std::size_t rights_at = line.find(' ');
+    if (rights_at == line.npos || line.size() < rights_at + 4 || line[rights_at + 3] != 'x')
+      continue;
     std::istringstream words(line);
     Mapping m;
     std::string rights, offset;
     words >> m.begin_end >> rights >> offset >> m.device >> m.inode;
-    if (!words || rights.size() < 3 || rights[2] != 'x' || m.inode == "0") continue;
+    if (!words || m.inode == "0") continue;
     std::getline(words >> std::ws, m.path);
     if (m.path.starts_with('/')) found.push_back(std::move(m));
   }
@@ -130,9 +138,9 @@ void TlsLibraries::look_into(pid_t pid, const Process& process, const Mapping& m
     if (!is_program) unfollowed("is in a FUSE file system, which is not read");
     return;
   }
-  Fd file(::open(proc(pid, "map_files/" + mapping.begin_end).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.valid())
-    file = Fd(::open((proc(pid, "root") + mapping.path).c_str(), O_RDONLY | O_CLOEXEC));
+  // The file that is mapped, and not what has its name now: that may be one whose opening waits.
+  Fd file(::open(proc(pid, "map_files/" + mapping.begin_end).c_str(),
+                 O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!file.valid()) {
     // A process that has ended is no news.
     if (!is_program && errno != ENOENT) unfollowed(from_errno(errno, "cannot be opened").message);
@@ -166,6 +174,10 @@ void TlsLibraries::look_at(pid_t pid, Process& process, std::vector<TlsLibrary>&
     const bool is_library = base.starts_with("libssl.so"), is_program = m.path == program;
     const bool is_other = std::ranges::any_of(
         kOthers, [&](std::string_view other) { return base.starts_with(other); });
+    if (process.files.size() >= kMostFiles) {
+      ++not_looked_at_;
+      return;
+    }
     if (is_other)
       files_.try_emplace(key, File{printable(base, kMostWords), kOtherTls});
     else if ((is_library || is_program) && !files_.contains(key) &&
@@ -179,10 +191,16 @@ std::vector<TlsLibrary> TlsLibraries::look() {
   std::vector<TlsLibrary> found;
   const SteadyTime now = clock_.steady();
   std::map<pid_t, Process> still;
+  not_looked_at_ = 0;
   for (const pid_t pid : processes_of(cgroup_path_)) {
     const auto known = processes_.find(pid);
     Process process = known == processes_.end() ? Process{} : std::move(known->second);
     if (process.looks < kNewLooks || now >= process.next) {
+      if (clock_.steady() > now + kLookTime) {
+        ++not_looked_at_;
+        if (process.looks > 0) still.emplace(pid, std::move(process));
+        continue;
+      }
       look_at(pid, process, found);
       ++process.looks;
       process.next = now + kAgain;
@@ -190,7 +208,18 @@ std::vector<TlsLibrary> TlsLibraries::look() {
     still.emplace(pid, std::move(process));
   }
   processes_ = std::move(still);
+  forget_unused();
   return found;
+}
+
+// A pod may have one file after the other. Those that are followed are few, and stay.
+void TlsLibraries::forget_unused() {
+  std::set<std::string> used;
+  for (const auto& [pid, process] : processes_)
+    used.insert(process.files.begin(), process.files.end());
+  std::erase_if(files_, [&](const auto& entry) {
+    return !entry.second.why.empty() && !used.contains(entry.first);
+  });
 }
 
 void TlsLibraries::cannot_follow(const TlsLibrary& library, std::string why) {
@@ -211,6 +240,10 @@ std::vector<std::string> TlsLibraries::not_followed() const {
     }
   }
   std::vector<std::string> reasons;
+  if (not_looked_at_ > 0)
+    reasons.push_back(std::to_string(not_looked_at_) +
+                      " processes of the pod were not, or not wholly, looked at in this window: "
+                      "there were too many, or too many files");
   for (const auto& [what, pid] : first) {
     const auto end = what.find('\n');
     reasons.push_back(what.substr(0, end) + " (pid " + std::to_string(pid) +

@@ -62,6 +62,7 @@ class TlsLibraries {
   };
 
   static std::vector<Mapping> mappings_of(pid_t pid);
+  void forget_unused();
   void look_at(pid_t pid, Process& process, std::vector<TlsLibrary>& found);
   void look_into(pid_t pid, const Process& process, const Mapping& mapping, bool is_program,
                  std::vector<TlsLibrary>& found);
@@ -71,6 +72,7 @@ class TlsLibraries {
   std::map<pid_t, Process> processes_;
   std::map<std::string, File> files_;  // with TLS
   std::set<std::string> without_;      // keys of programs without TLS
+  std::size_t not_looked_at_ = 0;      // by the last look
 };
 
 // Ids of the processes in the cgroup and those below it.

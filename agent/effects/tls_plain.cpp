@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "agent/effects/cut.h"
+#include "agent/effects/sweep.h"
 #include "agent/effects/tls_gaps.h"
 #include "agent/effects/tls_libraries.h"
 #include "agent/kernel/cgroup2.h"
@@ -29,13 +30,6 @@ constexpr std::size_t kMostLibraries = 16;  // of one pod
 template <class T>
 T load(T& value) {
   return std::atomic_ref(value).load(std::memory_order_relaxed);
-}
-
-void add_gap(std::vector<api::Gap>& gaps, std::string metric, std::string reason) {
-  api::Gap gap;
-  gap.metric = std::move(metric);
-  gap.reason = std::move(reason);
-  gaps.push_back(std::move(gap));
 }
 
 // Of one side, what happened since the last reading.
@@ -184,16 +178,9 @@ class Probes {
  private:
   // Ends what ended because nothing more came.
   void sweep(std::vector<api::Gap>& gaps) {
-    std::array<char, 64> packet{};
-    bpf_test_run_opts options{};
-    options.sz = sizeof options;
-    options.data_in = packet.data();
-    options.data_size_in = packet.size();
-    if (const int rc =
-            bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.fl_plain_sweep), &options);
-        rc != 0)
+    if (auto swept = run_sweep(bpf_program__fd(skeleton_->progs.fl_plain_sweep)); !swept)
       for (const char* metric : {"tls.request.duration", "tls.request.unanswered"})
-        add_gap(gaps, metric, from_libbpf(rc, "cannot look for requests that ended").message);
+        add_gap(gaps, metric, swept.error().message);
     std::atomic_ref(skeleton_->bss->fl_plain_window).fetch_add(1);
   }
 
@@ -354,9 +341,25 @@ Result<std::unique_ptr<Collector>> start_tls_plain(const Pod& pod, const Collect
 
 namespace {
 
+class NotAllowed final : public Collector {
+ public:
+  void take(std::vector<api::EffectSample>&, std::vector<api::Gap>& gaps) override {
+    add_gap(gaps, kOfTlsRequests,
+            "this agent may not put probes on OpenSSL, which other pods would pay for: it was "
+            "started without --tls-probes");
+  }
+};
+
 Result<std::unique_ptr<Collector>> start_if_asked(const Pod& pod, const CollectContext& context) {
-  if (!context.tls) return nullptr;
-  return start_tls_plain(pod, context);
+  switch (context.tls) {  // no default: a new kind must be thought about here
+    case TlsProbes::kNotAskedFor:
+      return nullptr;
+    case TlsProbes::kForbidden:
+      return std::make_unique<NotAllowed>();
+    case TlsProbes::kAllowed:
+      return start_tls_plain(pod, context);
+  }
+  return nullptr;
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 namespace faultline::agent {
 namespace {
 
-constexpr std::uint64_t kMostBytes = 64U << 20;  // of one table
+constexpr std::uint64_t kMostBytes = 24U << 20;  // of one table, two of which are in memory
 constexpr std::size_t kMostSections = 4096, kMostSegments = 256;
 
 #if defined(__aarch64__)
@@ -55,7 +55,7 @@ class File {
 };
 
 tl::unexpected<Error> broken() {
-  return fail(Errc::kInvalid, "it is no ELF file that can be read");
+  return fail(Errc::kInvalid, "it is no ELF file that can be read, or its tables are too large");
 }
 
 // Of an address in memory, the offset in the file: of an executable segment only.
@@ -101,17 +101,19 @@ Result<FunctionOffsets> functions_in(int fd, std::span<const std::string_view> n
   const auto sections = file.read<Elf64_Shdr>(elf.e_shoff, elf.e_shnum);
   if (!segments || !sections) return broken();
   FunctionOffsets found;
-  for (const std::uint32_t kind : {SHT_DYNSYM, SHT_SYMTAB})
-    for (const Elf64_Shdr& section : *sections) {
-      if (section.sh_type != kind || found.size() == names.size()) continue;
-      if (section.sh_link >= sections->size()) return broken();
-      const Elf64_Shdr& strings = (*sections)[section.sh_link];
-      const auto symbols =
-          file.read<Elf64_Sym>(section.sh_offset, section.sh_size / sizeof(Elf64_Sym));
-      const auto text = file.read<char>(strings.sh_offset, strings.sh_size);
-      if (!symbols || !text) return broken();
-      find_in(*symbols, *text, *segments, names, found);
-    }
+  // A file has one table of each kind (gABI, "Sections"). One that says it has more could have us
+  // read for hours.
+  for (const std::uint32_t kind : {SHT_DYNSYM, SHT_SYMTAB}) {
+    const auto section = std::ranges::find(*sections, kind, &Elf64_Shdr::sh_type);
+    if (section == sections->end() || found.size() == names.size()) continue;
+    if (section->sh_link >= sections->size()) return broken();
+    const Elf64_Shdr& strings = (*sections)[section->sh_link];
+    const auto symbols =
+        file.read<Elf64_Sym>(section->sh_offset, section->sh_size / sizeof(Elf64_Sym));
+    const auto text = file.read<char>(strings.sh_offset, strings.sh_size);
+    if (!symbols || !text) return broken();
+    find_in(*symbols, *text, *segments, names, found);
+  }
   return found;
 }
 

@@ -55,7 +55,8 @@ Agent::Agent(asio::io_context& loop, const Clock& clock, const FeatureProbe& fea
       reconciler_({clock, features, fault_named, collector_registry(), kernel_, own_netns(),
                    options_.observe ? [this](const std::string& pod) {
                      if (observer_) observer_->faults_changed(pod);
-                   } : std::function<void(const std::string&)>()}),
+                   } : std::function<void(const std::string&)>(),
+                   machine_slept, options_.may_probe_tls}),
       link_(loop, clock, options_.link, Conversation(random_instance(), std::move(info)),
             {.news = [this] { return news(); },
              .answered = [this](const api::SyncResponse& response,

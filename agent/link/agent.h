@@ -30,6 +30,7 @@ struct AgentOptions {
   };
   std::optional<Listen> listen;  // for /metrics
   std::optional<Listen> probes;  // for /healthz and /readyz, which `listen` serves as well
+  bool may_probe_tls = false;    // where a run asks for it; TlsProbes of agent/effects/effect.h
 };
 
 class Agent {

@@ -39,7 +39,8 @@ Reconciler::Reconciler(Deps deps)
                     if (run->id() != id && run->targets(pod))
                       return run->quiet() ? std::string("another run") : run->id();
                   return std::string();
-                }},
+                },
+                deps_.may_probe_tls},
       turned_(deps_.clock.steady()),
       last_heard_(deps_.clock.utc()) {}
 

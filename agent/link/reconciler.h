@@ -28,6 +28,7 @@ class Reconciler {
     // Others than runs who measure pods.
     std::function<void(const std::string& pod)> faults_changed;
     std::function<std::chrono::nanoseconds()> slept = machine_slept;  // as RunDeps::slept
+    bool may_probe_tls = false;                                       // AgentOptions::may_probe_tls
   };
   explicit Reconciler(Deps deps);
   Reconciler(const Reconciler&) = delete;

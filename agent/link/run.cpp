@@ -242,10 +242,15 @@ void Run::settle(Place& place, const PodMap& pods) {
   ++counts_.pod_restarts;
 }
 
+TlsProbes Run::tls_probes() const {
+  if (!asks_for_tls(desired_)) return TlsProbes::kNotAskedFor;
+  return deps_.may_probe_tls ? TlsProbes::kAllowed : TlsProbes::kForbidden;
+}
+
 void Run::measure(Place& place) {
   place.measurement = std::make_unique<Measurement>(
       *place.here, deps_.collectors,
-      CollectContext{deps_.clock, deps_.features, syscalls_of(desired_), asks_for_tls(desired_)});
+      CollectContext{deps_.clock, deps_.features, syscalls_of(desired_), tls_probes()});
   unclaimed_ = true;
   if (armed() > 0 && !before_) place.measurement->cut_at(lease_.kernel_deadline());
   if (!place.unseen) return;

@@ -63,6 +63,7 @@ struct RunDeps {
   std::function<bool(const std::string& pod, const std::string& run)> measured_by_others;
   // Another run with this pod as a target, empty: none.
   std::function<std::string(const std::string& pod, const std::string& run)> taken_by;
+  bool may_probe_tls = false;
 };
 
 class Run {
@@ -150,6 +151,7 @@ class Run {
   void work(const PodMap& pods);
   void settle(Place& place, const PodMap& pods);
   void measure_some(const Step& step);
+  [[nodiscard]] TlsProbes tls_probes() const;
   void measure(Place& place);
   void stop_measuring(Place& place);
   void arm_some(const PodMap& pods, const Step& step);

@@ -200,6 +200,21 @@ static __noinline __u32 fl_flow_find_service(struct fl_turn *t, __u32 side)
 	return search.found;
 }
 
+/* 1: the segment's connection is there, and the pod is on the side of it that the segment shows. Else it may be one that nobody saw begin,
+ * which is counted. */
+static __always_inline int fl_flow_is_known(struct fl_flow_way *way)
+{
+	struct fl_flow_connection *conn = way->t.conn;
+
+	if (!conn) {
+		fl_did(fl_flow_unknown(way->t.pod, way->conns, &way->s, way->t.counters));
+		return 0;
+	}
+	if (conn->side == FL_FLOW_NO_SIDE && way->s.payload)
+		fl_flow_active(way->t.pod, conn, way->t.counters);
+	return conn->side == way->side;
+}
+
 SEC("tc")
 int fl_flow_of_client(struct __sk_buff *skb)
 {
@@ -214,15 +229,8 @@ int fl_flow_of_client(struct __sk_buff *skb)
 		return TCX_NEXT;
 	conn = t->conn;
 	end = s->seq + s->payload;
-	if (!conn) {
-		fl_did(fl_flow_unknown(t->pod, way.conns, s, t->counters));
+	if (!fl_flow_is_known(&way))
 		return TCX_NEXT;
-	}
-	if (conn->side != way.side) {
-		if (conn->side == FL_FLOW_NO_SIDE && s->payload)
-			fl_flow_active(t->pod, conn, t->counters);
-		return TCX_NEXT;
-	}
 	if (s->payload && !(s->flags & FL_SYN)) {
 		fl_flow_active(t->pod, conn, t->counters);
 		if (conn->gap)
@@ -258,13 +266,7 @@ int fl_flow_of_server(struct __sk_buff *skb)
 		return TCX_NEXT;
 	conn = t->conn;
 	end = s->seq + s->payload;
-	if (!conn) {
-		fl_did(fl_flow_unknown(t->pod, way.conns, s, t->counters));
-		return TCX_NEXT;
-	}
-	if (conn->side == FL_FLOW_NO_SIDE && s->payload)
-		fl_flow_active(t->pod, conn, t->counters);
-	if (conn->side != way.side || conn->gap)
+	if (!fl_flow_is_known(&way) || conn->gap)
 		return TCX_NEXT;
 	/* The awaited byte may come after later ones. */
 	if (s->payload && (!(conn->flags & FL_FLOW_KNOWS_ANSWER) || fl_is_after(end, conn->answer_end) ||

@@ -170,7 +170,7 @@ static __always_inline int fl_plain_recognise(struct fl_plain_piece *p, struct f
 		fl_plain_http2_begins(p, had & 3);
 		return 1;
 	}
-	conn->kind = fl_plain_is_method(word) ? FL_PLAIN_HTTP1 : FL_PLAIN_TURNS;
+	conn->kind = fl_http1_is_method(word) ? FL_PLAIN_HTTP1 : FL_PLAIN_TURNS;
 	if (!had)
 		return 1;
 	conn->pending_ns = p->last_ns;
@@ -182,10 +182,10 @@ static __noinline int fl_plain_follow(struct fl_plain_piece *p, struct fl_plain_
 	int asks;
 
 	if (conn->kind == FL_PLAIN_NEW && conn->side == FL_PLAIN_NO_SIDE && !fl_plain_recognise_old(p, conn, counts))
-		return fl_plain_done();
+		return fl_done();
 	asks = (conn->side == FL_PLAIN_CLIENT) == p->written;
 	if (conn->kind == FL_PLAIN_NEW && !fl_plain_recognise(p, conn, counts, asks))
-		return fl_plain_done();
+		return fl_done();
 	switch (conn->kind) {
 	case FL_PLAIN_HTTP1:
 		if (asks)
@@ -203,7 +203,7 @@ static __noinline int fl_plain_follow(struct fl_plain_piece *p, struct fl_plain_
 			fl_plain_turn_answer(p, conn, counts);
 		break;
 	}
-	return fl_plain_done();
+	return fl_done();
 }
 
 SEC("uretprobe")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Numbers in a form whose bounds the verifier follows. No state. */
+/* Numbers and results in a form that the verifier follows. No state. */
 #ifndef FAULTLINE_BOUNDED_BPF_H
 #define FAULTLINE_BOUNDED_BPF_H
 
@@ -12,6 +12,21 @@ static __always_inline __u64 fl_bounded(__u64 value, __u64 bound)
 {
 	asm volatile("" : "+r"(value));
 	return value & (bound - 1);
+}
+
+/* The value of a function that has none but is not inlined. The verifier takes what is left in the register of the result for one, and
+ * refuses an address of the stack there; the compiler drops a result that it can tell, or that nobody uses. */
+static __always_inline int fl_done(void)
+{
+	int done = 0;
+
+	asm volatile("" : "+r"(done));
+	return done;
+}
+
+static __always_inline void fl_did(int done)
+{
+	asm volatile("" : : "r"(done));
 }
 
 /* Returns the errno, -4095..-1, that a program's answer holds, or 0: the verifier wants to see that a hook returns nothing else. */

@@ -4,49 +4,11 @@
 #define FAULTLINE_FLOW_HTTP1_BPF_H
 
 #include "flow_turns.bpf.h"
+#include "http1_words.bpf.h"
 
 #define FL_HTTP_SCAN_STEP 32
 #define FL_HTTP_SCAN_STEPS 64 /* heads of up to 2 KB are searched for their end */
-#define FL_HTTP_STATUS_LINE 12 /* bytes of "HTTP/1.1 200" */
-#define FL_HTTP1_NAME 0x485454502f31ull /* "HTTP/1" */
 #define FL_HTTP_HEAD_STEPS 4096 /* bytes of heads of answers that are read one by one in a segment; more are not followed */
-
-/* Do these first 8 bytes begin a request of HTTP/1, whatever the protocol? */
-static __always_inline int fl_http1_is_request(__u64 first)
-{
-	switch (first >> 32) {
-	case 0x47455420: /* "GET " */
-	case 0x48454144: /* "HEAD" */
-	case 0x504f5354: /* "POST" */
-	case 0x50555420: /* "PUT " */
-	case 0x44454c45: /* "DELE" */
-	case 0x4f505449: /* "OPTI" */
-	case 0x50415443: /* "PATC" */
-	case 0x434f4e4e: /* "CONN" */
-	case 0x54524143: /* "TRAC" */
-		return 1;
-	}
-	return 0;
-}
-
-/* Do these first `n` bytes, at most 8, on a connection that is known to be HTTP/1? A method is any word of at least three capitals. */
-static __always_inline int fl_http1_begins(__u64 first, __u32 n)
-{
-	__u32 i;
-
-#pragma unroll
-	for (i = 0; i < 8; i++) {
-		__u8 c = first >> (56 - 8 * i);
-
-		if (i >= n)
-			return 1;
-		if (c == ' ')
-			return i >= 3;
-		if (c < 'A' || c > 'Z')
-			return 0;
-	}
-	return 1;
-}
 
 struct fl_http1_scan {
 	struct __sk_buff *skb;
@@ -128,7 +90,7 @@ static __always_inline void fl_http1_request(struct fl_turn *t)
 	conn->http1.asked = n;
 	conn->http1.have = 0;
 	conn->flags &= ~FL_FLOW_TUNNEL;
-	if (first >> 32 == 0x434f4e4e)
+	if (first >> 32 == FL_HTTP1_CONNECT)
 		conn->flags |= FL_FLOW_TUNNEL;
 	/* POST, PUT, PATCH and PROPFIND have a body. */
 	if (first >> 56 != 'P' && fl_http1_more_follows(t)) {
@@ -138,25 +100,10 @@ static __always_inline void fl_http1_request(struct fl_turn *t)
 	fl_turn_request(t, FL_BEGINS);
 }
 
-/* The status that a status line of 12 bytes tells, in its first 8 and its last 4; 0: it is none. */
-static __always_inline __u32 fl_http1_status_of(__u64 head, __u32 rest)
-{
-	__u32 hundreds = (rest >> 16) & 0xff, tens = (rest >> 8) & 0xff, ones = rest & 0xff;
-
-	if (head >> 16 != FL_HTTP1_NAME || hundreds < '1' || hundreds > '5')
-		return 0;
-	return (hundreds - '0') * 100 + (tens - '0') * 10 + (ones - '0');
-}
-
 /* The status of the answer at `offset`, whose status line is in this segment. */
 static __always_inline __u32 fl_http1_status(struct __sk_buff *skb, __u32 offset)
 {
 	return fl_http1_status_of(fl_bytes(skb, offset, 8), fl_bytes(skb, offset + 8, 4) >> 32);
-}
-
-static __always_inline int fl_http1_is_interim(__u32 status)
-{
-	return status >= 100 && status < 200;
 }
 
 /* Reads the heads of answers byte by byte, over segments and interim answers, up to a status that is none of these, or to the end of the

@@ -37,7 +37,7 @@ static __always_inline void fl_flow_kind_of_old(struct fl_turn *t)
 	struct fl_flow_connection *conn = t->conn;
 	__u64 first = fl_payload_bytes(t->skb, t->s);
 
-	if (fl_http1_is_request(first)) {
+	if (fl_http1_is_method(first >> 32)) {
 		conn->kind = FL_KIND_HTTP1;
 	} else if (t->s->payload >= FL_TLS_HEADER && fl_tls_is_header(first)) {
 		conn->kind = FL_KIND_TLS;
@@ -74,7 +74,7 @@ static __always_inline void fl_flow_kind_of_new(struct fl_turn *t)
 		return;
 	if (conn->first == 0x505249202a204854ull) { /* "PRI * HT" */
 		fl_h2_begin(t);
-	} else if (fl_http1_is_request(conn->first)) {
+	} else if (fl_http1_is_method(conn->first >> 32)) {
 		conn->kind = FL_KIND_HTTP1;
 	} else if (conn->first >> 56 == '*') {
 		conn->kind = FL_KIND_RESP;

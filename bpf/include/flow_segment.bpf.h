@@ -5,6 +5,7 @@
 
 #include <linux/bpf.h>
 #include <linux/tcp.h>
+#include "bounded.bpf.h"
 #include "flow_abi.h"
 #include "packet.bpf.h"
 
@@ -13,21 +14,6 @@
 #define FL_RST 0x04
 #define FL_PSH 0x08
 #define FL_ACK 0x10
-
-/* The value of a function that has none but is not inlined. The verifier takes what is left in the register of the result for one, and
- * refuses an address of the stack there; the compiler drops a result that it can tell, or that nobody uses. */
-static __always_inline int fl_done(void)
-{
-	int done = 0;
-
-	asm volatile("" : "+r"(done));
-	return done;
-}
-
-static __always_inline void fl_did(int done)
-{
-	asm volatile("" : : "r"(done));
-}
 
 struct fl_segment {
 	struct fl_flow_key key;

@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#include "bounded.bpf.h"
 #include "hist.bpf.h"
 #include "tls_plain_abi.h"
 
@@ -20,15 +21,6 @@ struct fl_plain_piece {
 	__u32 written;    /* 1: by the process; 0: read by it */
 	__u32 unreadable; /* its memory could not be read */
 };
-
-/* The value of a function that has none but is not inlined, as fl_done() of flow_segment.bpf.h. */
-static __always_inline int fl_plain_done(void)
-{
-	int done = 0;
-
-	asm volatile("" : "+r"(done));
-	return done;
-}
 
 static __always_inline void fl_plain_count(__u64 *counter)
 {

@@ -3,37 +3,19 @@
 #ifndef FAULTLINE_TLS_PLAIN_HTTP1_BPF_H
 #define FAULTLINE_TLS_PLAIN_HTTP1_BPF_H
 
+#include "http1_words.bpf.h"
 #include "tls_plain.bpf.h"
 
-#define FL_PLAIN_STATUS_LINE 12 /* bytes of "HTTP/1.1 200" */
 #define FL_PLAIN_HEAD_STEPS 4096 /* bytes of heads of answers that are read one by one in a piece; more are not followed */
 #define FL_PLAIN_SCAN_STEP 64
 #define FL_PLAIN_SCAN_STEPS 32 /* heads of up to 2 KB are searched for their end */
 
-/* Is this the beginning of a method of HTTP/1? Four bytes. */
-static __always_inline int fl_plain_is_method(__u32 first)
-{
-	switch (first) {
-	case 0x47455420: /* "GET " */
-	case 0x48454144: /* "HEAD" */
-	case 0x504f5354: /* "POST" */
-	case 0x50555420: /* "PUT " */
-	case 0x44454c45: /* "DELE" */
-	case 0x4f505449: /* "OPTI" */
-	case 0x50415443: /* "PATC" */
-	case 0x434f4e4e: /* "CONN" */
-	case 0x54524143: /* "TRAC" */
-		return 1;
-	}
-	return 0;
-}
-
-/* The same of 8 bytes in which, after the method's space, a path must begin: for a connection of which nothing else is known. */
+/* Do these 8 bytes begin a request, in which a path begins after the method's space? For a connection of which nothing else is known. */
 static __always_inline int fl_plain_is_request(__u64 first)
 {
 	__u32 i;
 
-	if (!fl_plain_is_method(first >> 32))
+	if (!fl_http1_is_method(first >> 32))
 		return 0;
 #pragma unroll
 	for (i = 3; i < 7; i++) {
@@ -45,26 +27,6 @@ static __always_inline int fl_plain_is_request(__u64 first)
 			return 0;
 	}
 	return (first & 0xff) == ' ';
-}
-
-/* Do these first `n` bytes, at most 8, begin a request on a connection that is known to be HTTP/1? A method is any word of at least
- * three capitals. */
-static __always_inline int fl_plain_http1_begins(__u64 first, __u32 n)
-{
-	__u32 i;
-
-#pragma unroll
-	for (i = 0; i < 8; i++) {
-		__u8 c = first >> (56 - 8 * i);
-
-		if (i >= n)
-			return 1;
-		if (c == ' ')
-			return i >= 3;
-		if (c < 'A' || c > 'Z')
-			return 0;
-	}
-	return 1;
 }
 
 struct fl_plain_scan {
@@ -137,12 +99,12 @@ __noinline int fl_plain_http1_request(struct fl_plain_piece *p, struct fl_plain_
 			fl_plain_request_goes_on(p, conn, counts);
 		return 0;
 	}
-	if (!fl_plain_http1_begins(first, n)) {
+	if (!fl_http1_begins(first, n)) {
 		fl_plain_request_goes_on(p, conn, counts);
 		return 0;
 	}
 	fl_plain_request_begins(p, conn, counts);
-	if (first >> 32 == 0x434f4e4e)
+	if (first >> 32 == FL_HTTP1_CONNECT)
 		conn->flags |= FL_PLAIN_TUNNEL;
 	/* POST, PUT, PATCH and PROPFIND have a body. */
 	if (first >> 56 != 'P' && fl_plain_more_follows(p, conn))
@@ -150,24 +112,12 @@ __noinline int fl_plain_http1_request(struct fl_plain_piece *p, struct fl_plain_
 	return 0;
 }
 
-/* The status that a status line of 12 bytes tells, in its first 4 and its last 8; 0: it is none. */
-static __always_inline __u32 fl_plain_status_of(__u32 first, __u64 rest)
-{
-	__u32 hundreds = (rest >> 16) & 0xff, tens = (rest >> 8) & 0xff, ones = rest & 0xff;
-
-	if (first != 0x48545450 || rest >> 48 != 0x2f31 || hundreds < '1' || hundreds > '5') /* "HTTP" "/1" */
-		return 0;
-	if (tens < '0' || tens > '9' || ones < '0' || ones > '9')
-		return 0;
-	return (hundreds - '0') * 100 + (tens - '0') * 10 + (ones - '0');
-}
-
-/* The same of a status line at the piece's beginning. */
+/* The status that a status line at the piece's beginning tells; 0: there is none. */
 static __always_inline __u32 fl_plain_status(struct fl_plain_piece *p)
 {
-	if (p->bytes < FL_PLAIN_STATUS_LINE)
+	if (p->bytes < FL_HTTP_STATUS_LINE)
 		return 0;
-	return fl_plain_status_of(fl_plain_bytes(p, 0, 4) >> 32, fl_plain_bytes(p, 4, 8));
+	return fl_http1_status_of(fl_plain_bytes(p, 0, 8), fl_plain_bytes(p, 8, 4) >> 32);
 }
 
 /* Reads heads of answers byte by byte, over pieces and interim answers, up to a status that is none of these. */
@@ -191,19 +141,19 @@ static long fl_plain_head_step(__u32 step, struct fl_plain_head *head)
 		conn->began_ns = p->first_ns;
 	conn->older = conn->older << 8 | conn->text >> 56;
 	conn->text = conn->text << 8 | fl_plain_bytes(p, head->at++, 1) >> 56;
-	if (conn->have < FL_PLAIN_STATUS_LINE) {
+	if (conn->have < FL_HTTP_STATUS_LINE) {
 		__u32 have = ++conn->have, bits = 8 * have & 63;
 
 		/* So that a few bytes of another protocol are not waited with. */
-		if (have <= 6 && (conn->text & ((1ull << bits) - 1)) != 0x485454502f31ull >> ((48 - bits) & 63)) {
+		if (have <= 6 && (conn->text & ((1ull << bits) - 1)) != FL_HTTP1_NAME >> ((48 - bits) & 63)) {
 			head->bad = 1;
 			return 1;
 		}
-		if (have < FL_PLAIN_STATUS_LINE)
+		if (have < FL_HTTP_STATUS_LINE)
 			return 0;
-		status = fl_plain_status_of(conn->older, conn->text);
+		status = fl_http1_status_of((__u64)conn->older << 32 | conn->text >> 32, conn->text);
 		conn->status = status;
-		if (status >= 100 && status < 200 && status != 101)
+		if (fl_http1_is_interim(status) && status != 101)
 			return 0;
 		head->status = status;
 		head->bad = !status;

@@ -12,7 +12,9 @@ namespace faultline::controller {
 Result<> StoreReserve::hold() const {
   const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return fail(from_errno(errno, "cannot make " + path_));
-  const int error = ::posix_fallocate(fd, 0, kBytes);  // nothing to do where it has its room
+  int error = ::posix_fallocate(fd, 0, kBytes);  // nothing to do where it has its room
+  // A file system may have given it what was left, which the store needs more.
+  if (error != 0 && ::ftruncate(fd, 0) != 0) error = errno;
   ::close(fd);
   if (error == 0) return {};
   return fail(from_errno(error, "no room for the " + std::to_string(kBytes >> 20) +

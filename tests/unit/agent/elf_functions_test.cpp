@@ -17,6 +17,7 @@
 #include <fstream>
 #include <iterator>
 #include <random>
+#include <vector>
 
 #include "agent/kernel/fd.h"
 
@@ -74,6 +75,29 @@ TEST(ElfFunctions, WhatIsNoElfFileIsRefused) {
   }
   const Fd folder(::open("/", O_RDONLY | O_CLOEXEC));
   EXPECT_FALSE(functions_in(folder.get(), kNames));
+}
+
+// Else a file could have us read it for hours: it may say that it has thousands of tables, and be
+// without blocks.
+TEST(ElfFunctions, OnlyTheFirstTableOfAKindIsRead) {
+  std::string bytes = bytes_of(library_path());
+  Elf64_Ehdr head{};
+  std::memcpy(&head, bytes.data(), sizeof head);
+  // Its sections once more, behind one of that kind without an entry.
+  std::vector<Elf64_Shdr> sections(head.e_shnum + 1U);
+  std::memcpy(&sections[1], bytes.data() + head.e_shoff, head.e_shnum * sizeof(Elf64_Shdr));
+  for (Elf64_Shdr& section : sections) ++section.sh_link;
+  sections[0] = {};
+  sections[0].sh_type = SHT_DYNSYM;
+  head.e_shoff = bytes.size();
+  ++head.e_shnum;
+  std::memcpy(bytes.data(), &head, sizeof head);
+  bytes.append(reinterpret_cast<const char*>(sections.data()),
+               sections.size() * sizeof(Elf64_Shdr));
+  const Fd fd = file_of(bytes);
+  const auto found = functions_in(fd.get(), kNames);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_THAT(*found, testing::IsEmpty());
 }
 
 // Every answer is fine, but none may crash, hang or take the memory of the node.

@@ -55,7 +55,7 @@ struct World {
   bool unreadable = false;                    // counters cannot be read
   bool unfollowed = false;                    // peers cannot be changed
   std::string no_collector;                   // starting it fails with these words
-  bool asked_for_tls = false;                 // what the newest collector was told
+  TlsProbes tls_probes{};                     // what the newest collector was told
   int late = 0;  // faults that still injected while another was being taken down
   std::map<std::string, double> packets;            // by pod: what the next take() reports
   std::map<std::string, std::string> met;           // by pod: the address of its one peer
@@ -159,7 +159,7 @@ class NotedCollector final : public Collector {
 };
 inline Result<std::unique_ptr<Collector>> start_noted(const Pod& pod,
                                                       const CollectContext& context) {
-  World::now->asked_for_tls = context.tls;
+  World::now->tls_probes = context.tls;
   if (!World::now->no_collector.empty()) return fail(Errc::kUnsupported, World::now->no_collector);
   if (World::now->measuring) World::now->measuring();
   return std::make_unique<NotedCollector>(pod.ref.id());
@@ -208,7 +208,7 @@ inline api::Experiment experiment(const std::string& faults = "[{networkLatency:
 
 // A reconciler of one node with the doubles, and what it told so far, in one piece.
 struct Node {
-  explicit Node(NetnsId host = NetnsId{}) {
+  explicit Node(NetnsId host = NetnsId{}, bool may_probe_tls = false) {
     reconciler.emplace(Reconciler::Deps{
         clock,
         features,
@@ -221,7 +221,8 @@ struct Node {
         kernel,
         host,
         {},
-        [this] { return slept; }});
+        [this] { return slept; },
+        may_probe_tls});
   }
   World world;
   HandClock clock;
