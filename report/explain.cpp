@@ -58,7 +58,9 @@ std::string explain(const api::NetworkLoss& f) {
   if (f.burst)
     text += "Losses come in bursts of " + length_words(f.burst->length) +
             " packets on average, which stalls TCP longer than single ones. ";
-  return text + "Dropped by eBPF where the packet is received.";
+  return text +
+         "Each packet of the wire has dice of its own, also where TCP hands over many in one "
+         "piece. Dropped by eBPF where the packet is received.";
 }
 std::string explain(const api::NetworkDuplicate& f) {
   return packets(f, f.duplicate) + " arrive twice. TCP hides it; a UDP service may answer twice.";

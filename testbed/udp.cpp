@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -10,6 +11,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <numeric>
 #include <stdexcept>
 #include <system_error>
 #include <thread>
@@ -94,8 +96,13 @@ std::vector<std::uint64_t> Delivery::loss_runs() const {
   return runs;
 }
 
-Delivery send_numbered(const agent::Fd& sender, const agent::Fd& receiver, std::uint32_t count) {
+Delivery send_numbered(const agent::Fd& sender, const agent::Fd& receiver, std::uint32_t count,
+                       std::uint32_t at_once) {
+  const int bytes = sizeof(std::uint32_t);
+  if (at_once > 1)
+    check(::setsockopt(sender.get(), SOL_UDP, UDP_SEGMENT, &bytes, sizeof bytes), "UDP_SEGMENT");
   Delivery delivery;
+  std::uint32_t next = 0;
   delivery.arrived.resize(count);
   std::atomic<bool> sent = false;
   std::atomic<std::uint32_t> overflow = 0;
@@ -117,6 +124,8 @@ Delivery send_numbered(const agent::Fd& sender, const agent::Fd& receiver, std::
       message.msg_controllen = sizeof control;
       if (::recvmsg(receiver.get(), &message, MSG_DONTWAIT) != sizeof number) continue;
       if (number < count) delivery.arrived[number] = true;
+      if (number < next) ++delivery.overtaken;
+      next = std::max(next, number + 1);
       for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c))
         if (c->cmsg_type == SO_RXQ_OVFL) {
           std::uint32_t n = 0;
@@ -125,8 +134,15 @@ Delivery send_numbered(const agent::Fd& sender, const agent::Fd& receiver, std::
         }
     }
   });
-  for (std::uint32_t number = 0; number < count; ++number)
-    if (::send(sender.get(), &number, sizeof number, 0) != sizeof number) ++delivery.send_failures;
+  std::vector<std::uint32_t> numbers(at_once);
+  for (std::uint32_t number = 0; number < count;) {
+    numbers.resize(std::min(at_once, count - number));
+    std::iota(numbers.begin(), numbers.end(), number);
+    number += static_cast<std::uint32_t>(numbers.size());
+    const auto size = static_cast<ssize_t>(numbers.size() * sizeof(std::uint32_t));
+    if (::send(sender.get(), numbers.data(), static_cast<std::size_t>(size), 0) != size)
+      ++delivery.send_failures;
+  }
   sent = true;
   reader.join();
   if (overflow != 0) throw std::runtime_error("the receiver's buffer was too small");

@@ -19,6 +19,7 @@ agent::Fd udp_sender(const std::string& address, std::uint16_t port, std::uint16
 struct Delivery {
   std::vector<bool> arrived;        // by number
   std::uint64_t send_failures = 0;  // send() that returned an error
+  std::uint64_t overtaken = 0;      // datagrams that arrived after a later one
   [[nodiscard]] std::uint64_t lost() const;
   // Lengths of the runs of lost datagrams, in order.
   [[nodiscard]] std::vector<std::uint64_t> loss_runs() const;
@@ -26,6 +27,8 @@ struct Delivery {
 
 // Sends `count` datagrams and receives at the same time; waits for stragglers. The receiver's
 // buffer is large enough that nothing is lost there; it throws if the kernel says otherwise.
-Delivery send_numbered(const agent::Fd& sender, const agent::Fd& receiver, std::uint32_t count);
+// `at_once`: datagrams that one send() hands over in one piece (UDP_SEGMENT); a rest goes alone.
+Delivery send_numbered(const agent::Fd& sender, const agent::Fd& receiver, std::uint32_t count,
+                       std::uint32_t at_once = 1);
 
 }  // namespace faultline::testbed

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // networkLoss by tcx links ("tcx") or clsact filters ("clsact"): independent, correlated, or
-// Gilbert-Elliott bursts. Packets are dropped at the hook that receives them, so that the sender's
-// send() never fails.
+// Gilbert-Elliott bursts, of packets of the wire. Those that are lost end in silence, so that the
+// sender's send() never fails; of a GSO packet single ones are lost
+// (bpf/faults/network_loss.bpf.c, docs/decisions/0038-loss-by-wire-packet.md).
 //
 // Out of scope, so never matched: what is neither IPv4 nor IPv6 (ARP), and IPv6 neighbour
-// discovery. A GSO packet is one event: with TCP offloads a loss may take several segments at once.
+// discovery. A GSO packet that enters the pod past the device on the host's side
+// (bpf_redirect_peer), or a pod that has none there, is lost whole.
 #pragma once
 
 #include "agent/faults/fault.h"

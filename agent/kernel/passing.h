@@ -31,6 +31,9 @@ class PassingTable {
     return {};
   }
 
+  // What packets on their second way have in tc_index: 1 to 65535.
+  [[nodiscard]] std::uint32_t tag() const { return tag_; }
+
   PassingTable(Fd map, std::uint32_t tag) : map_(std::move(map)), tag_(tag) {}
 
  private:

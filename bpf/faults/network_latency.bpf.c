@@ -52,7 +52,7 @@ static __always_inline int fl_take(struct __sk_buff *skb, __u32 direction)
 	if (!c)
 		return TCX_NEXT;
 	flow = fl_flow_hash(&p, direction);
-	if (spared && !fl_delay_flow_waits(flow, now))
+	if (spared && !fl_delay_flow_waits(flow, now, FL_DELAY_SETTLE_NS))
 		return TCX_NEXT;
 	if (!fl_delay_is_alive(now))
 		return TCX_NEXT;

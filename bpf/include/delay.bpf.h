@@ -56,13 +56,12 @@ static __always_inline struct fl_delay_flow *fl_delay_flow_of(__u32 flow)
 	return bpf_map_lookup_elem(&fl_delay_flows, &index);
 }
 
-/* Return 1 if a packet of this flow that passed now could overtake one that the line holds or has just given back. */
-static __always_inline int fl_delay_flow_waits(__u32 hash, __u64 now)
+/* Return 1 if a packet of this flow that passed now could overtake one that the line holds, or has given back within settle_ns. */
+static __always_inline int fl_delay_flow_waits(__u32 hash, __u64 now, __u64 settle_ns)
 {
 	struct fl_delay_flow *flow = fl_delay_flow_of(hash);
 
-	return flow && (*(volatile __u32 *)&flow->waiting ||
-			now < *(volatile __u64 *)&flow->last_back_ns + FL_DELAY_SETTLE_NS);
+	return flow && (*(volatile __u32 *)&flow->waiting || now < *(volatile __u64 *)&flow->last_back_ns + settle_ns);
 }
 
 /* Return the slot of the packet with this number; NULL: somebody else has it by now. */

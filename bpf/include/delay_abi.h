@@ -28,7 +28,7 @@
 
 struct fl_delay_slot {
 	__u64 arrived_ns; /* ktime at the hook */
-	__u64 due_ns;     /* ktime; only of networkLatency by EDT */
+	__u64 due_ns;     /* networkLatency by EDT: ktime. networkLoss: fates of the parts that are not back, the next one's in the lowest bit; 1: lost */
 	__u32 number;     /* whose slot this is */
 	__u32 parts;      /* packets not yet back: one, or what a GSO packet is cut into; hook and user space count it down */
 	__u32 flow;       /* hash, the same for all packets of one flow and direction */
@@ -54,6 +54,7 @@ struct fl_delay_label {
  * Flows that meet in a slot keep order between them too. */
 #define FL_DELAY_FLOWS 8192u /* a power of two */
 #define FL_DELAY_SETTLE_NS 2000000ull
+#define FL_LOSS_SETTLE_NS 20000000ull /* of networkLoss, whose parts all go on by one CPU, which may be busy */
 
 struct fl_delay_flow {
 	__u64 last_back_ns; /* ktime: one that came back so recently may still be on its way through this CPU's queue */
@@ -79,7 +80,7 @@ struct fl_line_counters {
 	__u64 last_ns;  /* ktime of the last of them on this CPU that was delayed */
 	__u64 stalled;  /* matched packets that passed at once, because the line could not take more */
 	__u64 flushed;  /* packets that left before they were due, because the fault had ended */
-	__u64 followed; /* packets that the dice spared and that went behind what their flow had in the line */
+	__u64 followed; /* packets that went behind what their flow had in the line, spared by the dice; of networkLoss all that went through its pair */
 };
 
 /* The thread behind a delay line writes the time into fl_delay_alive_ns, in .bss, every few milliseconds while it can take

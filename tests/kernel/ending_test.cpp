@@ -37,6 +37,7 @@ class Ending : public testing::Test {
     return Child([this, pod, lease, &progress] {
       api::NetworkLoss loss;
       loss.loss = {1.0};
+      loss.correlation = {0.5};  // so that it has a pair of devices that cuts packets
       loss.direction = api::Direction::both;
       loss.except.emplace().cidrs = {api::Cidr::parse("192.0.2.0/24").value()};  // fills a map
       api::SocketError error;

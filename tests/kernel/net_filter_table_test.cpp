@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/kernel/net_filter.h"
+#include "delay_abi.h"
 #include "network_loss.skel.h"
 #include "tests/kernel/packets.h"
 
@@ -43,8 +44,8 @@ class Filtered {
       : loss_(opened<network_loss_bpf>("network_loss")) {
     const auto made = agent::make_filter(filter, peers);
     if (!made) throw std::runtime_error(made.error().message);
-    loss_->rodata->fl_config.model = FL_LOSS_INDEPENDENT;
-    loss_->rodata->fl_config.loss = FL_CERTAIN;
+    loss_->rodata->fl_loss.model = FL_LOSS_INDEPENDENT;
+    loss_->rodata->fl_loss.loss = FL_CERTAIN;
     loss_->rodata->fl_filter = made->rules;
     if (auto loaded = loss_.load(); !loaded) throw std::runtime_error(loaded.error().message);
     auto maps = agent::FilterMaps::fill(filter, *made, bpf_map__fd(loss_->maps.fl_peers),

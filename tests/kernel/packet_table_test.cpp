@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "delay_abi.h"
 #include "net_filter_abi.h"
 #include "network_loss.skel.h"
 #include "tests/kernel/packets.h"
@@ -113,8 +114,8 @@ std::vector<ParserRow> parser_rows() {
 
 TEST(PacketTable, TheParserOfTheFaults) {
   auto loss = opened<network_loss_bpf>("network_loss");
-  loss->rodata->fl_config.model = FL_LOSS_INDEPENDENT;
-  loss->rodata->fl_config.loss = FL_CERTAIN;
+  loss->rodata->fl_loss.model = FL_LOSS_INDEPENDENT;
+  loss->rodata->fl_loss.loss = FL_CERTAIN;
   loss->rodata->fl_filter.protocol = IPPROTO_TCP;
   loss->rodata->fl_filter.only.n_pod_ports = 1;
   loss->rodata->fl_filter.only.pod_ports[0] = 8080;

@@ -119,7 +119,7 @@ Result<> EdtLine::disarm() {
   if (lost_ > 0)
     return fail(Errc::kInternal, std::to_string(lost_) + " of " +
                                      std::to_string(state->taken.packets) +
-                                     " packets did not come back from fq");
+                                     " packets did not come back from our pair of devices");
   return {};
 }
 

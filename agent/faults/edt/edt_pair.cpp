@@ -72,7 +72,8 @@ Result<> EdtPair::configure(const Options& options) {
   if (!near) return fail(near.error());
   near_ = near->index;
   const std::uint32_t mask = (1U << options.queue_bits) - 1;
-  if (auto done = netlink->set_root_fq(near_, options.packets, mask); !done) return done;
+  if (options.packets > 0)
+    if (auto done = netlink->set_root_fq(near_, options.packets, mask); !done) return done;
   if (options.take_no_gso)
     if (auto done = netlink->take_no_gso(near_); !done) return done;
   {

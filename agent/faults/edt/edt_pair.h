@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The device that packets wait in: a veth pair of ours with fq on its near end. The far end is in a
-// network namespace that nothing holds but our descriptor, so the kernel takes namespace and pair
-// away when the process dies, however it does.
+// The device that packets wait in, or are cut in: a veth pair of ours, with fq on its near end. The
+// far end is in a network namespace that nothing holds but our descriptor, so the kernel takes
+// namespace and pair away when the process dies, however it does.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace faultline::agent {
 class EdtPair {
  public:
   struct Options {
-    std::uint32_t packets;     // how many fq may hold
+    std::uint32_t packets;     // how many fq may hold; 0: there is no fq, and nothing waits
     std::uint32_t queue_bits;  // of a packet's hash, that choose its queue in fq
     bool take_no_gso = false;  // the near end cuts GSO packets
   };
