@@ -2,6 +2,7 @@
 #include "agent/effects/tls_libraries.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,7 +33,7 @@ constexpr std::size_t kMostWords = 64;          // of a name
 // A look at all processes stops when it has taken so long, since faults of other pods wait for it;
 // the next one goes on with those that were not looked at.
 constexpr auto kLookTime = milliseconds(20);
-constexpr std::size_t kMostFiles = 16;  // with TLS, of one process; others are not looked into
+constexpr std::size_t kMostFiles = 16;  // of one process; others are not looked into
 constexpr const char* kOtherTls = "is another library of TLS, which is not followed";
 
 constexpr std::array<std::string_view, 12> kFunctions = {
@@ -60,20 +61,57 @@ std::string link_text(const std::string& path) {
   return n > 0 ? std::string(text.data(), static_cast<std::size_t>(n)) : std::string();
 }
 
-// Is the device one of FUSE, where a process of the pod may answer, or not? Read from its mounts,
-// so that nobody is asked. fields: id parent major:minor root place options ... - type ...
-bool is_fuse(pid_t pid, const std::string& device) {
+// Where nobody but this node's kernel answers, so that reading a file ends. virtiofs is a virtual
+// machine's own root.
+constexpr std::array<std::string_view, 20> kLocal = {
+    "ext2", "ext3",     "ext4", "xfs",     "btrfs",    "bcachefs", "f2fs",
+    "zfs",  "overlay",  "aufs", "tmpfs",   "ramfs",    "squashfs", "erofs",
+    "jfs",  "reiserfs", "vfat", "iso9660", "virtiofs", "rootfs"};
+
+// The type of the file system with this number among the mounts of a process; empty: it is not
+// among them. fields: id parent major:minor root place options ... - type ...
+std::string mounted_type(pid_t pid, const std::string& number) {
   std::ifstream mounts(proc(pid, "mountinfo"));
-  unsigned major = 0, minor = 0;
-  if (std::sscanf(device.c_str(), "%x:%x", &major, &minor) != 2) return false;
-  const std::string number = std::to_string(major) + ":" + std::to_string(minor);
   for (std::string line; std::getline(mounts, line);) {
     std::istringstream words(line);
-    std::string id, parent, of;
+    std::string id, parent, of, type;
     words >> id >> parent >> of;
-    if (of == number && line.find(" - fuse") != std::string::npos) return true;
+    const auto end = line.find(" - ");
+    if (of != number || end == line.npos) continue;
+    std::istringstream(line.substr(end + 3)) >> type;
+    return type;
   }
-  return false;
+  return "";
+}
+
+// The type of the file system that a mapping's file is in, read from lists of mounts, so that
+// nobody is asked: of the process, and, as it may have changed its root or unmounted it, of the
+// node. Empty: it is in neither.
+std::string type_of(pid_t pid, const std::string& device) {
+  unsigned major = 0, minor = 0;
+  if (std::sscanf(device.c_str(), "%x:%x", &major, &minor) != 2) return "";
+  const std::string number = std::to_string(major) + ":" + std::to_string(minor);
+  const std::string type = mounted_type(pid, number);
+  return type.empty() ? mounted_type(1, number) : type;
+}
+
+bool is_there(pid_t pid) { return ::access(proc(pid, "").c_str(), F_OK) == 0; }
+
+// maps pads addresses with zeros, the names in map_files have none.
+std::string without_zeros(const std::string& begin_end) {
+  const auto dash = begin_end.find('-');
+  const auto strip = [](std::string number) {
+    number.erase(0, std::min(number.find_first_not_of('0'), number.size() - 1));
+    return number;
+  };
+  if (dash == begin_end.npos || dash == 0 || dash + 1 == begin_end.size()) return begin_end;
+  return strip(begin_end.substr(0, dash)) + "-" + strip(begin_end.substr(dash + 1));
+}
+
+bool is_library(const std::string& base) { return base.starts_with("libssl.so"); }
+bool is_other(const std::string& base) {
+  return std::ranges::any_of(kOthers,
+                             [&](std::string_view other) { return base.starts_with(other); });
 }
 
 // The name of a source file that OpenSSL and BoringSSL keep for their error messages.
@@ -110,56 +148,94 @@ std::vector<pid_t> processes_of(const std::string& cgroup_path) {
 
 std::span<const std::string_view> TlsLibraries::functions() { return kFunctions; }
 
-std::vector<TlsLibraries::Mapping> TlsLibraries::mappings_of(pid_t pid) {
+FileVersion FileVersion::of(int fd) {
+  struct stat now {};
+  if (::fstat(fd, &now) != 0) return {};
+  return {now.st_size, now.st_mtim.tv_sec, now.st_mtim.tv_nsec};
+}
+
+// One file at least is looked into, however late it is.
+bool TlsLibraries::is_late() const { return opened_ > 0 && clock_.steady() > late_; }
+
+// Of the files that may have TLS: libraries by their names, and the program, each once.
+std::vector<TlsLibraries::Mapping> TlsLibraries::mappings_of(pid_t pid,
+                                                             const std::string& program) {
   std::vector<Mapping> found;
+  std::set<std::string> keys;
+  bool has_program = false;
   std::ifstream maps(proc(pid, "maps"));
+  std::size_t lines = 0;
   for (std::string line; std::getline(maps, line);) {
     // A process may have tens of thousands of mappings, and few that are executable.
+    if (++lines % 1024 == 0 && is_late()) {
+      ++not_looked_at_;
+      break;
+    }
     const std::size_t rights_at = line.find(' ');
     if (rights_at == line.npos || line.size() < rights_at + 4 || line[rights_at + 3] != 'x')
       continue;
-    std::istringstream words(line);
+    const std::size_t path_at = line.find('/');
+    if (path_at == line.npos) continue;
+    const std::string_view path = std::string_view(line).substr(path_at);
+    const std::string base = base_name(path);
+    const bool library = is_library(base) || is_other(base);
+    // Files that were deleted may all have the program's name.
+    if (!library && (has_program || path != program)) continue;
+    std::istringstream words(line.substr(0, path_at));
     Mapping m;
     std::string rights, offset;
     words >> m.begin_end >> rights >> offset >> m.device >> m.inode;
     if (!words || m.inode == "0") continue;
-    std::getline(words >> std::ws, m.path);
-    if (m.path.starts_with('/')) found.push_back(std::move(m));
+    m.base = base;
+    m.is_program = !library;
+    has_program = has_program || !library;
+    if (!keys.insert(m.key()).second) continue;
+    if (found.size() >= kMostFiles) {
+      ++not_looked_at_;
+      break;
+    }
+    found.push_back(std::move(m));
   }
   return found;
 }
 
 void TlsLibraries::look_into(pid_t pid, const Process& process, const Mapping& mapping,
-                             bool is_program, std::vector<TlsLibrary>& found) {
-  const std::string key = mapping.key();
-  const std::string name = printable(base_name(mapping.path), kMostWords);
+                             std::vector<TlsLibrary>& found) {
+  const std::string key = mapping.key(), name = printable(mapping.base, kMostWords);
   const auto unfollowed = [&](std::string why) { files_[key] = {name, std::move(why)}; };
-  if (is_fuse(pid, mapping.device)) {
-    if (!is_program) unfollowed("is in a FUSE file system, which is not read");
+  ++opened_;
+  const std::string type = type_of(pid, mapping.device);
+  if (std::ranges::find(kLocal, type) == kLocal.end()) {
+    unfollowed(type.empty() ? "is in a file system that is not mounted for it"
+                            : "is in a file system of type " + printable(type, kMostWords) +
+                                  ", which is not read, since others than this node answer");
     return;
   }
   // The file that is mapped, and not what has its name now: that may be one whose opening waits.
-  Fd file(::open(proc(pid, "map_files/" + mapping.begin_end).c_str(),
-                 O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const std::string path = proc(pid, "map_files/" + without_zeros(mapping.begin_end));
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!file.valid()) {
+    const Error error = from_errno(errno, "cannot be opened");
     // A process that has ended is no news.
-    if (!is_program && errno != ENOENT) unfollowed(from_errno(errno, "cannot be opened").message);
+    if (is_there(pid)) unfollowed(error.message);
     return;
   }
+  const FileVersion version = FileVersion::of(file.get());
+  if (without_.contains({key, version})) return;
   auto functions = functions_in(file.get(), kFunctions);
   const bool whole =
       functions && functions->contains("SSL_read") && functions->contains("SSL_write");
   if (whole) {
     files_[key] = {name, ""};
     found.push_back({key, name, process.name + " (pid " + std::to_string(pid) + ")",
-                     std::move(file), std::move(*functions)});
-  } else if (!is_program) {
+                     std::move(file), std::move(*functions), version});
+  } else if (!mapping.is_program) {
     unfollowed(functions ? "has no symbol SSL_read" : functions.error().message);
   } else if (holds_tls_text(file.get())) {
     unfollowed("holds OpenSSL or BoringSSL itself, and has no symbol SSL_read");
   } else {
     if (without_.size() >= kMostPrograms) without_.clear();
-    without_.insert(key + mapping.path);
+    without_.emplace(key, version);
   }
 }
 
@@ -168,21 +244,14 @@ void TlsLibraries::look_at(pid_t pid, Process& process, std::vector<TlsLibrary>&
   std::getline(std::ifstream(proc(pid, "comm")), name);
   process.name = printable(name, kMostWords);
   process.files.clear();
-  const std::string program = link_text(proc(pid, "exe"));
-  for (const Mapping& m : mappings_of(pid)) {
-    const std::string key = m.key(), base = base_name(m.path);
-    const bool is_library = base.starts_with("libssl.so"), is_program = m.path == program;
-    const bool is_other = std::ranges::any_of(
-        kOthers, [&](std::string_view other) { return base.starts_with(other); });
-    if (process.files.size() >= kMostFiles) {
+  for (const Mapping& m : mappings_of(pid, link_text(proc(pid, "exe")))) {
+    const std::string key = m.key();
+    if (is_other(m.base))
+      files_.try_emplace(key, File{printable(m.base, kMostWords), kOtherTls});
+    else if (!files_.contains(key) && is_late())
       ++not_looked_at_;
-      return;
-    }
-    if (is_other)
-      files_.try_emplace(key, File{printable(base, kMostWords), kOtherTls});
-    else if ((is_library || is_program) && !files_.contains(key) &&
-             !without_.contains(key + m.path))
-      look_into(pid, process, m, !is_library, found);
+    else if (!files_.contains(key))
+      look_into(pid, process, m, found);
     if (files_.contains(key)) process.files.insert(key);
   }
 }
@@ -191,12 +260,13 @@ std::vector<TlsLibrary> TlsLibraries::look() {
   std::vector<TlsLibrary> found;
   const SteadyTime now = clock_.steady();
   std::map<pid_t, Process> still;
-  not_looked_at_ = 0;
+  late_ = now + kLookTime;
+  opened_ = not_looked_at_ = 0;
   for (const pid_t pid : processes_of(cgroup_path_)) {
     const auto known = processes_.find(pid);
     Process process = known == processes_.end() ? Process{} : std::move(known->second);
     if (process.looks < kNewLooks || now >= process.next) {
-      if (clock_.steady() > now + kLookTime) {
+      if (is_late()) {
         ++not_looked_at_;
         if (process.looks > 0) still.emplace(pid, std::move(process));
         continue;
@@ -222,8 +292,8 @@ void TlsLibraries::forget_unused() {
   });
 }
 
-void TlsLibraries::cannot_follow(const TlsLibrary& library, std::string why) {
-  files_[library.key].why = std::move(why);
+void TlsLibraries::cannot_follow(const std::string& key, std::string why) {
+  if (const auto file = files_.find(key); file != files_.end()) file->second.why = std::move(why);
 }
 
 std::vector<std::string> TlsLibraries::not_followed() const {

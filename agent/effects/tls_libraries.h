@@ -5,12 +5,14 @@
 
 #include <sys/types.h>
 
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/kernel/elf_functions.h"
@@ -19,6 +21,14 @@
 
 namespace faultline::agent {
 
+// What changes when a file is written.
+struct FileVersion {
+  std::int64_t size = 0, seconds = 0, nanoseconds = 0;  // the latter two of its last writing
+  static FileVersion of(int fd);
+  bool operator==(const FileVersion&) const = default;
+  auto operator<=>(const FileVersion&) const = default;
+};
+
 // A file with the functions, open, so that it may be attached to when its name is gone.
 struct TlsLibrary {
   std::string key;      // of the file, while it is open
@@ -26,6 +36,7 @@ struct TlsLibrary {
   std::string process;  // that was found to have it: "nginx (pid 12)"
   Fd file;
   FunctionOffsets functions;
+  FileVersion version;
 };
 
 // Not thread-safe. Reads /proc; nothing of it runs in the pod.
@@ -37,8 +48,8 @@ class TlsLibraries {
   // are old, now and then, since a process may run another program or load a library. Returns
   // files that were not returned before.
   [[nodiscard]] std::vector<TlsLibrary> look();
-  // A library that was returned cannot be followed.
-  void cannot_follow(const TlsLibrary& library, std::string why);
+  // A library that was returned cannot be followed, or no longer.
+  void cannot_follow(const std::string& key, std::string why);
   // "nginx (pid 12): libssl.so.3 has no symbol SSL_read", one for each reason, of processes that
   // are there.
   [[nodiscard]] std::vector<std::string> not_followed() const;
@@ -57,22 +68,27 @@ class TlsLibraries {
     std::string name, why;  // empty: it is followed
   };
   struct Mapping {
-    std::string begin_end, device, inode, path;
+    std::string begin_end, device, inode, base;  // the last: its name without folders
+    bool is_program = false;
     [[nodiscard]] std::string key() const { return device + " " + inode; }
   };
 
-  static std::vector<Mapping> mappings_of(pid_t pid);
+  [[nodiscard]] bool is_late() const;
+  std::vector<Mapping> mappings_of(pid_t pid, const std::string& program);
   void forget_unused();
   void look_at(pid_t pid, Process& process, std::vector<TlsLibrary>& found);
-  void look_into(pid_t pid, const Process& process, const Mapping& mapping, bool is_program,
+  void look_into(pid_t pid, const Process& process, const Mapping& mapping,
                  std::vector<TlsLibrary>& found);
 
   const Clock& clock_;
   std::string cgroup_path_;
   std::map<pid_t, Process> processes_;
-  std::map<std::string, File> files_;  // with TLS
-  std::set<std::string> without_;      // keys of programs without TLS
-  std::size_t not_looked_at_ = 0;      // by the last look
+  std::map<std::string, File> files_;                      // with TLS
+  std::set<std::pair<std::string, FileVersion>> without_;  // keys of programs without TLS
+  // Of the look that goes on, or of the last one.
+  SteadyTime late_{};
+  std::size_t opened_ = 0;  // files
+  std::size_t not_looked_at_ = 0;
 };
 
 // Ids of the processes in the cgroup and those below it.

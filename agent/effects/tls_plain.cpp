@@ -26,6 +26,8 @@ namespace faultline::agent {
 namespace {
 
 constexpr std::size_t kMostLibraries = 16;  // of one pod
+// Each file takes a grace period or more of the kernel, and other pods' faults wait meanwhile.
+constexpr auto kFollowTime = std::chrono::milliseconds(50), kFirstFollowTime = kFollowTime * 8;
 
 template <class T>
 T load(T& value) {
@@ -111,8 +113,9 @@ class Probes {
   explicit Probes(Skeleton<tls_plain_bpf> skeleton)
       : skeleton_(std::move(skeleton)), cut_(skeleton_->bss->fl_cut) {}
 
-  // All of a library's functions or none.
-  Result<> follow(const TlsLibrary& library) {
+  // All of a library's functions or none. What is tried counts, too: it may take as long.
+  Result<> follow(TlsLibrary library) {
+    ++tried_;
     struct Group {
       bpf_program* program;
       UprobeAt at;
@@ -159,11 +162,24 @@ class Probes {
       if (!attached) return fail(attached.error());
       std::ranges::move(*attached, std::back_inserter(links));
     }
-    std::ranges::move(links, std::back_inserter(links_));
-    ++libraries_;
+    followed_.push_back({std::move(library), std::move(links)});
     return {};
   }
-  [[nodiscard]] std::size_t libraries() const { return libraries_; }
+  [[nodiscard]] std::size_t tried() const { return tried_; }
+  // A file that is written over while it is followed has other functions at the old places, where
+  // a program that starts now would break: lets go of those files, and returns their keys.
+  std::vector<std::string> let_go_of_changed() {
+    std::vector<std::string> keys;
+    for (auto it = followed_.begin(); it != followed_.end();) {
+      if (FileVersion::of(it->library.file.get()) == it->library.version) {
+        ++it;
+        continue;
+      }
+      keys.push_back(it->library.key);
+      it = followed_.erase(it);
+    }
+    return keys;
+  }
   CutSwitch& cut() { return cut_; }
 
   void take(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) {
@@ -256,8 +272,12 @@ class Probes {
   }
 
   Skeleton<tls_plain_bpf> skeleton_;
-  std::vector<Link> links_;
-  std::size_t libraries_ = 0;
+  struct Followed {
+    TlsLibrary library;
+    std::vector<Link> links;
+  };
+  std::vector<Followed> followed_;
+  std::size_t tried_ = 0;
   CutSwitch cut_;
   std::array<std::array<Last, FL_BANKS>, FL_PLAIN_SIDES> sides_;
   std::array<bool, FL_PLAIN_SIDES> seen_{};
@@ -274,24 +294,43 @@ class TlsPlain final : public Collector {
         libraries_(context.clock, pod.cgroup_path) {}
 
   // Returns those that are followed from now on.
-  std::vector<std::string> find_more() {
+  std::vector<std::string> find_more(std::chrono::milliseconds most) {
     std::vector<std::string> followed;
-    for (const TlsLibrary& library : libraries_.look()) {
-      const auto done = follow(library);
-      if (done)
-        followed.push_back(library.process + ": " + library.name);
+    for (TlsLibrary& library : libraries_.look()) {
+      if (tried() + waiting_.size() < kMostLibraries)
+        waiting_.push_back(std::move(library));
       else
-        libraries_.cannot_follow(library, "cannot be followed: " + done.error().message);
+        libraries_.cannot_follow(library.key,
+                                 "cannot be followed: the pod has more such files "
+                                 "than are followed");
     }
+    const SteadyTime late = clock_.steady() + most;
+    do {
+      if (waiting_.empty()) break;
+      const std::string key = waiting_.front().key;
+      const std::string words = waiting_.front().process + ": " + waiting_.front().name;
+      const auto done = follow(std::move(waiting_.front()));
+      waiting_.erase(waiting_.begin());
+      if (done)
+        followed.push_back(words);
+      else
+        libraries_.cannot_follow(key, "cannot be followed: " + done.error().message);
+    } while (clock_.steady() < late);
     return followed;
   }
 
   void take(std::vector<api::EffectSample>& samples, std::vector<api::Gap>& gaps) override {
-    if (probes_) probes_->take(samples, gaps);
-    for (const std::string& found : find_more())
+    if (probes_) {
+      probes_->take(samples, gaps);
+      for (const std::string& key : probes_->let_go_of_changed())
+        libraries_.cannot_follow(key, "was written over while it was followed");
+    }
+    for (const std::string& found : find_more(kFollowTime))
       add_gap(gaps, kOfTlsRequests, found + " was found only now: what it did before is not known");
     for (const std::string& reason : libraries_.not_followed())
       add_gap(gaps, kOfTlsRequests, reason);
+    for (const TlsLibrary& library : waiting_)
+      add_gap(gaps, kOfTlsRequests, library.process + ": " + library.name + " is not followed yet");
   }
 
   void cut_at(KtimeNs at) override {
@@ -304,7 +343,9 @@ class TlsPlain final : public Collector {
   }
 
  private:
-  Result<> follow(const TlsLibrary& library) {
+  [[nodiscard]] std::size_t tried() const { return probes_ ? probes_->tried() : 0; }
+
+  Result<> follow(TlsLibrary library) {
     if (!features_.has(KernelFeature::kUprobe))
       return fail(Errc::kUnsupported, features_.reason(KernelFeature::kUprobe));
     const SteadyTime begin = clock_.steady();
@@ -314,10 +355,9 @@ class TlsPlain final : public Collector {
       probes_ = std::move(*loaded);
       probes_->cut().at(cut_at_);
     }
-    if (probes_->libraries() >= kMostLibraries)
-      return fail(Errc::kUnsupported, "the pod has more such files than are followed");
-    auto followed = probes_->follow(library);
-    spdlog::debug("{}: {} took {:.1f} ms to be followed", pod_.ref.id(), library.name,
+    const std::string name = library.name;
+    auto followed = probes_->follow(std::move(library));
+    spdlog::debug("{}: {} took {:.1f} ms to be followed", pod_.ref.id(), name,
                   std::chrono::duration<double, std::milli>(clock_.steady() - begin).count());
     return followed;
   }
@@ -326,6 +366,7 @@ class TlsPlain final : public Collector {
   const Clock& clock_;
   const FeatureProbe& features_;
   TlsLibraries libraries_;
+  std::vector<TlsLibrary> waiting_;  // to be followed
   std::unique_ptr<Probes> probes_;
   KtimeNs cut_at_{};
 };
@@ -335,7 +376,7 @@ class TlsPlain final : public Collector {
 Result<std::unique_ptr<Collector>> start_tls_plain(const Pod& pod, const CollectContext& context) {
   if (pod.cgroup_path.empty()) return fail(Errc::kInvalid, "the pod has no cgroup");
   auto collector = std::make_unique<TlsPlain>(pod, context);
-  static_cast<void>(collector->find_more());
+  static_cast<void>(collector->find_more(kFirstFollowTime));
   return collector;
 }
 

@@ -123,7 +123,7 @@ Result<> ArmedLoss::attach(api::Direction direction, const Pod& pod, std::option
     const auto& maps = skeleton_->maps;
     const EdtObject object{.to = bpf_program__fd(progs.fl_loss_to),
                            .from = bpf_program__fd(progs.fl_loss_outside),
-                           .turn = bpf_program__fd(progs.fl_edt_turn),
+                           .turn = bpf_program__fd(progs.fl_loss_turn),
                            .back = bpf_program__fd(progs.fl_loss_return),
                            .counters = bpf_map__fd(maps.fl_counters),
                            .given = bpf_map__fd(maps.fl_delay_counters),
@@ -197,9 +197,10 @@ Result<std::unique_ptr<ArmedFault>> arm_loss(const api::NetworkLoss& spec, const
     object.rodata->fl_loss_decided = make_decided(**passing);
   } else {
     for (bpf_program* program :
-         {object.progs.fl_loss_outside, object.progs.fl_edt_turn, object.progs.fl_loss_return})
+         {object.progs.fl_loss_outside, object.progs.fl_loss_turn, object.progs.fl_loss_return})
       bpf_program__set_autoload(program, false);
   }
+  bpf_program__set_autoload(object.progs.fl_edt_turn, false);
   if (auto done = set_delay_slots(object, kPiecesInPair, std::chrono::seconds(0)); !done)
     return fail(done.error());
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kMostBytes = 24U << 20;  // of one table, two of which are in memory
 constexpr std::size_t kMostSections = 4096, kMostSegments = 256;
+constexpr std::size_t kLongestName = 64;  // no name that is looked for is as long
 
 #if defined(__aarch64__)
 constexpr std::uint16_t kMachine = EM_AARCH64;
@@ -76,7 +77,9 @@ void find_in(const std::vector<Elf64_Sym>& symbols, const std::vector<char>& tex
         symbol.st_name >= text.size())
       continue;
     const char* begin = text.data() + symbol.st_name;
-    const std::string_view name(begin, ::strnlen(begin, text.size() - symbol.st_name));
+    // A table without an end, read whole for each symbol, would take minutes.
+    const std::string_view name(
+        begin, ::strnlen(begin, std::min<std::size_t>(text.size() - symbol.st_name, kLongestName)));
     if (std::ranges::find(names, name) == names.end()) continue;
     if (const auto offset = offset_of(segments, symbol.st_value))
       found.try_emplace(std::string(name), *offset);

@@ -238,7 +238,10 @@ int fl_plain_return(struct pt_regs *ctx)
 	window = *(volatile __u32 *)&fl_plain_window;
 	if (conn->window != window) {
 		conn->window = window;
+		conn->flags &= ~FL_PLAIN_OLD; /* what is not known of it is missing in each window */
 		fl_plain_count(&counts->active);
+		if (conn->gap)
+			fl_plain_gap(counts, conn->gap);
 	}
 	if (conn->gap)
 		return 0;

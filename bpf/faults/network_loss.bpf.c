@@ -4,7 +4,7 @@
  *   fl_loss_to       tcx ingress of the pod's host-side veth: what the pod sends
  *   fl_loss_outside  tcx egress of the same device: what the pod receives, of which some must be cut
  *   fl_loss_from     tcx ingress of the pod-side veth, in the pod's namespace: what it receives, however it came there
- *   fl_edt_turn, fl_loss_return  the two ends of a veth pair of ours, as in edt.bpf.h; nothing waits there
+ *   fl_loss_turn, fl_loss_return  the two ends of a veth pair of ours, as in edt.bpf.h; nothing waits there
  *
  * A drop at tcx egress makes the sender's send() fail with ENOBUFS, which no real network does. So fl_loss_outside sends what is
  * lost to the pair, where it ends in silence.
@@ -25,7 +25,9 @@ char LICENSE[] SEC("license") = "GPL";
 const volatile struct fl_loss_config fl_loss;
 const volatile __u32 fl_loss_decided; /* 1 to 65535, not fl_passing_tag; 0: nothing is decided outside the pod */
 
-__u32 fl_loss_cut_any; /* 1: a packet has gone through the pair, so that others may have to follow one */
+__u32 fl_loss_cut_any;     /* 1: a packet has gone through the pair, so that others may have to follow one */
+__s64 fl_loss_in_pair;     /* packets, about: those that the kernel dropped there are in it until nothing has come back for a while */
+__u64 fl_loss_returned_ns; /* ktime when the last one came back */
 
 /* What a model remembers from packet to packet; one a direction. */
 struct fl_loss_state {
@@ -123,6 +125,16 @@ static __always_inline int fl_loss_pass(struct __sk_buff *skb, __u32 direction)
 	return TCX_NEXT;
 }
 
+/* Return 1 if the pair can take that many more. A CPU's backlog, where they wait, holds 1 000 packets and drops what comes then. */
+static __always_inline int fl_loss_has_room(__u64 now, __u32 packets)
+{
+	__s64 inside = *(volatile __s64 *)&fl_loss_in_pair;
+
+	if (inside > 0 && now > *(volatile __u64 *)&fl_loss_returned_ns + FL_LOSS_FORGOTTEN_NS)
+		inside = *(volatile __s64 *)&fl_loss_in_pair = 0;
+	return inside + packets <= FL_LOSS_MOST_IN_PAIR;
+}
+
 /* Send the packet through the pair, which cuts it if it is a piece of several; `fates` are those of its parts. */
 static __always_inline int fl_loss_through(struct __sk_buff *skb, struct fl_counters *c, __u64 now, __u32 direction, __u32 flow,
 					   __u32 packets, __u64 fates)
@@ -132,6 +144,10 @@ static __always_inline int fl_loss_through(struct __sk_buff *skb, struct fl_coun
 
 	if (!count)
 		return fl_loss_pass(skb, direction);
+	if (!fl_loss_has_room(now, packets)) {
+		count->stalled++;
+		return fl_loss_pass(skb, direction);
+	}
 	slot = fl_delay_slot_take(skb, now, flow, fl_lane(skb, direction), packets);
 	if (!slot)
 		return fl_loss_pass(skb, direction);
@@ -145,10 +161,13 @@ static __always_inline int fl_loss_through(struct __sk_buff *skb, struct fl_coun
 		return fl_loss_pass(skb, direction);
 	}
 	fl_loss_cut_any = 1;
+	fl_loss_returned_ns = now; /* none could be back since */
+	__sync_fetch_and_add(&fl_loss_in_pair, packets);
 	count->followed += packets;
 	if (!bpf_clone_redirect(skb, fl_config.tap_ifindex, 0))
 		return fl_edt_consume(skb, direction);
 	count->followed -= packets;
+	__sync_fetch_and_add(&fl_loss_in_pair, -(__s64)packets);
 	fl_edt_undo(skb, slot, now);
 	fl_failed(c);
 	return fl_loss_pass(skb, direction);
@@ -256,6 +275,15 @@ int fl_loss_from(struct __sk_buff *skb)
 	return fl_loss_drop(c, now, packets, FL_LOSS_TO);
 }
 
+/* As fl_edt_turn, without another queue: the near end goes on at once, on the same CPU. */
+SEC("tc")
+int fl_loss_turn(struct __sk_buff *skb)
+{
+	if (!skb->vlan_present)
+		return TC_ACT_SHOT;
+	return bpf_redirect_peer(skb->ifindex, 0);
+}
+
 /* Parts of a piece come back in their order, on the CPU that sent it. */
 SEC("tc")
 int fl_loss_return(struct __sk_buff *skb)
@@ -268,6 +296,7 @@ int fl_loss_return(struct __sk_buff *skb)
 
 	if (!skb->vlan_present)
 		return TC_ACT_SHOT;
+	__sync_fetch_and_add(&fl_loss_in_pair, -1);
 	lane = fl_edt_lane(skb);
 	slot = fl_delay_slot_of(fl_edt_number(skb));
 	c = bpf_map_lookup_elem(&fl_counters, &zero);
@@ -277,6 +306,7 @@ int fl_loss_return(struct __sk_buff *skb)
 	slot->due_ns >>= 1;
 	if (!fl_armed(&now))
 		return fl_edt_give_back(skb);
+	fl_loss_returned_ns = now;
 	if (slot->flags & FL_LOSS_THROWN_LATER)
 		lost = fl_loss_fates(lane & 1, 1);
 	if (!lost)

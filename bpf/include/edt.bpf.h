@@ -7,7 +7,7 @@
  *        original is consumed. A clone, because it has no tie to the sending socket: with the original, TCP counts what
  *        waits as not yet sent and sends no more (small queues; 2 Mbit/s measured).
  *     -> fq on the near end holds it until then
- *     -> fl_edt_turn (ingress of the far end, in a namespace of ours) hands it back to the near end, on the same CPU
+ *     -> fl_edt_turn (ingress of the far end, in a namespace of ours) sends it back
  *     -> fl_edt_return (tc ingress of the near end) sends it round once more if it is not due yet and the lease runs, else
  *        redirects it to where it was taken, as one on its second way (passing_abi.h)
  *     -> fl_edt_to or fl_edt_from again, which puts mark, priority and the like back and lets the packet pass.
@@ -118,7 +118,7 @@ int fl_edt_turn(struct __sk_buff *skb)
 {
 	if (!skb->vlan_present)
 		return TC_ACT_SHOT; /* the kernel of that namespace talking to itself */
-	return bpf_redirect_peer(skb->ifindex, 0); /* goes on at the near end at once, without another queue */
+	return bpf_redirect(skb->ifindex, 0);
 }
 
 #endif

