@@ -130,6 +130,38 @@ TEST_F(TlsPlainFiles, AnotherProgramInTheSameFileIsLookedIntoAnew) {
   EXPECT_TRUE(is_attached());
 }
 
+// As of FUSE or NFS, whose servers may let a reader wait; a process that has changed its root does
+// not show where its files are.
+TEST_F(TlsPlainFiles, AFileSystemThatIsNotKnownToBeOfThisKernelAloneIsNotRead) {
+  const std::string folder = "/dev/flt" + std::to_string(::getpid());
+  if (command({"findmnt", "-no", "FSTYPE", "/dev"}).output != "devtmpfs\n")
+    GTEST_SKIP() << "needs: /dev as a devtmpfs";
+  std::filesystem::create_directory(folder);
+  std::ofstream(folder + "/libssl.so.9") << std::string(5000, 'x');
+  for (const char* root : {"/", "/mnt"}) {
+    Child child = client_.start([&]() -> int {
+      ::execl("/usr/bin/python3", "python3", "-c",
+              ("import mmap, os, time\nf = open('" + folder +
+               "/libssl.so.9', 'rb')\nm = "
+               "mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ | mmap.PROT_EXEC, "
+               "flags=mmap.MAP_PRIVATE)\nos.chroot('" +
+               root + "')\n" + "time.sleep(100)\n")
+                  .c_str(),
+              nullptr);
+      return 127;
+    });
+    const std::string maps = "/proc/" + std::to_string(child.pid()) + "/maps";
+    EXPECT_TRUE(wait_for([&] { return text_of(maps).find("libssl.so.9") != std::string::npos; }));
+    std::this_thread::sleep_for(milliseconds(100));  // it has another root now
+    const auto collector = measure(client_);
+    EXPECT_THAT(take(*collector).reasons(),
+                ElementsAre(HasSubstr("libssl.so.9 is in a file system of type devtmpfs")));
+    child.signal(SIGKILL);
+    child.wait();
+  }
+  std::filesystem::remove_all(folder);
+}
+
 // A table of names without an end, read whole for each of very many symbols, would take minutes.
 TEST_F(TlsPlainFiles, ATableWithoutAnEndIsReadOnce) {
   constexpr std::size_t kSymbols = 1 << 20, kNames = 24 << 20;
