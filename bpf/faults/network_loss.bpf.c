@@ -12,7 +12,7 @@
  * TCP hands over many packets in one piece (GSO), and a network loses one of them. The dice are thrown for each when the piece
  * comes by. If all are spared the piece passes, if all are lost it is dropped. Else it goes through the pair, whose near end takes
  * no GSO packets, so that the kernel cuts it; fl_loss_return drops those parts that are lost, and the others go on from where the piece was taken.
- * While a flow has packets in the pair, all that it sends goes through the pair, so that none overtakes another.
+ * While a flow has packets in the pair, all that it sends waits behind them in the queue of this CPU, whole, so that none overtakes another.
  *
  * What fl_loss_outside has decided carries fl_loss_decided in tc_index, which the way into the pod leaves alone: fl_loss_from lets it
  * pass. What comes into the pod past that hook (bpf_redirect_peer) cannot be cut: such a piece is lost whole, with one throw of the dice. */
@@ -135,13 +135,17 @@ static __always_inline int fl_loss_has_room(__u64 now, __u32 packets)
 	return inside + packets <= FL_LOSS_MOST_IN_PAIR;
 }
 
-/* Send the packet through the pair, which cuts it if it is a piece of several; `fates` are those of its parts. */
+/* Send the packet through the pair, which cuts a piece of several; `fates` are those of its parts. One that loses nothing and only
+ * follows is handed to the near end as it is, in the same queue of this CPU. */
 static __always_inline int fl_loss_through(struct __sk_buff *skb, struct fl_counters *c, __u64 now, __u32 direction, __u32 flow,
 					   __u32 packets, __u64 fates)
 {
 	struct fl_line_counters *count = fl_delay_count();
+	__u64 where = fates ? 0 : BPF_F_INGRESS;
 	struct fl_delay_slot *slot;
 
+	if (!fates)
+		packets = 1;
 	if (!count)
 		return fl_loss_pass(skb, direction);
 	if (!fl_loss_has_room(now, packets)) {
@@ -164,7 +168,7 @@ static __always_inline int fl_loss_through(struct __sk_buff *skb, struct fl_coun
 	fl_loss_returned_ns = now; /* none could be back since */
 	__sync_fetch_and_add(&fl_loss_in_pair, packets);
 	count->followed += packets;
-	if (!bpf_clone_redirect(skb, fl_config.tap_ifindex, 0))
+	if (!bpf_clone_redirect(skb, fl_config.tap_ifindex, where))
 		return fl_edt_consume(skb, direction);
 	count->followed -= packets;
 	__sync_fetch_and_add(&fl_loss_in_pair, -(__s64)packets);
