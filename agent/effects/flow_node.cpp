@@ -89,10 +89,10 @@ Result<> FlowNode::load() {
   }
   const bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object.obj)
-      objects_.emplace_back(SharedKind::kMap, bpf_map__fd(map));
+      objects_.emplace_back(SharedKind::kMap, bpf_map__fd(map), SharedBy::kMeasured);
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object.obj)
-      objects_.emplace_back(SharedKind::kProgram, bpf_program__fd(program));
+      objects_.emplace_back(SharedKind::kProgram, bpf_program__fd(program), SharedBy::kMeasured);
   bpf_map_info info{};
   __u32 size = sizeof info;
   bpf_obj_get_info_by_fd(bpf_map__fd(object.maps.fl_flow_tails), &info, &size);

@@ -15,6 +15,7 @@
 #include "agent/effects/flow_services.h"
 #include "agent/effects/flow_table.h"
 #include "agent/effects/past_hook.h"
+#include "agent/effects/recent_sum.h"
 #include "agent/effects/sweep.h"
 #include "agent/kernel/counters.h"
 #include "agent/kernel/passing.h"
@@ -215,17 +216,24 @@ class PacketFlow final : public Collector {
     return sum_of(second_bank_, *first);
   }
 
-  void tell_lost(const fl_flow_counters& now, std::vector<api::Gap>& gaps) const {
+  void tell_lost(const fl_flow_counters& now, std::vector<api::Gap>& gaps) {
     std::string reason;
+    const std::uint64_t opened = now.connections - last_.connections;
+    const std::uint64_t lately = opened_lately_.add(opened);
     if (now.no_service != last_.no_service)
       reason = std::to_string(now.no_service - last_.no_service) +
                " connections on ports beyond the first " + std::to_string(FL_FLOW_SERVICES);
     else if (now.errors != last_.errors)
       reason = std::to_string(now.errors - last_.errors) + " connections found no room";
     // A window is about a second. Who was forgotten in it had been silent while thousands came.
-    else if (now.connections - last_.connections > FL_FLOW_CONNECTIONS / 2)
-      reason = std::to_string(now.connections - last_.connections) +
-               " new connections at once: requests on older ones may be missing";
+    else if (opened > FL_FLOW_CONNECTIONS / 2)
+      reason = grouped(opened) + " new connections at once: requests on older ones may be missing";
+    // In round numbers: the gap goes on while they are the same.
+    else if (lately > FL_FLOW_CONNECTIONS)
+      reason = "more than " +
+               grouped(std::max<std::uint64_t>(lately / 1000 * 1000, FL_FLOW_CONNECTIONS)) +
+               " new connections within a minute, of which " + grouped(FL_FLOW_CONNECTIONS) +
+               " are remembered: requests that waited for long may be missing";
     if (reason.empty()) return;
     add_gap(gaps, kOfRequests, reason);
   }
@@ -268,6 +276,7 @@ class PacketFlow final : public Collector {
   CutSwitch cut_;
   PastHook past_hook_;
   fl_flow_counters last_{}, second_bank_{};
+  RecentSum opened_lately_;
   FlowServices services_;
 };
 

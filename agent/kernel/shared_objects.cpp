@@ -9,11 +9,9 @@
 namespace faultline::agent {
 namespace {
 
-using Key = std::pair<SharedKind, std::uint32_t>;
-
 struct Registry {
   std::mutex mutex;
-  std::multiset<Key> keys;
+  std::multiset<SharedObject::Said> said;
 };
 
 Registry& registry() {
@@ -43,22 +41,23 @@ std::uint32_t id_of(SharedKind kind, int fd) {
 
 }  // namespace
 
-SharedObject::SharedObject(SharedKind kind, int fd) : kind_(kind), id_(id_of(kind, fd)) {
+SharedObject::SharedObject(SharedKind kind, int fd, SharedBy by)
+    : kind_(kind), by_(by), id_(id_of(kind, fd)) {
   if (id_ == 0) return;
   const std::scoped_lock lock(registry().mutex);
-  registry().keys.insert({kind_, id_});
+  registry().said.insert({kind_, id_, by_});
 }
 
 SharedObject::~SharedObject() {
   if (id_ == 0) return;
   const std::scoped_lock lock(registry().mutex);
-  if (const auto found = registry().keys.find({kind_, id_}); found != registry().keys.end())
-    registry().keys.erase(found);
+  auto& said = registry().said;
+  if (const auto found = said.find({kind_, id_, by_}); found != said.end()) said.erase(found);
 }
 
-std::vector<std::pair<SharedKind, std::uint32_t>> SharedObject::all() {
+std::vector<SharedObject::Said> SharedObject::all() {
   const std::scoped_lock lock(registry().mutex);
-  return {registry().keys.begin(), registry().keys.end()};
+  return {registry().said.begin(), registry().said.end()};
 }
 
 }  // namespace faultline::agent

@@ -96,6 +96,18 @@ void add_line(std::string_view line, ObjectSet& held) {
   }
 }
 
+ObjectKey key_of(const SharedObject::Said& said) {
+  switch (said.kind) {  // no default: a new kind must be thought about here
+    case SharedKind::kProgram:
+      return {ObjectKind::program, said.id};
+    case SharedKind::kMap:
+      return {ObjectKind::map, said.id};
+    case SharedKind::kLink:
+      return {ObjectKind::link, said.id};
+  }
+  return {};
+}
+
 }  // namespace
 
 ObjectSet LiveKernelObjects::named_ours() const {
@@ -138,19 +150,14 @@ ObjectSet LiveKernelObjects::held_here() const {
 
 ObjectSet LiveKernelObjects::shared_here() const {
   ObjectSet shared;
-  for (const auto& [kind, id] : SharedObject::all()) {
-    switch (kind) {  // no default: a new kind must be thought about here
-      case SharedKind::kProgram:
-        shared.insert({ObjectKind::program, id});
-        break;
-      case SharedKind::kMap:
-        shared.insert({ObjectKind::map, id});
-        break;
-      case SharedKind::kLink:
-        shared.insert({ObjectKind::link, id});
-        break;
-    }
-  }
+  for (const SharedObject::Said& said : SharedObject::all()) shared.insert(key_of(said));
+  return shared;
+}
+
+ObjectSet LiveKernelObjects::shared_by_measured() const {
+  ObjectSet shared;
+  for (const SharedObject::Said& said : SharedObject::all())
+    if (said.by == SharedBy::kMeasured) shared.insert(key_of(said));
   return shared;
 }
 

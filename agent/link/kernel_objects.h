@@ -16,6 +16,7 @@ class LiveKernelObjects final : public KernelObjects {
   [[nodiscard]] ObjectSet named_ours() const override;
   [[nodiscard]] ObjectSet held_here() const override;
   [[nodiscard]] ObjectSet shared_here() const override;
+  [[nodiscard]] ObjectSet shared_by_measured() const override;
   [[nodiscard]] ObjectSet held_elsewhere(const ObjectSet& wanted) const override;
   [[nodiscard]] std::optional<std::string> describe(const ObjectKey& object) const override;
 

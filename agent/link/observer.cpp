@@ -36,6 +36,7 @@ void Observer::pods(const std::vector<Pod>& pods) {
     if (it != watched_.end()) {
       if (same_attachments(it->second.pod, pod)) continue;
       take(it->second);
+      end(it->second);
       watched_.erase(it);
     }
     waiting_.push_back(pod);
@@ -46,14 +47,22 @@ void Observer::pods(const std::vector<Pod>& pods) {
       continue;
     }
     metrics_.remove(it->second.pod.ref);
+    end(it->second);
     it = watched_.erase(it);
   }
   go_on();
 }
 
 void Observer::go_on() {
-  if (waiting_.empty()) return;
+  if (!busy()) return;
   const SteadyTime end = clock_.steady() + Run::kStep;
+  const auto goes_on = [&] { return clock_.steady() < end; };
+  // Who is measured anew is not measured twice meanwhile.
+  while (!ending_.empty()) {
+    ending_.pop_back();
+    if (!goes_on()) return;
+  }
+  if (waiting_.empty()) return;
   do {
     Pod pod = std::move(waiting_.front());
     waiting_.pop_front();
@@ -62,7 +71,7 @@ void Observer::go_on() {
     auto measurement =
         std::make_unique<Measurement>(pod, collectors_, CollectContext{clock_, features_});
     watched_[id] = {std::move(pod), std::move(measurement)};
-  } while (!waiting_.empty() && clock_.steady() < end);
+  } while (!waiting_.empty() && goes_on());
   ledger_.claim(kOwner, false);
 }
 

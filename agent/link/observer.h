@@ -24,10 +24,11 @@ class Observer {
            api::Selector selector);
 
   // The pods of this node as they are now; those that restarted are measured anew. Of those that
-  // are new only some are begun at once (Run::kStep); go_on() begins the next ones.
+  // are new only some are begun at once (Run::kStep), and of those that are gone some are ended;
+  // go_on() does the next ones.
   void pods(const std::vector<Pod>& pods);
   void go_on();
-  [[nodiscard]] bool busy() const { return !waiting_.empty(); }
+  [[nodiscard]] bool busy() const { return !waiting_.empty() || !ending_.empty(); }
   void faults_changed(const std::string& pod);
   // Every second: what was measured goes to the metrics.
   void tick();
@@ -41,6 +42,7 @@ class Observer {
     std::unique_ptr<Measurement> measurement;
   };
   void take(Watched& watched);
+  void end(Watched& watched) { ending_.push_back(std::move(watched.measurement)); }
   const Clock& clock_;
   const FeatureProbe& features_;
   std::span<const CollectorType* const> collectors_;
@@ -48,6 +50,7 @@ class Observer {
   api::Selector selector_;
   std::map<std::string, Watched> watched_;
   std::deque<Pod> waiting_;  // to be measured, and not yet
+  std::vector<std::unique_ptr<Measurement>> ending_;
   PodMetrics metrics_;
   std::uint64_t gaps_ = 0;
 };

@@ -23,6 +23,7 @@ void ResidueLedger::claim(const std::string& owner, bool has_faults) {
   const auto it = owners_.find(owner);
   if (it == owners_.end()) return;
   it->second.owned.merge(fresh);
+  it->second.measures = true;
   it->second.shares |= has_faults;
 }
 
@@ -31,10 +32,15 @@ std::vector<std::string> ResidueLedger::left_of(const std::string& owner) const 
   if (it == owners_.end()) return {};
   ObjectSet left = it->second.owned;
   // A link that all share may have been attached anew for one of them: who claimed it says nothing.
-  const bool others_share = std::ranges::any_of(
-      owners_, [&](const auto& other) { return other.first != owner && other.second.shares; });
+  const auto any_other = [&](bool Owner::*does) {
+    return std::ranges::any_of(
+        owners_, [&](const auto& other) { return other.first != owner && other.second.*does; });
+  };
+  const bool others_share = any_other(&Owner::shares);
+  const ObjectSet of_others =
+      any_other(&Owner::measures) ? kernel_.shared_by_measured() : ObjectSet();
   for (const ObjectKey& key : kernel_.shared_here())
-    if (others_share)
+    if (others_share || of_others.contains(key))
       left.erase(key);
     else if (it->second.shares)
       left.insert(key);

@@ -6,7 +6,9 @@
 // there when the run began, and is held by no process at all. A process of ours inside a pod is
 // held by its parent. What other agents, or other runs of
 // this one, hold is never blamed. What several runs share belongs to each run that has faults,
-// whoever of them made it, and is blamed on the last. Not thread-safe.
+// whoever of them made it, and is blamed on the last. What each measured pod shares is blamed on
+// nobody while another owner, which may have no faults (--observe), has claimed anything.
+// Not thread-safe.
 #pragma once
 
 #include <compare>
@@ -39,8 +41,10 @@ class KernelObjects {
   [[nodiscard]] virtual ObjectSet held_here() const = 0;
   // Of `wanted`, what other processes hold. Reads their descriptors: slow.
   [[nodiscard]] virtual ObjectSet held_elsewhere(const ObjectSet& wanted) const = 0;
-  // Of those held here, what several faults share (agent/kernel/shared_objects.h).
+  // Of those held here, what several faults or collectors share (agent/kernel/shared_objects.h).
   [[nodiscard]] virtual ObjectSet shared_here() const { return {}; }
+  // Of those, what each pod that is measured shares.
+  [[nodiscard]] virtual ObjectSet shared_by_measured() const { return {}; }
   // "BPF program fl_loss, id 12"; empty when it does not exist.
   [[nodiscard]] virtual std::optional<std::string> describe(const ObjectKey& object) const = 0;
 };
@@ -64,7 +68,8 @@ class ResidueLedger {
   struct Owner {
     ObjectSet before;  // named like ours when it began
     ObjectSet owned;
-    bool shares = false;  // what runs share belongs to it
+    bool measures = false;  // it has claimed something, and all who do measure
+    bool shares = false;    // what runs share belongs to it
   };
   const KernelObjects& kernel_;
   std::map<std::string, Owner> owners_;

@@ -78,6 +78,7 @@ Run::Run(const RunDeps& deps, api::DesiredRun desired, UtcTime unseen_since)
 Run::~Run() {
   const Unlogged hush(quiet_);
   places_.clear();
+  ending_.clear();
 }
 
 void Run::desire(api::DesiredRun desired) {
@@ -145,7 +146,7 @@ void Run::reconcile(const PodMap& pods) {
 
 void Run::go_on(const PodMap& pods) {
   const Unlogged hush(quiet_);
-  if (busy()) work(pods);
+  if (busy() && !closing_ && !suspended_) work(pods);
 }
 
 void Run::work(const PodMap& pods) {
@@ -180,8 +181,11 @@ bool Run::may_arm() const {
 }
 
 void Run::measure_some(const Step& step) {
-  bool some = false;
+  bool some = !ending_.empty();
   measuring_ = false;
+  // Before others begin, so that no pod is measured twice by this run.
+  end_some(step);
+  if (!ending_.empty()) return;
   for (auto& [id, place] : places_) {
     if (!place.here || place.measurement) continue;
     measuring_ = some && step.over();
@@ -271,19 +275,28 @@ void Run::stop_measuring(Place& place) {
   if (phase_of(place)) cut(place);
   flush_gaps(place.pod.pod.id());
   place.unseen = utc_of(place.measurement->since());
-  place.measurement.reset();
+  ending_.push_back(std::move(place.measurement));
+}
+
+// Each waits for grace periods of the kernel, 10 to 40 ms, with probes of TLS 100 and more.
+void Run::end_some(const Step& step) {
+  while (!ending_.empty()) {
+    ending_.pop_back();
+    if (step.over()) return;
+  }
 }
 
 void Run::tick() {
   const Unlogged hush(quiet_);
   const SteadyTime now = deps_.clock.steady();
   if (closing_) {
-    if (!over_) check_residue();
+    if (!over_) go_on_closing();
     return;
   }
   check_lease();
   block_the_alone();
   if (!suspended_ && armed() == 0 && now - last_answer_ - all_away_ >= kSuspendAfter) suspend();
+  if (suspended_) end_some(Step(deps_.clock));
   if (now < next_cut_) return;
   next_cut_ = std::max(next_cut_ + kWindow, now + kWindow / 2);
   cut_all();
@@ -322,6 +335,17 @@ void Run::close(bool tell) {
   closing_ = true;
   tell_ = tell;
   closing_since_ = deps_.clock.steady();
+  if (tell) return;
+  ending_.clear();
+  check_residue();
+}
+
+void Run::go_on_closing() {
+  if (!ending_.empty()) {
+    end_some(Step(deps_.clock));
+    if (!ending_.empty()) return;
+    closing_since_ = deps_.clock.steady();
+  }
   check_residue();
 }
 

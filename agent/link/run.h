@@ -17,6 +17,8 @@
 // Beginning to measure a pod, and arming its faults, takes the kernel's verifier its time. Where
 // there are many pods that is done some at a time, so that whoever owns this can talk with the
 // controller in between: go_on() does the next ones. Faults begin together when the last is armed.
+// To end the measuring of a pod waits for the kernel, too, and is done likewise: close() ends the
+// faults at once, and tick() ends the measurements.
 //
 // Faults that ended by their lease or at the end of their phase are not armed again in this run,
 // whatever a later answer says: it may be of a controller whose clock is wrong.
@@ -87,11 +89,14 @@ class Run {
   void reconcile(const PodMap& pods);
   // What reconcile() left for later, the next ones of it. Call it soon while busy().
   void go_on(const PodMap& pods);
-  [[nodiscard]] bool busy() const { return (arming_ || measuring_) && !closing_ && !suspended_; }
+  [[nodiscard]] bool busy() const {
+    return !ending_.empty() || ((arming_ || measuring_) && !closing_ && !suspended_);
+  }
   // Windows, lease, the end of closing. A few times in a window.
   void tick();
-  // Takes everything down; over() some ticks later, when the residue is known. `event`: what to
-  // tell; false when the agent ends and another will carry on.
+  // Takes everything down: the faults now, the measurements some at a time; over() some ticks
+  // later, when the residue is known. `tell`: false when the agent ends and another will carry on,
+  // and then all is taken down when this returns.
   void close(bool tell);
   [[nodiscard]] bool over() const { return over_; }
   [[nodiscard]] bool closing() const { return closing_; }
@@ -153,7 +158,9 @@ class Run {
   void measure_some(const Step& step);
   [[nodiscard]] TlsProbes tls_probes() const;
   void measure(Place& place);
+  // Its windows end; the measurement itself is ended by end_some().
   void stop_measuring(Place& place);
+  void end_some(const Step& step);
   void arm_some(const PodMap& pods, const Step& step);
   // True: something was armed that was not.
   bool arm_place(Place& place, const PodMap& pods);
@@ -198,6 +205,7 @@ class Run {
   void flush_gaps(const std::string& pod);
   void close_idle_gap();
   void event(api::RunEventKind kind, std::string pod, std::string text);
+  void go_on_closing();
   void check_residue();
   void count_sleep();
   [[nodiscard]] bool fault_is_due() const;
@@ -214,6 +222,7 @@ class Run {
   // The fault phase is wanted, and its faults do not act yet: the open windows are of this one.
   std::optional<api::RunPhase> before_;
   Places places_;
+  std::vector<std::unique_ptr<Measurement>> ending_;  // nobody asks for these any more
   Lease lease_;
   SteadyTime last_answer_, next_cut_;
   bool measuring_told_ = false, armed_told_ = false, disarmed_told_ = false;

@@ -358,6 +358,37 @@ TEST_F(PacketFlow, RequestsWithoutAnAnswerAreErrors) {
   }
 }
 
+// Each window has fewer than it would be told for by itself. Who has waited for an answer since the
+// first of them may be forgotten all the same, long before a minute is over.
+TEST_F(PacketFlow, MoreConnectionsInAMinuteThanAreRememberedAreToldThoughNoWindowHasMany) {
+  constexpr int kEach = 3000;
+  const Child server = start_server(milliseconds(0));
+  auto of_server = measure(server_);
+  const std::string ip = server_.ip4();
+  std::vector<std::string> told;
+  for (int window = 0; window < 3; ++window) {
+    const int opened = client_.run([&] {
+      for (int i = 0; i < kEach; ++i) {
+        const Fd fd = connected(ip);
+        char byte = 0;  // what the server closes is open no more on either side
+        if (::shutdown(fd.get(), SHUT_WR) != 0 || ::recv(fd.get(), &byte, 1, 0) != 0) return 1;
+      }
+      return 0;
+    });
+    ASSERT_EQ(opened, 0);
+    Samples samples;
+    std::vector<api::Gap> gaps;
+    of_server->take(samples, gaps);
+    told.emplace_back();
+    for (const api::Gap& gap : gaps) told.back() += gap.metric + ": " + gap.reason;
+  }
+  EXPECT_EQ(told[0], "");
+  EXPECT_EQ(told[1], "");
+  EXPECT_EQ(told[2],
+            "request.*: more than 9 000 new connections within a minute, of which 8 192 are "
+            "remembered: requests that waited for long may be missing");
+}
+
 TEST_F(PacketFlow, AConnectionOlderThanTheMeasurementHasItsSides) {
   const Child server = start_server(milliseconds(0));
   const Fd connection = connected(server_.ip4());  // from the host: no SYN will be seen

@@ -168,10 +168,11 @@ inline const CollectorType kNotedCollector{"noted", start_noted};
 
 class HeldKernel final : public KernelObjects {
  public:
-  ObjectSet ours, here, elsewhere, shared;
+  ObjectSet ours, here, elsewhere, shared, measured;
   [[nodiscard]] ObjectSet named_ours() const override { return ours; }
   [[nodiscard]] ObjectSet held_here() const override { return here; }
   [[nodiscard]] ObjectSet shared_here() const override { return shared; }
+  [[nodiscard]] ObjectSet shared_by_measured() const override { return measured; }
   [[nodiscard]] ObjectSet held_elsewhere(const ObjectSet& wanted) const override {
     ObjectSet found;
     for (const ObjectKey& key : wanted)

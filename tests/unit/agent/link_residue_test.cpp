@@ -76,6 +76,27 @@ TEST_F(Residue, WhatFaultsOfTwoRunsShareIsBlamedOnTheLastOfThem) {
   EXPECT_THAT(ledger.left_of("second"), IsEmpty());
 }
 
+// As the programs of packet_flow: --observe holds them as a run does, whoever of them loaded them.
+TEST_F(Residue, WhatAllMeasuredPodsShareIsNotBlamedOnARunWhileTheObserverMeasures) {
+  kernel.shared = kernel.measured = {program(1)};
+  for (const bool observer_first : {true, false}) {
+    ledger.begin("observer");
+    if (observer_first) make(1);
+    if (observer_first) ledger.claim("observer", false);
+    ledger.begin("run");
+    if (!observer_first) make(1);
+    ledger.claim("run");
+    EXPECT_THAT(ledger.left_of("run"), observer_first ? SizeIs(0) : SizeIs(1))
+        << "an observer that has measured nothing holds nothing";
+    ledger.claim("observer", false);
+    EXPECT_THAT(ledger.left_of("run"), IsEmpty());
+    ledger.forget("observer");
+    EXPECT_THAT(ledger.left_of("run"), ElementsAre("object 1")) << "nobody else can hold it";
+    ledger.forget("run");
+    drop(1);
+  }
+}
+
 // As a link of a collector that all measured pods have, attached again since a fault of one run
 // came.
 TEST_F(Residue, WhatIsSharedBelongsToEachRunWhoeverMadeIt) {

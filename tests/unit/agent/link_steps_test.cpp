@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many pods of one node are begun some at a time, so that the link is served in between; what a run
-// tells is told of all of them.
+// Many pods of one node are begun some at a time, and ended so, that the link is served in between;
+// what a run tells is told of all of them.
 #include <gmock/gmock.h>
 
 #include "agent/link/observer.h"
@@ -16,7 +16,7 @@ using testing::SizeIs;
 
 constexpr int kPods = 6;
 
-// Six targets. To measure or arm one takes `each`.
+// Six targets. To measure or arm one takes `each`, and so does it to end measuring one.
 class ManyPods : public testing::Test {
  protected:
   ManyPods() {
@@ -25,6 +25,10 @@ class ManyPods : public testing::Test {
       node_.pods.push_back(pod("p" + std::to_string(i), static_cast<std::uint64_t>(i) + 1));
     node_.world.measuring = node_.world.arming = [this] {
       ++begun_;
+      node_.clock.move(each_);
+    };
+    node_.world.ended = [this](const void*) {
+      ++ended_;
       node_.clock.move(each_);
     };
     node_.give();
@@ -50,14 +54,27 @@ class ManyPods : public testing::Test {
     node_.collect();
     return begun_ - before;
   }
+  // How many were ended by `call`.
+  int ended_by(const std::function<void()>& call) {
+    const int before = ended_;
+    call();
+    return ended_ - before;
+  }
+  // At most once, each of them.
+  void expect_none_is_measured_twice() const {
+    for (const Pod& one : node_.pods)
+      EXPECT_LE(
+          node_.world.count("measure " + one.ref.id()) - node_.world.count("end " + one.ref.id()),
+          1);
+  }
   void finish() {
     for (int i = 0; i < 2 * kPods && node_.reconciler->busy(); ++i) ticked();
     ASSERT_FALSE(node_.reconciler->busy());
   }
 
-  Node node_;
   std::chrono::nanoseconds each_ = 200ms;
-  int begun_ = 0;
+  int begun_ = 0, ended_ = 0;
+  Node node_;
 };
 
 TEST_F(ManyPods, AreMeasuredOneAtATimeWhereThatTakesLongAndMeasuringIsToldOfAll) {
@@ -122,8 +139,90 @@ TEST_F(ManyPods, ARunThatIsTakenDownInBetweenBeginsNoMore) {
   EXPECT_FALSE(node_.reconciler->busy());
   const int before = begun_;
   node_.pass(2s);
+  EXPECT_EQ(ended_, 1);
   EXPECT_EQ(begun_, before);
   EXPECT_THAT(node_.events(), ElementsAre("closed"));
+}
+
+// What stays for a second after the last of them is residue, whenever the first was ended.
+TEST_F(ManyPods, AreEndedOneAtATimeWhenTheRunIsTakenDownAndTheResidueIsLookedForAfterTheLast) {
+  const ObjectKey held{ObjectKind::program, 5};
+  node_.kernel.here = {held};
+  answered(run(RunPhase::baseline));
+  finish();
+  answered(run(RunPhase::fault));
+  finish();
+  node_.kernel.ours.insert(held);
+  EXPECT_EQ(ended_by([&] { node_.answer({}); }), 1);
+  EXPECT_THAT(node_.world.alive(), IsEmpty()) << "the faults do not wait";
+  EXPECT_TRUE(node_.reconciler->busy());
+  for (int i = 1; i < kPods; ++i) EXPECT_EQ(ended_by([&] { ticked(); }), 1);
+  EXPECT_FALSE(node_.reconciler->busy());
+  EXPECT_TRUE(node_.reconciler->active());
+  EXPECT_THAT(node_.events(), ElementsAre("measuring", "armed", "disarmed"));
+  node_.kernel.ours.clear();
+  node_.kernel.here.clear();
+  ticked();
+  EXPECT_FALSE(node_.reconciler->active());
+  EXPECT_THAT(node_.events(), ElementsAre("measuring", "armed", "disarmed", "closed"));
+  EXPECT_THAT(node_.told.events.back().residue, IsEmpty());
+}
+
+TEST_F(ManyPods, WhoseMeasuringEndsKeepNoOtherRunFromItsLease) {
+  each_ = 1ms;
+  node_.pods.push_back(pod("z", 50));
+  node_.give();
+  auto many = run(RunPhase::baseline);
+  many.pods.pop_back();
+  auto other = run(RunPhase::fault);
+  other.run = "other-1";
+  other.pods = {other.pods.back()};
+  node_.answer({many, other});
+  finish();
+  ASSERT_THAT(node_.world.alive(), SizeIs(1));
+  each_ = 600ms;
+  // Answers are taken between two ticks, each of what was sent after the one before it.
+  for (AnswerTimes times = node_.now(); ended_ < kPods; times = node_.now()) {
+    node_.reconciler->answer({other}, times);
+    node_.reconciler->tick();
+  }
+  node_.collect();
+  EXPECT_THAT(node_.world.alive(), SizeIs(1));
+  EXPECT_THAT(node_.events(), testing::Not(testing::Contains("lease_expired")));
+}
+
+TEST_F(ManyPods, NoneIsMeasuredTwiceWhereMeasuringIsWantedAgainBeforeAllHaveEnded) {
+  answered(run(RunPhase::baseline));
+  finish();
+  for (int i = 0; i < 1000 && ended_ == 0; ++i) node_.pass(50ms);
+  ASSERT_EQ(ended_, 1) << "nobody has answered for long";
+  EXPECT_TRUE(node_.reconciler->busy());
+  answered(run(RunPhase::baseline));
+  expect_none_is_measured_twice();
+  while (node_.reconciler->busy()) {
+    ticked();
+    expect_none_is_measured_twice();
+  }
+  EXPECT_EQ(ended_, kPods);
+  EXPECT_EQ(begun_, 2 * kPods);
+}
+
+TEST_F(ManyPods, ThatAreWantedNoMoreAreEndedOneAtATime) {
+  answered(run(RunPhase::baseline));
+  finish();
+  auto fewer = run(RunPhase::baseline);
+  fewer.pods.resize(2);
+  EXPECT_EQ(ended_by([&] { answered(fewer); }), 1);
+  EXPECT_TRUE(node_.reconciler->busy());
+  EXPECT_EQ(ended_by([&] { finish(); }), kPods - 3);
+  EXPECT_EQ(begun_, kPods);
+}
+
+TEST_F(ManyPods, AreAllEndedAtOnceWithTheAgent) {
+  answered(run(RunPhase::baseline));
+  finish();
+  EXPECT_EQ(ended_by([&] { node_.reconciler->shutdown(); }), kPods);
+  EXPECT_FALSE(node_.reconciler->active());
 }
 
 TEST_F(ManyPods, OfThoseThatAreObservedSomeAreBegunAtATime) {
@@ -139,6 +238,10 @@ TEST_F(ManyPods, OfThoseThatAreObservedSomeAreBegunAtATime) {
   while (observer.busy()) observer.go_on();
   EXPECT_EQ(begun_, kPods);
   EXPECT_EQ(observer.size(), static_cast<std::size_t>(kPods));
+  EXPECT_EQ(ended_by([&] { observer.pods({}); }), 1);
+  EXPECT_EQ(observer.size(), 0U);
+  while (observer.busy()) EXPECT_EQ(ended_by([&] { observer.go_on(); }), 1);
+  EXPECT_EQ(ended_, kPods);
 }
 
 }  // namespace
