@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "agent/effects/cut.h"
+#include "agent/effects/recent_sum.h"
 #include "agent/effects/sweep.h"
 #include "agent/effects/tls_gaps.h"
 #include "agent/effects/tls_libraries.h"
@@ -259,9 +260,15 @@ class Probes {
     };
     lost(growth.no_call, "calls of the TLS library whose beginning was not seen: ");
     lost(growth.no_room, "calls or connections of TLS that found no room: ");
-    // Who was forgotten had been silent while so many came.
+    // Who was forgotten had been silent while so many came; a request may wait for a minute.
+    const std::uint64_t lately = began_lately_.add(growth.began);
     if (growth.began > FL_PLAIN_CONNECTIONS / 2)
       lost(growth.began, "new connections of TLS at once, so that older ones may be missing: ");
+    else if (lately >
+             FL_PLAIN_CONNECTIONS)  // in round numbers: the gap goes on while they are the same
+      lost(lately / 1000 * 1000,
+           "new connections of TLS within a minute, so that requests that waited for long may be "
+           "missing: ");
     std::uint64_t left_out = 0;
     for (const bpf_program* program :
          {skeleton_->progs.fl_plain_enter, skeleton_->progs.fl_plain_return,
@@ -283,6 +290,7 @@ class Probes {
   std::array<bool, FL_PLAIN_SIDES> seen_{};
   Losses last_, second_bank_;
   std::uint64_t left_out_ = 0;
+  RecentSum began_lately_;
 };
 
 class TlsPlain final : public Collector {
