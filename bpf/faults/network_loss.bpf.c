@@ -11,8 +11,9 @@
  *
  * TCP hands over many packets in one piece (GSO), and a network loses one of them. The dice are thrown for each when the piece
  * comes by. If all are spared the piece passes, if all are lost it is dropped. Else it goes through the pair, whose near end takes
- * no GSO packets, so that the kernel cuts it; fl_loss_return drops those parts that are lost, and the others go on from where the piece was taken.
- * While a flow has packets in the pair, all that it sends waits behind them in the queue of this CPU, whole, so that none overtakes another.
+ * no GSO packets, so that the kernel cuts it; fl_loss_return drops those parts that are lost, and the others go on from where the
+ * piece was taken. While a flow has packets in the pair, all that it sends waits behind them in the queue of this CPU, whole, so that
+ * none overtakes another.
  *
  * What fl_loss_outside has decided carries fl_loss_decided in tc_index, which the way into the pod leaves alone: fl_loss_from lets it
  * pass. What comes into the pod past that hook (bpf_redirect_peer) cannot be cut: such a piece is lost whole, with one throw of the dice. */
@@ -105,6 +106,15 @@ __noinline __u64 fl_loss_fates(__u32 direction, __u32 packets)
 static __always_inline __u64 fl_loss_all(__u32 packets)
 {
 	return packets >= FL_LOSS_MOST_FATES ? ~0ull : (1ull << packets) - 1;
+}
+
+/* The same for a piece: fl_loss_all() if all its packets are lost. Those of more packets than there are bits are thrown when it is
+ * cut; 1 until then. Without a pair the loss is certain, or none, and all have one fate. */
+static __always_inline __u64 fl_loss_fates_of_piece(__u32 direction, __u32 packets)
+{
+	if (!fl_config.tap_ifindex)
+		return fl_loss_fates(direction, 1) ? fl_loss_all(packets) : 0;
+	return packets > FL_LOSS_MOST_FATES ? 1 : fl_loss_fates(direction, packets);
 }
 
 /* All packets of the skb are lost. */
@@ -216,13 +226,12 @@ static __always_inline int fl_loss_outside_pod(struct __sk_buff *skb, __u32 dire
 	packets = fl_packets_of(skb, &packet, &more);
 	c->matched += packets - 1;
 	if (fate == FL_FRAGMENT_UNKNOWN) {
-		/* Those of more packets than there are bits are thrown when they are cut. */
-		fates = packets > FL_LOSS_MOST_FATES ? 1 : fl_loss_fates(direction, packets);
+		fates = fl_loss_fates_of_piece(direction, packets);
 		fl_fragment_remember(&packet, fates & 1 ? FL_FRAGMENT_HIT : FL_FRAGMENT_SPARED);
 	} else {
 		fates = fate == FL_FRAGMENT_HIT;
 	}
-	if (fates && packets <= FL_LOSS_MOST_FATES && fates == fl_loss_all(packets))
+	if (fates == fl_loss_all(packets))
 		return fl_loss_drop(c, now, packets, direction);
 	if (!fates && !waits)
 		return fl_loss_pass(skb, direction);

@@ -97,6 +97,22 @@ TEST_P(NetworkLossPieces, EachPacketOfTheWireHasDiceOfItsOwn) {
   }
 }
 
+// With an MTU of 576 a piece has up to 125 packets, more than there are bits for their fates.
+TEST_P(NetworkLossPieces, PiecesOfVeryManyPacketsAreCutToo) {
+  for (const TestPod* pod : {&a_, &b_})
+    ASSERT_EQ(pod->exec({"ip", "link", "set", "dev", "eth0", "mtu", "576"}).status, 0);
+  const std::size_t bytes = megabytes(32);
+  const auto fault = arm(loss(0.01, GetParam()), a_.pod());
+  const Sent sent = send(bytes);
+  const auto c = counters(*fault);
+  const double share = static_cast<double>(c.injected) / static_cast<double>(c.matched);
+  std::cout << c.matched << " packets, " << c.injected << " lost = " << share << std::endl;
+  EXPECT_EQ(sent.arrived, bytes);
+  EXPECT_EQ(c.lost + c.errors + c.stalled, 0U);
+  EXPECT_GE(c.matched, bytes / (576 - 52));
+  EXPECT_TRUE(binomial_interval(0.01, c.matched).contains(share)) << share;
+}
+
 TEST_P(NetworkLossPieces, BurstsAreOfPacketsOfTheWireToo) {
   auto spec = loss(0.01, GetParam());
   spec.burst.emplace().length = 4;

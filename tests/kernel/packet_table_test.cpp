@@ -128,5 +128,22 @@ TEST(PacketTable, TheParserOfTheFaults) {
         << row.description;
 }
 
+// Of more packets than there are bits for their fates, where a loss of 100 % needs no pair of
+// devices.
+TEST(PacketTable, ACertainLossTakesThePieceWhateverItHolds) {
+  auto loss = opened<network_loss_bpf>("network_loss");
+  loss->rodata->fl_loss.model = FL_LOSS_INDEPENDENT;
+  loss->rodata->fl_loss.loss = FL_CERTAIN;
+  ASSERT_TRUE(loss.load());
+  loss->bss->fl_lease.deadline_ns = ~0ULL;
+  loss->bss->fl_lease.armed = 1;
+  const Bytes piece = ethernet(ETHERTYPE_IP, ipv4({}, tcp({.payload = Bytes(3000, 'x')})));
+  for (const std::uint32_t packets : {2U, 64U, 65U, 300U})
+    EXPECT_EQ(run_program(bpf_program__fd(loss->progs.fl_loss_to), piece,
+                          {.gso_size = 3000 / packets, .gso_segs = packets}),
+              kDrop)
+        << packets;
+}
+
 }  // namespace
 }  // namespace faultline::test
