@@ -122,6 +122,7 @@ TEST_F(ManyPods, TheLinkIsServedBetweenPodsThatAreBegun) {
                                    {"ending", ended}})
     std::cout << what << " " << many << " pods took " << took.all << " ms in " << took.calls
               << " calls, the longest " << took.longest << " ms\n";
+  EXPECT_LT(ended.longest, std::max(0.75 * ended.all, 1000.0));
   wait_until_over();
   EXPECT_THAT(residue_.left(), testing::IsEmpty());
 }
