@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "agent/kernel/fd.h"
+#include "agent/kernel/shared_objects.h"
 #include "base/result.h"
 
 namespace faultline::agent {
@@ -34,10 +35,12 @@ class PassingTable {
   // What packets on their second way have in tc_index: 1 to 65535.
   [[nodiscard]] std::uint32_t tag() const { return tag_; }
 
-  PassingTable(Fd map, std::uint32_t tag) : map_(std::move(map)), tag_(tag) {}
+  PassingTable(Fd map, std::uint32_t tag)
+      : map_(std::move(map)), said_(SharedKind::kMap, map_.get(), SharedBy::kMeasured), tag_(tag) {}
 
  private:
   Fd map_;
+  SharedObject said_;
   std::uint32_t tag_;  // 1 to 65535
 };
 

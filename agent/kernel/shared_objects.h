@@ -13,7 +13,7 @@ namespace faultline::agent {
 enum class SharedKind { kProgram, kMap, kLink };
 enum class SharedBy {
   kRuns,     // faults, and collectors that only runs ask for
-  kMeasured  // each pod that is measured, whoever asked for it: runs, and --observe
+  kMeasured  // each pod that is measured, whoever asked for it: runs, and --observe. Also faults
 };
 
 // Says, while it lives, that an object is shared. Thread-safe.
