@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <bit>
 #include <map>
 #include <string>
@@ -219,7 +220,8 @@ class PacketFlow final : public Collector {
   void tell_lost(const fl_flow_counters& now, std::vector<api::Gap>& gaps) {
     std::string reason;
     const std::uint64_t opened = now.connections - last_.connections;
-    const std::uint64_t lately = opened_lately_.add(opened);
+    opened_lately_.add(opened);
+    const std::chrono::nanoseconds longest(std::atomic_ref(shared().longest_wait_ns).load());
     if (now.no_service != last_.no_service)
       reason = std::to_string(now.no_service - last_.no_service) +
                " connections on ports beyond the first " + std::to_string(FL_FLOW_SERVICES);
@@ -228,12 +230,11 @@ class PacketFlow final : public Collector {
     // A window is about a second. Who was forgotten in it had been silent while thousands came.
     else if (opened > FL_FLOW_CONNECTIONS / 2)
       reason = grouped(opened) + " new connections at once: requests on older ones may be missing";
-    // In round numbers: the gap goes on while they are the same.
-    else if (lately > FL_FLOW_CONNECTIONS)
-      reason = "more than " +
-               grouped(std::max<std::uint64_t>(lately / 1000 * 1000, FL_FLOW_CONNECTIONS)) +
-               " new connections within a minute, of which " + grouped(FL_FLOW_CONNECTIONS) +
-               " are remembered: requests that waited for long may be missing";
+    else if (may_have_forgotten(opened_lately_, FL_FLOW_CONNECTIONS, longest))
+      reason =
+          "requests wait for so long, and so many connections begin meanwhile, that those "
+          "which waited longest may be missing: " +
+          grouped(FL_FLOW_CONNECTIONS) + " are remembered";
     if (reason.empty()) return;
     add_gap(gaps, kOfRequests, reason);
   }

@@ -260,15 +260,15 @@ class Probes {
     };
     lost(growth.no_call, "calls of the TLS library whose beginning was not seen: ");
     lost(growth.no_room, "calls or connections of TLS that found no room: ");
-    // Who was forgotten had been silent while so many came; a request may wait for a minute.
-    const std::uint64_t lately = began_lately_.add(growth.began);
+    // Who was forgotten had been silent while so many came.
+    began_lately_.add(growth.began);
+    const std::chrono::nanoseconds longest(load(skeleton_->bss->fl_plain_longest_wait_ns));
     if (growth.began > FL_PLAIN_CONNECTIONS / 2)
       lost(growth.began, "new connections of TLS at once, so that older ones may be missing: ");
-    else if (lately >
-             FL_PLAIN_CONNECTIONS)  // in round numbers: the gap goes on while they are the same
-      lost(lately / 1000 * 1000,
-           "new connections of TLS within a minute, so that requests that waited for long may be "
-           "missing: ");
+    else if (may_have_forgotten(began_lately_, FL_PLAIN_CONNECTIONS, longest))
+      lost(FL_PLAIN_CONNECTIONS,
+           "requests in TLS wait for so long, and so many connections begin meanwhile, that those "
+           "which waited longest may be missing; remembered are ");
     std::uint64_t left_out = 0;
     for (const bpf_program* program :
          {skeleton_->progs.fl_plain_enter, skeleton_->progs.fl_plain_return,

@@ -289,6 +289,7 @@ struct fl_flow_sweep {
 	void *h2; /* map */
 	struct fl_flow_counters *counters;
 	__u64 now;
+	__u64 longest_wait_ns;
 };
 
 static long fl_flow_sweep_one(void *map, const struct fl_flow_key *key, struct fl_flow_connection *conn, struct fl_flow_sweep *sweep)
@@ -299,6 +300,8 @@ static long fl_flow_sweep_one(void *map, const struct fl_flow_key *key, struct f
 		fl_flow_finish(sweep->pod, conn);
 		conn->flags |= FL_FLOW_OVER;
 	}
+	if (pending && sweep->now > pending + sweep->longest_wait_ns)
+		sweep->longest_wait_ns = sweep->now - pending;
 	if (pending && sweep->now > pending + FL_FLOW_UNANSWERED_NS)
 		fl_flow_ends(sweep->pod, sweep->h2, key, conn, sweep->counters, FL_END_UNANSWERED, 0);
 	return 0;
@@ -321,6 +324,7 @@ int fl_flow_sweeps(struct __sk_buff *skb)
 	http2.streams = way.t.h2_streams;
 	http2.held = way.t.h2_held;
 	bpf_for_each_map_elem(way.conns, fl_flow_sweep_one, &sweep, 0);
+	sweep.pod->longest_wait_ns = sweep.longest_wait_ns;
 	fl_h2_sweep(&http2);
 	return TCX_NEXT;
 }

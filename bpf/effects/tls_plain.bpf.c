@@ -301,9 +301,12 @@ int fl_plain_end(struct pt_regs *ctx)
 	return 0;
 }
 
+__u64 fl_plain_longest_wait_ns; /* of the requests that had no answer at the last sweep */
+
 struct fl_plain_sweep {
 	struct fl_plain_counts *counts;
 	__u64 now;
+	__u64 longest_wait_ns;
 };
 
 static long fl_plain_sweep_one(void *map, const struct fl_plain_key *key, struct fl_plain_connection *conn, struct fl_plain_sweep *sweep)
@@ -317,6 +320,8 @@ static long fl_plain_sweep_one(void *map, const struct fl_plain_key *key, struct
 		fl_plain_finish(conn, sweep->counts);
 		conn->flags |= FL_PLAIN_OVER;
 	}
+	if (pending && sweep->now > pending + sweep->longest_wait_ns)
+		sweep->longest_wait_ns = sweep->now - pending;
 	if (pending && sweep->now > pending + FL_PLAIN_UNANSWERED_NS) {
 		fl_plain_ends(conn, sweep->counts);
 		bpf_map_delete_elem(&fl_plain_conns, &copy);
@@ -356,6 +361,7 @@ int fl_plain_sweep(struct __sk_buff *skb)
 	struct fl_plain_sweep sweep = {.counts = fl_plain_counts_now(), .now = bpf_ktime_get_ns()};
 
 	bpf_for_each_map_elem(&fl_plain_conns, fl_plain_sweep_one, &sweep, 0);
+	fl_plain_longest_wait_ns = sweep.longest_wait_ns;
 	bpf_for_each_map_elem(&fl_plain_streams, fl_plain_sweep_stream, &sweep, 0);
 	return 0;
 }

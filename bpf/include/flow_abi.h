@@ -178,6 +178,7 @@ struct fl_flow_service {
 struct fl_flow_pod {
 	struct fl_cut cut;
 	__u64 h2_epochs; /* that were ever used */
+	__u64 longest_wait_ns; /* of the requests that had no answer at the last sweep */
 	__u32 window;    /* user space counts it up with each window, from 1 */
 	__u32 ready;     /* user space has entered the connections that are older than the hooks */
 	/* A bit a port of the pod and side: there are or were connections. It spares most packets a look into the map. */
