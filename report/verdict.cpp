@@ -185,13 +185,20 @@ void judge_events(const Asked& asked, const api::InjectionStatus& status, api::I
     faults = {plural(status.matched, "event", "events") + " matched and none was hit"};
   else if (asked.latency)
     judge_latency(asked, status, row, faults);
+  const bool is_loss = !asked.latency && !asked.bits_per_second;
   if (status.lost > 0)
     faults.push_back(plural(status.lost, "packet was", "packets were") +
-                     (asked.bits_per_second ? " lost beside those that the full queue dropped"
-                                            : " lost where only a delay was asked"));
-  if (static_cast<double>(status.stalled) > kRateTolerance * static_cast<double>(status.matched))
-    faults.push_back(plural(status.stalled, "packet", "packets") +
-                     " passed at once: the agent was stopped, late or had no memory for more");
+                     (is_loss ? " lost beside those that were asked: the kernel had no room for "
+                                "them while pieces were cut"
+                      : asked.bits_per_second ? " lost beside those that the full queue dropped"
+                                              : " lost where only a delay was asked"));
+  // Of a loss, packets of pieces that should have lost some: few losses are few of those.
+  const double tolerance = kRateTolerance * (is_loss ? asked.rate.value_or(1) : 1);
+  if (static_cast<double>(status.stalled) > tolerance * static_cast<double>(status.matched))
+    faults.push_back(
+        plural(status.stalled, "packet", "packets") +
+        (is_loss ? " passed in pieces that should have lost some: too many were being cut"
+                 : " passed at once: the agent was stopped, late or had no memory for more"));
   if (status.errors > 0)
     faults.push_back("the kernel refused our helper " + plural(status.errors, "time", "times") +
                      "; those events passed unchanged");

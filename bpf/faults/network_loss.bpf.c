@@ -135,13 +135,16 @@ static __always_inline int fl_loss_pass(struct __sk_buff *skb, __u32 direction)
 	return TCX_NEXT;
 }
 
-/* Return 1 if the pair can take that many more. A CPU's backlog, where they wait, holds 1 000 packets and drops what comes then. */
+/* Return 1 if the pair can take that many more. A CPU's backlog, where they wait, holds 1 000 packets and drops what comes then; at an
+ * egress hook the original of each goes there, too. */
 static __always_inline int fl_loss_has_room(__u64 now, __u32 packets)
 {
 	__s64 inside = *(volatile __s64 *)&fl_loss_in_pair;
 
-	if (inside > 0 && now > *(volatile __u64 *)&fl_loss_returned_ns + FL_LOSS_FORGOTTEN_NS)
-		inside = *(volatile __s64 *)&fl_loss_in_pair = 0;
+	if (inside < 0 || (inside > 0 && now > *(volatile __u64 *)&fl_loss_returned_ns + FL_LOSS_FORGOTTEN_NS)) {
+		__sync_val_compare_and_swap(&fl_loss_in_pair, inside, 0);
+		inside = 0;
+	}
 	return inside + packets <= FL_LOSS_MOST_IN_PAIR;
 }
 
@@ -153,21 +156,25 @@ static __always_inline int fl_loss_through(struct __sk_buff *skb, struct fl_coun
 	struct fl_line_counters *count = fl_delay_count();
 	__u64 where = fates ? 0 : BPF_F_INGRESS;
 	struct fl_delay_slot *slot;
+	long sent;
 
 	if (!fates)
 		packets = 1;
 	if (!count)
 		return fl_loss_pass(skb, direction);
 	if (!fl_loss_has_room(now, packets)) {
-		count->stalled++;
+		count->stalled += packets;
 		return fl_loss_pass(skb, direction);
 	}
 	slot = fl_delay_slot_take(skb, now, flow, fl_lane(skb, direction), packets);
-	if (!slot)
+	if (!slot) {
+		count->stalled += packets - 1; /* one is counted */
 		return fl_loss_pass(skb, direction);
+	}
 	slot->due_ns = fates;
+	slot->flags = fates ? FL_LOSS_CUT : 0;
 	if (packets > FL_LOSS_MOST_FATES)
-		slot->flags = FL_LOSS_THROWN_LATER;
+		slot->flags |= FL_LOSS_THROWN_LATER;
 	if (fl_edt_label(skb, slot)) {
 		slot->parts = 1;
 		fl_delay_slot_put(slot, now);
@@ -175,10 +182,13 @@ static __always_inline int fl_loss_through(struct __sk_buff *skb, struct fl_coun
 		return fl_loss_pass(skb, direction);
 	}
 	fl_loss_cut_any = 1;
-	fl_loss_returned_ns = now; /* none could be back since */
+	if (fates)
+		fl_loss_returned_ns = now; /* none could be back since */
 	__sync_fetch_and_add(&fl_loss_in_pair, packets);
 	count->followed += packets;
-	if (!bpf_clone_redirect(skb, fl_config.tap_ifindex, where))
+	sent = bpf_clone_redirect(skb, fl_config.tap_ifindex, where);
+	/* Above 0: the backlog was full. Of a piece the kernel says so for its last part alone: the others are on their way. */
+	if (!sent || (fates && sent > 0))
 		return fl_edt_consume(skb, direction);
 	count->followed -= packets;
 	__sync_fetch_and_add(&fl_loss_in_pair, -(__s64)packets);
@@ -190,7 +200,7 @@ static __always_inline int fl_loss_through(struct __sk_buff *skb, struct fl_coun
 /* Could the packet, which fl_loss_outside sees, concern it? All others are for fl_loss_from. */
 static __always_inline int fl_loss_is_for_outside(const struct __sk_buff *skb)
 {
-	return !skb->vlan_present && (skb->gso_size || *(volatile __u32 *)&fl_loss_cut_any);
+	return skb->gso_size || *(volatile __u32 *)&fl_loss_cut_any;
 }
 
 /* What comes by at the host-side device. */
@@ -235,7 +245,8 @@ static __always_inline int fl_loss_outside_pod(struct __sk_buff *skb, __u32 dire
 		return fl_loss_drop(c, now, packets, direction);
 	if (!fates && !waits)
 		return fl_loss_pass(skb, direction);
-	if (fl_config.tap_ifindex && !skb->vlan_present)
+	/* A tag is where the label would be. A piece that user space made, and whose packets the kernel has not counted, may be left whole. */
+	if (fl_config.tap_ifindex && !skb->vlan_present && (!fates || skb->gso_segs))
 		return fl_loss_through(skb, c, now, direction, flow, packets, fates);
 	if (fates)
 		fl_failed(c); /* some of it should be lost, and it cannot be cut */
@@ -319,7 +330,8 @@ int fl_loss_return(struct __sk_buff *skb)
 	slot->due_ns >>= 1;
 	if (!fl_armed(&now))
 		return fl_edt_give_back(skb);
-	fl_loss_returned_ns = now;
+	if (slot->flags & FL_LOSS_CUT)
+		fl_loss_returned_ns = now;
 	if (slot->flags & FL_LOSS_THROWN_LATER)
 		lost = fl_loss_fates(lane & 1, 1);
 	if (!lost)

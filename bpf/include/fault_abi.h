@@ -65,8 +65,9 @@ static inline __attribute__((always_inline)) __u64 fl_random(__u64 seed, __u32 s
 #define FL_LOSS_CORRELATED 1u
 #define FL_LOSS_BURST 2u
 #define FL_LOSS_MOST_FATES 64u /* packets of one GSO packet whose dice are thrown before it is cut: they are bits of fl_delay_slot.due_ns */
-#define FL_LOSS_MOST_IN_PAIR 512 /* packets in the pair that cuts; half of what a CPU's backlog holds */
+#define FL_LOSS_MOST_IN_PAIR 448 /* packets in the pair that cuts; less than half of what a CPU's backlog holds */
 #define FL_LOSS_FORGOTTEN_NS 100000000ull /* what has not come back from the pair for so long was dropped in it */
+#define FL_LOSS_CUT 4u /* fl_delay_slot.flags: it is a part of a piece that loses some */
 #define FL_LOSS_THROWN_LATER 2u /* fl_delay_slot.flags: the dice of its parts are thrown as they come back */
 
 /* rodata fl_loss. Thresholds of FL_CERTAIN. */

@@ -85,6 +85,22 @@ TEST(Judge, ARateWithinChanceIsConfirmedAndReportedAt95) {
   EXPECT_NEAR(row.rateCi95->high, 0.1030, 1e-3);
 }
 
+// Of a loss: packets of pieces that should have lost some, and passed whole.
+TEST(Judge, PiecesThatPassedALossArePartialByTheLossThatIsMissing) {
+  api::InjectionStatus s = status(1'000'000, 1'000);
+  s.stalled = 4;
+  EXPECT_EQ(judged(loss(0.001), s).verdict, InjectionVerdict::confirmed);
+  s.stalled = 44;
+  EXPECT_EQ(judged(loss(0.001), s).verdict, InjectionVerdict::partial);
+  EXPECT_EQ(judged(loss(0.001), s).reason,
+            "44 packets passed in pieces that should have lost some: too many were being cut");
+  s.stalled = 0;
+  s.lost = 2;
+  EXPECT_EQ(judged(loss(0.001), s).reason,
+            "2 packets were lost beside those that were asked: the kernel had no room for them "
+            "while pieces were cut");
+}
+
 TEST(Judge, ARateBeyondChanceIsPartialWithBothFigures) {
   const api::InjectionReport row = judged(loss(0.1), status(48210, 5400));
   EXPECT_EQ(row.verdict, InjectionVerdict::partial);
