@@ -154,8 +154,7 @@ FileVersion FileVersion::of(int fd) {
   return {now.st_size, now.st_mtim.tv_sec, now.st_mtim.tv_nsec};
 }
 
-// One file at least is looked into, however late it is.
-bool TlsLibraries::is_late() const { return opened_ > 0 && clock_.steady() > late_; }
+bool TlsLibraries::is_late() const { return clock_.steady() > late_; }
 
 // Of the files that may have TLS: libraries by their names, and the program, each once.
 std::vector<TlsLibraries::Mapping> TlsLibraries::mappings_of(pid_t pid,
@@ -166,8 +165,9 @@ std::vector<TlsLibraries::Mapping> TlsLibraries::mappings_of(pid_t pid,
   std::ifstream maps(proc(pid, "maps"));
   std::size_t lines = 0;
   for (std::string line; std::getline(maps, line);) {
-    // A process may have tens of thousands of mappings, and few that are executable.
-    if (++lines % 1024 == 0 && is_late()) {
+    // A process may have tens of thousands of mappings, and few that are executable; each may have
+    // a path of 60 KB.
+    if (++lines % 64 == 0 && is_late()) {
       ++not_looked_at_;
       break;
     }
@@ -248,7 +248,7 @@ void TlsLibraries::look_at(pid_t pid, Process& process, std::vector<TlsLibrary>&
     const std::string key = m.key();
     if (is_other(m.base))
       files_.try_emplace(key, File{printable(m.base, kMostWords), kOtherTls});
-    else if (!files_.contains(key) && is_late())
+    else if (!files_.contains(key) && opened_ > 0 && is_late())  // one at least, however late
       ++not_looked_at_;
     else if (!files_.contains(key))
       look_into(pid, process, m, found);
@@ -262,15 +262,17 @@ std::vector<TlsLibrary> TlsLibraries::look() {
   std::map<pid_t, Process> still;
   late_ = now + kLookTime;
   opened_ = not_looked_at_ = 0;
+  bool some = false;  // one process at least is looked at, however late
   for (const pid_t pid : processes_of(cgroup_path_)) {
     const auto known = processes_.find(pid);
     Process process = known == processes_.end() ? Process{} : std::move(known->second);
     if (process.looks < kNewLooks || now >= process.next) {
-      if (is_late()) {
+      if (some && is_late()) {
         ++not_looked_at_;
         if (process.looks > 0) still.emplace(pid, std::move(process));
         continue;
       }
+      some = true;
       look_at(pid, process, found);
       ++process.looks;
       process.next = now + kAgain;

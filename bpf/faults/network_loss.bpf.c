@@ -207,7 +207,7 @@ static __always_inline int fl_loss_is_for_outside(const struct __sk_buff *skb)
 static __always_inline int fl_loss_outside_pod(struct __sk_buff *skb, __u32 direction)
 {
 	struct fl_passing *passing = fl_passing_of(skb);
-	__u32 fate, packets, more, flow, waits;
+	__u32 fate, packets, more, waits;
 	struct fl_packet packet = {};
 	struct fl_counters *c;
 	__u64 now, fates;
@@ -218,6 +218,8 @@ static __always_inline int fl_loss_outside_pod(struct __sk_buff *skb, __u32 dire
 		fl_returned(skb, passing);
 		return fl_loss_pass(skb, direction);
 	}
+	if (direction == FL_LOSS_FROM && skb->tc_index == fl_loss_decided)
+		skb->tc_index = 0; /* somebody else's number, which would exempt the packet */
 	if (!fl_may_be_armed() || (direction == FL_LOSS_FROM && !fl_loss_is_for_outside(skb)))
 		return TCX_NEXT;
 	if (!fl_parse(skb, &packet) || fl_is_housekeeping(&packet))
@@ -226,8 +228,8 @@ static __always_inline int fl_loss_outside_pod(struct __sk_buff *skb, __u32 dire
 	fate = fl_fragment_match(&packet, direction == FL_LOSS_TO);
 	if (fate == FL_FRAGMENT_NOT_MEANT || !fl_armed(&now))
 		return TCX_NEXT;
-	flow = fl_flow_hash(&packet, direction);
-	waits = *(volatile __u32 *)&fl_loss_cut_any && fl_delay_flow_waits(flow, now, FL_LOSS_SETTLE_NS);
+	waits = *(volatile __u32 *)&fl_loss_cut_any &&
+		fl_delay_flow_waits(fl_flow_hash(&packet, direction), now, FL_LOSS_SETTLE_NS);
 	if (direction == FL_LOSS_FROM && !skb->gso_size && !waits)
 		return TCX_NEXT;
 	c = fl_matched();
@@ -247,7 +249,7 @@ static __always_inline int fl_loss_outside_pod(struct __sk_buff *skb, __u32 dire
 		return fl_loss_pass(skb, direction);
 	/* A tag is where the label would be. A piece that user space made, and whose packets the kernel has not counted, may be left whole. */
 	if (fl_config.tap_ifindex && !skb->vlan_present && (!fates || skb->gso_segs))
-		return fl_loss_through(skb, c, now, direction, flow, packets, fates);
+		return fl_loss_through(skb, c, now, direction, fl_flow_hash(&packet, direction), packets, fates);
 	if (fates)
 		fl_failed(c); /* some of it should be lost, and it cannot be cut */
 	return fl_loss_pass(skb, direction);

@@ -44,6 +44,14 @@ class PastHook : public testing::Test {
     return agent::Fd(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "cni_test", "GPL", code.begin(),
                                    code.size(), nullptr));
   }
+  // What a sends comes into b as some CNIs deliver it.
+  Result<agent::Link> deliver_by_redirect_peer() const {
+    const agent::Fd peer =
+        program({load(1, static_cast<int>(if_nametoindex(b_.host_device().c_str()))), load(2, 0),
+                 call(BPF_FUNC_redirect_peer), kExit});
+    return agent::attach_tcx(peer.get(), agent::IfIndex{if_nametoindex(a_.host_device().c_str())},
+                             agent::TcHook::kIngress);
+  }
   // What the collector says of packets that went past; empty: nothing.
   std::string told(std::uint64_t* missed = nullptr) {
     std::vector<api::EffectSample> samples;
@@ -66,12 +74,7 @@ class PastHook : public testing::Test {
 };
 
 TEST_F(PastHook, WhatRedirectPeerBringsIntoThePodIsCounted) {
-  const agent::Fd peer =
-      program({load(1, static_cast<int>(if_nametoindex(b_.host_device().c_str()))), load(2, 0),
-               call(BPF_FUNC_redirect_peer), kExit});
-  ASSERT_TRUE(peer.valid());
-  const auto device = agent::IfIndex{if_nametoindex(a_.host_device().c_str())};
-  auto link = agent::attach_tcx(peer.get(), device, agent::TcHook::kIngress);
+  auto link = deliver_by_redirect_peer();
   ASSERT_TRUE(link) << link.error().message;
   a_.in_netns([&] { return ping(b_.ip4(), 100); });
   std::uint64_t missed = 0;
@@ -86,12 +89,7 @@ TEST_F(PastHook, WhatRedirectPeerBringsIntoThePodIsCounted) {
 
 // It cannot be cut there: what comes in one piece is lost in one piece, and counted by its packets.
 TEST_F(PastHook, ALossTakesPiecesThatRedirectPeerBringsWhole) {
-  const agent::Fd peer =
-      program({load(1, static_cast<int>(if_nametoindex(b_.host_device().c_str()))), load(2, 0),
-               call(BPF_FUNC_redirect_peer), kExit});
-  ASSERT_TRUE(peer.valid());
-  const auto device = agent::IfIndex{if_nametoindex(a_.host_device().c_str())};
-  auto link = agent::attach_tcx(peer.get(), device, agent::TcHook::kIngress);
+  auto link = deliver_by_redirect_peer();
   ASSERT_TRUE(link) << link.error().message;
   a_.in_netns([&] { ping(b_.ip4(), 1); });
   api::NetworkLoss loss;
@@ -109,12 +107,7 @@ TEST_F(PastHook, ALossTakesPiecesThatRedirectPeerBringsWhole) {
 
 // networkLoss takes what the pod receives on the pod's own device, which nothing leads past.
 TEST_F(PastHook, ALossTakesWhatRedirectPeerBrings) {
-  const agent::Fd peer =
-      program({load(1, static_cast<int>(if_nametoindex(b_.host_device().c_str()))), load(2, 0),
-               call(BPF_FUNC_redirect_peer), kExit});
-  ASSERT_TRUE(peer.valid());
-  const auto device = agent::IfIndex{if_nametoindex(a_.host_device().c_str())};
-  auto link = agent::attach_tcx(peer.get(), device, agent::TcHook::kIngress);
+  auto link = deliver_by_redirect_peer();
   ASSERT_TRUE(link) << link.error().message;
   a_.in_netns([&] { ping(b_.ip4(), 10); });
   api::NetworkLoss loss;

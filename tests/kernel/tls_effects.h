@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -22,6 +24,11 @@
 #include "tests/kernel/tls_pair.h"
 
 namespace faultline::test {
+
+inline std::string text_of(const std::string& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
 
 struct TlsSeen {
   std::vector<api::EffectSample> samples;

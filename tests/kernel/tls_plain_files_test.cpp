@@ -30,11 +30,6 @@ namespace {
 
 constexpr std::uint16_t kPort = 8443;
 
-std::string text_of(const std::string& path) {
-  std::ifstream in(path);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 // A program with functions of these names of its own. `before`: instructions in front of them, so
 // that they are at other places.
 void compile(const std::string& path, const std::string& options, int before) {

@@ -25,11 +25,6 @@ namespace {
 constexpr std::uint16_t kPort = 8443;
 constexpr const char* kLibrary = "/usr/lib/x86_64-linux-gnu/libssl.so.3";
 
-std::string text_of(const std::string& path) {
-  std::ifstream in(path);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 // A program of this machine that keeps libssl, from `folder` where it is given.
 Child stay(const TestPod& pod, const std::string& folder = {}) {
   return pod.start([=]() -> int {
