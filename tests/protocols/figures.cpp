@@ -90,33 +90,37 @@ Truth Truth::of(const std::vector<double>& latency_least, const std::vector<doub
   return truth;
 }
 
-Row judge(const Truth& truth, const Seen& seen, const std::string& side, std::uint16_t port) {
-  const std::map<std::string, std::string> labels{{"side", side}, {"port", std::to_string(port)}};
-  const Sum latency = sum_of(seen, "request.latency", labels),
-            duration = sum_of(seen, "request.duration", labels),
-            rate = sum_of(seen, "request.rate", labels),
-            errors = sum_of(seen, "request.errors", labels);
+Row judge(const Truth& truth, const Seen& seen, const std::string& side, std::uint16_t port,
+          Family family) {
+  const std::string prefix = family == Family::kTlsCalls ? "tls.request." : "request.";
+  const auto named = [&](const char* name) { return prefix + name; };
+  std::map<std::string, std::string> labels{{"side", side}};
+  if (family == Family::kPackets) labels["port"] = std::to_string(port);
+  const Sum latency = sum_of(seen, named("latency"), labels),
+            duration = sum_of(seen, named("duration"), labels),
+            rate = sum_of(seen, named("rate"), labels),
+            errors = sum_of(seen, named("errors"), labels);
   Row row;
-  row[0] = quantile(seen, "request.latency", latency, 0.5, truth.latency_p50);
-  row[1] = quantile(seen, "request.latency", latency, 0.99, truth.latency_p99);
-  row[2] = quantile(seen, "request.duration", duration, 0.5, truth.duration_p50);
-  row[3] = quantile(seen, "request.duration", duration, 0.99, truth.duration_p99);
-  row[4] = count(seen, "request.rate", rate.value, truth.count);
+  row[0] = quantile(seen, named("latency"), latency, 0.5, truth.latency_p50);
+  row[1] = quantile(seen, named("latency"), latency, 0.99, truth.latency_p99);
+  row[2] = quantile(seen, named("duration"), duration, 0.5, truth.duration_p50);
+  row[3] = quantile(seen, named("duration"), duration, 0.99, truth.duration_p99);
+  row[4] = count(seen, named("rate"), rate.value, truth.count);
   // What was put on another port or side is counted twice, or where nobody looks.
-  const double elsewhere = sum_of(seen, "request.rate", {}).value - rate.value;
+  const double elsewhere = sum_of(seen, named("rate"), {}).value - rate.value;
   if (row[4].word == Word::kRight && elsewhere > kCountShare * truth.count)
-    row[4] = {Word::kWrong, "request.rate: " + number(elsewhere) + " on another port or side"};
-  row[5] = count(seen, "request.errors", errors.numerator, truth.errors);
-  row[6] = count(seen, "request.abandoned", sum_of(seen, "request.abandoned", labels).value,
+    row[4] = {Word::kWrong, named("rate") + ": " + number(elsewhere) + " on another port or side"};
+  row[5] = count(seen, named("errors"), errors.numerator, truth.errors);
+  row[6] = count(seen, named("abandoned"), sum_of(seen, named("abandoned"), labels).value,
                  truth.abandoned);
   if (!truth.status_class.empty()) {
-    const Sum all = sum_of(seen, "request.responses", labels);
+    const Sum all = sum_of(seen, named("responses"), labels);
     auto of_class = labels;
     of_class["class"] = truth.status_class;
-    const Sum right = sum_of(seen, "request.responses", of_class);
-    row[7] = count(seen, "request.responses", right.value, truth.count);
+    const Sum right = sum_of(seen, named("responses"), of_class);
+    row[7] = count(seen, named("responses"), right.value, truth.count);
     if (row[7].word == Word::kRight && all.value > right.value * (1 + kCountShare))
-      row[7] = {Word::kWrong, "request.responses: " + number(all.value - right.value) +
+      row[7] = {Word::kWrong, named("responses") + ": " + number(all.value - right.value) +
                                   " of another class than " + truth.status_class};
   }
   return row;

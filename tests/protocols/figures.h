@@ -53,9 +53,12 @@ inline constexpr std::array kFigures = {"latency p50",  "latency p99", "duration
                                         "abandoned",    "status"};
 using Row = std::array<Judged, kFigures.size()>;
 
+// Whose figures: of packets, or of the plain bytes that OpenSSL is given, which know no port.
+enum class Family { kPackets, kTlsCalls };
+
 // `side`: "server" or "client", of the service that answers on `port`.
 [[nodiscard]] Row judge(const Truth& truth, const Seen& seen, const std::string& side,
-                        std::uint16_t port);
+                        std::uint16_t port, Family family);
 
 // "right", "gap", "-", "WRONG": as the page has it.
 [[nodiscard]] const char* text_of(Word word);

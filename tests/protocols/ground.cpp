@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "testbed/arm.h"
+#include "testbed/bulk_tcp.h"
 #include "testbed/needs.h"
 #include "testbed/tcp.h"
 #include "tests/places.h"
@@ -20,10 +21,9 @@ namespace faultline::test {
 using namespace testbed;  // NOLINT(google-build-using-namespace)
 using std::chrono::milliseconds;
 
-Measuring::Measuring(const agent::Pod& pod, const Clock& clock,
-                     const agent::FeatureProbe& features) {
+Measuring::Measuring(const agent::Pod& pod, const agent::CollectContext& context) {
   for (const agent::CollectorType* type : agent::collector_registry()) {
-    auto started = type->start(pod, {clock, features});
+    auto started = type->start(pod, context);
     if (!started)
       throw std::runtime_error(std::string(type->name) + ": " + started.error().message);
     if (*started != nullptr) collectors_.push_back(std::move(*started));
@@ -130,8 +130,18 @@ void Protocols::SetUp() { FAULTLINE_NEEDS_TC(); }
 Row Protocols::run(const Protocol& protocol) {
   static const SystemClock clock;
   if (protocol.before) protocol.before();
-  Measuring of_server(ground().server().pod(), clock, features()),
-      of_client(ground().client().pod(), clock, features());
+  const bool by_calls = family_ == Family::kTlsCalls;
+  const agent::CollectContext context{
+      .clock = clock,
+      .features = features(),
+      .tls = by_calls ? agent::TlsProbes::kAllowed : agent::TlsProbes::kNotAskedFor};
+  Measuring of_server(ground().server().pod(), context),
+      of_client(ground().client().pod(), context);
+  // What a program's library did before its first window is a gap, so that these have had one.
+  if (by_calls) {
+    static_cast<void>(protocol.ask());
+    std::this_thread::sleep_for(milliseconds(1100));
+  }
   Row row;
   for (const bool with_fault : {false, true}) {
     std::unique_ptr<agent::ArmedFault> fault;
@@ -157,7 +167,13 @@ Row Protocols::run(const Protocol& protocol) {
       EXPECT_GT(truth.latency_p50->most, 0.05) << "the client did not feel the fault";
     }
     const auto add = [&](const Seen& seen, const char* side) {
-      const Row judged = judge(truth, seen, side, protocol.port);
+      Truth expected = truth;
+      // The way to the client is no part of how long the server's program took, which has no
+      // stopwatch of its own.
+      if (by_calls && &seen == &server)
+        expected.latency_p50 = expected.latency_p99 = expected.duration_p50 =
+            expected.duration_p99 = std::nullopt;
+      const Row judged = judge(expected, seen, side, protocol.port, family_);
       for (std::size_t i = 0; i < row.size(); ++i) {
         Judged one = judged[i];
         if (one.word == Word::kWrong)
@@ -174,9 +190,14 @@ Row Protocols::run(const Protocol& protocol) {
 
 void Protocols::check(const Protocol& protocol) {
   Row row;
+  const auto overtaken = [] { return tcp_counter(ground().client(), "TCPOFOQueue"); };
+  bool missed_for_segments = false;
   for (int attempt = 0; attempt < 3; ++attempt) {
+    const long before = overtaken();
     row = run(protocol);
-    bool wrong = false;
+    missed_for_segments =
+        overtaken() > before && Page::instance().misses_for_segments(protocol.name, row);
+    bool wrong = missed_for_segments;
     for (std::size_t i = 0; i < row.size(); ++i) {
       if (row[i].word != Word::kWrong) continue;
       wrong = true;
@@ -188,6 +209,11 @@ void Protocols::check(const Protocol& protocol) {
   for (std::size_t i = 0; i < row.size(); ++i)
     if (row[i].word == Word::kWrong)
       ADD_FAILURE() << protocol.name << ", " << kFigures[i] << ": " << row[i].why;
+  if (missed_for_segments) {
+    Page::instance().not_found_now(protocol.name);
+    GTEST_SKIP() << "segments overtook each other on the way in each of three runs, so that "
+                 << protocol.name << " is a gap here";
+  }
   Page::instance().found(protocol.name, row);
 }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <regex>
 #include <sstream>
 #include <thread>
@@ -267,7 +268,7 @@ TEST_F(Nginx, H2load32) { h2load("HTTP/2, h2load -m 32", kHttp2, 32, 1); }
 // measured, or is told as missing, and none is an error.
 TEST_F(Nginx, Http2UnderLoss) {
   static const SystemClock clock;
-  Measuring measuring(ground().server().pod(), clock, features());
+  Measuring measuring(ground().server().pod(), {clock, features()});
   api::NetworkLoss spec;
   spec.loss.value = 0.02;
   const auto fault = arm(spec, ground().server().pod());
@@ -307,6 +308,45 @@ TEST_F(Nginx, Http2OverTlsNewConnections) {
 TEST_F(Nginx, Http2OverTlsCurl) { curl("HTTP/2 over TLS, curl", kTlsHttp2, "/think", {}); }
 TEST_F(Nginx, H2loadOverTls1) { h2load("HTTP/2 over TLS, h2load -m 1", kTlsHttp2, 1, 4); }
 TEST_F(Nginx, H2loadOverTls8) { h2load("HTTP/2 over TLS, h2load -m 8", kTlsHttp2, 8, 1); }
+
+// The same by tls.request.*, where the kernel has uprobes.
+class NginxByTlsCalls : public Nginx {
+ protected:
+  void SetUp() override {
+    FAULTLINE_NEEDS(agent::KernelFeature::kUprobe);
+    Nginx::SetUp();
+    family_ = Family::kTlsCalls;
+    // A client's pod has had the library all the time, as one that runs has.
+    older_.emplace(ground().start_client(
+        {"/usr/bin/python3", "-c", "import ssl, signal; signal.pause()"}, ground().file("older")));
+  }
+  std::optional<Child> older_;
+};
+
+TEST_F(NginxByTlsCalls, Http1) {
+  ask("HTTP/1.1 over TLS 1.3, by the calls", kTls13, "http1", "/think", {"--tls", "1.3"}, "2xx");
+}
+TEST_F(NginxByTlsCalls, Http1NewConnections) {
+  ask("HTTP/1.1 over TLS 1.3, a connection each, by the calls", kTls13, "http1", "/think",
+      {"--tls", "1.3", "--new"}, "2xx");
+}
+TEST_F(NginxByTlsCalls, Http1Tls12) {
+  ask("HTTP/1.1 over TLS 1.2, by the calls", kTls12, "http1", "/think", {"--tls", "1.2"}, "2xx");
+}
+TEST_F(NginxByTlsCalls, Http1ThatAnswers503) {
+  ask("HTTP/1.1 over TLS 1.3 that answers 503, by the calls", kTls13, "http1", "/busy",
+      {"--tls", "1.3"}, "5xx");
+}
+TEST_F(NginxByTlsCalls, Http2) {
+  ask("HTTP/2 over TLS, by the calls", kTlsHttp2, "http2", "/think", {"--tls", "1.3"}, "2xx");
+}
+TEST_F(NginxByTlsCalls, Http2NewConnections) {
+  ask("HTTP/2 over TLS, a connection each, by the calls", kTlsHttp2, "http2", "/think",
+      {"--tls", "1.3", "--new"}, "2xx");
+}
+TEST_F(NginxByTlsCalls, H2load8) {
+  h2load("HTTP/2 over TLS, h2load -m 8, by the calls", kTlsHttp2, 8, 1);
+}
 
 }  // namespace
 }  // namespace faultline::test

@@ -24,6 +24,8 @@ collectors of the server's pod and of the client's. The words are of such a run;
   healthy service. On both sides, with and without the fault.
 - **gap**: the report has a gap for it, with the reason below; the figure is of what remains, or missing.
 - **-**: the protocol has no such figure, or its client has no stopwatch for it.
+- **by the calls**: the figures of `tls.request.*`, seen where programs call OpenSSL ([0037](decisions/0037-plain-bytes-of-tls.md)). A server's
+  are how long its program took, without the way to the client, so that their quantiles are held against the stopwatch on the client's side only. Other rows are of `request.*`, seen in packets.
 - **WRONG**: told wrongly and without a gap. The test of the row fails until it is mended.
 
 )";
@@ -33,7 +35,7 @@ This file is written by `sudo build/release/bin/protocols --page=docs/what-is-me
 
 // A reason without what varies from run to run.
 std::string without_numbers(const std::string& reason) {
-  static const std::regex kShare("^[0-9 ]+ of [0-9 ]+ (requests|connections): "),
+  static const std::regex kShare("^[0-9 ]+ of [0-9 ]+ (requests|connections|packets): "),
       kNumber("(^| )[0-9]+([ .][0-9]+)*");
   return std::regex_replace(std::regex_replace(reason, kShare, ""), kNumber, "$1n");
 }
@@ -62,20 +64,58 @@ Page::Cells Page::cells_of(const std::string& line) {
   return cells;
 }
 
+const Page::Cells* Page::line_of(const std::string& name) const {
+  const auto line = std::ranges::find_if(lines_, [&](const Cells& cells) {
+    return cells.size() > kFigures.size() && cells[0] == name;
+  });
+  return line == lines_.end() ? nullptr : &*line;
+}
+
+bool Page::misses_for_segments(const std::string& name, const Row& row) const {
+  const Cells* line = line_of(name);
+  if (line == nullptr) return false;
+  for (std::size_t i = 0; i < row.size(); ++i)
+    if (row[i].word == Word::kGap && row[i].why.ends_with("of which segments were lost") &&
+        (*line)[i + 1] == text_of(Word::kRight))
+      return true;
+  return false;
+}
+
+Page::Cells Page::cells_of(const std::string& name, const Row& row) {
+  Cells cells{name};
+  std::vector<std::string> reasons;
+  for (const Judged& judged : row) {
+    cells.emplace_back(text_of(judged.word));
+    const std::string why = without_numbers(judged.why);
+    if (judged.word == Word::kGap && std::ranges::find(reasons, why) == reasons.end())
+      reasons.push_back(why);
+  }
+  cells.emplace_back();
+  for (const std::string& reason : reasons)
+    cells.back() += (cells.back().empty() ? "" : "; ") + reason;
+  return cells;
+}
+
 void Page::found(const std::string& name, const Row& row) {
   if (collecting_) {
-    rows_.emplace_back(name, row);
+    rows_.push_back(cells_of(name, row));
     return;
   }
-  const auto line = std::ranges::find_if(
-      lines_, [&](const Cells& cells) { return !cells.empty() && cells[0] == name; });
-  if (line == lines_.end() || line->size() < row.size() + 1) {
+  const Cells* line = line_of(name);
+  if (line == nullptr) {
     ADD_FAILURE() << kPage << " has no row '" << name << "'";
     return;
   }
   for (std::size_t i = 0; i < row.size(); ++i)
     EXPECT_EQ((*line)[i + 1], text_of(row[i].word))
         << kPage << " says otherwise of " << name << ", " << kFigures[i] << ": " << row[i].why;
+}
+
+void Page::not_found_now(const std::string& name) {
+  const Cells* line = line_of(name);
+  if (!collecting_ || line == nullptr) return;
+  rows_.push_back(*line);
+  rows_.back().resize(kFigures.size() + 2);  // the last one is empty where all is right
 }
 
 void Page::write(const std::string& path) const {
@@ -85,17 +125,10 @@ void Page::write(const std::string& path) const {
   out << " why |\n|---|";
   for (std::size_t i = 0; i <= kFigures.size(); ++i) out << "---|";
   out << "\n";
-  for (const auto& [name, row] : rows_) {
-    out << "| " << name << " |";
-    std::vector<std::string> reasons;
-    for (const Judged& judged : row) {
-      out << " " << text_of(judged.word) << " |";
-      const std::string why = without_numbers(judged.why);
-      if (judged.word == Word::kGap && std::ranges::find(reasons, why) == reasons.end())
-        reasons.push_back(why);
-    }
-    for (std::size_t i = 0; i < reasons.size(); ++i) out << (i == 0 ? " " : "; ") << reasons[i];
-    out << " |\n";
+  for (const Cells& row : rows_) {
+    out << "|";
+    for (const std::string& cell : row) out << (cell.empty() ? "" : " ") << cell << " |";
+    out << "\n";
   }
   out << kBelow;
 }
