@@ -72,18 +72,14 @@ Result<std::unique_ptr<ArmedFault>> arm(const api::Fault& fault, const Pod& pod,
   if (!spec) return fail(Errc::kInternal, "networkBandwidth was given another fault's settings");
   const auto devices = host_devices(pod);
   if (!devices) return fail(devices.error());
-  // By EDT packets that were due one after the other came out in another order on one kernel of
-  // four, and a queue that is full makes many of those: only where there is nothing else.
-  auto armed = context.features.has(KernelFeature::kTun) ? arm_line(*spec, *devices, context)
-                                                         : arm_edt(*spec, *devices, context);
+  auto armed = context.features.has(KernelFeature::kFq) ? arm_edt(*spec, *devices, context)
+                                                        : arm_line(*spec, *devices, context);
   if (!armed) return fail(armed.error().with_context("networkBandwidth on " + pod.ref.id()));
   return armed;
 }
 
 api::FaultSupport support(const FeatureProbe& features) {
-  auto answer = waiting_support("networkBandwidth", features);
-  if (answer.supported && features.has(KernelFeature::kTun)) answer.mechanism = kDelayLineMechanism;
-  return answer;
+  return waiting_support("networkBandwidth", features);
 }
 
 }  // namespace

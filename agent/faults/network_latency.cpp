@@ -46,10 +46,7 @@ class ArmedLatency final : public ArmedFault {
 };
 
 api::FaultSupport support(const FeatureProbe& features) {
-  api::FaultSupport answer = waiting_support("networkLatency", features);
-  if (answer.mechanism == kEdtMechanism && features.has(KernelFeature::kTun))
-    answer.mechanism += std::string(", ") + kDelayLineMechanism + " (with jitter)";
-  return answer;
+  return waiting_support("networkLatency", features);
 }
 
 Result<std::unique_ptr<ArmedFault>> arm_line(const api::NetworkLatency& spec,
@@ -82,10 +79,8 @@ Result<std::unique_ptr<ArmedFault>> arm_network_latency(const api::Fault& fault,
   if (!spec) return fail(Errc::kInternal, "networkLatency was given another fault's settings");
   const auto devices = host_devices(pod);
   if (!devices) return fail(devices.error());
-  // With jitter the delay line: what fq lets go on two CPUs may meet in another order, and the
-  // order within a flow is promised (docs/decisions/0011-edt.md).
-  const bool edt = context.features.has(KernelFeature::kFq) && spec->jitter.value.count() == 0;
-  auto armed = edt ? arm_edt(*spec, *devices, context) : arm_line(*spec, *devices, context);
+  auto armed = context.features.has(KernelFeature::kFq) ? arm_edt(*spec, *devices, context)
+                                                        : arm_line(*spec, *devices, context);
   if (!armed) return fail(armed.error().with_context("networkLatency on " + pod.ref.id()));
   return armed;
 }

@@ -31,6 +31,7 @@
 #include "agent/kernel/libbpf_log.h"
 #include "agent/kernel/link.h"
 #include "agent/kernel/netlink.h"
+#include "agent/kernel/receive_steering.h"
 
 namespace faultline::agent::tries {
 namespace {
@@ -351,7 +352,9 @@ Result<> fq() {
   if (!netlink) return fail(netlink.error());
   const auto link = netlink->link(name);
   if (!link) return fail(link.error());
-  return netlink->set_root_qdisc(link->index, "fq");
+  if (auto done = netlink->set_root_qdisc(link->index, "fq"); !done) return done;
+  // What fq lets go keeps its order by this alone (docs/decisions/0011-edt.md).
+  return steer_received(name);
 }
 
 Result<> clsact() {

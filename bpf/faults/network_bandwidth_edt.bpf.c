@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* networkBandwidth by EDT: the way of a packet is in edt.bpf.h, the link in link_abi.h. What is different from a latency:
  *
- * - A packet that finds tokens in the bucket and nothing in the line passes at once, without the way through the pair.
+ * - A packet that finds tokens in the bucket and nothing in the line, nor just out of it, passes at once, without the way through the pair.
  * - FL_PACKETS_CUT: it goes through the pair once to be cut, because the near end takes no GSO packets, and each part gets its place
  *   on the link when it comes back from that; then it waits as usual, on a second way through the pair. All packets that do
  *   not pass at once go that way, so that none overtakes another. FL_PACKETS_WHOLE: it gets its place when it is taken.
@@ -54,7 +54,7 @@ static __always_inline int fl_link_passes_at_once(struct fl_link_state *link, __
 	__u64 free = *(volatile __u64 *)&link->free;
 	struct fl_link_place place = fl_link_enter(&fl_link, free, now, bytes);
 
-	return *(volatile __s64 *)&link->in_line == 0 && place.due == now &&
+	return *(volatile __s64 *)&link->in_line == 0 && now > *(volatile __u64 *)&link->back + FL_PAIR_SETTLE_NS && place.due == now &&
 	       __sync_val_compare_and_swap(&link->free, free, place.free) == free;
 }
 
@@ -79,6 +79,8 @@ static __always_inline __u32 fl_link_hash(__u64 arrived, __u64 now, __u64 due, _
 {
 	__u64 unit = 1ull << FL_EDT_UNIT_SHIFT, wait = 0;
 
+	/* All of a link are steered to one CPU, which the upper bits choose: those of a wait are 0. A hash of 0 would not be steered. */
+	behind = due > now ? behind : FL_LINK_BEHIND;
 	if (due > now)
 		wait = ((due + unit - 1) >> FL_EDT_UNIT_SHIFT) - (arrived >> FL_EDT_UNIT_SHIFT);
 	return ((__u32)wait << FL_LINK_WAIT_SHIFT) | behind | (direction << FL_LINK_FROM_SHIFT);
@@ -123,8 +125,10 @@ static __always_inline int fl_link_take(struct __sk_buff *skb, __u32 direction)
 	__u64 now;
 
 	if (passing) {
-		if (passing->owner == fl_config.owner)
+		if (passing->owner == fl_config.owner) {
+			*(volatile __u64 *)&link->back = bpf_ktime_get_ns();
 			__sync_fetch_and_add(&link->in_line, -1);
+		}
 		return fl_returned(skb, passing);
 	}
 	c = fl_delay_wanted(skb, direction, &p, &now, &spared);
@@ -222,9 +226,11 @@ static __always_inline int fl_link_place_part(struct __sk_buff *skb, struct fl_d
 		fl_link_dropped(c, now, 0);
 		return TC_ACT_SHOT;
 	}
-	if (place.due == now)
+	/* Those before it may be due, too, and not out yet: it goes behind them. */
+	if (place.due == now && *(volatile __s64 *)&link->in_line <= 1)
 		return fl_edt_give_back(skb);
-	fl_injected(c, now);
+	if (place.due > now)
+		fl_injected(c, now);
 	if (fl_link_schedule(skb, now, place.due, fl_link_hash(slot->arrived_ns, now, place.due, behind, lane & 1))) {
 		fl_failed(c);
 		return fl_edt_give_back(skb);

@@ -93,7 +93,7 @@ static __always_inline int fl_edt_take(struct __sk_buff *skb, __u32 direction)
 	if (!c)
 		return TCX_NEXT;
 	flow = fl_flow_hash(&p, direction);
-	if (spared && !fl_delay_flow_waits(flow, now, FL_DELAY_SETTLE_NS))
+	if (spared && !fl_delay_flow_waits(flow, now, FL_PAIR_SETTLE_NS))
 		return TCX_NEXT;
 	slot = fl_delay_slot_take(skb, now, flow, fl_lane(skb, direction), 1);
 	if (!slot)

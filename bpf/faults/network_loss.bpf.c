@@ -229,7 +229,7 @@ static __always_inline int fl_loss_outside_pod(struct __sk_buff *skb, __u32 dire
 	if (fate == FL_FRAGMENT_NOT_MEANT || !fl_armed(&now))
 		return TCX_NEXT;
 	waits = *(volatile __u32 *)&fl_loss_cut_any &&
-		fl_delay_flow_waits(fl_flow_hash(&packet, direction), now, FL_LOSS_SETTLE_NS);
+		fl_delay_flow_waits(fl_flow_hash(&packet, direction), now, FL_PAIR_SETTLE_NS);
 	if (direction == FL_LOSS_FROM && !skb->gso_size && !waits)
 		return TCX_NEXT;
 	c = fl_matched();

@@ -54,7 +54,7 @@ struct fl_delay_label {
  * Flows that meet in a slot keep order between them too. */
 #define FL_DELAY_FLOWS 8192u /* a power of two */
 #define FL_DELAY_SETTLE_NS 2000000ull
-#define FL_LOSS_SETTLE_NS 20000000ull /* of networkLoss, whose parts all go on by one CPU, which may be busy */
+#define FL_PAIR_SETTLE_NS 20000000ull /* behind a veth pair of ours, where packets go on by one CPU, which may be busy */
 
 struct fl_delay_flow {
 	__u64 last_back_ns; /* ktime: one that came back so recently may still be on its way through this CPU's queue */

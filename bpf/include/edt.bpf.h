@@ -7,7 +7,9 @@
  *        original is consumed. A clone, because it has no tie to the sending socket: with the original, TCP counts what
  *        waits as not yet sent and sends no more (small queues; 2 Mbit/s measured).
  *     -> fq on the near end holds it until then
- *     -> fl_edt_turn (ingress of the far end, in a namespace of ours) sends it back
+ *     -> the far end, in a namespace of ours, whose packets are steered to a CPU by their hash (agent/kernel/receive_steering.h):
+ *        fq may be emptied by any CPU, and from here on one CPU alone has all packets of a flow, so they stay in order
+ *     -> fl_edt_turn (ingress of the far end) hands it back to the near end at once
  *     -> fl_edt_return (tc ingress of the near end) sends it round once more if it is not due yet and the lease runs, else
  *        redirects it to where it was taken, as one on its second way (passing_abi.h)
  *     -> fl_edt_to or fl_edt_from again, which puts mark, priority and the like back and lets the packet pass.
@@ -118,7 +120,7 @@ int fl_edt_turn(struct __sk_buff *skb)
 {
 	if (!skb->vlan_present)
 		return TC_ACT_SHOT; /* the kernel of that namespace talking to itself */
-	return bpf_redirect(skb->ifindex, 0);
+	return bpf_redirect_peer(skb->ifindex, 0);
 }
 
 #endif

@@ -59,7 +59,8 @@ struct fl_link_state {
 	__u64 free;     /* fl_link_place */
 	__u64 last_out; /* ktime of the last departure that had waited */
 	__s64 in_line;  /* packets: while there are any, none passes at once */
-	__u64 _pad[5];  /* a cache line each */
+	__u64 back;     /* ktime when the last one went on: it may still be in the queue of a CPU */
+	__u64 _pad[4];  /* a cache line each */
 };
 
 /* per-CPU array fl_link_counters, one entry */

@@ -97,23 +97,6 @@ TEST_F(NetworkBandwidth, UdpIsHeldToTheRateInOrderAndWhatFindsNoRoomIsDropped) {
   EXPECT_LT(c.added_latency.max * 1e3, 2 * 100);
 }
 
-// Its order is not promised: decision 0013.
-TEST_F(NetworkBandwidth, WithoutTapDevicesItIsHeldToTheRateByEdt) {
-  FAULTLINE_NEEDS(agent::KernelFeature::kFq);
-  static const SystemClock clock;
-  static const agent::FeatureProbe no_tap{agent::KernelFeature::kTun, "this test does without"};
-  const api::Fault spec{at_most(10 * kMbit)};
-  auto fault = agent::find_fault("networkBandwidth")
-                   ->arm(spec, a_.pod(), {clock, no_tap, 42, in(std::chrono::minutes(2)), {}});
-  ASSERT_TRUE(fault) << fault.error().message;
-  EXPECT_EQ((*fault)->mechanism(), "edt");
-  const Flood f = pod_to_host(a_, {.bits_per_second = 20 * kMbit, .count = 3468});
-  EXPECT_EQ(f.send_failures, 0U);
-  expect_rate(f.bits_per_second(5), 10 * kMbit, "udp");
-  expect_reported(**fault, 10 * kMbit);
-  EXPECT_EQ(counters(**fault).link->dropped, f.lost());
-}
-
 TEST_F(NetworkBandwidth, TcpIsHeldToTheRateBothWays) {
   for (const bool from : {false, true}) {
     const auto fault =

@@ -13,6 +13,7 @@
 
 #include "agent/kernel/netlink.h"
 #include "agent/kernel/netns.h"
+#include "agent/kernel/receive_steering.h"
 
 namespace faultline::agent {
 namespace {
@@ -84,6 +85,9 @@ Result<> EdtPair::configure(const Options& options) {
     const auto far = there->link(kFarName);
     if (!far) return fail(far.error());
     far_ = far->index;
+    // fq is emptied by whichever CPU comes by, and each has a queue of its own behind the pair.
+    if (options.packets > 0)
+      if (auto done = steer_received(kFarName); !done) return done;
     if (auto up = there->set_up_quietly(far_, kMtu); !up) return up;
   }
   return netlink->set_up_quietly(near_, kMtu);

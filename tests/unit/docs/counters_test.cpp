@@ -54,6 +54,7 @@ const std::map<std::string, std::string> kOfTheKernelOnly = {
     {"fl_filter_rules.only", "said by user space"},
     {"fl_filter_rules.protocol", "said by user space"},
     {"fl_flow_pod.h2_epochs", "number of the next epoch of a connection of HTTP/2"},
+    {"fl_link_state.back", "schedule of the narrow link"},
     {"fl_link_state.free", "schedule of the narrow link"},
     {"fl_link_state.in_line", "packets that keep others from passing at once"},
     {"fl_link_state.last_out", "schedule of the narrow link"},
