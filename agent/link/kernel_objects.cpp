@@ -5,7 +5,10 @@
 #include <net/if.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
+#include <climits>
 #include <fstream>
 #include <string_view>
 
@@ -155,11 +158,12 @@ ObjectSet LiveKernelObjects::named_ours() const {
 void LiveKernelObjects::held_by(const fs::path& process, ObjectSet& held) const {
   const bool own = process == "/proc/self";
   std::error_code ec;
+  std::array<char, PATH_MAX> target{};
   for (fs::directory_iterator it(process / "fd", ec), end; !ec && it != end; it.increment(ec)) {
-    std::error_code gone;
-    const std::string to = fs::read_symlink(it->path(), gone).string();
+    const ssize_t size = ::readlink(it->path().c_str(), target.data(), target.size());
+    const std::string_view to(target.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
     // Reading every fdinfo would be slow: only these can name something of ours.
-    if (gone || (!to.starts_with("anon_inode:bpf") && to.find(kTun) == to.npos)) continue;
+    if (!to.starts_with("anon_inode:bpf") && to.find(kTun) == to.npos) continue;
     if (own && add_own(to, static_cast<int>(number(it->path().filename().native())), held))
       continue;
     std::ifstream in(process / "fdinfo" / it->path().filename());

@@ -159,7 +159,7 @@ void Run::work(const PodMap& pods) {
   take_down_some(step);
   if (!taking_down_) begin_some(pods, step);
   working_ = false;
-  claim();
+  if (!busy() || deps_.others(id())) claim();
 }
 
 // Nothing is left that is to be taken down.
@@ -278,6 +278,7 @@ void Run::measure(Place& place) {
 
 void Run::stop_measuring(Place& place) {
   if (!place.measurement) return;
+  claim();
   // What belongs to no phase is a part of the gap that begins here.
   if (phase_of(place)) cut(place);
   flush_gaps(place.pod.pod.id());

@@ -63,6 +63,8 @@ struct RunDeps {
   std::function<void(const std::string& pod)> faults_changed;
   // Does anybody but this run measure the pod?
   std::function<bool(const std::string& pod, const std::string& run)> measured_by_others;
+  // Does anybody but this run hold objects of the kernel?
+  std::function<bool(const std::string& run)> others;
   // Another run with this pod as a target, empty: none.
   std::function<std::string(const std::string& pod, const std::string& run)> taken_by;
   bool may_probe_tls = false;
@@ -95,6 +97,10 @@ class Run {
   }
   // Windows, lease, the end of closing. A few times in a window.
   void tick();
+  // What this run has made in the kernel until now is its own: call it before others make anything.
+  // To find it means to look at every descriptor of this process, so a run that is alone does that
+  // when its pods have all begun or before something ends, not at each of its steps.
+  void claim();
   // Takes everything down: all faults end now, and are taken down some at a time, as the
   // measurements are; over() some ticks later, when the residue is known. `tell`: false when the
   // agent ends and another will carry on, and then all is taken down when this returns.
@@ -195,7 +201,6 @@ class Run {
   // Ended and taken down.
   void disarm_place(Place& place, std::string why = {});
   void tell_faults_changed(const std::string& pod);
-  void claim();
   void block(const Place& place, Injection& injection, std::string reason, bool for_peers = false);
   // Whom the selectors of the fault's filter stand for now.
   [[nodiscard]] PeerSets peers_of(const Injection& injection, const api::NetworkFilter& filter,

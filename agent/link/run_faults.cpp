@@ -242,10 +242,11 @@ void Run::end_all(std::string why) {
   for (auto& [id, place] : places_)
     for (const auto& injection : place.injections) injection->end(why);
   taking_down_ = true;
-  if (!acting) return;
-  for (auto& [id, place] : places_)
-    if (place.measurement && ktime_of(place.measurement->since()) < end)
-      cut(place, api::RunPhase::fault);
+  if (acting)
+    for (auto& [id, place] : places_)
+      if (place.measurement && ktime_of(place.measurement->since()) < end)
+        cut(place, api::RunPhase::fault);
+  claim();
 }
 
 void Run::halt(Place& place, std::string why) {
@@ -266,6 +267,7 @@ void Run::end_place(Place& place, std::string why) {
   halt(place, why);
   for (const auto& injection : place.injections) injection->end(why);
   taking_down_ = true;
+  claim();
 }
 
 void Run::disarm_place(Place& place, std::string why) {
