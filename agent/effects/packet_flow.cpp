@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <bit>
+#include <chrono>
 #include <map>
 #include <string>
 #include <utility>
@@ -79,7 +79,8 @@ class PacketFlow final : public Collector {
           return done;
         if (auto done =
                 hang(links_, attach_tc(means_, bpf_program__fd(object.progs.fl_flow_out_from),
-                                       interface.pod_index, TcHook::kIngress, pod_.netns_path));
+                                       interface.pod_index, TcHook::kIngress, pod_.netns_path,
+                                       TcPlace::kFirst));
             !done)
           return done;
         continue;
@@ -101,7 +102,9 @@ class PacketFlow final : public Collector {
   void cut_at(KtimeNs at) override { cut_.at(at); }
   void cut_has_come() override { cut_.come(); }
 
-  Result<> faults_changed() override { return attach_before_faults(); }
+  Result<> faults_changed() override {
+    return is_before_faults() ? Result<>() : attach_before_faults();
+  }
 
   // The map forgets whom it uses least, and may change while it is read: then an entry is seen
   // twice, or not at all this time. One call reads the whole map: it has thousands of entries.
@@ -156,16 +159,28 @@ class PacketFlow final : public Collector {
                                   TcPlace::kBehindOurs));
   }
 
+  // The one that attach_before_faults() attached last, or attaches next.
+  [[nodiscard]] const bpf_program* before_faults(bool second) const {
+    return second ? skeleton_->progs.fl_flow_out_frm2 : skeleton_->progs.fl_flow_out_from;
+  }
+  // A fault takes its place behind it, where no program of others has come before it meanwhile, and
+  // always but with clsact filters.
+  [[nodiscard]] bool is_before_faults() const {
+    const int program = bpf_program__fd(before_faults(!second_));
+    return std::ranges::all_of(pod_.interfaces, [&](const PodInterface& interface) {
+      return interface.host_index == IfIndex{} ||
+             is_before_ours(program, interface.host_index, TcHook::kEgress);
+    });
+  }
   // Attaches anew at the head, then lets the old links go: seen twice is seen once, because a
   // segment counts only when its data is new.
   Result<> attach_before_faults() {
-    const bpf_program* program =
-        second_ ? skeleton_->progs.fl_flow_out_frm2 : skeleton_->progs.fl_flow_out_from;
+    const bpf_program* program = before_faults(second_);
     std::vector<Link> fresh;
     for (const PodInterface& interface : pod_.interfaces) {
       if (interface.host_index == IfIndex{}) continue;
       if (auto done = hang(fresh, attach_tc(means_, bpf_program__fd(program), interface.host_index,
-                                            TcHook::kEgress));
+                                            TcHook::kEgress, TcPlace::kFirst));
           !done)
         return fail(done.error().with_context(interface.host_name));
     }

@@ -130,7 +130,7 @@ Result<Link> attach_clsact(int program_fd, IfIndex device, TcHook hook, TcPlace 
   std::random_device random;
   record.filter = {.device = device,
                    .hook = hook,
-                   .pref = place == TcPlace::kHead ? kPrefHead : kPrefBehind,
+                   .pref = place == TcPlace::kBehindOurs ? kPrefBehind : kPrefHead,
                    .handle = (random() & 0x7fffffffU) | 1U};
   if (auto done = identify(stub->get(), record); !done) return fail(done.error());
 

@@ -12,11 +12,11 @@
 
 namespace faultline::agent {
 
-// First of pref 1 (kHead) or of pref 2 (kBehindOurs): a filter of another owner that ends the chain
-// at pref 1 hides those of pref 2. Adds the qdisc when the device has none. In the calling thread's
-// network namespace, which need not be the one it is in when the link ends. Thread-safe. Errors:
-// kNotFound for no such device; kUnsupported for egress where the device has the qdisc ingress;
-// what the kernel said; no watchdog (undo_journal.h).
+// First of pref 1 (kFirst, kHead) or of pref 2 (kBehindOurs): a filter of another owner that ends
+// the chain at pref 1 hides those of pref 2. Adds the qdisc when the device has none. In the
+// calling thread's network namespace, which need not be the one it is in when the link ends.
+// Thread-safe. Errors: kNotFound for no such device; kUnsupported for egress where the device has
+// the qdisc ingress; what the kernel said; no watchdog (undo_journal.h).
 Result<Link> attach_clsact(int program_fd, IfIndex device, TcHook hook, TcPlace place);
 
 }  // namespace faultline::agent

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
 #include <vector>
 
 #include "agent/kernel/netns.h"
@@ -81,9 +82,31 @@ std::string program_name(std::uint32_t id) {
   return info.name;
 }
 
+bool goes_first(std::uint32_t program_id) {
+  return program_name(program_id).starts_with("fl_flow_out_fr");
+}
+
+// The last of those that go first and that the chain begins with; 0: it begins with none.
+std::uint32_t last_of_first(IfIndex device, std::uint32_t attach_type) {
+  const auto chain = chain_of(device, attach_type);
+  const auto other = std::ranges::find_if_not(chain, goes_first);
+  return other == chain.begin() ? 0 : *std::prev(other);
+}
+
 }  // namespace
 
 bool is_ours(std::uint32_t program_id) { return program_name(program_id).starts_with("fl_"); }
+
+bool is_before_ours(int program_fd, IfIndex device, TcHook hook) {
+  bpf_prog_info info{};
+  std::uint32_t size = sizeof info;
+  if (bpf_obj_get_info_by_fd(program_fd, &info, &size) != 0) return false;
+  for (const std::uint32_t id : chain_of(device, attach_type_of(hook))) {
+    if (id == info.id) return true;
+    if (is_ours(id) && !goes_first(id)) return false;
+  }
+  return false;
+}
 
 std::string foreign_before_ours(IfIndex device, TcHook hook) {
   const auto chain = chain_of(device, attach_type_of(hook));
@@ -99,6 +122,7 @@ Result<Link> attach_tcx(int program_fd, IfIndex device, TcHook hook, TcPlace pla
   attr.attach_type = attach_type_of(hook);
   attr.flags = kBefore;
   if (place == TcPlace::kBehindOurs) attr.relative = last_of_ours(device, attr.attach_type);
+  if (place == TcPlace::kHead) attr.relative = last_of_first(device, attr.attach_type);
   if (attr.relative != 0) attr.flags = kAfter | kRelativeIsId;
   const long fd = ::syscall(__NR_bpf, BPF_LINK_CREATE, &attr, sizeof attr);
   if (fd >= 0) return Link(Fd(static_cast<int>(fd)));

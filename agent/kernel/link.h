@@ -45,11 +45,16 @@ bool is_ours(std::uint32_t program_id);
 // thread's network namespace.
 std::string foreign_before_ours(IfIndex device, TcHook hook);
 
-// Where in the device's chain. Both are before a CNI's programs, which may end the chain.
+// Where in the device's chain. All are before a CNI's programs, which may end the chain.
 enum class TcPlace {
-  kHead,        // before all others, ours of earlier too
+  kFirst,       // before all others, for those named fl_flow_out_fr*
+  kHead,        // the same, but behind those of kFirst that the chain begins with
   kBehindOurs,  // behind those named fl_*, so that what they did is seen
 };
+
+// Is the program, which is in the device's chain at kFirst, still before all of ours but those of
+// kFirst? False where that cannot be told.
+bool is_before_ours(int program_fd, IfIndex device, TcHook hook);
 
 // The device is one of the calling thread's network namespace; the link stays when the thread
 // leaves it. Errors: kUnsupported on kernels before 6.6, kNotFound for no such device.

@@ -27,4 +27,13 @@ Result<Link> attach_tc(TcMeans means, int program_fd, IfIndex device, TcHook hoo
   return attach_tc(means, program_fd, device, hook, place);
 }
 
+Result<Link> attach_to_own(Netlink& netlink, TcMeans means, int program_fd, IfIndex device) {
+  const TcFilter filter{.device = device, .hook = TcHook::kIngress, .pref = 1, .handle = 1};
+  auto added = netlink.add_clsact(device);
+  if (added) added = netlink.add_filter(filter, program_fd, "fl_own");
+  if (added) return Link();
+  if (means != TcMeans::kTcx) return fail(added.error());
+  return attach_tcx(program_fd, device, TcHook::kIngress);
+}
+
 }  // namespace faultline::agent

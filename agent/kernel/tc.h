@@ -24,4 +24,10 @@ Result<Link> attach_tc(TcMeans means, int program_fd, IfIndex device, TcHook hoo
 Result<Link> attach_tc(TcMeans means, int program_fd, IfIndex device, TcHook hook,
                        const std::string& netns_path, TcPlace place = TcPlace::kHead);
 
+// The same at the ingress of a device of ours in `netlink`'s namespace, which is the calling
+// thread's: one that goes with this process, and that is not up yet. The program is a filter and
+// goes with the device, so the link is empty. A tcx link, for which the kernel waits for the
+// programs that run, is for kernels without clsact.
+Result<Link> attach_to_own(Netlink& netlink, TcMeans means, int program_fd, IfIndex device);
+
 }  // namespace faultline::agent

@@ -97,7 +97,7 @@ Result<> Injection::arm(const FaultType& type, const api::Fault& fault, const Po
 }
 
 void Injection::begin(KtimeNs deadline) {
-  if (!armed_ || begun_.ns != 0) return;
+  if (state_ != State::kArmed || begun_.ns != 0) return;
   armed_->renew(deadline);
   begun_ = clock_.ktime();
   deadline_ = deadline;
@@ -106,7 +106,7 @@ void Injection::begin(KtimeNs deadline) {
 }
 
 Result<> Injection::follow(const PeerSets& peers) {
-  if (!armed_ || peers == peers_) return {};
+  if (state_ != State::kArmed || peers == peers_) return {};
   const bool was_alone = peers_.only.empty();
   if (auto followed = armed_->follow(peers); !followed) return followed;
   peers_ = peers;
@@ -153,6 +153,14 @@ void Injection::halt(std::string why) {
   ended_by_ = std::move(why);
 }
 
+void Injection::end(std::string why) {
+  if (state_ != State::kArmed) return;
+  halt(std::move(why));
+  state_ = State::kEnded;
+  alone_since_.reset();
+  changed_ = true;
+}
+
 std::chrono::nanoseconds Injection::acted() const {
   if (begun_.ns == 0) return acted_before_;
   const KtimeNs end = std::min(clock_.ktime(), deadline_);
@@ -161,13 +169,12 @@ std::chrono::nanoseconds Injection::acted() const {
 
 void Injection::disarm(std::string why) {
   if (!armed_) return;
-  halt(std::move(why));
+  end(std::move(why));
   if (auto ended = armed_->disarm(); !ended)
     spdlog::warn("{} on {}: {}", fault_, pod_.id(), ended.error().message);
   disarmed_at_ = {clock_.utc()};
   refresh();
   armed_.reset();
-  alone_since_.reset();
   current_.held = 0;  // what was in the line is out, or lost
   before_ = sum(before_, current_);
   current_ = {};
@@ -208,9 +215,19 @@ api::InjectionStatus Injection::status() {
   s.fault = fault_;
   s.index = static_cast<std::int64_t>(index_);
   s.mechanism = mechanism_;
-  s.state = state_ == State::kArmed     ? api::InjectionState::armed
-            : state_ == State::kBlocked ? api::InjectionState::blocked
-                                        : api::InjectionState::disarmed;
+  switch (state_) {  // no default: a new state must be thought about here
+    case State::kArmed:
+    case State::kEnded:
+      s.state = api::InjectionState::armed;
+      break;
+    case State::kBlocked:
+      s.state = api::InjectionState::blocked;
+      break;
+    case State::kIdle:
+    case State::kDisarmed:
+      s.state = api::InjectionState::disarmed;
+      break;
+  }
   s.reason = state_ == State::kBlocked ? reason_ : ended_by_;
   s.matched = total.matched;
   s.injected = total.injected;

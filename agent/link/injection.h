@@ -28,6 +28,7 @@ class Injection {
   enum class State {
     kIdle,      // was never armed
     kArmed,     // injects until its deadline
+    kEnded,     // injects no more and never again; its object is still to be taken down
     kBlocked,   // cannot be armed at this place, reason()
     kDisarmed,  // was armed, is no more; may be armed again
   };
@@ -50,10 +51,13 @@ class Injection {
   Result<> follow(const PeerSets& peers);
   // Moves the end of what has begun.
   void renew(KtimeNs deadline);
-  // Ends injecting with a plain store; disarm() follows. `why`: in words, where the fault did not
-  // end as was planned.
+  // Ends injecting with a plain store, until begin(). `why`: in words, where the fault did not end
+  // as was planned.
   void halt(std::string why = {});
-  // Final counters, then the end of the object. Nothing when it is not armed.
+  // The same for good. disarm() follows, which may take tens of milliseconds; until then status()
+  // tells it as armed. Nothing when it is not armed.
+  void end(std::string why = {});
+  // Final counters, then the end of the object. Nothing when there is none.
   void disarm(std::string why = {});
   // Reads the counters; a failed read keeps the old ones and is counted in read_errors().
   void refresh();

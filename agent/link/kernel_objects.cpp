@@ -5,7 +5,10 @@
 #include <net/if.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
+#include <climits>
 #include <fstream>
 #include <string_view>
 
@@ -96,6 +99,30 @@ void add_line(std::string_view line, ObjectSet& held) {
   }
 }
 
+// What an open file is called in /proc/<pid>/fd.
+constexpr std::string_view kProgram = "anon_inode:bpf-prog", kMap = "anon_inode:bpf-map",
+                           kLink = "anon_inode:bpf_link", kTun = "/net/tun";
+
+template <class Info>
+void add_id(ObjectKind kind, int fd, std::uint32_t Info::*id, ObjectSet& held) {
+  Info info{};
+  __u32 size = sizeof info;
+  if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0) held.insert({kind, info.*id});
+}
+
+// A descriptor of this process; false: what it holds is not known by that.
+bool add_own(std::string_view file, int fd, ObjectSet& held) {
+  if (file == kProgram)
+    add_id(ObjectKind::program, fd, &bpf_prog_info::id, held);
+  else if (file == kMap)
+    add_id(ObjectKind::map, fd, &bpf_map_info::id, held);
+  else if (file == kLink)
+    add_id(ObjectKind::link, fd, &bpf_link_info::id, held);
+  else
+    return false;
+  return true;
+}
+
 ObjectKey key_of(const SharedObject::Said& said) {
   switch (said.kind) {  // no default: a new kind must be thought about here
     case SharedKind::kProgram:
@@ -126,13 +153,19 @@ ObjectSet LiveKernelObjects::named_ours() const {
   return found;
 }
 
+// Of this process the kernel is asked by descriptor where it can be: fdinfo says all that a person
+// may want to know, and takes several times as long.
 void LiveKernelObjects::held_by(const fs::path& process, ObjectSet& held) const {
+  const bool own = process == "/proc/self";
   std::error_code ec;
+  std::array<char, PATH_MAX> target{};
   for (fs::directory_iterator it(process / "fd", ec), end; !ec && it != end; it.increment(ec)) {
-    std::error_code gone;
-    const std::string to = fs::read_symlink(it->path(), gone).string();
+    const ssize_t size = ::readlink(it->path().c_str(), target.data(), target.size());
+    const std::string_view to(target.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
     // Reading every fdinfo would be slow: only these can name something of ours.
-    if (gone || (!to.starts_with("anon_inode:bpf") && to.find("/net/tun") == to.npos)) continue;
+    if (!to.starts_with("anon_inode:bpf") && to.find(kTun) == to.npos) continue;
+    if (own && add_own(to, static_cast<int>(number(it->path().filename().native())), held))
+      continue;
     std::ifstream in(process / "fdinfo" / it->path().filename());
     ObjectSet of_descriptor;
     for (std::string line; std::getline(in, line);) add_line(line, of_descriptor);

@@ -34,6 +34,11 @@ Reconciler::Reconciler(Deps deps)
                            return run->id() != id && run->measures(pod);
                          });
                 },
+                [this](const std::string& id) {
+                  return deps_.faults_changed || std::ranges::any_of(runs_, [&](const auto& run) {
+                           return run->id() != id;
+                         });
+                },
                 [this](const std::string& pod, const std::string& id) {
                   for (const auto& run : runs_)
                     if (run->id() != id && run->targets(pod))
@@ -77,6 +82,7 @@ void Reconciler::answer(const std::vector<api::DesiredRun>& runs, AnswerTimes ti
     Run* run = find(desired.run);
     if (run == nullptr && refuse_again(desired.run)) continue;
     if (run == nullptr) {
+      for (const auto& other : runs_) other->claim();
       runs_.push_back(std::make_unique<Run>(run_deps_, desired, last_heard_));
       run = runs_.back().get();
       if (!run->quiet()) spdlog::info("{}: begins here, {} pods", desired.run, desired.pods.size());

@@ -77,6 +77,7 @@ Run::Run(const RunDeps& deps, api::DesiredRun desired, UtcTime unseen_since)
 
 Run::~Run() {
   const Unlogged hush(quiet_);
+  leaving_.clear();
   places_.clear();
   ending_.clear();
 }
@@ -90,7 +91,7 @@ void Run::desire(api::DesiredRun desired) {
     if (desired_.phase != api::RunPhase::fault) {
       // Where faults acted their windows were cut when they ended, and the next phase begins there.
       const bool acted = armed() > 0;
-      disarm_all();
+      end_all();
       if (!acted) cut_all();
       before_.reset();
     } else {
@@ -118,10 +119,11 @@ void Run::adopt_pods() {
       ++it;
       continue;
     }
-    disarm_place(it->second, "the pod is no target any more");
+    end_place(it->second, "the pod is no target any more");
     for (const auto& injection : it->second.injections)
       out_.injections.push_back(injection->status());
     stop_measuring(it->second);
+    if (has_ended(it->second)) leaving_.push_back(std::move(it->second));
     it = places_.erase(it);
   }
   for (const auto& [id, pod] : wanted) {
@@ -153,22 +155,27 @@ void Run::work(const PodMap& pods) {
   const Step step(deps_.clock);
   arming_ = measuring_ = false;
   working_ = true;
+  if (phase_ != api::RunPhase::fault) end_all();
+  take_down_some(step);
+  if (!taking_down_) begin_some(pods, step);
+  working_ = false;
+  if (!busy() || deps_.others(id())) claim();
+}
+
+// Nothing is left that is to be taken down.
+void Run::begin_some(const PodMap& pods, const Step& step) {
   if (!fault_is_due()) measure_some(step);
   if (phase_ == api::RunPhase::fault) {
     arm_some(pods, step);
     if (before_ && !arming_) begin_faults();  // no fault is to act here, or none can yet
     if (!arming_) measure_some(step);
-  } else {
-    disarm_all();
-    wants_answer_ = false;
-    close_idle_gap();
-    if (phase_ == api::RunPhase::recovery && !disarmed_told_) {
-      event(api::RunEventKind::disarmed, "", "no fault is armed");
-      disarmed_told_ = true;
-    }
+    return;
   }
-  working_ = false;
-  claim();
+  wants_answer_ = false;
+  close_idle_gap();
+  if (phase_ != api::RunPhase::recovery || disarmed_told_) return;
+  event(api::RunEventKind::disarmed, "", "no fault is armed");
+  disarmed_told_ = true;
 }
 
 bool Run::fault_is_due() const {
@@ -212,7 +219,7 @@ void Run::settle(Place& place, const PodMap& pods) {
   const auto it = pods.find(pod);
   if (it == pods.end()) {
     if (place.here) {
-      disarm_place(place, "the pod went away");
+      end_place(place, "the pod went away");
       stop_measuring(place);
       place.here.reset();
       event(api::RunEventKind::pod_gone, pod, "the pod is no longer on this node");
@@ -271,6 +278,7 @@ void Run::measure(Place& place) {
 
 void Run::stop_measuring(Place& place) {
   if (!place.measurement) return;
+  claim();
   // What belongs to no phase is a part of the gap that begins here.
   if (phase_of(place)) cut(place);
   flush_gaps(place.pod.pod.id());
@@ -296,7 +304,7 @@ void Run::tick() {
   check_lease();
   block_the_alone();
   if (!suspended_ && armed() == 0 && now - last_answer_ - all_away_ >= kSuspendAfter) suspend();
-  if (suspended_) end_some(Step(deps_.clock));
+  if (suspended_) let_go_some();
   if (now < next_cut_) return;
   next_cut_ = std::max(next_cut_ + kWindow, now + kWindow / 2);
   cut_all();
@@ -315,7 +323,8 @@ void Run::close(bool tell) {
   if (closing_) return;
   const Unlogged hush(quiet_);
   const bool was_armed = armed() > 0;
-  disarm_all(tell ? "" : "the agent was ended");
+  end_all(tell ? "" : "the agent was ended");
+  disarmed_due_ = taking_down_;
   faults_over_ = faults_over_ || was_armed;
   for (auto& [id, place] : places_) {
     if (!place.measurement && place.unseen && !suspended_) {
@@ -330,23 +339,30 @@ void Run::close(bool tell) {
     flush_gaps(id);
   }
   close_idle_gap();
-  if (was_armed)
-    event(api::RunEventKind::disarmed, "", tell ? "the run was taken down" : "the agent ends");
   closing_ = true;
   tell_ = tell;
   closing_since_ = deps_.clock.steady();
   if (tell) return;
-  ending_.clear();
+  while (taking_down_ || !ending_.empty()) let_go_some();
   check_residue();
 }
 
 void Run::go_on_closing() {
-  if (!ending_.empty()) {
-    end_some(Step(deps_.clock));
-    if (!ending_.empty()) return;
+  if (taking_down_ || !ending_.empty()) {
+    let_go_some();
+    if (taking_down_ || !ending_.empty()) return;
     closing_since_ = deps_.clock.steady();
   }
   check_residue();
+}
+
+void Run::let_go_some() {
+  const Step step(deps_.clock);
+  take_down_some(step);
+  if (taking_down_) return;
+  if (std::exchange(disarmed_due_, false))
+    event(api::RunEventKind::disarmed, "", tell_ ? "the run was taken down" : "the agent ends");
+  if (!step.over()) end_some(step);
 }
 
 // The kernel frees some objects a grace period after the last descriptor is closed.

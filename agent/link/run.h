@@ -6,7 +6,7 @@
 // Order, so that windows are true (docs/decisions/0027-exact-edges.md): collectors run before a
 // fault is armed. A fault is armed with a lease that is over; when all hang in their places, the
 // lease begins, and the window of before is cut after that. When faults go, the window is cut, then
-// they stop injecting, which are stores, and then they are taken down. So a window of the fault
+// all stop injecting, which are stores, and then they are taken down. So a window of the fault
 // phase holds only time in which the pod's faults acted. The time within the phase in which they
 // did not counts to no phase, and is a gap; what comes after they ended for good is recovery.
 //
@@ -17,8 +17,8 @@
 // Beginning to measure a pod, and arming its faults, takes the kernel's verifier its time. Where
 // there are many pods that is done some at a time, so that whoever owns this can talk with the
 // controller in between: go_on() does the next ones. Faults begin together when the last is armed.
-// To end the measuring of a pod waits for the kernel, too, and is done likewise: close() ends the
-// faults at once, and tick() ends the measurements.
+// To take down the faults of a pod, and to end its measuring, waits for the kernel, too, and is
+// done likewise, the faults first; nothing is armed or measured anew before all of that is done.
 //
 // Faults that ended by their lease or at the end of their phase are not armed again in this run,
 // whatever a later answer says: it may be of a controller whose clock is wrong.
@@ -63,6 +63,8 @@ struct RunDeps {
   std::function<void(const std::string& pod)> faults_changed;
   // Does anybody but this run measure the pod?
   std::function<bool(const std::string& pod, const std::string& run)> measured_by_others;
+  // Does anybody but this run hold objects of the kernel?
+  std::function<bool(const std::string& run)> others;
   // Another run with this pod as a target, empty: none.
   std::function<std::string(const std::string& pod, const std::string& run)> taken_by;
   bool may_probe_tls = false;
@@ -90,13 +92,18 @@ class Run {
   // What reconcile() left for later, the next ones of it. Call it soon while busy().
   void go_on(const PodMap& pods);
   [[nodiscard]] bool busy() const {
-    return !ending_.empty() || ((arming_ || measuring_) && !closing_ && !suspended_);
+    return taking_down_ || !ending_.empty() ||
+           ((arming_ || measuring_) && !closing_ && !suspended_);
   }
   // Windows, lease, the end of closing. A few times in a window.
   void tick();
-  // Takes everything down: the faults now, the measurements some at a time; over() some ticks
-  // later, when the residue is known. `tell`: false when the agent ends and another will carry on,
-  // and then all is taken down when this returns.
+  // What this run has made in the kernel until now is its own: call it before others make anything.
+  // To find it means to look at every descriptor of this process, so a run that is alone does that
+  // when its pods have all begun or before something ends, not at each of its steps.
+  void claim();
+  // Takes everything down: all faults end now, and are taken down some at a time, as the
+  // measurements are; over() some ticks later, when the residue is known. `tell`: false when the
+  // agent ends and another will carry on, and then all is taken down when this returns.
   void close(bool tell);
   [[nodiscard]] bool over() const { return over_; }
   [[nodiscard]] bool closing() const { return closing_; }
@@ -154,6 +161,7 @@ class Run {
 
   void adopt_pods();
   void work(const PodMap& pods);
+  void begin_some(const PodMap& pods, const Step& step);
   void settle(Place& place, const PodMap& pods);
   void measure_some(const Step& step);
   [[nodiscard]] TlsProbes tls_probes() const;
@@ -161,16 +169,23 @@ class Run {
   // Its windows end; the measurement itself is ended by end_some().
   void stop_measuring(Place& place);
   void end_some(const Step& step);
+  // Faults that end_all(), end_place() have ended, pod by pod.
+  void take_down_some(const Step& step);
+  void take_down(Place& place);
+  static bool has_ended(const Place& place);  // and is not taken down
+  // Of a run that measures no more: faults, then measurements.
+  void let_go_some();
   void arm_some(const PodMap& pods, const Step& step);
   // True: something was armed that was not.
   bool arm_place(Place& place, const PodMap& pods);
   bool arm_one(Place& place, Injection& injection, const PodMap& pods);
   // What was armed acts from now on, and the windows of before end.
   void begin_faults();
-  // The end of the faults of `place`, or of all places: windows are cut, faults halted. They are
-  // still to be taken down.
+  // The faults of `place` stop injecting, and the window that they acted in is cut.
   void halt(Place& place, std::string why = {});
-  void halt_all(std::string why = {});
+  // The same for good, of `place` or of all places. take_down_some() takes them down.
+  void end_place(Place& place, std::string why = {});
+  void end_all(std::string why = {});
   void end_window(Place& place, KtimeNs at);
   // Of the window that ends now; empty: it belongs to none.
   [[nodiscard]] std::optional<api::RunPhase> phase_of(const Place& place) const;
@@ -183,10 +198,9 @@ class Run {
   }
   void follow_containers(Place& place, const PodMap& pods);
   [[nodiscard]] std::optional<std::string> refusal_of(const Place& place) const;
-  void disarm_all(std::string why = {});
+  // Ended and taken down.
   void disarm_place(Place& place, std::string why = {});
   void tell_faults_changed(const std::string& pod);
-  void claim();
   void block(const Place& place, Injection& injection, std::string reason, bool for_peers = false);
   // Whom the selectors of the fault's filter stand for now.
   [[nodiscard]] PeerSets peers_of(const Injection& injection, const api::NetworkFilter& filter,
@@ -222,11 +236,14 @@ class Run {
   // The fault phase is wanted, and its faults do not act yet: the open windows are of this one.
   std::optional<api::RunPhase> before_;
   Places places_;
+  std::vector<Place> leaving_;  // wanted no more, with faults that are to be taken down
   std::vector<std::unique_ptr<Measurement>> ending_;  // nobody asks for these any more
   Lease lease_;
   SteadyTime last_answer_, next_cut_;
   bool measuring_told_ = false, armed_told_ = false, disarmed_told_ = false;
   bool arming_ = false, measuring_ = false;  // pods are left for go_on()
+  bool taking_down_ = false;                 // faults have ended and are not taken down yet
+  bool disarmed_due_ = false;                // close() has ended faults, and that is not told yet
   bool working_ = false;                     // within work(), which claims at its end
   bool unclaimed_ = false;                   // the ledger does not know yet what was made
   bool suspended_ = false, wants_answer_ = false, closing_ = false, over_ = false, tell_ = true;

@@ -229,20 +229,24 @@ void Run::block(const Place& place, Injection& injection, std::string reason, bo
   ++counts_.blocked;
 }
 
+// Every fault stops injecting, which costs nothing; to take one down may take tens of milliseconds.
+//
 // The kernel's own end, if that was before us: what happened after it was not under the fault. The
-// cut first, then the halt: what is in between counts to what comes after.
-void Run::halt_all(std::string why) {
+// cut first, then the end: what is in between counts to what comes after.
+void Run::end_all(std::string why) {
   if (armed() == 0) return;
   const KtimeNs end = std::min(deps_.clock.ktime(), lease_.kernel_deadline());
   const bool acting = !before_;
   if (acting)
     for (auto& [id, place] : places_) end_window(place, end);
   for (auto& [id, place] : places_)
-    for (const auto& injection : place.injections) injection->halt(why);
-  if (!acting) return;
-  for (auto& [id, place] : places_)
-    if (place.measurement && ktime_of(place.measurement->since()) < end)
-      cut(place, api::RunPhase::fault);
+    for (const auto& injection : place.injections) injection->end(why);
+  taking_down_ = true;
+  if (acting)
+    for (auto& [id, place] : places_)
+      if (place.measurement && ktime_of(place.measurement->since()) < end)
+        cut(place, api::RunPhase::fault);
+  claim();
 }
 
 void Run::halt(Place& place, std::string why) {
@@ -258,28 +262,50 @@ void Run::end_window(Place& place, KtimeNs at) {
   if (place.measurement && ktime_of(place.measurement->since()) < at) place.measurement->cut_at(at);
 }
 
-// First every fault stops injecting, which costs nothing; then each is taken down, which may take
-// milliseconds; then those are told who measure.
-void Run::disarm_all(std::string why) {
-  std::vector<std::string> changed;
-  halt_all(std::move(why));
-  for (auto& [id, place] : places_)
-    for (const auto& injection : place.injections) {
-      if (injection->state() != Injection::State::kArmed) continue;
-      injection->disarm();
-      if (changed.empty() || changed.back() != id) changed.push_back(id);
-    }
-  for (const std::string& pod : changed) tell_faults_changed(pod);
+void Run::end_place(Place& place, std::string why) {
+  if (!targets(place.pod.pod.id())) return;
+  halt(place, why);
+  for (const auto& injection : place.injections) injection->end(why);
+  taking_down_ = true;
+  claim();
 }
 
 void Run::disarm_place(Place& place, std::string why) {
+  end_place(place, std::move(why));
+  if (has_ended(place)) take_down(place);
+}
+
+bool Run::has_ended(const Place& place) {
+  return std::ranges::any_of(place.injections, [](const auto& injection) {
+    return injection->state() == Injection::State::kEnded;
+  });
+}
+
+// Then those are told who measure the pod.
+void Run::take_down(Place& place) {
+  for (const auto& injection : place.injections)
+    if (injection->state() == Injection::State::kEnded) injection->disarm();
+  tell_faults_changed(place.pod.pod.id());
+}
+
+void Run::take_down_some(const Step& step) {
+  if (!taking_down_) return;
   bool some = false;
-  halt(place, std::move(why));
-  for (const auto& injection : place.injections) {
-    some |= injection->state() == Injection::State::kArmed;
-    injection->disarm();
+  while (!leaving_.empty()) {
+    if (some && step.over()) return;
+    Place place = std::move(leaving_.back());
+    leaving_.pop_back();
+    take_down(place);
+    for (const auto& injection : place.injections) out_.injections.push_back(injection->status());
+    some = true;
   }
-  if (some) tell_faults_changed(place.pod.pod.id());
+  for (auto& [id, place] : places_) {
+    if (!has_ended(place)) continue;
+    if (some && step.over()) return;
+    take_down(place);
+    some = true;
+  }
+  taking_down_ = false;
 }
 
 // Collectors, also those of other runs, may attach anew when they hear of it, and their runs claim

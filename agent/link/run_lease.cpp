@@ -58,14 +58,14 @@ void Run::check_lease() {
   const std::size_t n = armed();
   faults_over_ = true;
   // As was to be: the controller's next answer only says the same.
-  if (lease_.ended(now)) return disarm_all();
+  if (lease_.ended(now)) return end_all();
   // Then answers may have come that it did not look at.
   const std::string busy =
       away_ < kTellAway
           ? ""
           : ": it was busy, or stopped, for " +
                 seconds_words(std::chrono::round<std::chrono::milliseconds>(away_ / 100) * 100);
-  disarm_all("the lease ran out: the agent had no answer of the controller" + busy);
+  end_all("the lease ran out: the agent had no answer of the controller" + busy);
   const UtcTime at = utc_of(lease_.deadline());
   api::RunEvent e;
   e.kind = api::RunEventKind::lease_expired;

@@ -52,7 +52,9 @@ std::optional<api::RunPhase> Run::phase_of(const Place& place) const {
   };
   // Blocked faults do not come; others do.
   if (!target || is(Injection::State::kArmed)) return phase_;
-  if (is(Injection::State::kDisarmed) || is(Injection::State::kIdle)) return std::nullopt;
+  if (is(Injection::State::kEnded) || is(Injection::State::kDisarmed) ||
+      is(Injection::State::kIdle))
+    return std::nullopt;
   return phase_;
 }
 

@@ -113,8 +113,8 @@ Result<> DelayLine::attach(const DelayLineOrder& order) {
     return {};
   };
   // The way back before the way in.
-  const auto tap = IfIndex{tap_.index()};
-  if (auto done = link(programs.fl_delay_return, tap, TcHook::kIngress); !done) return done;
+  if (auto done = tap_.open(order.means, bpf_program__fd(programs.fl_delay_return)); !done)
+    return done;
   for (const IfIndex device : order.devices) {
     if (order.filter.direction != api::Direction::from)
       if (auto done = link(programs.fl_delay_to, device, TcHook::kIngress); !done) return done;

@@ -131,13 +131,13 @@ Result<> TapDevice::configure(std::uint32_t queue_packets) {
   if (auto done = talk(netlink_.get(), qdisc, "noqueue", [](nlmsghdr*) {}); !done)
     spdlog::debug("{}: {}", name_, done.error().message);
 
-  // One message: no address of its own, room for any packet of the pod, a long ring, and up.
+  // One message: no address of its own, room for any packet of the pod, and a long ring.
   Request link(RTM_NEWLINK, NLM_F_ACK);
   ifinfomsg info{};
   info.ifi_family = AF_UNSPEC;
   info.ifi_index = request.ifr_ifindex;
-  info.ifi_flags = IFF_UP | IFF_NOARP;
-  info.ifi_change = IFF_UP | IFF_NOARP | IFF_MULTICAST;
+  info.ifi_flags = IFF_NOARP;
+  info.ifi_change = IFF_NOARP | IFF_MULTICAST;
   link.body(info);
   link.attribute(IFLA_TXQLEN, &queue_packets, sizeof(queue_packets));
   const std::uint32_t mtu = 65000;
@@ -148,7 +148,17 @@ Result<> TapDevice::configure(std::uint32_t queue_packets) {
   link.attribute(IFLA_INET6_ADDR_GEN_MODE, &none, sizeof(none));
   link.close(inet6);
   link.close(families);
-  return talk(netlink_.get(), link, "set up", [](nlmsghdr*) {});
+  return talk(netlink_.get(), link, "set it up", [](nlmsghdr*) {});
+}
+
+Result<> TapDevice::open(TcMeans means, int back) {
+  auto netlink = Netlink::open();
+  if (!netlink) return fail(netlink.error());
+  auto link = attach_to_own(*netlink, means, back, IfIndex{index_});
+  if (!link) return fail(link.error().with_context(name_));
+  back_ = std::move(*link);
+  back_.move_up();
+  return netlink->set_up(IfIndex{index_});
 }
 
 Result<std::uint64_t> TapDevice::dropped() const {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "agent/kernel/fd.h"
+#include "agent/kernel/tc.h"
 #include "base/result.h"
 
 namespace faultline::agent {
@@ -19,9 +20,13 @@ class TapDevice {
   static constexpr std::size_t kMaxPacket = 65536 + 512;
   static constexpr std::size_t kVnetHeader = 10;  // struct virtio_net_hdr
 
-  // `fl-d<n>`, up, with checksum and segmentation offloads so that large segments stay whole, not
-  // talking of its own accord. `queue_packets`: how many may wait for our read().
+  // `fl-d<n>`, with checksum and segmentation offloads so that large segments stay whole, not
+  // talking of its own accord. `queue_packets`: how many may wait for our read(). Nothing goes
+  // through it before open().
   static Result<TapDevice> create(std::uint32_t queue_packets);
+  // What we write into it goes to the program `back`; the device is up from now on. In the
+  // namespace that it was made in. Call it once. Errors: what the kernel said.
+  Result<> open(TcMeans means, int back);
 
   [[nodiscard]] int fd() const { return fd_.get(); }  // non-blocking
   [[nodiscard]] std::uint32_t index() const { return index_; }
@@ -34,6 +39,7 @@ class TapDevice {
   Result<> configure(std::uint32_t queue_packets);
 
   Fd fd_, netlink_;
+  Link back_;
   std::uint32_t index_ = 0;
   std::string name_;
 };

@@ -36,12 +36,7 @@ Result<> EdtLine::attach(TcMeans means, api::Direction direction,
     return {};
   };
   // The way back before the way in.
-  if (auto done = keep(
-          attach_tc(means, object_.turn, pair_.far_end(), TcHook::kIngress, pair_.far_netns()));
-      !done)
-    return done;
-  if (auto done = keep(attach_tc(means, object_.back, pair_.near_end(), TcHook::kIngress)); !done)
-    return done;
+  if (auto done = pair_.open(means, object_.turn, object_.back); !done) return done;
   for (const IfIndex device : devices) {
     if (direction != api::Direction::from)
       if (auto done = keep(attach_tc(means, object_.to, device, TcHook::kIngress)); !done)

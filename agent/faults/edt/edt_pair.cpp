@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <thread>
+#include <utility>
 
 #include "agent/kernel/netlink.h"
 #include "agent/kernel/netns.h"
@@ -73,24 +74,37 @@ Result<> EdtPair::configure(const Options& options) {
   if (!near) return fail(near.error());
   near_ = near->index;
   const std::uint32_t mask = (1U << options.queue_bits) - 1;
-  if (options.packets > 0)
+  has_fq_ = options.packets > 0;
+  if (has_fq_)
     if (auto done = netlink->set_root_fq(near_, options.packets, mask); !done) return done;
-  if (options.take_no_gso)
-    if (auto done = netlink->take_no_gso(near_); !done) return done;
+  if (options.take_no_gso) return netlink->take_no_gso(near_);
+  return {};
+}
+
+Result<> EdtPair::open_end(Netlink& netlink, TcMeans means, IfIndex device, int program) {
+  auto link = attach_to_own(netlink, means, program, device);
+  if (!link) return fail(link.error());
+  link->move_up();
+  links_.push_back(std::move(*link));
+  return netlink.set_up_quietly(device, kMtu);
+}
+
+Result<> EdtPair::open(TcMeans means, int turn, int back) {
   {
-    const auto inside = ScopedNetns::enter(far_netns());
+    const auto inside = ScopedNetns::enter(path_of(netns_));
     if (!inside) return fail(inside.error());
     auto there = Netlink::open();
     if (!there) return fail(there.error());
     const auto far = there->link(kFarName);
     if (!far) return fail(far.error());
-    far_ = far->index;
     // fq is emptied by whichever CPU comes by, and each has a queue of its own behind the pair.
-    if (options.packets > 0)
+    if (has_fq_)
       if (auto done = steer_received(kFarName); !done) return done;
-    if (auto up = there->set_up_quietly(far_, kMtu); !up) return up;
+    if (auto done = open_end(*there, means, far->index, turn); !done) return done;
   }
-  return netlink->set_up_quietly(near_, kMtu);
+  auto netlink = Netlink::open();
+  if (!netlink) return fail(netlink.error());
+  return open_end(*netlink, means, near_, back);
 }
 
 EdtPair::~EdtPair() {
@@ -105,7 +119,5 @@ EdtPair::~EdtPair() {
   if (auto done = remove(); !done)
     spdlog::warn("{}; it goes with its namespace", done.error().message);
 }
-
-std::string EdtPair::far_netns() const { return path_of(netns_); }
 
 }  // namespace faultline::agent

@@ -6,9 +6,12 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "agent/kernel/fd.h"
 #include "agent/kernel/ids.h"
+#include "agent/kernel/netlink.h"
+#include "agent/kernel/tc.h"
 #include "base/result.h"
 
 namespace faultline::agent {
@@ -21,24 +24,30 @@ class EdtPair {
     std::uint32_t queue_bits;  // of a packet's hash, that choose its queue in fq
     bool take_no_gso = false;  // the near end cuts GSO packets
   };
-  // `fl-e...` in this thread's network namespace, both ends up and not talking of their own accord.
-  // Errors: kNotFound when the kernel has no fq, else what it said.
+  // `fl-e...` in this thread's network namespace; nothing goes through it before open(). Errors:
+  // kNotFound when the kernel has no fq, else what it said.
   static Result<EdtPair> create(const Options& options);
   EdtPair(EdtPair&& o) noexcept = default;
   EdtPair& operator=(EdtPair&&) = delete;
   ~EdtPair();  // removes it; from any namespace
 
+  // What comes in at the far end goes to the program `turn`, what comes in at the near end to
+  // `back`, and both ends are up from now on, not talking of their own accord. In the namespace
+  // that it was made in. Call it once. Errors: what the kernel said.
+  Result<> open(TcMeans means, int turn, int back);
+
   [[nodiscard]] IfIndex near_end() const { return near_; }
-  [[nodiscard]] IfIndex far_end() const { return far_; }
-  // Path by which this process may enter the far end's namespace.
-  [[nodiscard]] std::string far_netns() const;
 
  private:
   EdtPair() = default;
   Result<> configure(const Options& options);
+  // One end, in the calling thread's namespace.
+  Result<> open_end(Netlink& netlink, TcMeans means, IfIndex device, int program);
 
   Fd netns_, home_;  // of the far end, of the near end
-  IfIndex near_{}, far_{};
+  IfIndex near_{};
+  bool has_fq_ = false;
+  std::vector<Link> links_;
 };
 
 }  // namespace faultline::agent

@@ -280,7 +280,7 @@ TEST(Reconciler, FaultWindowsHoldTheTimeInWhichTheFaultsActed) {
   node.pass(1000ms, {Node::run(RunPhase::recovery)});
   ASSERT_THAT(node.told.windows, SizeIs(2));
   EXPECT_EQ(node.told.windows[0].phase, RunPhase::recovery);
-  EXPECT_EQ(node.told.windows[0].to.value - node.told.windows[0].from.value, 1090ms);
+  EXPECT_EQ(node.told.windows[0].to.value - node.told.windows[0].from.value, 1040ms);
   EXPECT_DOUBLE_EQ(*node.status().armedSeconds, 0.4);
 }
 

@@ -133,6 +133,87 @@ TEST_F(ManyPods, WhoIsStoppedInBetweenHasNothingArmed) {
   EXPECT_THAT(node_.events(), ElementsAre("measuring", "disarmed"));
 }
 
+TEST_F(ManyPods, AllFaultsEndAtOnceAndAreTakenDownOneAtATime) {
+  answered(run(RunPhase::baseline));
+  finish();
+  answered(run(RunPhase::fault));
+  finish();
+  node_.told.injections.clear();
+  int down = 0;
+  node_.world.disarming = [&] {
+    ++down;
+    node_.clock.move(each_);
+  };
+  answered(run(RunPhase::recovery));
+  EXPECT_EQ(down, 1);
+  EXPECT_THAT(node_.world.alive(), SizeIs(kPods - 1));
+  for (const World::Armed* fault : node_.world.alive())
+    EXPECT_LE(fault->deadline.ns, 1U) << "it injects no more";
+  EXPECT_TRUE(node_.reconciler->busy());
+  EXPECT_EQ(node_.reconciler->shown().armed, 0U);
+  EXPECT_THAT(node_.events(), ElementsAre("measuring", "armed"));
+  // The first answer of the next phase is not the last: none of them makes a fault act again.
+  answered(run(RunPhase::recovery));
+  EXPECT_EQ(down, 2);
+  finish();
+  EXPECT_EQ(down, kPods);
+  EXPECT_EQ(node_.world.late, 0);
+  EXPECT_THAT(node_.events(), ElementsAre("measuring", "armed", "disarmed"));
+  for (const api::InjectionStatus& status : node_.told.injections)
+    EXPECT_EQ(status.armedSeconds, node_.told.injections.front().armedSeconds)
+        << "what takes long is taking down, not the fault";
+  EXPECT_EQ(node_.status().state, api::InjectionState::disarmed);
+}
+
+TEST_F(ManyPods, WhoseLeaseRanOutAreTakenDownOneAtATimeAndTheNextAnswerArmsNone) {
+  answered(run(RunPhase::baseline));
+  finish();
+  answered(run(RunPhase::fault));
+  finish();
+  int down = 0;
+  node_.world.disarming = [&] {
+    ++down;
+    node_.clock.move(each_);
+  };
+  node_.clock.move(4s);
+  ticked();
+  EXPECT_EQ(down, 1);
+  answered(run(RunPhase::fault));
+  EXPECT_EQ(down, 2);
+  finish();
+  EXPECT_EQ(down, kPods);
+  EXPECT_THAT(node_.world.alive(), IsEmpty());
+  EXPECT_EQ(begun_, 2 * kPods) << "none is armed again";
+}
+
+TEST_F(ManyPods, ThatAreNoTargetsAnyMoreAreTakenDownOneAtATimeAndTellTheirCounters) {
+  answered(run(RunPhase::baseline));
+  finish();
+  answered(run(RunPhase::fault));
+  finish();
+  int down = 0;
+  node_.world.disarming = [&] {
+    ++down;
+    node_.clock.move(each_);
+  };
+  node_.told.injections.clear();
+  each_ = 60ms;  // within the lease
+  auto fewer = run(RunPhase::fault);
+  fewer.pods.resize(2);
+  fewer.targets = 2;
+  answered(fewer);
+  EXPECT_EQ(down, 1);
+  for (const World::Armed* fault : node_.world.alive())
+    EXPECT_EQ(fault->deadline.ns > 1, fault->pod == "shop/p0" || fault->pod == "shop/p1")
+        << fault->pod;
+  finish();
+  EXPECT_EQ(down, kPods - 2);
+  EXPECT_THAT(node_.world.alive(), SizeIs(2));
+  EXPECT_EQ(std::ranges::count(node_.told.injections, api::InjectionState::disarmed,
+                               &api::InjectionStatus::state),
+            kPods - 2);
+}
+
 TEST_F(ManyPods, ARunThatIsTakenDownInBetweenBeginsNoMore) {
   answered(run(RunPhase::baseline));
   node_.answer({});
@@ -221,8 +302,37 @@ TEST_F(ManyPods, ThatAreWantedNoMoreAreEndedOneAtATime) {
 TEST_F(ManyPods, AreAllEndedAtOnceWithTheAgent) {
   answered(run(RunPhase::baseline));
   finish();
+  answered(run(RunPhase::fault));
+  finish();
+  node_.world.disarming = [this] { node_.clock.move(each_); };
   EXPECT_EQ(ended_by([&] { node_.reconciler->shutdown(); }), kPods);
+  EXPECT_THAT(node_.world.alive(), IsEmpty());
   EXPECT_FALSE(node_.reconciler->active());
+}
+
+TEST_F(ManyPods, AreTakenDownOneAtATimeWithTheRunTheFaultsFirst) {
+  answered(run(RunPhase::baseline));
+  finish();
+  answered(run(RunPhase::fault));
+  finish();
+  int down = 0;
+  node_.world.disarming = [&] {
+    ++down;
+    node_.clock.move(each_);
+  };
+  node_.answer({});
+  EXPECT_EQ(down, 1);
+  EXPECT_EQ(ended_, 0);
+  EXPECT_THAT(node_.events(), ElementsAre("measuring", "armed"));
+  for (int i = 1; i < kPods; ++i) {
+    EXPECT_EQ(ended_by([&] { ticked(); }), 0);
+    EXPECT_EQ(down, i + 1);
+  }
+  EXPECT_THAT(node_.events(), ElementsAre("measuring", "armed", "disarmed"));
+  EXPECT_EQ(ended_by([&] { finish(); }), kPods);
+  node_.pass(2s);
+  EXPECT_FALSE(node_.reconciler->active());
+  EXPECT_EQ(node_.events().back(), "closed");
 }
 
 TEST_F(ManyPods, OfThoseThatAreObservedSomeAreBegunAtATime) {
