@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "cli/covers.h"
 #include "report/format.h"
 
 namespace faultline::cli {
@@ -56,27 +57,6 @@ std::string words(const T&) {
 
 std::string words(const api::Fault& fault) {
   return std::visit([](const auto& spec) { return words(spec); }, fault.spec);
-}
-
-template <class T>
-bool holds_all(const std::vector<T>& wide, const std::vector<T>& narrow) {
-  return wide.empty() || (!narrow.empty() && std::ranges::all_of(narrow, [&](const T& item) {
-           return std::ranges::find(wide, item) != wide.end();
-         }));
-}
-
-// Whether each pod that `narrow` matches is certainly matched by `wide`.
-bool covers(const api::Selector& wide, const api::Selector& narrow) {
-  if (wide == narrow) return true;
-  if (!wide.pods.empty()) return false;  // names: the pods themselves tell
-  std::vector<std::string> spaces = narrow.namespaces;
-  if (spaces.empty())
-    for (const auto& [space, names] : narrow.pods) spaces.push_back(space);
-  return holds_all(wide.namespaces, spaces) && holds_all(wide.nodes, narrow.nodes) &&
-         std::ranges::all_of(wide.labelSelectors, [&](const auto& label) {
-           const auto other = narrow.labelSelectors.find(label.first);
-           return other != narrow.labelSelectors.end() && other->second == label.second;
-         });
 }
 
 bool may_be_two(const api::ExperimentSpec& spec) {

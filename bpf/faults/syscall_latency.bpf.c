@@ -189,13 +189,6 @@ int BPF_PROG(fl_call_spin, struct pt_regs *regs)
 
 /* ---- at the end of the call ------------------------------------------------------------------------------------------ */
 
-static __always_inline struct fl_mark *fl_mark_with_hits(void)
-{
-	struct fl_mark *mark = bpf_task_storage_get(&fl_marks, bpf_get_current_task_btf(), 0, 0);
-
-	return mark && mark->count ? mark : NULL;
-}
-
 /* Of a slot that was entered: is it still the fault that hit? */
 static __always_inline bool fl_is_fault_of(const struct fl_marked *marked, struct fl_hit *hit)
 {
@@ -205,57 +198,41 @@ static __always_inline bool fl_is_fault_of(const struct fl_marked *marked, struc
 	return hit->fault && *(volatile __u64 *)&fl_latency_of(slot)->ticket == marked->ticket;
 }
 
-static int fl_serve(__u32 n, struct fl_mark **mark)
+/* What this call was marked for, once: it is taken from the mark. NULL: nothing. */
+static __always_inline struct fl_mark *fl_mark_taken(__u32 *count)
 {
-	struct fl_marked *marked = &(*mark)->hits[fl_bounded(n, FL_MARKED)];
-	struct fl_hit hit = { .since = marked->since, .slot = marked->slot, .index = marked->index };
+	struct fl_mark *mark = bpf_task_storage_get(&fl_marks, bpf_get_current_task_btf(), 0, 0);
 
-	fl_enter(hit.slot);
-	if (fl_is_fault_of(marked, &hit))
-		fl_wait_now(&hit);
-	fl_leave(hit.slot);
-	return 0;
-}
-
-static int fl_count_unserved(__u32 n, struct fl_mark **mark)
-{
-	struct fl_marked *marked = &(*mark)->hits[fl_bounded(n, FL_MARKED)];
-	struct fl_hit hit = { .slot = marked->slot };
-
-	fl_enter(hit.slot);
-	if (fl_is_fault_of(marked, &hit))
-		fl_error(hit.fault);
-	fl_leave(hit.slot);
-	return 0;
-}
-
-SEC("fexit.s")
-int BPF_PROG(fl_exit, struct pt_regs *regs, long ret)
-{
-	struct fl_mark *mark = fl_mark_with_hits();
-	__u32 count;
-
-	if (!mark)
-		return 0;
-	count = mark->count;
+	if (!mark || !mark->count)
+		return NULL;
+	*count = mark->count;
 	mark->count = 0;
-	bpf_loop(count, fl_serve, &mark, 0);
-	return 0;
+	return mark;
 }
 
-SEC("fexit")
-int BPF_PROG(fl_unserved, struct pt_regs *regs, long ret)
-{
-	struct fl_mark *mark = fl_mark_with_hits();
-	__u32 count;
-
-	if (!mark)
-		return 0;
-	count = mark->count;
-	mark->count = 0;
-	bpf_loop(count, fl_count_unserved, &mark, 0);
-	return 0;
-}
+/* A program at the end of a call, and `act`, what it does about a hit that the call was marked for. As above, none has a function
+ * that it never calls. */
+#define FL_AT_END(name, section, each, act)                                                                   \
+	static int each(__u32 n, struct fl_mark **mark)                                                       \
+	{                                                                                                     \
+		struct fl_marked *marked = &(*mark)->hits[fl_bounded(n, FL_MARKED)];                          \
+		struct fl_hit hit = { .since = marked->since, .slot = marked->slot, .index = marked->index }; \
+		fl_enter(hit.slot);                                                                           \
+		if (fl_is_fault_of(marked, &hit))                                                             \
+			act;                                                                                  \
+		fl_leave(hit.slot);                                                                           \
+		return 0;                                                                                     \
+	}                                                                                                     \
+	SEC(section) int BPF_PROG(name, struct pt_regs *regs, long ret)                                       \
+	{                                                                                                     \
+		__u32 count = 0;                                                                              \
+		struct fl_mark *mark = fl_mark_taken(&count);                                                 \
+		if (mark)                                                                                     \
+			bpf_loop(count, each, &mark, 0);                                                      \
+		return 0;                                                                                     \
+	}
+FL_AT_END(fl_exit, "fexit.s", fl_serve, fl_wait_now(&hit))
+FL_AT_END(fl_unserved, "fexit", fl_count_unserved, fl_error(hit.fault))
 
 /* ---- at a security hook ---------------------------------------------------------------------------------------------- */
 

@@ -162,6 +162,44 @@ std::optional<Selector> convert_selector(const Node& node, const std::string& sp
   return out;
 }
 
+bool convert_mode(const Node& owner, api::Target& target, api::Limits& limits) {
+  const Node mode = owner["mode"], value = owner["value"];
+  const std::string word = mode.text().value_or("");
+  const std::string number = value.text().value_or("");
+  bool known = true;
+  const int count = number.empty() ? 0 : std::atoi(number.c_str());
+  if (word == "one") {
+    target.mode = api::Mode::one;
+  } else if (word == "all") {
+    target.mode = api::Mode::all;
+    limits.maxPercent = 100;
+    limits.allReadyPods = true;
+  } else if (word == "fixed") {
+    target.mode = api::Mode::fixed;
+    limits.maxPods = std::clamp<std::int64_t>(count, limits.maxPods, 10000);
+    limits.maxPercent = 100;
+  } else if (word == "fixed-percent" || word == "random-max-percent") {
+    target.mode =
+        word == "fixed-percent" ? api::Mode::fixed_percent : api::Mode::random_max_percent;
+    limits.maxPercent = std::clamp<double>(count, limits.maxPercent, 100);
+  } else if (mode.given()) {
+    mode.left_out(
+        "expected one of one, all, fixed, fixed-percent, random-max-percent; the document is left "
+        "out");
+    known = false;
+  } else {
+    owner.missing("mode", "how many of the pods; one of them is hit");
+  }
+  if (word == "one" || word == "all" || word.empty()) {
+    if (!number.empty()) value.note("has no meaning with this mode, as in Chaos Mesh");
+  } else {
+    target.value = number;
+    if (number.empty()) owner.missing("value", "its mode needs a number; the document is left out");
+    if (number.empty()) known = false;
+  }
+  return known;
+}
+
 void convert_common(const Node& spec, Draft& draft) {
   api::Target& target = draft.spec.target;
   const Node selector = spec["selector"];
@@ -178,44 +216,7 @@ void convert_common(const Node& spec, Draft& draft) {
     draft.unsafe = true;
   }
 
-  const Node mode = spec["mode"], value = spec["value"];
-  const std::string word = mode.text().value_or("");
-  const std::string number = value.text().value_or("");
-  api::Limits& limits = draft.spec.limits;
-  const int count = number.empty() ? 0 : std::atoi(number.c_str());
-  if (word == "one") {
-    target.mode = api::Mode::one;
-  } else if (word == "all") {
-    target.mode = api::Mode::all;
-    limits.maxPercent = 100;
-    limits.allReadyPods = true;
-    mode.note(
-        "all pods that match are hit if they are at most limits.maxPods (5 here): raise it to "
-        "their number on purpose. In a cluster the policy has its own word: maxPods, and "
-        "maxPercentOfWorkload, which is 50 as installed and has to be 100 for a whole workload");
-  } else if (word == "fixed") {
-    target.mode = api::Mode::fixed;
-    limits.maxPods = std::clamp<std::int64_t>(count, limits.maxPods, 10000);
-    limits.maxPercent = 100;
-  } else if (word == "fixed-percent" || word == "random-max-percent") {
-    target.mode =
-        word == "fixed-percent" ? api::Mode::fixed_percent : api::Mode::random_max_percent;
-    limits.maxPercent = std::clamp<double>(count, limits.maxPercent, 100);
-  } else if (mode.given()) {
-    mode.left_out(
-        "expected one of one, all, fixed, fixed-percent, random-max-percent; the document is left "
-        "out");
-    draft.unsafe = true;
-  } else {
-    spec.missing("mode", "how many of the pods; one of them is hit");
-  }
-  if (word == "one" || word == "all" || word.empty()) {
-    if (!number.empty()) value.note("has no meaning with this mode, as in Chaos Mesh");
-  } else {
-    target.value = number;
-    if (number.empty()) spec.missing("value", "its mode needs a number; the document is left out");
-    if (number.empty()) draft.unsafe = true;
-  }
+  draft.unsafe |= !convert_mode(spec, target, draft.spec.limits);
 
   const Node duration = spec["duration"];
   if (const auto length = duration.duration(); length && length->value.count() > 0)

@@ -71,17 +71,37 @@ std::map<std::string, std::string> texts(const Node& node) {
   return out;
 }
 
+// What else has to allow it, where all pods that match are hit.
+void note_all(const Node& mode, const api::ExperimentSpec& spec) {
+  if (spec.target.mode != api::Mode::all) return;
+  mode.note(
+      "all pods that match are hit if they are at most limits.maxPods (5 here): raise it to "
+      "their number on purpose. In a cluster the policy has its own word: maxPods, and "
+      "maxPercentOfWorkload, which is 50 as installed and has to be 100 for a whole workload");
+}
+
 }  // namespace
 
 bool convert_spec(Source& source, const Node& spec, const ChaosKind& kind, Draft& draft) {
   convert_common(spec, draft);
   kind.convert(spec, draft);
+  if (draft.at_target) draft.at_target->phases = draft.spec.phases;
+  if (!draft.at_target || !draft.spec.faults.empty()) note_all(spec["mode"], draft.spec);
+  if (draft.at_target) note_all(spec["target"]["mode"], *draft.at_target);
   report_rows(spec, kind.name);
   // Misspelt, it may be what narrows the rest.
   if (source.report_unread(spec, kind.name,
                            "; without it more could be hit, so the document is left out"))
     draft.unsafe = true;
   return !draft.unsafe;
+}
+
+std::vector<api::ExperimentSpec> experiments_of(Draft draft) {
+  std::vector<api::ExperimentSpec> out;
+  if (!draft.spec.faults.empty()) out.push_back(std::move(draft.spec));
+  if (draft.at_target && !draft.at_target->faults.empty())
+    out.push_back(std::move(*draft.at_target));
+  return out;
 }
 
 void convert_metadata(const Node& node, api::Metadata& out) {
@@ -116,6 +136,12 @@ void convert_metadata(const Node& node, api::Metadata& out) {
 }
 
 namespace {
+
+// Of the second of two experiments that one manifest becomes.
+std::string name_at_target(const std::string& name) {
+  const std::string tail = "-at-target";
+  return dns_label(name.substr(0, 63 - tail.size()), 63) + tail;
+}
 
 bool is_toolkit(const Node& root) {
   const auto* object = root.value() == nullptr ? nullptr : root.value()->if_object();
@@ -225,12 +251,16 @@ class File {
           "not given, and no namespaces are selected: pods of the namespace default are hit");
     source.report_unread(root, kind.name);
     if (!whole) return;  // said where it is
-    if (draft.spec.faults.empty())
-      return root["spec"].left_out("no fault is left, so there is no experiment");
-    out.spec = std::move(draft.spec);
-    if (const auto valid = api::validate(out); !valid)
-      return root["spec"].left_out("the experiment would not be valid: " + valid.error().message);
-    out_.experiments.push_back({std::string(file_), source.line(root.path()), std::move(out)});
+    const std::string name = out.metadata.name;
+    std::vector<api::ExperimentSpec> made = experiments_of(std::move(draft));
+    if (made.empty()) return root["spec"].left_out("no fault is left, so there is no experiment");
+    for (api::ExperimentSpec& spec_of : made) {
+      if (&spec_of != &made.front()) out.metadata.name = name_at_target(name);
+      out.spec = std::move(spec_of);
+      if (const auto valid = api::validate(out); !valid)
+        return root["spec"].left_out("the experiment would not be valid: " + valid.error().message);
+      out_.experiments.push_back({std::string(file_), source.line(root.path()), out});
+    }
   }
 
   std::string_view file_;

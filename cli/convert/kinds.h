@@ -15,6 +15,8 @@ namespace faultline::cli {
 
 struct Draft {
   api::ExperimentSpec spec;
+  // Of NetworkChaos: what is done at the pods of `target`. Its phases are those of `spec`.
+  std::optional<api::ExperimentSpec> at_target;
   std::string space;    // namespace of the manifest; never empty
   bool unsafe = false;  // what came out would hit more than was asked: it is left out
   bool timed = false;   // how long the faults act is said elsewhere
@@ -37,6 +39,10 @@ void convert_metadata(const Node& node, api::Metadata& out);
 [[nodiscard]] bool convert_spec(Source& source, const Node& spec, const ChaosKind& kind,
                                 Draft& draft);
 
+// What has faults of a draft, that at the pods of `target` last: two experiments that have to run
+// at the same time, one, or none.
+[[nodiscard]] std::vector<api::ExperimentSpec> experiments_of(Draft draft);
+
 // A Workflow of Chaos Mesh, an experiment of the Chaos Toolkit. Nothing: why was said.
 [[nodiscard]] std::optional<api::GameDay> convert_workflow(Source& source, const Node& root);
 [[nodiscard]] std::optional<api::GameDay> convert_toolkit(Source& source, const Node& root);
@@ -51,6 +57,9 @@ void convert_kernel(const Node& spec, Draft& draft);
 // nullopt, with findings: it cannot be said without selecting more.
 [[nodiscard]] std::optional<api::Selector> convert_selector(const Node& selector,
                                                             const std::string& space);
+// `mode` and `value` of `owner`, and the limits that they ask for. False: it cannot be said how
+// many pods would be hit; why was said.
+[[nodiscard]] bool convert_mode(const Node& owner, api::Target& target, api::Limits& limits);
 // selector, mode, value, duration, remoteCluster: of every kind.
 void convert_common(const Node& spec, Draft& draft);
 // containerNames, of the kinds that hit containers. Without them the document is left out.

@@ -68,17 +68,19 @@ constexpr std::array kRows{
     FieldRow{"NetworkChaos", "partitionBehavior", "",
              "`drop` is what is done; with `reject` the fault is left out, since packets vanish "
              "and nobody is told; use tcpReset, or socketError with ECONNREFUSED"},
-    FieldRow{"NetworkChaos", "direction", "direction", "`to`, `from` and `both` mean the same"},
-    FieldRow{"NetworkChaos", "target.selector", "peer", "a selector as above"},
-    FieldRow{"NetworkChaos", "target.mode", "peer",
-             "`all`, or as many as `target.selector.pods` names; with another mode what the target "
-             "limits is left out, since every pod that matches would be a peer"},
-    FieldRow{"NetworkChaos", "target.value", "",
-             "peers are all pods that match; name them in target.selector.pods"},
+    FieldRow{"NetworkChaos", "direction", "direction, target",
+             "done at the end where Chaos Mesh does it: see At which end"},
+    FieldRow{"NetworkChaos", "target.selector", "peer, target.selector",
+             "a selector as above; whose faults are where: see At which end"},
+    FieldRow{"NetworkChaos", "target.mode", "peer, target.mode",
+             "as a peer `all`, or as many as `target.selector.pods` names; with another mode what "
+             "the target limits is left out, since every pod that matches would be a peer"},
+    FieldRow{"NetworkChaos", "target.value", "target.value",
+             "where the faults are at the target's pods"},
     FieldRow{"NetworkChaos", "externalTargets", "cidrs, peerPorts",
              "addresses and networks, each with a port if it has one, in a fault of their own "
-             "beside that of `target`; "
-             "names are not looked up"},
+             "beside that of `target`; names are not looked up. Left out where Chaos Mesh refuses "
+             "them: all actions but `partition` with `from` and `both`"},
     FieldRow{"NetworkChaos", "delay.latency", "networkLatency.latency",
              "at most 10 s; with more the fault is left out"},
     FieldRow{"NetworkChaos", "delay.jitter", "networkLatency.jitter",

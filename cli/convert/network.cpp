@@ -1,93 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cctype>
-#include <charconv>
-#include <cstdlib>
 
+#include "cli/convert/ends.h"
 #include "cli/convert/kinds.h"
 
 namespace faultline::cli {
 namespace {
 
 using namespace std::chrono_literals;
-
-// "10.0.0.0/8", "10.0.0.7:80", "[fd00::1]:80". As Go reads them: bits after the prefix are cut off.
-bool external(const Node& item, std::map<std::uint16_t, std::vector<api::Cidr>>& by_port) {
-  const auto text = item.text();
-  if (!text) return false;
-  std::string host = *text;
-  std::uint16_t port = 0;
-  const std::size_t colon = host.rfind(':');
-  const bool bracket = host.starts_with('[');
-  if (colon != std::string::npos && (bracket ? host[colon - 1] == ']' : host.find(':') == colon)) {
-    const char* end = host.data() + host.size();
-    const auto read = std::from_chars(host.data() + colon + 1, end, port);
-    if (read.ec != std::errc{} || read.ptr != end || port == 0) {
-      item.left_out("expected a port from 1 to 65535 after the colon");
-      return false;
-    }
-    host = bracket ? host.substr(1, colon - 2) : host.substr(0, colon);
-  }
-  const std::size_t slash = host.find('/');
-  auto cidr = api::Cidr::parse(host.substr(0, slash));
-  if (cidr && slash != std::string::npos) {
-    int prefix = -1;
-    const int bits = cidr->v4 ? 32 : 128;
-    const char* end = host.data() + host.size();
-    const auto read = std::from_chars(host.data() + slash + 1, end, prefix);
-    if (read.ec != std::errc{} || read.ptr != end || prefix < 0 || prefix > bits) {
-      item.left_out("expected a prefix from 0 to " + std::to_string(bits));
-      return false;
-    }
-    cidr->prefix = prefix + 128 - bits;
-    for (int bit = cidr->prefix; bit < 128; ++bit)
-      cidr->address[bit / 8] &= static_cast<std::uint8_t>(~(0x80u >> (bit % 8)));
-  }
-  if (!cidr) {
-    item.left_out("names are not looked up; write the addresses");
-    return false;
-  }
-  auto& list = by_port[port];
-  if (std::ranges::find(list, *cidr) == list.end()) list.push_back(*cidr);
-  return true;
-}
-
-// The selector of the other end. nullopt, with findings: it would match more than was asked.
-std::optional<api::Selector> peers(const Node& target, const Draft& draft) {
-  const Node selector = target["selector"], mode = target["mode"], value = target["value"];
-  if (!target.value()->is_object()) {
-    target.left_out("expected a map");
-    return std::nullopt;
-  }
-  if (!selector.given()) {
-    target.missing("selector", "the traffic with every pod of the namespace would be hit");
-    return std::nullopt;
-  }
-  auto peer = convert_selector(selector, draft.space);
-  if (!peer) return std::nullopt;
-  std::size_t named = 0;
-  for (const auto& [space, names] : peer->pods) named += names.size();
-  const std::string word = mode.text().value_or("");
-  const std::string number = value.text().value_or("");
-  const auto most = static_cast<std::size_t>(std::max(0, std::atoi(number.c_str())));
-  const bool every = word == "all" || (word == "one" && named == 1) ||
-                     (word == "fixed" && named > 0 && most >= named) ||
-                     (word == "fixed-percent" && most == 100);
-  if (every) {
-    if (value.given() && (word == "all" || word == "one"))
-      value.note("has no meaning with this mode, as in Chaos Mesh");
-    value.read_all();
-    return peer;
-  }
-  if (!mode.given())
-    target.missing("mode", "the traffic with every pod that matches would be hit");
-  else
-    mode.left_out(
-        "is not all, and the traffic with every pod that matches would be hit; name the "
-        "pods in target.selector.pods, with mode all");
-  if (value.given()) value.left_out(why_not("NetworkChaos", "target.value"));
-  return std::nullopt;
-}
 
 // A pod's faults are on its own interface, which every runtime calls eth0.
 void device(const Node& node, Draft& draft) {
@@ -96,45 +17,6 @@ void device(const Node& node, Draft& draft) {
   if (name && (name->empty() || *name == "eth0")) return node.read_all();
   if (!node.told()) node.left_out(why_not("NetworkChaos", "device"));
   draft.unsafe = true;
-}
-
-// One filter for each kind of peer: in Chaos Mesh they add up, in a filter they narrow each other.
-// Empty: peers were given and none can be said, so all traffic would be hit.
-std::vector<api::NetworkFilter> filters(const Node& spec, const Draft& draft) {
-  std::vector<api::NetworkFilter> out;
-  api::NetworkFilter base;
-  const Node direction = spec["direction"];
-  if (const auto word = direction.text()) {
-    if (*word == "from")
-      base.direction = api::Direction::from;
-    else if (*word == "both")
-      base.direction = api::Direction::both;
-    else if (*word != "to" && !word->empty()) {
-      direction.left_out("expected one of to, from, both; the faults are left out");
-      return out;
-    }
-  }
-  const Node target = spec["target"], outside = spec["externalTargets"];
-  if (target.given()) {
-    if (auto peer = peers(target, draft)) {
-      out.push_back(base);
-      out.back().peer = std::move(*peer);
-    } else {
-      target.left_out("without it all traffic would be hit, so what it limits is left out");
-    }
-  }
-  std::map<std::uint16_t, std::vector<api::Cidr>> by_port;
-  if (outside.given() && !outside.value()->is_array()) outside.left_out("expected a list");
-  for (const Node& item : outside.items()) external(item, by_port);
-  for (auto& [port, cidrs] : by_port) {
-    out.push_back(base);
-    out.back().cidrs = std::move(cidrs);
-    if (port != 0) out.back().peerPorts = {port};
-  }
-  const bool none =
-      !outside.given() || (outside.value()->is_array() && outside.value()->get_array().empty());
-  if (!target.given() && none) out.push_back(base);
-  return out;
 }
 
 // A probability that does something. Nothing is said about one that is not there.
@@ -225,6 +107,21 @@ void dice(const Node& node, std::string_view key, api::Probability Fault::*membe
   out.push_back({fault});
 }
 
+// Each fault with each filter.
+void add_faults(const std::vector<api::NetworkFilter>& filters,
+                const std::vector<api::Fault>& faults, api::ExperimentSpec& out) {
+  for (const api::NetworkFilter& filter : filters)
+    for (api::Fault fault : faults) {
+      std::visit(
+          [&]<class T>(T& of) {
+            if constexpr (std::is_base_of_v<api::NetworkFilter, T>)
+              static_cast<api::NetworkFilter&>(of) = filter;
+          },
+          fault.spec);
+      out.faults.push_back(std::move(fault));
+    }
+}
+
 }  // namespace
 
 void convert_network(const Node& spec, Draft& draft) {
@@ -269,16 +166,9 @@ void convert_network(const Node& spec, Draft& draft) {
     action.left_out("expected one of netem, delay, loss, duplicate, corrupt, partition, bandwidth");
     if (!action.given()) spec.missing("action", "nothing is known to be done");
   }
-  for (const api::NetworkFilter& filter : filters(spec, draft))
-    for (api::Fault fault : faults) {
-      std::visit(
-          [&]<class T>(T& of) {
-            if constexpr (std::is_base_of_v<api::NetworkFilter, T>)
-              static_cast<api::NetworkFilter&>(of) = filter;
-          },
-          fault.spec);
-      draft.spec.faults.push_back(std::move(fault));
-    }
+  const Ends ends = network_ends(spec, word == "partition", draft);
+  add_faults(ends.source, faults, draft.spec);
+  if (draft.at_target) add_faults(ends.target, faults, *draft.at_target);
 }
 
 }  // namespace faultline::cli

@@ -136,7 +136,7 @@ class Flow {
     api::Step step;
     step.name = fresh_name(name);
     const auto* kind = find_kind(word);
-    bool good = true;
+    bool good = true, by_itself = false;  // over without a deadline
     if (word == "Serial" || word == "Parallel")
       good = group(node, word == "Serial" ? step.serial : step.parallel);
     else if (word == "Suspend")
@@ -146,15 +146,15 @@ class Flow {
     else if (word == "StatusCheck")
       status_check(node, step);
     else if (word == "Schedule")
-      good = schedule(node, deadline, step);
+      good = by_itself = schedule(node, deadline, step);
     else if (kind != nullptr && kind->convert != nullptr)
-      good = chaos(node[kind->key], *kind, deadline, step);
+      good = by_itself = chaos(node[kind->key], *kind, deadline, step);
     else
       good = unknown(type, word, kind);
     source_.report_unread(node, "a template of a Workflow");
     if (!good) return std::nullopt;
     // A Suspend is over by itself, and so is an experiment.
-    if (deadline && step.pause.value.count() == 0 && !step.experiment)
+    if (deadline && step.pause.value.count() == 0 && !by_itself)
       step.deadline.value =
           std::min<nanoseconds>(std::chrono::hours(24), deadline->value + measuring(step));
     return step;
@@ -283,23 +283,34 @@ class Flow {
     draft.timed = ends;
     const bool own = spec["duration"].given();
     if (!convert_spec(source_, spec, kind, draft)) return false;
-    if (ends)
-      draft.spec.phases.fault.value =
-          own ? std::min(draft.spec.phases.fault.value, deadline->value) : deadline->value;
-    if (draft.spec.faults.empty()) {
+    std::vector<api::ExperimentSpec> made = experiments_of(std::move(draft));
+    if (made.empty()) {
       spec.left_out("no fault is left, so there is no experiment");
       return false;
     }
-    api::Experiment alone;
-    alone.apiVersion = "faultline.dev/v1alpha1";
-    alone.kind = "Experiment";
-    alone.metadata.name = "x";
-    alone.spec = draft.spec;
-    if (const auto valid = api::validate(alone); !valid) {
-      spec.left_out("the experiment would not be valid: " + valid.error().message);
-      return false;
+    for (api::ExperimentSpec& one : made) {
+      api::Duration& fault = one.phases.fault;
+      if (ends) fault.value = own ? std::min(fault.value, deadline->value) : deadline->value;
+      api::Experiment alone;
+      alone.apiVersion = "faultline.dev/v1alpha1";
+      alone.kind = "Experiment";
+      alone.metadata.name = "x";
+      alone.spec = one;
+      if (const auto valid = api::validate(alone); !valid) {
+        spec.left_out("the experiment would not be valid: " + valid.error().message);
+        return false;
+      }
     }
-    step.experiment.emplace().spec = std::move(draft.spec);
+    if (made.size() == 1) {
+      step.experiment.emplace().spec = std::move(made[0]);
+      return true;
+    }
+    for (const char* where : {"-at-selector", "-at-target"}) {
+      api::Step& inner = step.parallel.emplace_back();
+      inner.name = fresh_name(step.name.substr(0, kLongestStep - 12) + where);
+      inner.experiment.emplace().spec = std::move(made[step.parallel.size() - 1]);
+      ++total_;
+    }
     return true;
   }
 

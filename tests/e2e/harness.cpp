@@ -74,7 +74,7 @@ void Cluster::start_agent() {
 bool Cluster::connected() {
   const boost::json::value nodes = ask({"nodes"});
   for (const auto& node : nodes.at("nodes").as_array())
-    if (node.at("connected").as_bool() && node.at("pods").as_array().size() == 1) return true;
+    if (node.at("connected").as_bool() && !node.at("pods").as_array().empty()) return true;
   return false;
 }
 

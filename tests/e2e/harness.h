@@ -39,7 +39,7 @@ class Cluster {
   // At first on any free port, again on the same with the same state folder.
   void start_controller();
   void start_agent();
-  // Until the controller sees the agent with its pod.
+  // Until the controller sees the agent with its pods.
   void wait_connected();
   [[nodiscard]] bool connected();
   [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + port_; }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A game day of three steps, and a test double of the controller that plays it: the real
-// http::Server in front of a day whose course the test sets.
+// http::Server in front of a day whose course the test sets; and the fixture of its tests.
 #pragma once
+
+#include <gtest/gtest.h>
 
 #include <atomic>
 
@@ -111,6 +113,28 @@ class GameDayDouble {
   std::vector<api::DayWord> words_;
   std::vector<std::string> asked_;
   std::string document_;
+};
+
+// The day in a file, with those that it names, and a shell for `faultline gameday`.
+class GameDays : public testing::Test {
+ protected:
+  GameDays() {
+    folder_.file("slow.yaml", kExperiment);
+    folder_.file("mend.md", "# Mend\n1. look\n2. mend\n");
+    file_ = folder_.file("day.yaml", kGameDay);
+  }
+  int run(std::vector<std::string> words) {
+    words.insert(words.begin(), "gameday");
+    return shell_.run(words);
+  }
+  int run_file(std::vector<std::string> more = {}) {
+    std::vector<std::string> words{"run", file_, "--report", folder_.path() + "/out"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words);
+  }
+  Folder folder_;
+  Shell shell_;
+  std::string file_;
 };
 
 }  // namespace faultline::cli
