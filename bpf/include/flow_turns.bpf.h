@@ -66,7 +66,8 @@ static __always_inline void fl_flow_active(struct fl_flow_pod *pod, struct fl_fl
 		c->gaps[fl_bounded(gap, FL_FLOW_GAP_SLOTS)]++;
 }
 
-/* The connection is not measured from here on. */
+/* The connection is not measured from here on, and is a gap of this window, in which it need not have asked anything: what shows it
+ * may be an answer to what it asked in the one before. */
 static __always_inline void fl_flow_unmeasured(struct fl_turn *t, __u32 gap)
 {
 	struct fl_flow_connection *conn = t->conn;
@@ -77,8 +78,11 @@ static __always_inline void fl_flow_unmeasured(struct fl_turn *t, __u32 gap)
 	conn->pending_ns = 0;
 	conn->asked_ns = 0;
 	conn->answer_ns = 0;
-	if (conn->window == t->pod->window)
-		t->counters->gaps[gap]++;
+	if (conn->window != t->pod->window) {
+		conn->window = t->pod->window;
+		t->counters->active++;
+	}
+	t->counters->gaps[gap]++;
 }
 
 /* The request under way is not measured, those that follow are. */

@@ -85,6 +85,7 @@ class Conversation {
   void back_client(std::uint32_t bytes) { client_seq_ -= bytes; }
   // The end of a window.
   void sweep() { run(flow_->progs.fl_flow_sweep, segment(false, kAck, {})); }
+  void next_window() { ++flow_->bss->fl_flow_pod.window; }
   // How many connections or requests were not measured for this reason, since connect().
   [[nodiscard]] std::uint64_t missed(std::uint32_t gap) const {
     return gaps()[gap] - gaps_before_[gap];

@@ -85,6 +85,9 @@ inline int check(Conversation& c, const std::vector<KindRow>& rows) {
     row.talk(c);
     EXPECT_EQ(c.state().kind, row.kind);
     EXPECT_EQ(c.state().gap, row.gap);
+    if (row.gap != 0) {
+      EXPECT_EQ(c.missed(row.gap), 1U);
+    }
     EXPECT_EQ(c.figures(), row.figures);
     ++n;
   }

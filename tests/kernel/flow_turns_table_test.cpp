@@ -85,6 +85,12 @@ std::vector<KindRow> other_rows() {
          c.client(resp({"SUBSCRIBE", "a"})), c.server("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
        },
        FL_KIND_STREAM, FL_GAP_STREAM},
+      {"Redis, a subscription that is answered in the next window",
+       [](C& c) {
+         c.client(resp({"SUBSCRIBE", "a"})), c.next_window(),
+             c.server("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+       },
+       FL_KIND_STREAM, FL_GAP_STREAM},
       {"Redis, a subscription by pattern",
        [](C& c) {
          c.client(resp({"PSUBSCRIBE", "a*"})),
