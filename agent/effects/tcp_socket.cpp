@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "agent/kernel/cgroup2.h"
+#include "agent/kernel/kernel_fields.h"
 #include "agent/kernel/program_grace.h"
 #include "api/values.h"
 
@@ -26,6 +27,14 @@ T load(T& shared) {
 template <class T>
 void store(T& shared, T value) {
   std::atomic_ref<T>(shared).store(value, std::memory_order_release);
+}
+
+// What bpf/effects/tcp_socket.bpf.c asks for, looked up once for all pods. Empty where that fails:
+// then libbpf looks itself, each time.
+std::string kernel_fields() {
+  static const Result<KernelFields> fields = KernelFields::read(
+      {{"sock", "sk_err"}, {"tcp_sock", "tcp_mstamp"}, {"tcp_sock", "first_tx_mstamp"}});
+  return fields ? fields->path() : std::string();
 }
 
 fl_tcp_counts read_counts(fl_tcp_counts& shared) {
@@ -126,7 +135,7 @@ Result<std::unique_ptr<TcpSocketCollector>> TcpSocketCollector::start(
   if (pod.cgroup_path.empty()) return fail(Errc::kInvalid, "the pod has no cgroup");
   for (const KernelFeature f : {KernelFeature::kSockOps, KernelFeature::kCgroupConnect})
     if (!context.features.has(f)) return fail(Errc::kUnsupported, context.features.reason(f));
-  auto skeleton = Skeleton<tcp_socket_bpf>::open("tcp_socket");
+  auto skeleton = Skeleton<tcp_socket_bpf>::open("tcp_socket", kernel_fields());
   if (!skeleton) return fail(skeleton.error());
   (*skeleton)->bss->fl_tcp_starting = 1;
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());

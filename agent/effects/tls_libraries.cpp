@@ -194,7 +194,8 @@ std::vector<TlsLibraries::Mapping> TlsLibraries::mappings_of(pid_t pid,
       ++not_looked_at_;
       break;
     }
-    found.push_back(std::move(m));
+    // Libraries first: to search a program takes its time.
+    found.insert(library ? found.begin() : found.end(), std::move(m));
   }
   return found;
 }

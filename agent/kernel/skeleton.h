@@ -27,10 +27,14 @@ namespace faultline::agent {
 template <class T>
 class Skeleton {
  public:
-  // `name` is for messages. Errors: kInternal, with libbpf's words.
-  static Result<Skeleton> open(std::string_view name) {
+  // `name` is for messages. `btf`: the path of a BTF that has what the object asks for of the
+  // kernel's types (kernel_fields.h); empty: the kernel's own. Errors: kInternal, with libbpf's
+  // words.
+  static Result<Skeleton> open(std::string_view name, const std::string& btf = {}) {
     LibbpfLog log;
-    T* skeleton = T::open();
+    LIBBPF_OPTS(bpf_object_open_opts, options);
+    if (!btf.empty()) options.btf_custom_path = btf.c_str();
+    T* skeleton = T::open(&options);
     if (skeleton == nullptr)
       return fail(log.error(-errno, "cannot open BPF object " + std::string(name)));
     return Skeleton(skeleton, name);

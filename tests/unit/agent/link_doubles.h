@@ -170,7 +170,11 @@ class HeldKernel final : public KernelObjects {
  public:
   ObjectSet ours, here, elsewhere, shared, measured;
   [[nodiscard]] ObjectSet named_ours() const override { return ours; }
-  [[nodiscard]] ObjectSet held_here() const override { return here; }
+  mutable int looks = 0;  // at what this process holds
+  [[nodiscard]] ObjectSet held_here() const override {
+    ++looks;
+    return here;
+  }
   [[nodiscard]] ObjectSet shared_here() const override { return shared; }
   [[nodiscard]] ObjectSet shared_by_measured() const override { return measured; }
   [[nodiscard]] ObjectSet held_elsewhere(const ObjectSet& wanted) const override {

@@ -335,6 +335,39 @@ TEST_F(ManyPods, AreTakenDownOneAtATimeWithTheRunTheFaultsFirst) {
   EXPECT_EQ(node_.events().back(), "closed");
 }
 
+TEST_F(ManyPods, OfARunThatIsAloneAreLookedAtForWhatTheyMadeWhenAllHaveBegun) {
+  answered(run(RunPhase::baseline));
+  EXPECT_EQ(node_.kernel.looks, 0);
+  finish();
+  EXPECT_EQ(node_.kernel.looks, 1);
+  answered(run(RunPhase::fault));
+  finish();
+  EXPECT_EQ(node_.kernel.looks, 2);
+}
+
+TEST_F(ManyPods, OfWhichSomeHaveBegunMadeWhatNoRunIsBlamedForThatBeginsMeanwhile) {
+  const ObjectKey held{ObjectKind::program, 5};
+  node_.pods.push_back(pod("z", 50));
+  node_.give();
+  auto many = run(RunPhase::baseline);
+  many.pods.pop_back();
+  auto other = run(RunPhase::baseline);
+  other.run = "other-1";
+  other.pods = {other.pods.back()};
+  node_.kernel.here = {held};
+  node_.answer({many});
+  ASSERT_TRUE(node_.reconciler->busy());
+  EXPECT_EQ(node_.kernel.looks, 0);
+  node_.answer({many, other});
+  EXPECT_GT(node_.kernel.looks, 0);
+  finish();
+  node_.kernel.ours.insert(held);
+  node_.answer({many});
+  node_.pass(2s, {many});
+  EXPECT_EQ(node_.reconciler->size(), 1U);
+  for (const api::RunEvent& event : node_.told.events) EXPECT_THAT(event.residue, IsEmpty());
+}
+
 TEST_F(ManyPods, OfThoseThatAreObservedSomeAreBegunAtATime) {
   ResidueLedger ledger(node_.kernel);
   api::Selector selector;
