@@ -11,6 +11,15 @@ __s64 fl_edt_bytes;  /* in the line */
 __u64 fl_edt_drawn;  /* delays so far */
 __u64 fl_edt_over_ns; /* ktime of the first packet that came round and found the lease ended; 0: it runs */
 
+/* Bytes in the lines of all objects: one map of the process (agent/faults/edt/edt_memory.h). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __s64);
+} fl_edt_held SEC(".maps");
+
 /* When the last packet of a flow is due: flows that meet in a slot keep order between them too. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -52,6 +61,29 @@ static __always_inline __s64 fl_edt_weight(const struct __sk_buff *skb)
 	return skb->len + FL_EDT_PACKET_OVERHEAD;
 }
 
+/* Add `bytes` to what this line and all lines hold. Return what all held before. */
+static __always_inline __s64 fl_edt_hold(__s64 bytes)
+{
+	__u32 zero = 0;
+	__s64 *all = bpf_map_lookup_elem(&fl_edt_held, &zero);
+
+	__sync_fetch_and_add(&fl_edt_bytes, bytes);
+	return all ? __sync_fetch_and_add(all, bytes) : fl_edt.most_bytes + 1;
+}
+
+/* Return 1 if there is room for the packet, whose bytes are counted from now on. Else it is counted as stalled. */
+static __always_inline int fl_edt_has_room(const struct __sk_buff *skb)
+{
+	struct fl_line_counters *count = fl_delay_count();
+
+	if (fl_edt_hold(fl_edt_weight(skb)) <= fl_edt.most_bytes)
+		return 1;
+	fl_edt_hold(-fl_edt_weight(skb));
+	if (count)
+		count->stalled++;
+	return 0;
+}
+
 /* Until when to wait now, and in which of fq's queues. fq wakes a queue when its first packet was due when it looked: one that
  * comes later and is due sooner would wait for that. So those with a whole round before them have queues of their own; within
  * one kind, packets of a flow are due in order. */
@@ -66,7 +98,7 @@ static __always_inline int fl_edt_schedule(struct __sk_buff *skb, __u64 now, __u
 /* Return 0: a clone is on its way. Else the packet and its slot are as if nothing had been. */
 static __always_inline int fl_edt_send(struct __sk_buff *skb, struct fl_delay_slot *slot, __u64 now)
 {
-	if (__sync_fetch_and_add(&fl_edt_bytes, fl_edt_weight(skb)) <= fl_edt.most_bytes && !fl_edt_label(skb, slot)) {
+	if (!fl_edt_label(skb, slot)) {
 		if (!fl_edt_schedule(skb, now, slot->due_ns, slot->flow << 1) &&
 		    !bpf_clone_redirect(skb, fl_config.tap_ifindex, 0))
 			return 0;
@@ -74,7 +106,6 @@ static __always_inline int fl_edt_send(struct __sk_buff *skb, struct fl_delay_sl
 	} else {
 		fl_delay_slot_put(slot, now);
 	}
-	__sync_fetch_and_add(&fl_edt_bytes, -fl_edt_weight(skb));
 	return -1;
 }
 
@@ -95,13 +126,18 @@ static __always_inline int fl_edt_take(struct __sk_buff *skb, __u32 direction)
 	flow = fl_flow_hash(&p, direction);
 	if (spared && !fl_delay_flow_waits(flow, now, FL_PAIR_SETTLE_NS))
 		return TCX_NEXT;
-	slot = fl_delay_slot_take(skb, now, flow, fl_lane(skb, direction), 1);
-	if (!slot)
+	if (!fl_edt_has_room(skb))
 		return TCX_NEXT;
+	slot = fl_delay_slot_take(skb, now, flow, fl_lane(skb, direction), 1);
+	if (!slot) {
+		fl_edt_hold(-fl_edt_weight(skb));
+		return TCX_NEXT;
+	}
 	slot->due_ns = fl_edt_due(now, flow, spared);
 	if (spared)
 		slot->flags = FL_DELAY_SPARED;
 	if (fl_edt_send(skb, slot, now)) {
+		fl_edt_hold(-fl_edt_weight(skb));
 		fl_failed(c);
 		return TCX_NEXT;
 	}
@@ -152,7 +188,7 @@ int fl_edt_return(struct __sk_buff *skb)
 		due = armed ? slot->due_ns : fl_edt_due_at_end(now, slot->due_ns);
 	if (due > now && !fl_edt_schedule(skb, now, due, slot->flow << 1))
 		return bpf_redirect(fl_config.tap_ifindex, 0);
-	__sync_fetch_and_add(&fl_edt_bytes, -fl_edt_weight(skb));
+	fl_edt_hold(-fl_edt_weight(skb));
 	if (slot && !(slot->flags & FL_DELAY_SPARED)) {
 		if (!armed)
 			fl_edt_flushed();

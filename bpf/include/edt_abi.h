@@ -28,7 +28,7 @@
 /* rodata fl_edt */
 struct fl_edt_config {
 	__u64 hop_ns;     /* no packet waits longer at once: how soon one is seen again when the lease has ended */
-	__s64 most_bytes; /* in the line; a packet that finds no room passes without delay and counts as an error */
+	__s64 most_bytes; /* in all lines of the process; a packet that finds no room passes without delay and counts as stalled */
 	__u64 longest_us; /* of the delays */
 	__u32 delays;     /* used entries of fl_edt_delays, FL_EDT_DELAYS or 1 */
 	__u32 order;      /* FL_EDT_ORDER_* */

@@ -12,6 +12,8 @@
 #include <iostream>
 #include <thread>
 
+#include "agent/faults/delay_line/packet_budget.h"
+#include "agent/faults/edt/edt_memory.h"
 #include "testbed/arm.h"
 #include "testbed/emulated.h"
 #include "testbed/latency_probe.h"
@@ -217,6 +219,44 @@ TEST_F(NetworkLatencyEnds, WhatFindsNoRoomPassesAtOnceAndIsCounted) {
   EXPECT_EQ(c.injected + c.stalled, c.matched);
   EXPECT_EQ(c.lost, 0U);
   EXPECT_TRUE(done) << done.error().message;
+}
+
+// It is the kernel's memory, of which no cgroup counts anything.
+TEST_F(NetworkLatencyEnds, AllLinesByEdtShareOneBound) {
+  FAULTLINE_NEEDS(agent::KernelFeature::kFq);
+  constexpr int kSent = 200;
+  auto& budget = agent::PacketBudget::of_process();
+  const std::size_t usual = budget.limit();
+  budget.set_limit(100 * 1000);  // some fifty packets
+  TestPod b(net_, "b");
+  auto first = arm(latency(std::chrono::seconds(2)), a_.pod());
+  auto second = arm(latency(std::chrono::seconds(2)), b.pod());
+  budget.set_limit(usual);
+  const auto memory = agent::EdtMemory::of_process();
+  ASSERT_TRUE(memory) << memory.error().message;
+  const auto receiver = udp_receiver(net_.host4(), kPort);
+  const std::vector<char> data(1000, 'x');
+  for (const TestPod* pod : {&a_, &b}) {
+    const auto sender = pod->in_netns([&] { return udp_sender(net_.host4(), kPort); });
+    for (int i = 0; i < kSent; ++i)
+      EXPECT_EQ(::send(sender.get(), data.data(), data.size(), 0), 1000);
+  }
+  const auto of_first = counters(*first), of_second = counters(*second);
+  std::cout << of_first.stalled << " and " << of_second.stalled << " of " << kSent
+            << " passed at once, " << (*memory)->held() << " bytes held\n";
+  EXPECT_GT(of_first.injected, 20U);
+  EXPECT_GT(of_first.stalled, 100U);
+  EXPECT_EQ(of_second.stalled, static_cast<std::uint64_t>(kSent)) << "the first one has all";
+  EXPECT_LE((*memory)->held(), 102 * 1000);
+  EXPECT_TRUE(first->disarm());
+  EXPECT_EQ((*memory)->held(), 0);
+  // A line that ends with its device gives back what its packets held.
+  auto third = arm(latency(std::chrono::seconds(2)), a_.pod());
+  const auto sender = a_.in_netns([&] { return udp_sender(net_.host4(), kPort); });
+  EXPECT_EQ(::send(sender.get(), data.data(), data.size(), 0), 1000);
+  EXPECT_GT((*memory)->held(), 1000);
+  third.reset();
+  EXPECT_EQ((*memory)->held(), 0);
 }
 
 TEST_F(NetworkLatencyEnds, ADeviceThatVanishesTakesTheFaultWithIt) {

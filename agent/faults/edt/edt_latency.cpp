@@ -5,7 +5,9 @@
 
 #include "agent/faults/delay_line/delay_line.h"
 #include "agent/faults/delay_line/delay_slots.h"
+#include "agent/faults/delay_line/packet_budget.h"
 #include "agent/faults/edt/edt_line.h"
+#include "agent/faults/edt/edt_memory.h"
 #include "agent/kernel/dice.h"
 #include "agent/kernel/passing.h"
 #include "agent/kernel/skeleton.h"
@@ -20,10 +22,11 @@ constexpr std::uint32_t kFqPackets = 1U << 22;
 
 class ArmedEdt final : public ArmedFault {
  public:
-  ArmedEdt(std::shared_ptr<const PassingTable> passing, EdtPair pair,
-           Skeleton<network_latency_edt_bpf> skeleton)
+  ArmedEdt(std::shared_ptr<const PassingTable> passing, std::shared_ptr<const EdtMemory> memory,
+           EdtPair pair, Skeleton<network_latency_edt_bpf> skeleton)
       : passing_(std::move(passing)),
         skeleton_(std::move(skeleton)),
+        rest_(std::move(memory), &skeleton_->bss->fl_edt_bytes),
         line_(std::move(pair), edt_object(*skeleton_), [](const fl_counters& counters) {
           return Result<EdtLine::Taken>({.packets = counters.injected});
         }) {}
@@ -38,6 +41,7 @@ class ArmedEdt final : public ArmedFault {
  private:
   std::shared_ptr<const PassingTable> passing_;
   Skeleton<network_latency_edt_bpf> skeleton_;
+  EdtRest rest_;  // after the line
   EdtLine line_;
 };
 
@@ -79,7 +83,7 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,
   object.rodata->fl_filter = filter->rules;
   auto& edt = object.rodata->fl_edt;
   edt.hop_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(kEdtHop).count());
-  edt.most_bytes = static_cast<std::int64_t>(DelayLine::kMostBytes);
+  edt.most_bytes = static_cast<std::int64_t>(PacketBudget::of_process().limit());
   draw_delays(spec, context.seed, object);
   const auto slots = delay_slots(DelayModel(spec, context.seed).high());
   if (auto done = set_delay_slots(object, slots, DelayModel::kMax); !done)
@@ -87,9 +91,12 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,
   auto passing = PassingTable::of_process();
   if (!passing) return fail(passing.error());
   if (auto done = (*passing)->enter(object); !done) return fail(done.error());
+  auto memory = EdtMemory::of_process();
+  if (!memory) return fail(memory.error());
+  if (auto done = (*memory)->enter(object); !done) return fail(done.error());
   if (auto loaded = skeleton->load(); !loaded) return fail(loaded.error());
-  auto armed =
-      std::make_unique<ArmedEdt>(std::move(*passing), std::move(*pair), std::move(*skeleton));
+  auto armed = std::make_unique<ArmedEdt>(std::move(*passing), std::move(*memory), std::move(*pair),
+                                          std::move(*skeleton));
   if (auto done = armed->line().fill(spec, *filter); !done) return fail(done.error());
   if (auto done = armed->line().attach(*means, spec.direction, devices, context.deadline); !done)
     return fail(done.error());
