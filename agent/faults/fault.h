@@ -22,12 +22,21 @@ struct fl_counters;  // bpf/include/fault_abi.h
 namespace faultline::agent {
 
 // What arm() is given. References outlive the armed fault.
+// What a pod sent and received, a second, in the busiest window before its faults.
+struct PodTraffic {
+  struct Way {
+    double packets = 0, bytes = 0;  // of the wire
+  };
+  Way to, from;  // as api::Direction
+};
+
 struct ArmContext {
   const Clock& clock;
   const FeatureProbe& features;
   std::uint64_t seed;  // of this fault on this pod: derived from the run's seed, pod and index
   KtimeNs deadline;    // first lease; may be over: renew() begins it then
   PeerSets peers;      // what the selectors of its NetworkFilter stand for
+  std::optional<PodTraffic> before{};  // nullopt: it was not measured
 };
 
 // What a fault says of itself; the agent adds pod, index and times of arming.

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/faults/delay_line/packet_budget.h"
 #include "agent/faults/edt/edt_line.h"
 #include "agent/faults/narrow_link/narrow_link.h"
 #include "agent/faults/waiting.h"
+#include "agent/faults/worst_case.h"
 #include "agent/kernel/tc.h"
 
 namespace faultline::agent {
@@ -72,6 +74,8 @@ Result<std::unique_ptr<ArmedFault>> arm(const api::Fault& fault, const Pod& pod,
   if (!spec) return fail(Errc::kInternal, "networkBandwidth was given another fault's settings");
   const auto devices = host_devices(pod);
   if (!devices) return fail(devices.error());
+  if (auto done = fits(*spec, PacketBudget::of_process().limit()); !done)
+    return fail(done.error().with_context("networkBandwidth on " + pod.ref.id()));
   auto armed = context.features.has(KernelFeature::kFq) ? arm_edt(*spec, *devices, context)
                                                         : arm_line(*spec, *devices, context);
   if (!armed) return fail(armed.error().with_context("networkBandwidth on " + pod.ref.id()));

@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "agent/faults/delay_line/delay_line.h"
+#include "agent/faults/delay_line/packet_budget.h"
 #include "agent/faults/edt/edt_line.h"
 #include "agent/faults/waiting.h"
+#include "agent/faults/worst_case.h"
 #include "agent/kernel/tc.h"
 
 namespace faultline::agent {
@@ -79,6 +81,8 @@ Result<std::unique_ptr<ArmedFault>> arm_network_latency(const api::Fault& fault,
   if (!spec) return fail(Errc::kInternal, "networkLatency was given another fault's settings");
   const auto devices = host_devices(pod);
   if (!devices) return fail(devices.error());
+  if (auto done = fits(*spec, context.before, PacketBudget::of_process().limit()); !done)
+    return fail(done.error().with_context("networkLatency on " + pod.ref.id()));
   auto armed = context.features.has(KernelFeature::kFq) ? arm_edt(*spec, *devices, context)
                                                         : arm_line(*spec, *devices, context);
   if (!armed) return fail(armed.error().with_context("networkLatency on " + pod.ref.id()));

@@ -140,11 +140,12 @@ class Run {
     std::optional<Pod> here;
     std::unique_ptr<Measurement> measurement;
     std::vector<std::unique_ptr<Injection>> injections;
-    bool known = false;             // was here at least once
-    std::optional<UtcTime> unseen;  // not measured since
-    bool fault_first = false;       // and that is because its faults came first
-    bool begins = false;            // something was armed that is to begin
-    bool connected = false;         // told by tell_connected()
+    std::optional<PodTraffic> before;  // of its baseline
+    bool known = false;                // was here at least once
+    std::optional<UtcTime> unseen;     // not measured since
+    bool fault_first = false;          // and that is because its faults came first
+    bool begins = false;               // something was armed that is to begin
+    bool connected = false;            // told by tell_connected()
   };
   using Places = std::map<std::string, Place>;
 

@@ -189,9 +189,12 @@ bool Run::arm_one(Place& place, Injection& injection, const PodMap& pods) {
     return false;
   }
   const ArmContext context{
-      deps_.clock, deps_.features,
+      deps_.clock,
+      deps_.features,
       injection_seed(desired_.experiment.spec.seed, place.pod.pod.id(), injection.index()),
-      lease_.kernel_deadline(), peers};
+      lease_.kernel_deadline(),
+      peers,
+      place.before};
   if (auto armed = injection.arm(*type, fault, *place.here, context, containers); !armed) {
     block(place, injection, armed.error().message);
     return false;

@@ -8,6 +8,30 @@
 #include "base/log.h"
 
 namespace faultline::agent {
+namespace {
+
+// What the pod sent and received in this window, where that is more than `before`.
+void note_traffic(std::optional<PodTraffic>& before, const Measurement::Window& window) {
+  constexpr double kLeast = 0.2;  // seconds; a shorter window says little of a second
+  const double seconds = std::chrono::duration<double>(window.to.value - window.from.value).count();
+  if (seconds < kLeast) return;
+  PodTraffic now;
+  bool told = false;
+  for (const api::EffectSample& sample : window.samples) {
+    const auto direction = sample.labels.find("direction");
+    if (direction == sample.labels.end()) continue;
+    PodTraffic::Way& way = direction->second == "to" ? now.to : now.from;
+    if (sample.metric == "net.packets") way.packets = sample.value / seconds;
+    if (sample.metric == "net.bytes") way.bytes = sample.value / seconds;
+    told = told || sample.metric == "net.bytes";
+  }
+  if (!told) return;
+  if (!before) before.emplace();
+  for (const auto way : {&PodTraffic::to, &PodTraffic::from})
+    if (((*before).*way).bytes <= (now.*way).bytes) (*before).*way = now.*way;
+}
+
+}  // namespace
 
 UtcTime Run::utc_of(SteadyTime t) const {
   return deps_.clock.utc() -
@@ -96,6 +120,7 @@ void Run::cut(Place& place, std::optional<api::RunPhase> phase) {
   for (api::Gap& gap : window.gaps) still.push_back(std::move(gap));
   open = std::move(still);
   if (!phase) return;
+  if (*phase == api::RunPhase::baseline) note_traffic(place.before, window);
 
   api::EffectWindow w;
   w.pod = place.pod.pod;

@@ -46,6 +46,7 @@ struct World {
     std::uint64_t seed;
     KtimeNs deadline;
     PeerSets peers;
+    std::optional<PodTraffic> before;
     FaultCounters counters;
     bool alive = true, disarmed = false;
   };
@@ -58,6 +59,7 @@ struct World {
   TlsProbes tls_probes{};                     // what the newest collector was told
   int late = 0;  // faults that still injected while another was being taken down
   std::map<std::string, double> packets;            // by pod: what the next take() reports
+  std::map<std::string, double> bytes;              // by direction: what each take() reports
   std::map<std::string, std::string> met;           // by pod: the address of its one peer
   std::function<void(const void*)> renewed, ended;  // told the collector
   std::function<void()> arming, disarming;          // before a fault is armed, taken down
@@ -116,6 +118,7 @@ inline Result<std::unique_ptr<ArmedFault>> arm_noted(const api::Fault& fault, co
                                                                           context.seed,
                                                                           context.deadline,
                                                                           context.peers,
+                                                                          context.before,
                                                                           {}}));
   World::now->log.push_back("arm " + pod.ref.id() + " " + std::string(fault.name()));
   return std::make_unique<NotedFault>(World::now->armed.back().get());
@@ -141,6 +144,12 @@ class NotedCollector final : public Collector {
     sample.metric = "net.packets";
     sample.value = std::exchange(World::now->packets[pod_], 0);
     samples.push_back(std::move(sample));
+    for (const auto& [direction, bytes] : World::now->bytes) {
+      sample.metric = "net.bytes";
+      sample.labels = {{"direction", direction}};
+      sample.value = bytes;
+      samples.push_back(sample);
+    }
   }
   void add_peers(PeerAddresses& peers) override {
     const auto met = World::now->met.find(pod_);

@@ -387,5 +387,31 @@ TEST_F(ManyPods, OfThoseThatAreObservedSomeAreBegunAtATime) {
   EXPECT_EQ(ended_, kPods);
 }
 
+// By it a fault knows what packets that wait would hold.
+TEST(Reconciler, AFaultIsToldWhatThePodSentAndReceivedBeforeIt) {
+  Node node;
+  node.world.bytes = {{"to", 5'000'000}, {"from", 1'000'000}};  // each window, about a second
+  const std::vector baseline{Node::run(RunPhase::baseline)};
+  node.begin();
+  node.pass(3s, baseline);
+  node.answer({Node::run(RunPhase::fault)});
+  ASSERT_THAT(node.world.armed, SizeIs(1));
+  const auto& before = node.world.armed[0]->before;
+  ASSERT_TRUE(before);
+  EXPECT_NEAR(before->to.bytes, 5'000'000, 500'000);
+  EXPECT_NEAR(before->from.bytes, 1'000'000, 100'000);
+}
+
+TEST(Reconciler, WithoutABaselineAFaultIsToldNothingOfThePodsTraffic) {
+  Node node;
+  node.world.bytes = {{"to", 5'000'000}};
+  auto run = Node::run(RunPhase::fault);
+  run.experiment.spec.phases.baseline = {0s};
+  node.give();
+  node.answer({run});
+  ASSERT_THAT(node.world.armed, SizeIs(1));
+  EXPECT_FALSE(node.world.armed[0]->before);
+}
+
 }  // namespace
 }  // namespace faultline::agent::test

@@ -43,7 +43,6 @@ const std::map<std::string, std::string> kOfTheKernelOnly = {
     {"fl_delay_slot.priority", "what a waiting packet carries"},
     {"fl_delay_slot.queue_mapping", "what a waiting packet carries"},
     {"fl_delay_slot.tc_index", "what a waiting packet carries"},
-    {"fl_edt_bytes", "how much is in the line, given back when it ends"},
     {"fl_edt_drawn", "number of the next delay"},
     {"fl_edt_over_ns", "when the lease was seen to be over"},
     {"fl_event_no", "number of the next throw of the dice"},
