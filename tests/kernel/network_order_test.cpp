@@ -39,6 +39,7 @@ struct Case {
   const char* name;
   std::optional<api::FaultSpec> fault;  // none: that the way itself keeps the order
   bool without_fq = false;              // where there is fq: by the delay line all the same
+  friend std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name; }
 };
 
 api::FaultSpec jittered() {
@@ -150,21 +151,17 @@ TEST_P(NetworkOrderOfAFlood, NothingIsLostNorOvertaken) {
   }
 }
 
-std::string name_of(const testing::TestParamInfo<Case>& one) { return one.param.name; }
-
 INSTANTIATE_TEST_SUITE_P(Kernel, NetworkOrder,
                          testing::Values(Case{"Unharmed", std::nullopt}, Case{"Jitter", jittered()},
                                          Case{"Probability", with_probability()},
                                          Case{"NarrowLink", narrow()},
                                          Case{"JitterWithoutFq", jittered(), true},
                                          Case{"ProbabilityWithoutFq", with_probability(), true},
-                                         Case{"NarrowLinkWithoutFq", narrow(), true}),
-                         name_of);
+                                         Case{"NarrowLinkWithoutFq", narrow(), true}));
 INSTANTIATE_TEST_SUITE_P(Kernel, NetworkOrderOfAFlood,
                          testing::Values(Case{"Jitter", jittered()},
                                          Case{"Probability", with_probability()},
-                                         Case{"JitterWithoutFq", jittered(), true}),
-                         name_of);
+                                         Case{"JitterWithoutFq", jittered(), true}));
 
 }  // namespace
 }  // namespace faultline::test
