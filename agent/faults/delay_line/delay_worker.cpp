@@ -84,9 +84,10 @@ void DelayWorker::stop() {
 }
 
 void DelayWorker::run() {
-  be_timing_thread("fl-delay");
+  TimingThread timing("fl-delay");
   while (!stop_.load(std::memory_order_acquire)) {
     const KtimeNs now = now_ns();
+    timing.turn(now);
     const bool ending = flushing_.load(std::memory_order_acquire) || now.ns >= lease();
     if (!ending)
       flush_until_ = {};

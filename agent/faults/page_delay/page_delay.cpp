@@ -110,12 +110,13 @@ api::Histogram served(fl_hist& waits) {
 }
 
 void PageDelay::run(std::promise<Result<>> started) {
-  be_timing_thread("fl-pages");
+  TimingThread timing("fl-pages");
   Result<> mapped = launch();
   const bool serving = mapped.has_value();
   started.set_value(std::move(mapped));
   while (serving && !ended_ && !stop_.load(std::memory_order_acquire)) {
     wait(next_look());
+    timing.turn(now_ns());
     serve_once();
   }
   std::atomic_ref(waits_.helper).store(0, std::memory_order_release);
