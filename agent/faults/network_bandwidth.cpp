@@ -76,14 +76,18 @@ Result<std::unique_ptr<ArmedFault>> arm(const api::Fault& fault, const Pod& pod,
   if (!devices) return fail(devices.error());
   if (auto done = fits(*spec, PacketBudget::of_process().limit()); !done)
     return fail(done.error().with_context("networkBandwidth on " + pod.ref.id()));
-  auto armed = context.features.has(KernelFeature::kFq) ? arm_edt(*spec, *devices, context)
-                                                        : arm_line(*spec, *devices, context);
+  // By EDT a flood ends in the backlog of the one CPU that keeps the order of the link, and takes
+  // packets of others with it (docs/decisions/0013-bandwidth.md): only where there is nothing else.
+  auto armed = context.features.has(KernelFeature::kTun) ? arm_line(*spec, *devices, context)
+                                                         : arm_edt(*spec, *devices, context);
   if (!armed) return fail(armed.error().with_context("networkBandwidth on " + pod.ref.id()));
   return armed;
 }
 
 api::FaultSupport support(const FeatureProbe& features) {
-  return waiting_support("networkBandwidth", features);
+  auto answer = waiting_support("networkBandwidth", features);
+  if (answer.supported && features.has(KernelFeature::kTun)) answer.mechanism = kDelayLineMechanism;
+  return answer;
 }
 
 }  // namespace

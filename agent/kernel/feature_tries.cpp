@@ -354,7 +354,8 @@ Result<> fq() {
   if (!link) return fail(link.error());
   if (auto done = netlink->set_root_qdisc(link->index, "fq"); !done) return done;
   // What fq lets go keeps its order by this alone (docs/decisions/0011-edt.md).
-  return steer_received(name);
+  const auto steering = ReceiveSteering::of(name);
+  return steering ? Result<>() : fail(steering.error());
 }
 
 Result<> clsact() {

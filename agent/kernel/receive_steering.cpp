@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <spdlog/spdlog.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <system_error>
 
 #include "agent/kernel/fd.h"
 
@@ -49,19 +51,32 @@ Result<std::string> own_cpus() {
 
 }  // namespace
 
-Result<> steer_received(const std::string& device) {
+Result<ReceiveSteering> ReceiveSteering::of(const std::string& device) {
   const auto sysfs = own_sysfs();
   if (!sysfs) return fail(sysfs.error());
   const std::string path = "class/net/" + device + "/queues/rx-0/rps_cpus";
-  const Fd file(::openat(sysfs->get(), path.c_str(), O_WRONLY | O_CLOEXEC));
+  Fd file(::openat(sysfs->get(), path.c_str(), O_RDWR | O_CLOEXEC));
   if (!file.valid() && errno == ENOENT)
     return fail(Errc::kUnsupported, "the kernel cannot steer what a device receives (CONFIG_RPS)");
   if (!file.valid()) return fail(from_errno(errno, "cannot open " + path));
   const auto cpus = own_cpus();
   if (!cpus) return fail(cpus.error());
-  if (::write(file.get(), cpus->data(), cpus->size()) != static_cast<ssize_t>(cpus->size()))
+  if (::pwrite(file.get(), cpus->data(), cpus->size(), 0) != static_cast<ssize_t>(cpus->size()))
     return fail(from_errno(errno, "cannot write " + path));
-  return {};
+  return ReceiveSteering(std::move(file));
+}
+
+ReceiveSteering& ReceiveSteering::operator=(ReceiveSteering&& o) noexcept {
+  end();
+  setting_ = std::move(o.setting_);
+  return *this;
+}
+
+ReceiveSteering::~ReceiveSteering() { end(); }
+
+void ReceiveSteering::end() {
+  if (setting_.valid() && ::pwrite(setting_.get(), "0", 1, 0) != 1)
+    spdlog::warn("cannot end the steering of a device: {}", std::generic_category().message(errno));
 }
 
 }  // namespace faultline::agent

@@ -204,6 +204,7 @@ bool Run::arm_one(Place& place, Injection& injection, const PodMap& pods) {
 
 // The end of one fault that acts, while the others of the pod go on: the window ends with it.
 void Run::end_one(Place& place, Injection& injection, std::string reason, bool for_peers) {
+  claim();
   halt(place);
   block(place, injection, std::move(reason), for_peers);
   place.begins = true;

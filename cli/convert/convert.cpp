@@ -254,13 +254,17 @@ class File {
     const std::string name = out.metadata.name;
     std::vector<api::ExperimentSpec> made = experiments_of(std::move(draft));
     if (made.empty()) return root["spec"].left_out("no fault is left, so there is no experiment");
+    // All or none: half of what a manifest asks is another fault.
+    std::vector<api::Experiment> both;
     for (api::ExperimentSpec& spec_of : made) {
-      if (&spec_of != &made.front()) out.metadata.name = name_at_target(name);
+      if (!both.empty()) out.metadata.name = name_at_target(name);
       out.spec = std::move(spec_of);
       if (const auto valid = api::validate(out); !valid)
         return root["spec"].left_out("the experiment would not be valid: " + valid.error().message);
-      out_.experiments.push_back({std::string(file_), source.line(root.path()), out});
+      both.push_back(out);
     }
+    for (api::Experiment& one : both)
+      out_.experiments.push_back({std::string(file_), source.line(root.path()), std::move(one)});
   }
 
   std::string_view file_;

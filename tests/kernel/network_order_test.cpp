@@ -6,9 +6,11 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <fstream>
 #include <iostream>
 #include <thread>
 
+#include "agent/kernel/receive_steering.h"
 #include "testbed/arm.h"
 #include "testbed/emulated.h"
 #include "testbed/latency_probe.h"
@@ -26,6 +28,7 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 constexpr std::uint16_t kPort = 7410, kOtherPort = 7411;
+constexpr auto kFq = agent::KernelFeature::kFq, kTap = agent::KernelFeature::kTun;
 
 // A flow whose sender moves between CPUs overtakes itself without any fault.
 void stay_on_cpu(int cpu) {
@@ -38,7 +41,8 @@ void stay_on_cpu(int cpu) {
 struct Case {
   const char* name;
   std::optional<api::FaultSpec> fault;  // none: that the way itself keeps the order
-  bool without_fq = false;              // where there is fq: by the delay line all the same
+  // Where there is fq: as if the kernel had no such thing, so by the delay line, or by EDT.
+  std::optional<agent::KernelFeature> without = {};
   friend std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name; }
 };
 
@@ -68,7 +72,7 @@ class NetworkOrder : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     FAULTLINE_NEEDS_TC();
-    if (GetParam().without_fq) FAULTLINE_NEEDS(agent::KernelFeature::kFq);
+    if (GetParam().without) FAULTLINE_NEEDS(agent::KernelFeature::kFq);
     const int cpus = static_cast<int>(std::thread::hardware_concurrency());
     for (int cpu = 0; cpu < cpus; ++cpu)
       others_.emplace_back([this, cpu] {
@@ -87,9 +91,10 @@ class NetworkOrder : public testing::TestWithParam<Case> {
   }
 
   [[nodiscard]] std::unique_ptr<agent::ArmedFault> arm_it() const {
-    static const agent::FeatureProbe no_fq{agent::KernelFeature::kFq, "this test does without"};
     if (!GetParam().fault) return nullptr;
-    return arm(*GetParam().fault, a_.pod(), {.features = GetParam().without_fq ? &no_fq : nullptr});
+    if (!GetParam().without) return arm(*GetParam().fault, a_.pod());
+    const agent::FeatureProbe features{*GetParam().without, "this test does without"};
+    return arm(*GetParam().fault, a_.pod(), {.features = &features});
   }
 
   ResidueCheck residue_;
@@ -101,11 +106,7 @@ class NetworkOrder : public testing::TestWithParam<Case> {
 };
 
 TEST_P(NetworkOrder, NoneOfAHundredThousandDatagramsOvertakesAnother) {
-  std::unique_ptr<agent::ArmedFault> fault;
-  static const agent::FeatureProbe no_fq{agent::KernelFeature::kFq, "this test does without"};
-  if (GetParam().fault)
-    fault =
-        arm(*GetParam().fault, a_.pod(), {.features = GetParam().without_fq ? &no_fq : nullptr});
+  const auto fault = arm_it();
   const auto receiver = udp_receiver(net_.host4(), kPort);
   const int sent = emulated() ? 20'000 : 100'000;
   Samples s;
@@ -151,17 +152,38 @@ TEST_P(NetworkOrderOfAFlood, NothingIsLostNorOvertaken) {
   }
 }
 
+// The kernel counts who steers, and a device that goes with its setting stays counted.
+TEST(ReceiveSteering, IsTakenBack) {
+  TestNetwork net;
+  const TestPod pod{net, "a"};
+  const auto cpus = [&] {
+    std::string text;
+    std::getline(std::ifstream("/sys/class/net/" + pod.host_device() + "/queues/rx-0/rps_cpus"),
+                 text);
+    return text;
+  };
+  const std::string none = cpus();
+  if (none.empty()) GTEST_SKIP() << "needs: RPS (CONFIG_RPS)";
+  EXPECT_EQ(none.find_first_not_of("0,"), std::string::npos) << none;
+  {
+    const auto steering = agent::ReceiveSteering::of(pod.host_device());
+    ASSERT_TRUE(steering) << steering.error().message;
+    EXPECT_NE(cpus(), none);
+  }
+  EXPECT_EQ(cpus(), none);
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernel, NetworkOrder,
                          testing::Values(Case{"Unharmed", std::nullopt}, Case{"Jitter", jittered()},
                                          Case{"Probability", with_probability()},
                                          Case{"NarrowLink", narrow()},
-                                         Case{"JitterWithoutFq", jittered(), true},
-                                         Case{"ProbabilityWithoutFq", with_probability(), true},
-                                         Case{"NarrowLinkWithoutFq", narrow(), true}));
+                                         Case{"JitterWithoutFq", jittered(), kFq},
+                                         Case{"ProbabilityWithoutFq", with_probability(), kFq},
+                                         Case{"NarrowLinkWithoutTap", narrow(), kTap}));
 INSTANTIATE_TEST_SUITE_P(Kernel, NetworkOrderOfAFlood,
                          testing::Values(Case{"Jitter", jittered()},
                                          Case{"Probability", with_probability()},
-                                         Case{"JitterWithoutFq", jittered(), true}));
+                                         Case{"JitterWithoutFq", jittered(), kFq}));
 
 }  // namespace
 }  // namespace faultline::test

@@ -90,8 +90,10 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkBandwidth& spec,
   const auto means = tc_means(context.features);
   if (!means) return fail(means.error());
   const bool cut = link_packets(spec) == FL_PACKETS_CUT;
-  auto pair = EdtPair::create(
-      {.packets = kFqPackets, .queue_bits = FL_LINK_QUEUE_BITS, .take_no_gso = cut});
+  auto pair = EdtPair::create({.packets = kFqPackets,
+                               .queue_bits = FL_LINK_QUEUE_BITS,
+                               .take_no_gso = cut,
+                               .keep_order = true});
   if (!pair) return fail(pair.error());
   const auto filter = make_filter(spec, context.peers);
   if (!filter) return fail(filter.error());

@@ -45,6 +45,11 @@ class ArmedEdt final : public ArmedFault {
   EdtLine line_;
 };
 
+// With a probability packets of one flow have different delays, too.
+bool differs_within_flows(const api::NetworkLatency& spec) {
+  return spec.jitter.value.count() > 0 || spec.probability.value < 1;
+}
+
 // Drawn beforehand, in the order in which packets use them: jitter, its distribution and its
 // correlation are DelayModel's, as they are for the delay line.
 void draw_delays(const api::NetworkLatency& spec, std::uint64_t seed, network_latency_edt_bpf& o) {
@@ -57,8 +62,7 @@ void draw_delays(const api::NetworkLatency& spec, std::uint64_t seed, network_la
     longest = std::max<std::uint64_t>(longest, o.rodata->fl_edt_delays[i]);
   }
   o.rodata->fl_edt.longest_us = longest / 1000 + 1;
-  // With a probability packets of one flow have different delays, too.
-  if (jitter || spec.probability.value < 1) o.rodata->fl_edt.order = FL_EDT_ORDER_KEPT;
+  if (differs_within_flows(spec)) o.rodata->fl_edt.order = FL_EDT_ORDER_KEPT;
 }
 
 }  // namespace
@@ -68,7 +72,9 @@ Result<std::unique_ptr<ArmedFault>> arm_edt(const api::NetworkLatency& spec,
                                             const ArmContext& context) {
   const auto means = tc_means(context.features);
   if (!means) return fail(means.error());
-  auto pair = EdtPair::create({.packets = kFqPackets, .queue_bits = FL_EDT_QUEUE_BITS});
+  auto pair = EdtPair::create({.packets = kFqPackets,
+                               .queue_bits = FL_EDT_QUEUE_BITS,
+                               .keep_order = differs_within_flows(spec)});
   if (!pair) return fail(pair.error());
   const auto filter = make_filter(spec, context.peers);
   if (!filter) return fail(filter.error());

@@ -14,7 +14,6 @@
 
 #include "agent/kernel/netlink.h"
 #include "agent/kernel/netns.h"
-#include "agent/kernel/receive_steering.h"
 
 namespace faultline::agent {
 namespace {
@@ -74,19 +73,11 @@ Result<> EdtPair::configure(const Options& options) {
   if (!near) return fail(near.error());
   near_ = near->index;
   const std::uint32_t mask = (1U << options.queue_bits) - 1;
-  has_fq_ = options.packets > 0;
-  if (has_fq_)
+  keeps_order_ = options.keep_order;
+  if (options.packets > 0)
     if (auto done = netlink->set_root_fq(near_, options.packets, mask); !done) return done;
   if (options.take_no_gso) return netlink->take_no_gso(near_);
   return {};
-}
-
-Result<> EdtPair::open_end(Netlink& netlink, TcMeans means, IfIndex device, int program) {
-  auto link = attach_to_own(netlink, means, program, device);
-  if (!link) return fail(link.error());
-  link->move_up();
-  links_.push_back(std::move(*link));
-  return netlink.set_up_quietly(device, kMtu);
 }
 
 Result<> EdtPair::open(TcMeans means, int turn, int back) {
@@ -97,18 +88,30 @@ Result<> EdtPair::open(TcMeans means, int turn, int back) {
     if (!there) return fail(there.error());
     const auto far = there->link(kFarName);
     if (!far) return fail(far.error());
-    // fq is emptied by whichever CPU comes by, and each has a queue of its own behind the pair.
-    if (has_fq_)
-      if (auto done = steer_received(kFarName); !done) return done;
-    if (auto done = open_end(*there, means, far->index, turn); !done) return done;
+    if (keeps_order_) {
+      auto steering = ReceiveSteering::of(kFarName);
+      if (!steering) return fail(steering.error());
+      steering_ = std::move(*steering);
+    }
+    // A link, which ends with this process: what a killed agent leaves in the pair must not come
+    // back to the pod, whose hooks are not there to put the packets' marks back.
+    auto link = attach_tc(means, turn, far->index, TcHook::kIngress);
+    if (!link) return fail(link.error());
+    link->move_up();
+    links_.push_back(std::move(*link));
+    if (auto up = there->set_up_quietly(far->index, kMtu); !up) return up;
   }
   auto netlink = Netlink::open();
   if (!netlink) return fail(netlink.error());
-  return open_end(*netlink, means, near_, back);
+  auto link = attach_to_own(*netlink, means, back, near_);
+  if (!link) return fail(link.error());
+  links_.push_back(std::move(*link));
+  return netlink->set_up_quietly(near_, kMtu);
 }
 
 EdtPair::~EdtPair() {
   if (!netns_.valid() || near_ == IfIndex{}) return;
+  steering_ = {};
   const auto remove = [this]() -> Result<> {
     const auto inside = ScopedNetns::enter(path_of(home_));
     if (!inside) return fail(inside.error());

@@ -11,6 +11,7 @@
 #include "agent/kernel/fd.h"
 #include "agent/kernel/ids.h"
 #include "agent/kernel/netlink.h"
+#include "agent/kernel/receive_steering.h"
 #include "agent/kernel/tc.h"
 #include "base/result.h"
 
@@ -23,6 +24,9 @@ class EdtPair {
     std::uint32_t packets;     // how many fq may hold; 0: there is no fq, and nothing waits
     std::uint32_t queue_bits;  // of a packet's hash, that choose its queue in fq
     bool take_no_gso = false;  // the near end cuts GSO packets
+    // What leaves fq keeps its order by hash: fq is emptied by whichever CPU comes by, and each has
+    // a queue of its own behind the pair.
+    bool keep_order = false;
   };
   // `fl-e...` in this thread's network namespace; nothing goes through it before open(). Errors:
   // kNotFound when the kernel has no fq, else what it said.
@@ -41,13 +45,12 @@ class EdtPair {
  private:
   EdtPair() = default;
   Result<> configure(const Options& options);
-  // One end, in the calling thread's namespace.
-  Result<> open_end(Netlink& netlink, TcMeans means, IfIndex device, int program);
 
   Fd netns_, home_;  // of the far end, of the near end
   IfIndex near_{};
-  bool has_fq_ = false;
+  bool keeps_order_ = false;
   std::vector<Link> links_;
+  ReceiveSteering steering_;
 };
 
 }  // namespace faultline::agent
