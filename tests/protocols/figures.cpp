@@ -13,7 +13,7 @@
 namespace faultline::test {
 namespace {
 
-constexpr double kShare = 0.05, kSeconds = 0.0002, kCountShare = 0.01;
+constexpr double kCountShare = 0.01;
 
 std::string number(double value) {
   char text[32];
@@ -58,8 +58,8 @@ Judged quantile(const Seen& seen, const std::string& metric, const Sum& sum, dou
   if (!truth) return {};
   const auto said = sum.histogram.quantile(q);
   if (!said) return {Word::kWrong, "nothing was said of " + metric + ", and there is no gap"};
-  const double low = truth->least - std::max(kShare * truth->least, kSeconds),
-               high = truth->most + std::max(kShare * truth->most, kSeconds);
+  const double low = truth->least - std::max(bounds.share * truth->least, bounds.seconds),
+               high = truth->most + std::max(bounds.share * truth->most, bounds.seconds);
   if (*said >= low && *said <= high) return {Word::kRight, {}};
   return {Word::kWrong, metric + ": truth " + number(truth->most * 1e3) + " ms, told " +
                             number(*said * 1e3) + " ms"};

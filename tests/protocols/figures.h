@@ -12,6 +12,13 @@
 
 namespace faultline::test {
 
+// How near a quantile must be to the truth, as a share or in seconds. On a machine that does other
+// things beside, what a stopwatch says is not what the packets did.
+struct Bounds {
+  double share = 0.05, seconds = 0.0002;
+};
+inline Bounds bounds;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): set by main()
+
 // Seconds. More than a point where the client cannot tell when its request really left.
 struct Range {
   double least = 0, most = 0;

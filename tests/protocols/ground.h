@@ -84,7 +84,7 @@ class Protocols : public testing::Test {
   static void TearDownTestSuite() { ground_.reset(); }
   void SetUp() override;
   // Runs the protocol without and with 50 ms on the server, seen from both pods. What is wrong in
-  // three runs, by another stopwatch each time, fails the test: a busy machine is wrong once. The
+  // four runs, by another stopwatch each time, fails the test: a busy machine is wrong once. The
   // test is skipped, with that reason, when segments overtook each other in every run, on a path
   // without a fault too, so that a figure which the page calls right was a gap.
   void check(const Protocol& protocol);

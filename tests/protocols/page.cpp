@@ -81,6 +81,14 @@ bool Page::misses_for_segments(const std::string& name, const Row& row) const {
   return false;
 }
 
+bool Page::agrees(const std::string& name, const Row& row) const {
+  const Cells* line = line_of(name);
+  if (collecting_ || line == nullptr) return true;
+  for (std::size_t i = 0; i < row.size(); ++i)
+    if ((*line)[i + 1] != text_of(row[i].word)) return false;
+  return true;
+}
+
 Page::Cells Page::cells_of(const std::string& name, const Row& row) {
   Cells cells{name};
   std::vector<std::string> reasons;

@@ -17,6 +17,8 @@ class Page {
   void collect() { collecting_ = true; }
   // Does the page call a figure right that is a gap of lost or overtaking segments in this row?
   [[nodiscard]] bool misses_for_segments(const std::string& name, const Row& row) const;
+  // Does the page say the same words of this row? True while rows are collected.
+  [[nodiscard]] bool agrees(const std::string& name, const Row& row) const;
   // Fails the running test when the page says other words of this row, or has no such row.
   void found(const std::string& name, const Row& row);
   // This run could not tell: the row stays as the page has it.
