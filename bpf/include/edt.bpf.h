@@ -7,8 +7,8 @@
  *        original is consumed. A clone, because it has no tie to the sending socket: with the original, TCP counts what
  *        waits as not yet sent and sends no more (small queues; 2 Mbit/s measured).
  *     -> fq on the near end holds it until then
- *     -> the far end, in a namespace of ours, whose packets are steered to a CPU by their hash (agent/kernel/receive_steering.h):
- *        fq may be emptied by any CPU, and from here on one CPU alone has all packets of a flow, so they stay in order
+ *     -> the far end, in a namespace of ours. Where packets of a flow differ in delay it steers them to a CPU by their hash
+ *        (agent/kernel/receive_steering.h): fq may be emptied by any CPU, and from here on one alone has all of a flow, in order
  *     -> fl_edt_turn (ingress of the far end) hands it back to the near end at once
  *     -> fl_edt_return (tc ingress of the near end) sends it round once more if it is not due yet and the lease runs, else
  *        redirects it to where it was taken, as one on its second way (passing_abi.h)
