@@ -27,7 +27,7 @@ Result<> held(double bytes, const std::string& why, std::size_t most_bytes) {
   return fail(Errc::kUnsupported, "packets that wait could hold " + mib(bytes) + " (" + why +
                                       "); all of this agent may hold " +
                                       mib(static_cast<double>(most_bytes)) +
-                                      ", half of its memory limit");
+                                      ", by its memory limit or the machine's memory");
 }
 
 }  // namespace

@@ -74,11 +74,12 @@ static __always_inline __s64 fl_edt_hold(__s64 bytes)
 /* Return 1 if there is room for the packet, whose bytes are counted from now on. Else it is counted as stalled. */
 static __always_inline int fl_edt_has_room(const struct __sk_buff *skb)
 {
-	struct fl_line_counters *count = fl_delay_count();
+	struct fl_line_counters *count;
 
 	if (fl_edt_hold(fl_edt_weight(skb)) <= fl_edt.most_bytes)
 		return 1;
 	fl_edt_hold(-fl_edt_weight(skb));
+	count = fl_delay_count();
 	if (count)
 		count->stalled++;
 	return 0;

@@ -67,13 +67,24 @@ class ManyPods : public testing::Test {
           node_.world.count("measure " + one.ref.id()) - node_.world.count("end " + one.ref.id()),
           1);
   }
+  // All are measured and armed; from now on to take one down takes `each_`, too, and is counted.
+  void arm_all() {
+    answered(run(RunPhase::baseline));
+    finish();
+    answered(run(RunPhase::fault));
+    finish();
+    node_.world.disarming = [this] {
+      ++down_;
+      node_.clock.move(each_);
+    };
+  }
   void finish() {
     for (int i = 0; i < 2 * kPods && node_.reconciler->busy(); ++i) ticked();
     ASSERT_FALSE(node_.reconciler->busy());
   }
 
   std::chrono::nanoseconds each_ = 200ms;
-  int begun_ = 0, ended_ = 0;
+  int begun_ = 0, ended_ = 0, down_ = 0;
   Node node_;
 };
 
@@ -134,18 +145,10 @@ TEST_F(ManyPods, WhoIsStoppedInBetweenHasNothingArmed) {
 }
 
 TEST_F(ManyPods, AllFaultsEndAtOnceAndAreTakenDownOneAtATime) {
-  answered(run(RunPhase::baseline));
-  finish();
-  answered(run(RunPhase::fault));
-  finish();
+  arm_all();
   node_.told.injections.clear();
-  int down = 0;
-  node_.world.disarming = [&] {
-    ++down;
-    node_.clock.move(each_);
-  };
   answered(run(RunPhase::recovery));
-  EXPECT_EQ(down, 1);
+  EXPECT_EQ(down_, 1);
   EXPECT_THAT(node_.world.alive(), SizeIs(kPods - 1));
   for (const World::Armed* fault : node_.world.alive())
     EXPECT_LE(fault->deadline.ns, 1U) << "it injects no more";
@@ -154,9 +157,9 @@ TEST_F(ManyPods, AllFaultsEndAtOnceAndAreTakenDownOneAtATime) {
   EXPECT_THAT(node_.events(), ElementsAre("measuring", "armed"));
   // The first answer of the next phase is not the last: none of them makes a fault act again.
   answered(run(RunPhase::recovery));
-  EXPECT_EQ(down, 2);
+  EXPECT_EQ(down_, 2);
   finish();
-  EXPECT_EQ(down, kPods);
+  EXPECT_EQ(down_, kPods);
   EXPECT_EQ(node_.world.late, 0);
   EXPECT_THAT(node_.events(), ElementsAre("measuring", "armed", "disarmed"));
   for (const api::InjectionStatus& status : node_.told.injections)
@@ -166,48 +169,32 @@ TEST_F(ManyPods, AllFaultsEndAtOnceAndAreTakenDownOneAtATime) {
 }
 
 TEST_F(ManyPods, WhoseLeaseRanOutAreTakenDownOneAtATimeAndTheNextAnswerArmsNone) {
-  answered(run(RunPhase::baseline));
-  finish();
-  answered(run(RunPhase::fault));
-  finish();
-  int down = 0;
-  node_.world.disarming = [&] {
-    ++down;
-    node_.clock.move(each_);
-  };
+  arm_all();
   node_.clock.move(4s);
   ticked();
-  EXPECT_EQ(down, 1);
+  EXPECT_EQ(down_, 1);
   answered(run(RunPhase::fault));
-  EXPECT_EQ(down, 2);
+  EXPECT_EQ(down_, 2);
   finish();
-  EXPECT_EQ(down, kPods);
+  EXPECT_EQ(down_, kPods);
   EXPECT_THAT(node_.world.alive(), IsEmpty());
   EXPECT_EQ(begun_, 2 * kPods) << "none is armed again";
 }
 
 TEST_F(ManyPods, ThatAreNoTargetsAnyMoreAreTakenDownOneAtATimeAndTellTheirCounters) {
-  answered(run(RunPhase::baseline));
-  finish();
-  answered(run(RunPhase::fault));
-  finish();
-  int down = 0;
-  node_.world.disarming = [&] {
-    ++down;
-    node_.clock.move(each_);
-  };
+  arm_all();
   node_.told.injections.clear();
   each_ = 60ms;  // within the lease
   auto fewer = run(RunPhase::fault);
   fewer.pods.resize(2);
   fewer.targets = 2;
   answered(fewer);
-  EXPECT_EQ(down, 1);
+  EXPECT_EQ(down_, 1);
   for (const World::Armed* fault : node_.world.alive())
     EXPECT_EQ(fault->deadline.ns > 1, fault->pod == "shop/p0" || fault->pod == "shop/p1")
         << fault->pod;
   finish();
-  EXPECT_EQ(down, kPods - 2);
+  EXPECT_EQ(down_, kPods - 2);
   EXPECT_THAT(node_.world.alive(), SizeIs(2));
   EXPECT_EQ(std::ranges::count(node_.told.injections, api::InjectionState::disarmed,
                                &api::InjectionStatus::state),
@@ -311,22 +298,14 @@ TEST_F(ManyPods, AreAllEndedAtOnceWithTheAgent) {
 }
 
 TEST_F(ManyPods, AreTakenDownOneAtATimeWithTheRunTheFaultsFirst) {
-  answered(run(RunPhase::baseline));
-  finish();
-  answered(run(RunPhase::fault));
-  finish();
-  int down = 0;
-  node_.world.disarming = [&] {
-    ++down;
-    node_.clock.move(each_);
-  };
+  arm_all();
   node_.answer({});
-  EXPECT_EQ(down, 1);
+  EXPECT_EQ(down_, 1);
   EXPECT_EQ(ended_, 0);
   EXPECT_THAT(node_.events(), ElementsAre("measuring", "armed"));
   for (int i = 1; i < kPods; ++i) {
     EXPECT_EQ(ended_by([&] { ticked(); }), 0);
-    EXPECT_EQ(down, i + 1);
+    EXPECT_EQ(down_, i + 1);
   }
   EXPECT_THAT(node_.events(), ElementsAre("measuring", "armed", "disarmed"));
   EXPECT_EQ(ended_by([&] { finish(); }), kPods);
